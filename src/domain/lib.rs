@@ -1,1 +1,5 @@
 //! x
+pub mod matcher;
+
+#[cfg(test)]
+mod vectors;
