@@ -1,4 +1,5 @@
 //! x
+pub mod fingerprint;
 pub mod matcher;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 //! simple folding in both (`(?i)k` matches the Kelvin sign in both), and folding happens before negation in both.
 //!
 //! Refused although Go accepts it: a flag group directly before a repetition (`a(?i)*`), unbalanced parentheses that
-//! only balance inside Go's `^(?:…)$`, surrogate code points, and nesting deeper than [`NEST_LIMIT`] (Go: 1000).
+//! only balance inside Go's `^(?:…)$`, surrogate code points, nesting deeper than [`NEST_LIMIT`] (Go: 1000), and what
+//! compiles to more than `pattern` allows, such as `\pL{1000}`.
 //! This file must never match anything itself; `pattern` compiles what it returns.
 
 mod class;
