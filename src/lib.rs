@@ -1,1 +1,6 @@
-//! x
+//! Smokejumper answers Prometheus alerts: it matches rules, gathers evidence, acts under guardrails, verifies,
+//! rolls back and escalates. `docs/architecture.md` is the map of these modules.
+
+pub use smokejumper_domain as domain;
+
+pub mod engine;

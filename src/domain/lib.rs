@@ -1,6 +1,41 @@
-//! x
+//! Ground floor of the house: the nouns of incident response and the total functions over them.
+//!
+//! Everything here is pure. Time comes in as an argument, identifiers come in as arguments, and what should
+//! happen in the world goes out as values. It must never do IO, read a clock, draw a random number or look at
+//! the environment: that is what makes a crash, a replay and a test the same thing.
+//!
+//! Reading order follows the path of an alert: [`alert`] → [`matcher`] → [`rule`] → [`correlate`] →
+//! [`incident`] → [`diagnosis`] → [`decision`] and [`guardrail`] → [`approval`] → [`action`] →
+//! [`verification`] → [`escalation`] and [`notification`] → [`timeline`]. [`mod@apply`] is where one event meets
+//! one incident; [`effect`] is what comes out.
+
+pub mod action;
+pub mod alert;
+pub mod apply;
+pub mod approval;
+pub mod catalog;
+pub mod correlate;
+pub mod decision;
+pub mod diagnosis;
+pub mod effect;
+pub mod escalation;
+pub mod event;
 pub mod fingerprint;
+pub mod guardrail;
+pub mod incident;
 pub mod matcher;
+pub mod notification;
+pub mod people;
+pub mod rule;
+pub mod schedule;
+pub mod severity;
+pub mod timeline;
+pub mod verification;
 
 #[cfg(test)]
 mod vectors;
+
+/// Labels or annotations of an alert: names and values as the sender wrote them.
+///
+/// They are data from outside. Nothing may treat a value as a template, a query, a path or a command.
+pub type Labels = std::collections::BTreeMap<String, String>;

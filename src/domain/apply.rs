@@ -1,0 +1,131 @@
+//! Where one event meets one incident: `apply(incident, event, facts, now) -> Transition`.
+//!
+//! Total: every event in every state has an answer, if only "nothing changes" or a refusal with its reason. The
+//! caller gathers [`Facts`] beforehand and writes the [`Transition`] afterwards in one transaction; nothing here
+//! knows how.
+//!
+//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`telling`] → [`people`]; [`draft`]
+//! collects what comes out.
+
+mod acting;
+mod alerts;
+mod deciding;
+mod draft;
+mod people;
+mod telling;
+mod verifying;
+
+pub use draft::{Document, Transition};
+
+use crate::approval::ApprovalRefused;
+use crate::decision::Candidate;
+use crate::diagnosis::ConditionOutcome;
+use crate::escalation::EscalationPolicy;
+use crate::event::Event;
+use crate::guardrail::GuardrailVerdict;
+use crate::incident::Incident;
+use crate::notification::Destination;
+use crate::rule::ResponseRule;
+use crate::schedule::Schedule;
+use draft::Draft;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// How often an incident is decided again because a guardrail blocked it. A remedy that is still forbidden after
+/// so many looks is a matter for people.
+pub const REDECISIONS_MAX: u32 = 6;
+
+/// How many actions one incident may hold, judged ones included. A bound for the stored state; no ladder is so long.
+pub const ACTIONS_MAX: usize = 64;
+
+/// Everything that a transition may need to know beside the incident and the event.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The rule that the incident keeps to.
+    pub rule: &'a ResponseRule,
+    /// The policy that the incident keeps to, or would start with.
+    pub policy: Option<&'a EscalationPolicy>,
+    /// Schedules by name, as they stand now.
+    pub schedules: &'a BTreeMap<String, Schedule>,
+    /// Who is told where neither rule nor policy says.
+    pub default_destinations: &'a [Destination],
+    /// Who is told when a destination fails and the policy's own fallback has failed as well.
+    pub fallback_destinations: &'a [Destination],
+    /// For [`Event::Decide`] and [`Event::Ballot`]: the ladder, judged.
+    pub candidates: &'a [Candidate],
+    /// For [`Event::DiagnosisDone`] of a verification: its checks, judged.
+    pub checks: &'a [ConditionOutcome],
+    /// For [`Event::ActionStarting`]: the guardrails that hold at the last moment (pause, freeze).
+    pub last_moment: &'a [GuardrailVerdict],
+    /// For events after which the incident may be over: the actions to take then, planned.
+    pub on_resolve: &'a [Candidate],
+}
+
+/// Why an event that a person sent was not taken. Nothing changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The incident is over.
+    #[error("the incident is resolved")]
+    AlreadyResolved,
+    /// Somebody took it before.
+    #[error("already acknowledged by {0}")]
+    AlreadyAcknowledged(String),
+    /// There is no such action.
+    #[error("this incident has no such action")]
+    NoSuchAction,
+    /// There is no such task or item.
+    #[error("this incident has no such task or item")]
+    NoSuchTask,
+    /// The caller's role does not reach.
+    #[error("{who} has the role {role}, and this needs {needed}")]
+    NotAllowed {
+        /// Who tried.
+        who: String,
+        /// Their role.
+        role: &'static str,
+        /// The role it takes.
+        needed: &'static str,
+    },
+    /// A decision about an action did not count.
+    #[error(transparent)]
+    Approval(#[from] ApprovalRefused),
+}
+
+/// Lets one event happen to one incident.
+pub fn apply(
+    incident: Incident,
+    event: Event,
+    facts: &Facts<'_>,
+    now: Timestamp,
+) -> Result<Transition, Refused> {
+    let mut draft = Draft::new(incident, now);
+    match event {
+        Event::AlertSeen { alert, observation, counted } => {
+            alerts::seen(&mut draft, &alert, observation, counted, facts);
+        }
+        Event::DiagnosisDone { purpose, round, findings } => {
+            verifying::diagnosis_done(&mut draft, purpose, round, findings, facts);
+        }
+        Event::Decide => deciding::decide(&mut draft, facts),
+        Event::Ballot { action, ballot } => deciding::ballot(&mut draft, &action, &ballot, facts)?,
+        Event::ActionStarting { action, step, attempt } => {
+            acting::starting(&mut draft, &action, step, attempt, facts);
+        }
+        Event::ActionEnded { action, step, outcome } => {
+            acting::ended(&mut draft, &action, step, outcome, facts);
+        }
+        Event::Woken { effect, wake } => telling::woken(&mut draft, &effect, &wake, facts),
+        Event::Acknowledge { actor } => people::acknowledge(&mut draft, actor)?,
+        Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
+        Event::TaskItemDone { task, item, actor } => {
+            people::item_done(&mut draft, task, item, &actor, facts)?
+        }
+        Event::NoticeSent { destination, notice, message, shown_version } => {
+            telling::sent(&mut draft, &destination, &notice, message, shown_version);
+        }
+        Event::NoticeFailed { destination, notice, error, given_up } => {
+            telling::failed(&mut draft, &destination, notice, error, given_up, facts);
+        }
+    }
+    Ok(draft.finish())
+}

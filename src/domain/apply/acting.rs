@@ -1,0 +1,330 @@
+//! Actions start, end, and ask for more.
+//!
+//! A start is written before the world is touched ([`starting`]), an end after ([`ended`]). An attempt that
+//! nobody knows the end of is never repeated unless its plan says that twice is harmless.
+
+use super::draft::{Document, Draft};
+use super::{Facts, alerts, deciding, telling, verifying};
+use crate::Labels;
+use crate::action::{
+    Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Request, Step, Task, Tier,
+};
+use crate::approval::Approvals;
+use crate::catalog::Performer;
+use crate::decision::{self, Decision, Reason};
+use crate::effect::{Effect, Wake};
+use crate::guardrail::{self, Start};
+use crate::incident::Phase;
+use crate::notification::Notice;
+use crate::timeline::LineKind;
+
+/// Lane of all attempts of one incident: one action in flight.
+fn lane(draft: &Draft) -> String {
+    format!("{}|act", draft.incident.id)
+}
+
+/// Lets an approved action start: it counts against the limits from here.
+pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
+    let Some(action) = draft.incident.action(id) else { return };
+    let guarded = !action.guardrails.is_empty();
+    let start = Start {
+        remedy: format!("{}/{}", facts.rule.name, action.remedy),
+        target: action.plan.target.clone(),
+        namespace: action.plan.namespace.clone(),
+        at: draft.now,
+    };
+    if guarded {
+        draft.start = Some(start);
+    }
+    draft.incident.phase = Phase::Acting;
+    let lane = lane(draft);
+    draft.emit(Effect::Act { action: id.clone(), step: Step::Apply }, Some(lane));
+}
+
+/// A worker is about to carry out a plan: the last look, and the line that precedes every touch of the world.
+pub(super) fn starting(draft: &mut Draft, id: &ActionId, step: Step, attempt: u32, facts: &Facts<'_>) {
+    let Some(action) = draft.incident.action(id).cloned() else { return };
+    if action.step != step || !matches!(action.status, ActionStatus::Approved | ActionStatus::Running) {
+        return;
+    }
+    let refusal = if action.tier > Tier::T0 { must_not_start(draft, facts) } else { None };
+    let interrupted = action.status == ActionStatus::Running && action.outcome.is_none() && attempt > 1;
+    let once = plan_of(&action, step).is_some_and(|plan| plan.repeatability == Repeatability::AtMostOnce);
+    if interrupted && (once || refusal.is_some()) {
+        let reason = "the attempt was interrupted before its answer was recorded".to_owned();
+        ended(draft, id, step, ActionOutcome::Unknown { reason }, facts);
+        return;
+    }
+    if let Some(reason) = refusal {
+        refuse_start(draft, &action, step, reason, facts);
+        return;
+    }
+    let Some(plan) = plan_of(&action, step) else { return };
+    let text = format!("{} ({}, attempt {attempt}): {}", action.remedy, step.as_str(), plan.summary);
+    draft.line(LineKind::Intent, Some(step.as_str()), text);
+    let now = draft.now;
+    if let Some(action) = draft.action_mut(id) {
+        action.status = ActionStatus::Running;
+        action.started_at.get_or_insert(now);
+        action.outcome = None;
+    }
+    draft.may_start = true;
+    draft.visible();
+}
+
+fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, facts: &Facts<'_>) {
+    let text = format!("{} ({}): not started: {reason}", action.remedy, step.as_str());
+    draft.line(LineKind::Decision, Some(reason.word()), text);
+    let (status, ended_by) = match (step, &reason) {
+        (Step::Rollback, why) => (ActionStatus::Failed, Reason::RollbackFailed(why.to_string())),
+        (Step::Apply, Reason::IncidentResolved) => (ActionStatus::Cancelled, reason.clone()),
+        (Step::Apply, _) => (ActionStatus::Blocked, reason.clone()),
+    };
+    end(draft, &action.id, status, ended_by);
+    if draft.incident.is_open() {
+        deciding::hand_over(draft, &reason.to_string());
+        alerts::close_if_over(draft, facts);
+    }
+    draft.visible();
+}
+
+fn must_not_start(draft: &Draft, facts: &Facts<'_>) -> Option<Reason> {
+    if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
+        return Some(Reason::IncidentResolved);
+    }
+    guardrail::first_denial(facts.last_moment)
+        .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()))
+}
+
+/// The plan that an attempt carries out.
+fn plan_of(action: &Action, step: Step) -> Option<&ActionPlan> {
+    match step {
+        Step::Apply => Some(&action.plan),
+        Step::Rollback => action.inverse.as_ref(),
+    }
+}
+
+/// An attempt ended.
+pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: ActionOutcome, facts: &Facts<'_>) {
+    let Some(action) = draft.incident.action(id).cloned() else { return };
+    if action.status != ActionStatus::Running || action.step != step {
+        return;
+    }
+    match outcome {
+        ActionOutcome::Applied { detail, inverse, requests } => {
+            applied(draft, &action, step, detail, inverse, requests, facts);
+        }
+        ActionOutcome::HandedToPeople { task } => handed_to_people(draft, &action, task),
+        ActionOutcome::NotApplied { reason } => not_applied(draft, &action, step, reason, facts),
+        ActionOutcome::Unknown { reason } => outcome_unknown(draft, &action, reason),
+    }
+    draft.visible();
+    alerts::close_if_over(draft, facts);
+}
+
+fn applied(
+    draft: &mut Draft,
+    action: &Action,
+    step: Step,
+    detail: String,
+    inverse: Option<ActionPlan>,
+    requests: Vec<Request>,
+    facts: &Facts<'_>,
+) {
+    let text = format!("{} ({}): {detail}", action.remedy, step.as_str());
+    draft.line(LineKind::Outcome, Some("applied"), text);
+    if let Some(stored) = draft.action_mut(&action.id) {
+        stored.outcome = Some(detail.clone());
+        if inverse.is_some() {
+            stored.inverse = inverse;
+        }
+    }
+    if action.tier > Tier::T0 {
+        tell_change(draft, action, step, &detail);
+    }
+    for request in requests {
+        carry_out(draft, request, facts);
+    }
+    match step {
+        Step::Rollback => {
+            let why = match &action.reason {
+                Reason::VerificationFailed(why) => why.clone(),
+                other => other.to_string(),
+            };
+            end(draft, &action.id, ActionStatus::RolledBack, Reason::RolledBack(why));
+            next_remedy(draft, facts);
+        }
+        Step::Apply => after_apply(draft, action, facts),
+    }
+}
+
+fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
+    let verify = facts.rule.remedy(&action.remedy).and_then(|remedy| remedy.verify.as_ref());
+    if let Some(spec) = verify.filter(|_| draft.incident.is_open()) {
+        verifying::begin(draft, &action.id, spec);
+        return;
+    }
+    end(draft, &action.id, ActionStatus::Succeeded, Reason::Applied);
+    if !draft.incident.is_open() {
+        return;
+    }
+    if action.tier == Tier::T0 {
+        // Telling people mends nothing: the ladder goes on.
+        draft.incident.phase = Phase::Deciding;
+        draft.wants_decision = true;
+    } else {
+        draft.incident.phase = Phase::Watching;
+    }
+}
+
+fn handed_to_people(draft: &mut Draft, action: &Action, mut task: Task) {
+    task.action = Some(action.id.clone());
+    let text = format!(
+        "{}: {} item(s) for {}",
+        task.title,
+        task.items.len(),
+        task.owner.as_deref().unwrap_or("the on-call engineer")
+    );
+    draft.line(LineKind::Task, Some("task_started"), text);
+    if let Some(stored) = draft.action_mut(&action.id) {
+        stored.outcome = Some("people were asked".to_owned());
+    }
+    if let Some(due_at) = task.due_at {
+        draft.wake_at(due_at, Wake::TaskDue(action.id.clone()));
+    }
+    let reply = telling::task_text(&task);
+    draft.incident.tasks.push(task);
+    draft.reply_everywhere(&reply);
+}
+
+fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, facts: &Facts<'_>) {
+    let text = format!("{} ({}): not carried out: {reason}", action.remedy, step.as_str());
+    draft.line(LineKind::Outcome, Some("not_applied"), text);
+    match step {
+        Step::Apply => {
+            end(draft, &action.id, ActionStatus::Failed, Reason::NotApplied(reason));
+            next_remedy(draft, facts);
+        }
+        Step::Rollback => {
+            let reason = Reason::RollbackFailed(reason);
+            end(draft, &action.id, ActionStatus::Failed, reason.clone());
+            telling::page(draft, &format!("{}: {reason}", action.remedy));
+            deciding::hand_over(draft, &reason.to_string());
+        }
+    }
+}
+
+fn outcome_unknown(draft: &mut Draft, action: &Action, why: String) {
+    let reason = Reason::OutcomeUnknown(why);
+    draft.line(LineKind::Outcome, Some(reason.word()), format!("{}: {reason}", action.remedy));
+    end(draft, &action.id, ActionStatus::OutcomeUnknown, reason.clone());
+    telling::page(draft, &format!("Look at {}: {reason}", action.plan.target));
+    deciding::hand_over(draft, &reason.to_string());
+}
+
+/// After a remedy that failed: fresh evidence, then the next one.
+pub(super) fn next_remedy(draft: &mut Draft, facts: &Facts<'_>) {
+    if draft.incident.is_open() && draft.incident.alerts.firing > 0 {
+        alerts::begin_diagnosis(draft, facts);
+    }
+}
+
+/// Wishes the inverse of an action that did not help.
+pub(super) fn roll_back(draft: &mut Draft, id: &ActionId) {
+    if let Some(action) = draft.action_mut(id) {
+        action.step = Step::Rollback;
+        action.status = ActionStatus::Approved;
+    }
+    draft.incident.phase = Phase::RollingBack;
+    let lane = lane(draft);
+    draft.emit(Effect::Act { action: id.clone(), step: Step::Rollback }, Some(lane));
+}
+
+/// Puts an action to its end.
+pub(super) fn end(draft: &mut Draft, id: &ActionId, status: ActionStatus, reason: Reason) {
+    let now = draft.now;
+    if let Some(action) = draft.action_mut(id) {
+        action.status = status;
+        action.reason = reason;
+        action.ended_at = Some(now);
+    }
+}
+
+/// Calls off every action that has not touched the world.
+pub(super) fn call_off(draft: &mut Draft, reason: &Reason) {
+    let waiting: Vec<ActionId> = draft
+        .incident
+        .actions
+        .iter()
+        .filter(|action| action.status.is_waiting())
+        .map(|action| action.id.clone())
+        .collect();
+    for id in waiting {
+        end(draft, &id, ActionStatus::Cancelled, reason.clone());
+    }
+}
+
+fn tell_change(draft: &mut Draft, action: &Action, step: Step, detail: &str) {
+    let summary = match step {
+        Step::Apply => action.plan.summary.clone(),
+        Step::Rollback => format!("Undone: {}", action.plan.summary),
+    };
+    let details = Labels::from([
+        ("remedy".to_owned(), action.remedy.clone()),
+        ("target".to_owned(), action.plan.target.clone()),
+        ("outcome".to_owned(), detail.to_owned()),
+    ]);
+    for destination in draft.pagerduty_destinations() {
+        draft.notify(&destination, Notice::Change { summary: summary.clone(), details: details.clone() });
+    }
+    draft.reply_everywhere(&format!("{summary}: {detail}"));
+}
+
+fn carry_out(draft: &mut Draft, request: Request, facts: &Facts<'_>) {
+    match request {
+        Request::Notify { destination, text } => telling::say(draft, &destination, &text),
+        Request::Escalate => telling::escalate_now(draft, facts),
+        Request::StartTask { task } => {
+            draft.line(LineKind::Task, Some("task_started"), task.title.clone());
+            let reply = telling::task_text(&task);
+            draft.incident.tasks.push(task);
+            draft.reply_everywhere(&reply);
+        }
+        Request::KeepDocument { title, body } => draft.documents.push(Document { title, body }),
+    }
+}
+
+/// Starts the observing actions that follow the end of an incident.
+pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
+    for candidate in facts.on_resolve {
+        let Ok(plan) = candidate.plan.clone() else { continue };
+        // Only what touches nothing may run after the end.
+        if candidate.tier > Tier::T0 || candidate.performer == Performer::People {
+            continue;
+        }
+        let (Decision::Run, reason) = decision::judge(candidate) else { continue };
+        let id = deciding::next_action_id(draft);
+        let digest = plan.digest();
+        draft.incident.actions.push(Action {
+            id: id.clone(),
+            remedy: candidate.remedy.clone(),
+            status: ActionStatus::Approved,
+            tier: candidate.tier,
+            digest,
+            plan,
+            inverse: None,
+            step: Step::Apply,
+            reason,
+            condition: candidate.condition.clone(),
+            guardrails: Vec::new(),
+            approvals: Approvals::default(),
+            verification: None,
+            planned_at: draft.now,
+            started_at: None,
+            ended_at: None,
+            outcome: None,
+        });
+        let lane = lane(draft);
+        draft.emit(Effect::Act { action: id, step: Step::Apply }, Some(lane));
+    }
+}

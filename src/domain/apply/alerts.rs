@@ -1,0 +1,160 @@
+//! Alerts join, repeat and end; the incident opens, reopens and closes with them.
+
+use super::draft::Draft;
+use super::{Facts, acting, telling};
+use crate::action::ActionStatus;
+use crate::alert::{Alert, AlertStatus, Observation};
+use crate::decision::Reason;
+use crate::diagnosis::DiagnosisPurpose;
+use crate::effect::Effect;
+use crate::incident::{IncidentStatus, Phase, Resolution};
+use crate::notification::Notice;
+use crate::people::Actor;
+use crate::timeline::LineKind;
+use jiff::SignedDuration;
+
+/// How long repeats of an alert that still fires are ignored after a person said that the incident is over.
+///
+/// Alertmanager repeats a firing alert with every change of its group, within minutes; that must not undo the
+/// person's word at once. An hour later a still firing alert is news again: forgetting it would lose a page.
+pub(super) const PERSON_RESOLVE_HOLD: SignedDuration = SignedDuration::from_hours(1);
+
+/// How many single alerts get a line of their own; later ones are counted on the card.
+const ALERT_LINES_MAX: u32 = 20;
+
+pub(super) fn seen(
+    draft: &mut Draft,
+    alert: &Alert,
+    observation: Observation,
+    counted: bool,
+    facts: &Facts<'_>,
+) {
+    match observation {
+        Observation::Started => started(draft, alert, counted, facts),
+        Observation::Repeated => repeated(draft, alert, facts),
+        Observation::Ended => ended(draft, alert, facts),
+        // A tombstone keeps a late firing from opening what is over; there is nothing to count.
+        Observation::AlreadyEnded | Observation::LateFiring => {}
+    }
+}
+
+fn started(draft: &mut Draft, alert: &Alert, counted: bool, facts: &Facts<'_>) {
+    let counts = &mut draft.incident.alerts;
+    counts.firing = counts.firing.saturating_add(1);
+    if counted {
+        counts.resolved = counts.resolved.saturating_sub(1);
+    }
+    draft.changed = true;
+    if draft.incident.is_new() && draft.incident.timeline.seq == 0 {
+        open(draft, alert, facts);
+    } else if !draft.incident.is_open() {
+        reopen(draft, alert, facts);
+    } else {
+        let total = draft.incident.alerts.total();
+        if total <= ALERT_LINES_MAX {
+            draft.line(
+                LineKind::Alert,
+                Some("alert_joined"),
+                format!("{} fires as well ({})", alert.name(), alert.fingerprint),
+            );
+        }
+        draft.visible();
+    }
+}
+
+fn repeated(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+    let Some(resolution) = &draft.incident.resolved else { return };
+    if draft.now.duration_since(resolution.at) >= PERSON_RESOLVE_HOLD {
+        reopen(draft, alert, facts);
+    }
+}
+
+fn ended(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+    let counts = &mut draft.incident.alerts;
+    counts.firing = counts.firing.saturating_sub(1);
+    counts.resolved = counts.resolved.saturating_add(1);
+    draft.changed = true;
+    if !draft.incident.is_open() {
+        return;
+    }
+    if draft.incident.alerts.total() <= ALERT_LINES_MAX {
+        draft.line(
+            LineKind::Alert,
+            Some("alert_ended"),
+            format!("{} ended ({})", alert.name(), alert.fingerprint),
+        );
+    }
+    draft.visible();
+    close_if_over(draft, facts);
+}
+
+fn open(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+    let text = format!(
+        "{} opened by alert {} under rule {}",
+        draft.incident.severity,
+        alert.name(),
+        draft.incident.rule
+    );
+    draft.line(LineKind::Opened, Some("opened"), text);
+    telling::begin_escalation(draft, facts);
+    begin_diagnosis(draft, facts);
+    draft.visible();
+}
+
+fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+    draft.incident.status = IncidentStatus::Triggered;
+    draft.incident.resolved = None;
+    draft.incident.acknowledged = None;
+    draft.incident.episode = draft.incident.episode.saturating_add(1);
+    draft.incident.redecisions = 0;
+    draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.name()));
+    telling::begin_escalation(draft, facts);
+    begin_diagnosis(draft, facts);
+    draft.visible();
+}
+
+/// Starts a new round of evidence; with nothing to gather, the decision is next.
+pub(super) fn begin_diagnosis(draft: &mut Draft, facts: &Facts<'_>) {
+    draft.incident.phase = Phase::Diagnosing;
+    draft.incident.diagnosis_round = draft.incident.diagnosis_round.saturating_add(1);
+    if facts.rule.diagnostics.is_empty() {
+        draft.incident.phase = Phase::Deciding;
+        draft.wants_decision = true;
+        return;
+    }
+    let round = draft.incident.diagnosis_round;
+    draft.emit(Effect::Diagnose { purpose: DiagnosisPurpose::Decide, round }, None);
+}
+
+/// Closes the incident when all its alerts ended and nothing is under way.
+pub(super) fn close_if_over(draft: &mut Draft, facts: &Facts<'_>) {
+    if !draft.incident.is_open() || draft.incident.alerts.status() == AlertStatus::Firing {
+        return;
+    }
+    let under_way = draft
+        .incident
+        .current_action()
+        .is_some_and(|action| matches!(action.status, ActionStatus::Running | ActionStatus::Verifying));
+    if !under_way {
+        close(draft, None, "all alerts ended".to_owned(), facts);
+    }
+}
+
+/// Ends the incident: what waits is called off, everybody is told, and the last observing actions start.
+pub(super) fn close(draft: &mut Draft, by: Option<Actor>, why: String, facts: &Facts<'_>) {
+    acting::call_off(draft, &Reason::IncidentResolved);
+    draft.cancel_all_wakes();
+    draft.incident.status = IncidentStatus::Resolved;
+    draft.incident.phase = Phase::Closed;
+    draft.incident.resolved = Some(Resolution { actor: by.clone(), at: draft.now });
+    if let Some(escalation) = &mut draft.incident.escalation {
+        escalation.next = None;
+    }
+    let reason = if by.is_some() { "resolved_by_person" } else { "alerts_ended" };
+    draft.line_by(&by.unwrap_or_else(Actor::machine), LineKind::Resolved, Some(reason), why);
+    for destination in draft.pagerduty_destinations() {
+        draft.notify(&destination, Notice::Resolve);
+    }
+    draft.visible();
+    acting::start_on_resolve(draft, facts);
+}

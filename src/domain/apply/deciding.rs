@@ -1,0 +1,249 @@
+//! Decisions: the machine's over the ladder, and people's about one plan.
+
+use super::acting;
+use super::draft::Draft;
+use super::{ACTIONS_MAX, Facts, REDECISIONS_MAX, Refused};
+use crate::action::{Action, ActionId, ActionStatus, Step};
+use crate::alert::AlertStatus;
+use crate::approval::{self, ApprovalRefused, ApprovalState, Approvals, Ballot, Verdict};
+use crate::decision::{self, Candidate, Decision, Reason};
+use crate::effect::Wake;
+use crate::guardrail;
+use crate::incident::Phase;
+use crate::timeline::LineKind;
+use crate::verification::after;
+use jiff::SignedDuration;
+
+/// Shortest wait before a blocked remedy is judged again.
+const REDECIDE_WAIT_MIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Walks the ladder with the facts at hand.
+pub(super) fn decide(draft: &mut Draft, facts: &Facts<'_>) {
+    if !draft.incident.is_open() || draft.incident.alerts.status() == AlertStatus::Resolved {
+        return;
+    }
+    if draft.incident.current_action().is_some() {
+        return;
+    }
+    let decisions = decision::decide(facts.candidates);
+    let taken = decisions.iter().position(|decision| decision.decision != Decision::Skip);
+    for decision in decisions.iter().filter(|decision| decision.reason != Reason::EarlierRemedyTaken) {
+        let text = format!("{}: {}; {}", decision.remedy, decision.decision.as_str(), decision.reason);
+        draft.line(LineKind::Decision, Some(decision.reason.word()), text);
+    }
+    let chosen = taken.and_then(|index| Some((facts.candidates.get(index)?, decisions.get(index)?.clone())));
+    draft.decisions = decisions;
+    match chosen {
+        None => hand_over(
+            draft,
+            if facts.candidates.is_empty() { "the rule has no remedies" } else { "no remedy applies" },
+        ),
+        Some((candidate, decision)) => take(draft, candidate, decision.decision, decision.reason, facts),
+    }
+    draft.visible();
+}
+
+fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Reason, facts: &Facts<'_>) {
+    let Ok(plan) = candidate.plan.clone() else {
+        // A remedy without a plan can only be blocked; there is nothing that an action could carry.
+        hand_over(draft, &reason.to_string());
+        return;
+    };
+    if draft.incident.actions.len() >= ACTIONS_MAX {
+        hand_over(draft, "this incident holds as many actions as it may");
+        return;
+    }
+    let status = match decision {
+        Decision::Run => ActionStatus::Approved,
+        Decision::Ask => ActionStatus::AwaitingApproval,
+        Decision::Simulate => ActionStatus::Simulated,
+        Decision::Block | Decision::Skip => ActionStatus::Blocked,
+    };
+    let id = next_action_id(draft);
+    let digest = plan.digest();
+    draft.incident.actions.push(Action {
+        id: id.clone(),
+        remedy: candidate.remedy.clone(),
+        status,
+        tier: candidate.tier,
+        digest,
+        plan,
+        inverse: candidate.inverse.clone(),
+        step: Step::Apply,
+        reason: reason.clone(),
+        condition: candidate.condition.clone(),
+        guardrails: candidate.guardrails.clone(),
+        approvals: Approvals::default(),
+        verification: None,
+        planned_at: draft.now,
+        started_at: None,
+        ended_at: status.is_final().then_some(draft.now),
+        outcome: None,
+    });
+    match decision {
+        Decision::Run => acting::start(draft, &id, facts),
+        Decision::Ask => ask(draft, &id, candidate, facts),
+        Decision::Simulate => hand_over(draft, &reason.to_string()),
+        Decision::Block | Decision::Skip => {
+            decide_later(draft, candidate);
+            hand_over(draft, &reason.to_string());
+        }
+    }
+}
+
+/// Identity of the next action. Actions are never removed, so their number never repeats.
+pub(super) fn next_action_id(draft: &Draft) -> ActionId {
+    ActionId(format!("{}-a{}", draft.incident.id, draft.incident.actions.len() + 1))
+}
+
+fn ask(draft: &mut Draft, id: &ActionId, candidate: &Candidate, facts: &Facts<'_>) {
+    let wait = facts
+        .rule
+        .remedy(&candidate.remedy)
+        .map_or_else(crate::rule::default_approval_expiry, |remedy| remedy.approval_expires);
+    let expires_at = after(draft.now, wait);
+    if let Some(action) = draft.action_mut(id) {
+        action.approvals.expires_at = Some(expires_at);
+    }
+    draft.incident.phase = Phase::AwaitingApproval;
+    draft.wake_at(expires_at, Wake::ApprovalExpires(id.clone()));
+    let needed = candidate.tier.approvals_needed();
+    let summary = candidate.plan.as_ref().map_or("", |plan| plan.summary.as_str());
+    let text = format!("{needed} approval(s) wanted until {expires_at}: {summary}");
+    draft.line(LineKind::Approval, Some("asked"), text);
+}
+
+/// Looks again when the guardrail that blocks would let pass, a bounded number of times.
+fn decide_later(draft: &mut Draft, candidate: &Candidate) {
+    let Some(until) = guardrail::first_denial(&candidate.guardrails).and_then(|verdict| verdict.until) else {
+        return;
+    };
+    if draft.incident.redecisions >= REDECISIONS_MAX {
+        return;
+    }
+    draft.incident.redecisions += 1;
+    let due_at = until.max(after(draft.now, REDECIDE_WAIT_MIN));
+    draft.wake_at(due_at, Wake::Decide);
+}
+
+/// Automation stops here; the escalation goes on until a person takes over.
+pub(super) fn hand_over(draft: &mut Draft, why: &str) {
+    draft.incident.phase = Phase::HandedOver;
+    draft.line(LineKind::HandedOver, Some("handed_over"), format!("people go on: {why}"));
+    draft.visible();
+}
+
+/// Takes in one person's decision about one plan.
+pub(super) fn ballot(
+    draft: &mut Draft,
+    id: &ActionId,
+    ballot: &Ballot,
+    facts: &Facts<'_>,
+) -> Result<(), Refused> {
+    let now = draft.now;
+    let action = draft.action_mut(id).ok_or(Refused::NoSuchAction)?;
+    if action.status != ActionStatus::AwaitingApproval {
+        return Err(not_asked(action).into());
+    }
+    let digest = action.digest.clone();
+    let state = approval::decide(&mut action.approvals, action.tier, &digest, ballot, now)?;
+    let remedy = action.remedy.clone();
+    let text = match &ballot.reason {
+        None => format!("{remedy}: {} by {}", ballot.verdict.past(), ballot.actor.name),
+        Some(why) => format!("{remedy}: {} by {}: {why}", ballot.verdict.past(), ballot.actor.name),
+    };
+    draft.line_by(&ballot.actor, LineKind::Approval, Some(ballot.verdict.past()), text);
+    match state {
+        ApprovalState::Needs(_) => {}
+        ApprovalState::Refused => rejected(draft, id, ballot),
+        ApprovalState::Granted => granted(draft, id, ballot, facts),
+    }
+    draft.visible();
+    Ok(())
+}
+
+fn not_asked(action: &Action) -> ApprovalRefused {
+    match action.approvals.records.last() {
+        Some(record) => {
+            ApprovalRefused::AlreadyDecided { verdict: record.verdict.past(), who: record.actor.name.clone() }
+        }
+        None => match (action.status, action.approvals.expires_at) {
+            (ActionStatus::Expired, Some(at)) => ApprovalRefused::Expired(at),
+            (status, _) => ApprovalRefused::NotAsked(status.as_str()),
+        },
+    }
+}
+
+fn rejected(draft: &mut Draft, id: &ActionId, ballot: &Ballot) {
+    let reason = Reason::Rejected(ballot.actor.name.clone(), ballot.reason.clone());
+    draft.cancel_wake(&Wake::ApprovalExpires(id.clone()));
+    acting::end(draft, id, ActionStatus::Rejected, reason.clone());
+    hand_over(draft, &reason.to_string());
+}
+
+/// Enough people approved. Condition and guardrails are judged again: the world may have moved on since.
+fn granted(draft: &mut Draft, id: &ActionId, ballot: &Ballot, facts: &Facts<'_>) {
+    debug_assert_eq!(ballot.verdict, Verdict::Approve);
+    draft.cancel_wake(&Wake::ApprovalExpires(id.clone()));
+    let refusal = draft.incident.action(id).and_then(|action| refusal_at_the_click(action, facts));
+    match refusal {
+        None => {
+            let by = approvers(draft, id);
+            if let Some(action) = draft.action_mut(id) {
+                action.status = ActionStatus::Approved;
+                action.reason = Reason::Approved(by);
+            }
+            acting::start(draft, id, facts);
+        }
+        Some((status, reason)) => {
+            let text = format!("approved, but not started: {reason}");
+            draft.line(LineKind::Decision, Some(reason.word()), text);
+            acting::end(draft, id, status, reason.clone());
+            hand_over(draft, &reason.to_string());
+        }
+    }
+}
+
+fn approvers(draft: &Draft, id: &ActionId) -> String {
+    let names: Vec<&str> = draft
+        .incident
+        .action(id)
+        .map(|action| action.approvals.records.iter().map(|record| record.actor.name.as_str()).collect())
+        .unwrap_or_default();
+    names.join(" and ")
+}
+
+fn refusal_at_the_click(action: &Action, facts: &Facts<'_>) -> Option<(ActionStatus, Reason)> {
+    let Some(candidate) = facts.candidates.iter().find(|candidate| candidate.remedy == action.remedy) else {
+        let why = "the remedy could not be judged again".to_owned();
+        return Some((ActionStatus::Blocked, Reason::PlanInvalid(why)));
+    };
+    match &candidate.plan {
+        Ok(plan) if plan.digest() == action.digest => {}
+        Ok(_) => {
+            let why = "its values have changed since it was asked for".to_owned();
+            return Some((ActionStatus::Cancelled, Reason::PlanInvalid(why)));
+        }
+        Err(why) => return Some((ActionStatus::Cancelled, Reason::PlanInvalid(why.clone()))),
+    }
+    // The ladder is not walked again: this one remedy is judged for itself, as if it had not been tried.
+    let fresh = Candidate { tried: false, ..candidate.clone() };
+    match decision::judge(&fresh) {
+        (Decision::Ask | Decision::Run, _) => None,
+        (Decision::Skip, reason) => Some((ActionStatus::Cancelled, reason)),
+        (Decision::Simulate, reason) => Some((ActionStatus::Simulated, reason)),
+        (Decision::Block, reason) => Some((ActionStatus::Blocked, reason)),
+    }
+}
+
+/// Nobody answered in time.
+pub(super) fn approval_expired(draft: &mut Draft, id: &ActionId) {
+    let waits =
+        draft.incident.action(id).is_some_and(|action| action.status == ActionStatus::AwaitingApproval);
+    if !waits {
+        return;
+    }
+    draft.line(LineKind::Approval, Some("expired"), "nobody answered in time");
+    acting::end(draft, id, ActionStatus::Expired, Reason::ApprovalExpired);
+    hand_over(draft, &Reason::ApprovalExpired.to_string());
+}

@@ -1,0 +1,236 @@
+//! Collects what one event brings about: state, lines of the trail, effects, cancelled wakes, findings.
+
+use crate::action::{Action, ActionId};
+use crate::decision::RemedyDecision;
+use crate::diagnosis::Finding;
+use crate::effect::{Effect, EffectId, NewEffect, Wake};
+use crate::guardrail::Start;
+use crate::incident::Incident;
+use crate::notification::{Destination, DestinationState, Notice};
+use crate::people::Actor;
+use crate::timeline::{LineKind, TimelineLine};
+use jiff::Timestamp;
+
+/// A document that stays with an incident, such as its post-incident record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Title.
+    pub title: String,
+    /// Markdown.
+    pub body: String,
+}
+
+/// What one event brought about. To be written in one transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transition {
+    /// The new state.
+    pub incident: Incident,
+    /// New lines of the trail.
+    pub lines: Vec<TimelineLine>,
+    /// New wishes.
+    pub effects: Vec<NewEffect>,
+    /// Wakes that are no longer wanted.
+    pub cancelled: Vec<EffectId>,
+    /// Findings to keep.
+    pub findings: Vec<Finding>,
+    /// Documents to keep.
+    pub documents: Vec<Document>,
+    /// An action was allowed to start: to be counted by the limits.
+    pub start: Option<Start>,
+    /// What was decided about each remedy, for metrics.
+    pub decisions: Vec<RemedyDecision>,
+    /// The facts for [`crate::event::Event::Decide`] are wanted next, in the same transaction.
+    pub wants_decision: bool,
+    /// For [`crate::event::Event::ActionStarting`]: whether the worker may go on.
+    pub may_start: bool,
+    /// Whether there is anything to write.
+    pub changed: bool,
+}
+
+/// A transition in the making.
+pub(super) struct Draft {
+    pub(super) incident: Incident,
+    pub(super) now: Timestamp,
+    lines: Vec<TimelineLine>,
+    effects: Vec<NewEffect>,
+    cancelled: Vec<EffectId>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) documents: Vec<Document>,
+    pub(super) start: Option<Start>,
+    pub(super) decisions: Vec<RemedyDecision>,
+    pub(super) wants_decision: bool,
+    pub(super) may_start: bool,
+    pub(super) changed: bool,
+    card_stale: bool,
+}
+
+impl Draft {
+    pub(super) fn new(incident: Incident, now: Timestamp) -> Self {
+        Self {
+            incident,
+            now,
+            lines: Vec::new(),
+            effects: Vec::new(),
+            cancelled: Vec::new(),
+            findings: Vec::new(),
+            documents: Vec::new(),
+            start: None,
+            decisions: Vec::new(),
+            wants_decision: false,
+            may_start: false,
+            changed: false,
+            card_stale: false,
+        }
+    }
+
+    /// Writes a line of the trail in the machine's name.
+    pub(super) fn line(&mut self, kind: LineKind, reason: Option<&str>, text: impl Into<String>) {
+        self.line_by(&Actor::machine(), kind, reason, text);
+    }
+
+    /// Writes a line of the trail in somebody's name.
+    pub(super) fn line_by(
+        &mut self,
+        actor: &Actor,
+        kind: LineKind,
+        reason: Option<&str>,
+        text: impl Into<String>,
+    ) {
+        self.changed = true;
+        self.lines.push(self.incident.timeline.append(self.now, kind, actor, reason, text));
+    }
+
+    /// Wishes an effect that is due now.
+    pub(super) fn emit(&mut self, effect: Effect, lane: Option<String>) -> EffectId {
+        self.emit_at(self.now, effect, lane)
+    }
+
+    fn emit_at(&mut self, due_at: Timestamp, effect: Effect, lane: Option<String>) -> EffectId {
+        self.changed = true;
+        self.incident.effect_seq += 1;
+        let id = EffectId(format!("{}-e{}", self.incident.id, self.incident.effect_seq));
+        let urgent = self.incident.severity.is_urgent();
+        self.effects.push(NewEffect { id: id.clone(), due_at, lane, urgent, effect });
+        id
+    }
+
+    /// Wishes to be woken then; an earlier wish of the same kind is cancelled.
+    pub(super) fn wake_at(&mut self, due_at: Timestamp, wake: Wake) {
+        self.cancel_wake(&wake);
+        let id = self.emit_at(due_at, Effect::Wake(wake.clone()), None);
+        self.incident.wakes.push((wake, id));
+    }
+
+    /// Cancels an outstanding wake.
+    pub(super) fn cancel_wake(&mut self, wake: &Wake) {
+        self.changed = true;
+        let cancelled = &mut self.cancelled;
+        let effects = &mut self.effects;
+        self.incident.wakes.retain(|(kind, id)| {
+            if kind != wake {
+                return true;
+            }
+            // A wake that was wished in this very transition was never written.
+            let before = effects.len();
+            effects.retain(|effect| &effect.id != id);
+            if effects.len() == before {
+                cancelled.push(id.clone());
+            }
+            false
+        });
+    }
+
+    /// Cancels all outstanding wakes.
+    pub(super) fn cancel_all_wakes(&mut self) {
+        for wake in self.incident.wakes.iter().map(|(wake, _)| wake.clone()).collect::<Vec<_>>() {
+            self.cancel_wake(&wake);
+        }
+    }
+
+    /// Takes note that a wake came due. False when it is stale.
+    pub(super) fn take_wake(&mut self, effect: &EffectId) -> bool {
+        let before = self.incident.wakes.len();
+        self.incident.wakes.retain(|(_, id)| id != effect);
+        self.changed = true;
+        self.incident.wakes.len() < before
+    }
+
+    /// Tells a destination. Messages of one incident to one destination keep their order.
+    pub(super) fn notify(&mut self, destination: &Destination, notice: Notice) {
+        if self.incident.destination(destination).is_none() {
+            self.incident.destinations.push(DestinationState::new(destination.clone()));
+        }
+        if notice == Notice::Card {
+            let Some(state) = self.incident.destinations.iter_mut().find(|s| &s.destination == destination)
+            else {
+                return;
+            };
+            if std::mem::replace(&mut state.card_waits, true) {
+                return;
+            }
+        }
+        let lane = format!("{}|{destination}", self.incident.id);
+        self.emit(Effect::Notify { destination: destination.clone(), notice }, Some(lane));
+    }
+
+    /// Says that people would see something new: the visible version rises and every card is brought up to date.
+    pub(super) fn visible(&mut self) {
+        self.changed = true;
+        self.card_stale = true;
+    }
+
+    /// A line below every card.
+    pub(super) fn reply_everywhere(&mut self, text: &str) {
+        for destination in self.slack_destinations() {
+            self.notify(&destination, Notice::Reply { text: text.to_owned(), page: false });
+        }
+    }
+
+    pub(super) fn slack_destinations(&self) -> Vec<Destination> {
+        self.destinations_where(|destination| matches!(destination, Destination::Slack { .. }))
+    }
+
+    pub(super) fn pagerduty_destinations(&self) -> Vec<Destination> {
+        self.destinations_where(|destination| matches!(destination, Destination::PagerDuty { .. }))
+    }
+
+    fn destinations_where(&self, fits: impl Fn(&Destination) -> bool) -> Vec<Destination> {
+        self.incident
+            .destinations
+            .iter()
+            .filter(|state| fits(&state.destination))
+            .map(|state| state.destination.clone())
+            .collect()
+    }
+
+    /// The action called `id`, to be changed.
+    pub(super) fn action_mut(&mut self, id: &ActionId) -> Option<&mut Action> {
+        self.incident.actions.iter_mut().find(|action| &action.id == id)
+    }
+
+    pub(super) fn finish(mut self) -> Transition {
+        if self.card_stale {
+            self.incident.visible_version += 1;
+            for destination in self.slack_destinations() {
+                self.notify(&destination, Notice::Card);
+            }
+        }
+        if self.changed {
+            self.incident.version += 1;
+            self.incident.updated_at = self.now;
+        }
+        Transition {
+            incident: self.incident,
+            lines: self.lines,
+            effects: self.effects,
+            cancelled: self.cancelled,
+            findings: self.findings,
+            documents: self.documents,
+            start: self.start,
+            decisions: self.decisions,
+            wants_decision: self.wants_decision,
+            may_start: self.may_start,
+            changed: self.changed,
+        }
+    }
+}

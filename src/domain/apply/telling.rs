@@ -1,0 +1,280 @@
+//! Who hears what: escalation as time passes, messages that arrive, and messages that do not.
+
+use super::draft::Draft;
+use super::{Facts, alerts, deciding, verifying};
+use crate::action::Task;
+use crate::effect::{EffectId, Wake};
+use crate::escalation::{EscalationState, EscalationStep, Reached};
+use crate::incident::IncidentStatus;
+use crate::notification::{Destination, MessageRef, Notice};
+use crate::timeline::LineKind;
+
+/// Starts the path of the policy; without a policy the default destinations hear.
+pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
+    let Some(policy) = facts.policy else {
+        for destination in facts.default_destinations {
+            open_at(draft, destination, "opened");
+        }
+        return;
+    };
+    let first = policy.first(draft.now);
+    draft.incident.escalation = Some(EscalationState {
+        policy: policy.name.clone(),
+        hash: policy.hash(),
+        started_at: draft.now,
+        next: Some(first),
+        reached: None,
+    });
+    if first.due_at <= draft.now {
+        reach(draft, first.step, facts);
+    } else {
+        draft.wake_at(first.due_at, Wake::Escalate);
+    }
+    // Where the policy begins without a channel, the default channels carry the story.
+    if draft.slack_destinations().is_empty() {
+        for destination in facts.default_destinations {
+            open_at(draft, destination, "opened");
+        }
+    }
+}
+
+/// A wake came due.
+pub(super) fn woken(draft: &mut Draft, effect: &EffectId, wake: &Wake, facts: &Facts<'_>) {
+    if !draft.take_wake(effect) || !draft.incident.is_open() {
+        return;
+    }
+    match wake {
+        Wake::Escalate => escalation_due(draft, facts),
+        Wake::ApprovalExpires(id) => deciding::approval_expired(draft, id),
+        Wake::Verify(id) => verifying::wanted(draft, id, facts),
+        Wake::Decide => {
+            if draft.incident.current_action().is_none() && draft.incident.alerts.firing > 0 {
+                alerts::begin_diagnosis(draft, facts);
+            }
+        }
+        Wake::TaskDue(id) => {
+            let title = draft
+                .incident
+                .tasks
+                .iter()
+                .find(|task| task.action.as_ref() == Some(id) && !task.is_done())
+                .map(|task| task.title.clone());
+            if let Some(title) = title {
+                draft.line(LineKind::Task, Some("task_overdue"), format!("{title}: not done in time"));
+                page(draft, &format!("Not done in time: {title}"));
+            }
+        }
+    }
+}
+
+fn escalation_due(draft: &mut Draft, facts: &Facts<'_>) {
+    // An acknowledgement that won the race ends it here: nothing escalates after one.
+    if draft.incident.status != IncidentStatus::Triggered {
+        return;
+    }
+    let step = draft.incident.escalation.as_ref().and_then(|state| state.next).map(|next| next.step);
+    if let Some(step) = step {
+        reach(draft, step, facts);
+    }
+}
+
+/// Goes to the next step at once, whatever the time.
+pub(super) fn escalate_now(draft: &mut Draft, facts: &Facts<'_>) {
+    if draft.incident.status != IncidentStatus::Triggered {
+        return;
+    }
+    let step = draft.incident.escalation.as_ref().map(|state| match state.next {
+        Some(next) => next.step,
+        None => EscalationStep::Fallback(0),
+    });
+    match step {
+        Some(step) => {
+            draft.cancel_wake(&Wake::Escalate);
+            reach(draft, step, facts);
+        }
+        None => {
+            for destination in facts.fallback_destinations {
+                open_at(draft, destination, "escalated by the rule");
+            }
+        }
+    }
+}
+
+fn reach(draft: &mut Draft, step: EscalationStep, facts: &Facts<'_>) {
+    let Some(state) = draft.incident.escalation.clone() else { return };
+    let reached = match facts.policy {
+        Some(policy) => {
+            policy.reach(step, state.started_at, draft.incident.severity, facts.schedules, draft.now)
+        }
+        // The policy's text is lost: telling fails open, to whoever is configured last.
+        None => Reached {
+            destinations: facts.fallback_destinations.to_vec(),
+            name: "fallback, since the policy is gone".to_owned(),
+            skipped: Vec::new(),
+            level: state.reached,
+            next: None,
+        },
+    };
+    for skipped in &reached.skipped {
+        draft.line(LineKind::Escalation, Some("off_hours"), format!("{skipped} is off hours: skipped"));
+    }
+    let names: Vec<String> = reached.destinations.iter().map(ToString::to_string).collect();
+    draft.line(
+        LineKind::Escalation,
+        Some(step_word(step)),
+        format!("{} is told: {}", reached.name, names.join(", ")),
+    );
+    for destination in &reached.destinations {
+        open_at(draft, destination, &reached.name);
+    }
+    if let Some(state) = &mut draft.incident.escalation {
+        state.next = reached.next;
+        state.reached = reached.level.max(state.reached);
+    }
+    if let Some(next) = reached.next {
+        draft.wake_at(next.due_at, Wake::Escalate);
+    }
+    draft.visible();
+}
+
+fn step_word(step: EscalationStep) -> &'static str {
+    match step {
+        EscalationStep::Level(_) => "level_reached",
+        EscalationStep::Reminder(..) => "level_reminded",
+        EscalationStep::Repeat(_) => "repeated",
+        EscalationStep::Fallback(_) => "fallback_reached",
+    }
+}
+
+/// Tells a destination of the incident, or again that it needs people.
+fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
+    match destination {
+        Destination::Slack { .. } => {
+            let known = draft.incident.destination(destination).is_some();
+            draft.notify(destination, Notice::Card);
+            if known {
+                let text = format!("Not acknowledged yet: {level}");
+                draft.notify(destination, Notice::Reply { text, page: true });
+            }
+        }
+        Destination::PagerDuty { .. } => {
+            draft.notify(destination, Notice::Trigger { note: level.to_owned() });
+        }
+    }
+}
+
+/// Calls people to look now, wherever the incident is shown.
+pub(super) fn page(draft: &mut Draft, text: &str) {
+    for destination in draft.slack_destinations() {
+        draft.notify(&destination, Notice::Reply { text: text.to_owned(), page: true });
+    }
+    for destination in draft.pagerduty_destinations() {
+        draft.notify(&destination, Notice::Trigger { note: text.to_owned() });
+    }
+}
+
+/// Says something to one destination.
+pub(super) fn say(draft: &mut Draft, destination: &Destination, text: &str) {
+    match destination {
+        Destination::Slack { .. } => {
+            if draft.incident.destination(destination).is_none() {
+                draft.notify(destination, Notice::Card);
+            }
+            draft.notify(destination, Notice::Reply { text: text.to_owned(), page: false });
+        }
+        Destination::PagerDuty { .. } => {
+            draft.notify(destination, Notice::Trigger { note: text.to_owned() });
+        }
+    }
+}
+
+/// A task as a message.
+pub(super) fn task_text(task: &Task) -> String {
+    let mut text = task.title.clone();
+    if let Some(owner) = &task.owner {
+        text.push_str(&format!(" (for {owner})"));
+    }
+    for (number, item) in task.items.iter().enumerate() {
+        text.push_str(&format!("\n{}. {}", number + 1, item.text));
+    }
+    text
+}
+
+/// A notice reached its destination.
+pub(super) fn sent(
+    draft: &mut Draft,
+    destination: &Destination,
+    notice: &Notice,
+    message: Option<MessageRef>,
+    shown_version: u64,
+) {
+    draft.changed = true;
+    let visible_version = draft.incident.visible_version;
+    let Some(state) = draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
+    else {
+        return;
+    };
+    let recovered = state.failure.take().is_some();
+    let mut first_card = false;
+    if *notice == Notice::Card {
+        state.card_waits = false;
+        state.shown_version = state.shown_version.max(shown_version);
+        first_card = state.message.is_none() && message.is_some();
+        if message.is_some() {
+            state.message = message;
+        }
+        if visible_version > shown_version {
+            draft.notify(destination, Notice::Card);
+        }
+    }
+    if first_card || recovered || !matches!(notice, Notice::Card | Notice::Reply { .. }) {
+        draft.line(LineKind::Notification, Some("sent"), format!("{} reached {destination}", notice.kind()));
+    }
+}
+
+/// A notice cannot be delivered, or takes too long: the next destination hears instead.
+pub(super) fn failed(
+    draft: &mut Draft,
+    destination: &Destination,
+    notice: Notice,
+    error: String,
+    given_up: bool,
+    facts: &Facts<'_>,
+) {
+    let word = if given_up { "given_up" } else { "delayed" };
+    let text = format!("{} did not reach {destination}: {error}", notice.kind());
+    draft.line(LineKind::Notification, Some(word), text);
+    let mut first_failure = true;
+    if let Some(state) =
+        draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
+    {
+        first_failure = state.failure.is_none();
+        state.failure = Some(error);
+        if given_up && notice == Notice::Card {
+            state.card_waits = false;
+        }
+    }
+    // Edits, acknowledgements and resolves tell people nothing that they must act on, and a destination that has
+    // failed before has been replaced before.
+    if !notice.opens() || !first_failure || !draft.incident.is_open() {
+        return;
+    }
+    match next_destination(draft, facts) {
+        Some(next) => {
+            draft.line(LineKind::Notification, Some("rerouted"), format!("{next} is told instead"));
+            open_at(draft, &next, &format!("instead of {destination}"));
+        }
+        None => {
+            draft.line(LineKind::Notification, Some("unreachable"), "no destination is left to tell instead")
+        }
+    }
+}
+
+fn next_destination(draft: &Draft, facts: &Facts<'_>) -> Option<Destination> {
+    let policy = facts.policy.map_or(&[][..], |policy| policy.fallback.as_slice());
+    policy
+        .iter()
+        .chain(facts.fallback_destinations)
+        .find(|candidate| draft.incident.destination(candidate).is_none())
+        .cloned()
+}

@@ -1,0 +1,169 @@
+//! The closed set of diagnostics and actions, described as data.
+//!
+//! The floors above fill a [`Catalog`] with one entry per file of `diagnostics/` and `actions/`. The rule loader
+//! checks rules against it without knowing how anything is carried out, and guardrails read tiers from it.
+
+use crate::action::{Repeatability, Tier};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Who carries an action out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Performer {
+    /// The machine, against the world.
+    Machine,
+    /// People, who are only asked: asking touches nothing.
+    People,
+}
+
+/// What a rendered text inside parameters will be used as, which decides how labels are escaped in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotLanguage {
+    /// Text for people. Escaped again by each notifier for its own markup.
+    Text,
+    /// A PromQL expression: label values are escaped as PromQL strings, and the result must parse.
+    Promql,
+    /// A URL: label values are percent-encoded, so that none can change host, path depth or query keys.
+    Url,
+    /// A JSON string value.
+    JsonString,
+    /// A Kubernetes object name: the result must be a valid DNS-1123 label or subdomain.
+    KubernetesName,
+}
+
+/// One templated text within the parameters of a diagnostic or an action.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// JSON pointer (RFC 6901) from the parameters to the text, such as `/expr`.
+    pub pointer: String,
+    /// What the text is used as.
+    pub language: SlotLanguage,
+}
+
+impl Slot {
+    /// A slot at `pointer` in `language`.
+    pub fn new(pointer: impl Into<String>, language: SlotLanguage) -> Self {
+        Self { pointer: pointer.into(), language }
+    }
+}
+
+/// Why parameters were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ParamsError {
+    /// JSON pointer to the offending value; empty for the parameters as a whole.
+    pub pointer: String,
+    /// What is wrong, and the way out.
+    pub message: String,
+}
+
+impl ParamsError {
+    /// An error at `pointer`.
+    pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), message: message.into() }
+    }
+}
+
+/// Names outside the rule that parameters refer to, so that `check` can say which are unknown.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reference {
+    /// A key of `endpoints` in the settings.
+    Endpoint(String),
+    /// A Slack channel.
+    SlackChannel(String),
+    /// A key of `pagerduty.services` in the settings.
+    PagerDutyService(String),
+    /// An `EscalationPolicy`.
+    Policy(String),
+    /// The `prometheus` section of the settings.
+    Prometheus,
+}
+
+/// What checking the parameters of one use found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CheckedParams {
+    /// Templated texts within.
+    pub slots: Vec<Slot>,
+    /// Names outside the rule that must exist.
+    pub references: Vec<Reference>,
+}
+
+/// Checks raw parameters: their shape, their bounds, the templated texts within.
+pub type ParamsCheck = fn(&Value) -> Result<CheckedParams, ParamsError>;
+
+/// A kind of diagnostic, such as `prom.query`.
+#[derive(Debug, Clone)]
+pub struct DiagnosticKind {
+    /// Name that rules use.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub summary: &'static str,
+    /// Fields of its finding that conditions may read, each with a short description.
+    pub fields: &'static [(&'static str, &'static str)],
+    /// Longest time one run may take.
+    pub timeout: Duration,
+    /// Checks its parameters.
+    pub check: ParamsCheck,
+    /// JSON Schema of its parameters.
+    pub schema: fn() -> Value,
+}
+
+/// A kind of action, such as `http.call`.
+#[derive(Debug, Clone)]
+pub struct ActionKind {
+    /// Name that rules use.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub summary: &'static str,
+    /// The lowest tier at which a rule may use it.
+    pub tier_floor: Tier,
+    /// Whether carrying out the same plan twice is harmless.
+    pub repeatability: Repeatability,
+    /// Who carries it out.
+    pub performer: Performer,
+    /// Longest time one attempt may take.
+    pub timeout: Duration,
+    /// Checks its parameters.
+    pub check: ParamsCheck,
+    /// JSON Schema of its parameters.
+    pub schema: fn() -> Value,
+}
+
+/// All kinds that this build can carry out.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    diagnostics: BTreeMap<&'static str, DiagnosticKind>,
+    actions: BTreeMap<&'static str, ActionKind>,
+}
+
+impl Catalog {
+    /// A catalog of these kinds.
+    pub fn new(diagnostics: Vec<DiagnosticKind>, actions: Vec<ActionKind>) -> Self {
+        Self {
+            diagnostics: diagnostics.into_iter().map(|kind| (kind.name, kind)).collect(),
+            actions: actions.into_iter().map(|kind| (kind.name, kind)).collect(),
+        }
+    }
+
+    /// The diagnostic called `name`.
+    pub fn diagnostic(&self, name: &str) -> Option<&DiagnosticKind> {
+        self.diagnostics.get(name)
+    }
+
+    /// The action called `name`.
+    pub fn action(&self, name: &str) -> Option<&ActionKind> {
+        self.actions.get(name)
+    }
+
+    /// All diagnostics by name.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &DiagnosticKind> {
+        self.diagnostics.values()
+    }
+
+    /// All actions by name.
+    pub fn actions(&self) -> impl Iterator<Item = &ActionKind> {
+        self.actions.values()
+    }
+}

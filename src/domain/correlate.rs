@@ -1,0 +1,64 @@
+//! Which alerts belong to one incident: one rule and one target, or one rule and the values of its group labels.
+
+use crate::Labels;
+use serde::{Deserialize, Serialize};
+
+/// The object that an incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// Kind, such as `Deployment`.
+    pub kind: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// Identity of an incident while it is open.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CorrelationKey(pub String);
+
+/// Longest part of a key that is kept readable; the rest is replaced by a digest so that hostile labels cannot
+/// make index rows grow.
+const READABLE_BYTES: usize = 200;
+
+impl CorrelationKey {
+    /// The key of a rule with a Kubernetes target.
+    pub fn for_target(rule: &str, target: &Target) -> Self {
+        Self::bounded(format!("{rule}|{target}"))
+    }
+
+    /// The key of a rule without one. Absent labels count as empty, as in Alertmanager's grouping.
+    pub fn for_group(rule: &str, group: &Labels) -> Self {
+        let mut text = format!("{rule}|");
+        for (name, value) in group {
+            // Lengths make the text unambiguous whatever the values contain.
+            text.push_str(&format!("{name}={}:{value},", value.len()));
+        }
+        Self::bounded(text)
+    }
+
+    fn bounded(text: String) -> Self {
+        if text.len() <= READABLE_BYTES {
+            return Self(text);
+        }
+        let digest = crate::timeline::digest_of_bytes(text.as_bytes());
+        let mut end = READABLE_BYTES;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self(format!("{}…{digest}", &text[..end]))
+    }
+}
+
+/// The group labels of an alert: each of `group_by` with its value, empty where the alert has none.
+pub fn group_labels(group_by: &[String], labels: &Labels) -> Labels {
+    group_by.iter().map(|name| (name.clone(), labels.get(name).cloned().unwrap_or_default())).collect()
+}

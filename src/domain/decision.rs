@@ -1,0 +1,249 @@
+//! Decisions: which remedy, and why; which not, and why not.
+//!
+//! [`decide`] walks the ladder once. Its [`Reason`] feeds the timeline, the log field, the metric label and the
+//! sentence in Slack, so that all of them tell the same story.
+
+use crate::action::{ActionPlan, Tier};
+use crate::catalog::Performer;
+use crate::diagnosis::ConditionOutcome;
+use crate::guardrail::{Guardrail, GuardrailVerdict};
+use serde::{Deserialize, Serialize};
+
+/// What was decided about one remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// Start it now.
+    Run,
+    /// Ask people first.
+    Ask,
+    /// Record that it would have run or been asked for.
+    Simulate,
+    /// A guardrail forbids it.
+    Block,
+    /// It does not apply.
+    Skip,
+}
+
+impl Decision {
+    /// The word used in `explain`, timelines and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Ask => "ask",
+            Self::Simulate => "simulate",
+            Self::Block => "block",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+/// Why something was decided, or why an action stands where it stands. A closed set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Its tier lets it run alone.
+    RunsAlone(Tier),
+    /// It only observes or tells.
+    TouchesNothing,
+    /// People carry it out.
+    DoneByPeople,
+    /// Its tier needs so many approvals.
+    NeedsApproval(Tier),
+    /// Its condition does not hold.
+    ConditionFails,
+    /// Its condition cannot be judged.
+    ConditionUnknown(String),
+    /// Its values could not be rendered, or are not acceptable.
+    PlanInvalid(String),
+    /// It was tried in this incident before.
+    AlreadyTried,
+    /// A remedy before it on the ladder was taken.
+    EarlierRemedyTaken,
+    /// A guardrail forbids it.
+    Guardrail(Guardrail, String),
+    /// Dry run: this would have happened.
+    DryRun(Tier),
+    /// Enough people approved.
+    Approved(String),
+    /// A person refused, with their words.
+    Rejected(String, Option<String>),
+    /// Nobody answered in time.
+    ApprovalExpired,
+    /// The incident ended first.
+    IncidentResolved,
+    /// It was carried out.
+    Applied,
+    /// It certainly was not carried out.
+    NotApplied(String),
+    /// Nobody knows whether it was carried out.
+    OutcomeUnknown(String),
+    /// It helped.
+    Verified,
+    /// It did not help.
+    VerificationFailed(String),
+    /// It did not help and was undone.
+    RolledBack(String),
+    /// It did not help and could not be undone.
+    RollbackFailed(String),
+    /// People said that their task is done.
+    TaskDone(String),
+}
+
+impl Reason {
+    /// The stable word: metric label, log field and filter.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::RunsAlone(_) => "runs_alone",
+            Self::TouchesNothing => "touches_nothing",
+            Self::DoneByPeople => "done_by_people",
+            Self::NeedsApproval(_) => "needs_approval",
+            Self::ConditionFails => "condition_fails",
+            Self::ConditionUnknown(_) => "condition_unknown",
+            Self::PlanInvalid(_) => "plan_invalid",
+            Self::AlreadyTried => "already_tried",
+            Self::EarlierRemedyTaken => "earlier_remedy_taken",
+            Self::Guardrail(guardrail, _) => guardrail.as_str(),
+            Self::DryRun(_) => "dry_run",
+            Self::Approved(_) => "approved",
+            Self::Rejected(..) => "rejected",
+            Self::ApprovalExpired => "approval_expired",
+            Self::IncidentResolved => "incident_resolved",
+            Self::Applied => "applied",
+            Self::NotApplied(_) => "not_applied",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Verified => "verified",
+            Self::VerificationFailed(_) => "verification_failed",
+            Self::RolledBack(_) => "rolled_back",
+            Self::RollbackFailed(_) => "rollback_failed",
+            Self::TaskDone(_) => "task_done",
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    /// One sentence for people, without a final stop.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::RunsAlone(tier) => write!(f, "{tier} runs alone"),
+            Self::TouchesNothing => f.write_str("it only observes or tells"),
+            Self::DoneByPeople => f.write_str("people carry it out"),
+            Self::NeedsApproval(tier) => match tier.approvals_needed() {
+                1 => write!(f, "{tier} needs one approval"),
+                count => write!(f, "{tier} needs {count} approvals by different people"),
+            },
+            Self::ConditionFails => f.write_str("its condition does not hold"),
+            Self::ConditionUnknown(why) => write!(f, "its condition cannot be judged: {why}"),
+            Self::PlanInvalid(why) => write!(f, "it could not be planned: {why}"),
+            Self::AlreadyTried => f.write_str("it was tried in this incident before"),
+            Self::EarlierRemedyTaken => f.write_str("a remedy before it was taken"),
+            Self::Guardrail(_, why) => f.write_str(why),
+            Self::DryRun(Tier::T0 | Tier::T1) => f.write_str("dry run: it would have run alone"),
+            Self::DryRun(tier) => write!(f, "dry run: it would have asked for approval ({tier})"),
+            Self::Approved(who) => write!(f, "approved by {who}"),
+            Self::Rejected(who, None) => write!(f, "rejected by {who}"),
+            Self::Rejected(who, Some(why)) => write!(f, "rejected by {who}: {why}"),
+            Self::ApprovalExpired => f.write_str("nobody answered in time"),
+            Self::IncidentResolved => f.write_str("the incident ended first"),
+            Self::Applied => f.write_str("it was carried out"),
+            Self::NotApplied(why) => write!(f, "it was not carried out: {why}"),
+            Self::OutcomeUnknown(why) => write!(f, "nobody knows whether it was carried out: {why}"),
+            Self::Verified => f.write_str("it helped"),
+            Self::VerificationFailed(why) => write!(f, "it did not help: {why}"),
+            Self::RolledBack(why) => write!(f, "it did not help ({why}) and was undone"),
+            Self::RollbackFailed(why) => write!(f, "it did not help and could not be undone: {why}"),
+            Self::TaskDone(who) => write!(f, "{who} says that it is done"),
+        }
+    }
+}
+
+/// One rung of the ladder with everything that deciding needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidate {
+    /// Name of the remedy.
+    pub remedy: String,
+    /// Tier at which it would run.
+    pub tier: Tier,
+    /// Who would carry it out.
+    pub performer: Performer,
+    /// Its condition, judged over the findings.
+    pub condition: ConditionOutcome,
+    /// Its plan, or why there is none.
+    pub plan: Result<ActionPlan, String>,
+    /// Its inverse as the rule states it.
+    pub inverse: Option<ActionPlan>,
+    /// What the guardrails say. Empty for what touches nothing.
+    pub guardrails: Vec<GuardrailVerdict>,
+    /// Whether it was tried in this incident.
+    pub tried: bool,
+}
+
+/// The decision about one rung.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemedyDecision {
+    /// Name of the remedy.
+    pub remedy: String,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Walks the ladder from the top. The first remedy that applies is taken, or blocks the walk when a guardrail
+/// forbids it: a later and stronger remedy must not be reached because an earlier one was forbidden.
+pub fn decide(candidates: &[Candidate]) -> Vec<RemedyDecision> {
+    let mut taken = false;
+    candidates
+        .iter()
+        .map(|candidate| {
+            let (decision, reason) =
+                if taken { (Decision::Skip, Reason::EarlierRemedyTaken) } else { judge(candidate) };
+            taken = taken || decision != Decision::Skip;
+            RemedyDecision { remedy: candidate.remedy.clone(), decision, reason }
+        })
+        .collect()
+}
+
+/// Judges one rung for itself.
+pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
+    if candidate.tried {
+        return (Decision::Skip, Reason::AlreadyTried);
+    }
+    match &candidate.condition {
+        ConditionOutcome::Holds => {}
+        ConditionOutcome::Fails => return (Decision::Skip, Reason::ConditionFails),
+        ConditionOutcome::Unknown(why) => return (Decision::Skip, Reason::ConditionUnknown(why.clone())),
+    }
+    if let Err(why) = &candidate.plan {
+        return (Decision::Block, Reason::PlanInvalid(why.clone()));
+    }
+    if candidate.tier == Tier::T0 {
+        return (Decision::Run, Reason::TouchesNothing);
+    }
+    if candidate.performer == Performer::People {
+        return (Decision::Run, Reason::DoneByPeople);
+    }
+    judge_guarded(candidate)
+}
+
+fn judge_guarded(candidate: &Candidate) -> (Decision, Reason) {
+    let denial = candidate
+        .guardrails
+        .iter()
+        .find(|verdict| !verdict.allowed && verdict.guardrail != Guardrail::DryRun);
+    if let Some(verdict) = denial {
+        return (Decision::Block, Reason::Guardrail(verdict.guardrail, verdict.reason.clone()));
+    }
+    // No verdict at all means that nobody judged: acting fails closed.
+    if candidate.guardrails.is_empty() {
+        let why = "the guardrails could not be judged".to_owned();
+        return (Decision::Block, Reason::PlanInvalid(why));
+    }
+    if candidate.guardrails.iter().any(|verdict| !verdict.allowed) {
+        return (Decision::Simulate, Reason::DryRun(candidate.tier));
+    }
+    match candidate.tier.approvals_needed() {
+        0 => (Decision::Run, Reason::RunsAlone(candidate.tier)),
+        _ => (Decision::Ask, Reason::NeedsApproval(candidate.tier)),
+    }
+}

@@ -1,0 +1,129 @@
+//! Events: what happened to an incident. A closed set; [`crate::apply::apply`] has an arm for each.
+
+use crate::action::{ActionId, ActionOutcome, Step};
+use crate::alert::{Alert, Observation};
+use crate::approval::Ballot;
+use crate::diagnosis::{DiagnosisPurpose, Finding};
+use crate::effect::{EffectId, Wake};
+use crate::notification::{Destination, MessageRef, Notice};
+use crate::people::Actor;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An alert of this incident was told to us.
+    AlertSeen {
+        /// The alert.
+        alert: Box<Alert>,
+        /// What the telling means against what we remember.
+        observation: Observation,
+        /// Whether it is counted in this incident already.
+        counted: bool,
+    },
+    /// A round of diagnostics ended.
+    DiagnosisDone {
+        /// What it was for.
+        purpose: DiagnosisPurpose,
+        /// Number of the round.
+        round: u32,
+        /// What was found.
+        findings: Vec<Finding>,
+    },
+    /// The facts for a decision are at hand.
+    Decide,
+    /// A person decided about an action.
+    Ballot {
+        /// Which action.
+        action: ActionId,
+        /// What they sent.
+        ballot: Ballot,
+    },
+    /// A worker is about to carry out a plan.
+    ActionStarting {
+        /// Which action.
+        action: ActionId,
+        /// Which plan.
+        step: Step,
+        /// Number of the attempt, from 1.
+        attempt: u32,
+    },
+    /// An attempt ended.
+    ActionEnded {
+        /// Which action.
+        action: ActionId,
+        /// Which plan.
+        step: Step,
+        /// How.
+        outcome: ActionOutcome,
+    },
+    /// A wake came due.
+    Woken {
+        /// Which effect: an older one of the same kind is ignored.
+        effect: EffectId,
+        /// Why.
+        wake: Wake,
+    },
+    /// A person has taken the incident.
+    Acknowledge {
+        /// Who.
+        actor: Actor,
+    },
+    /// A person says that it is over.
+    Resolve {
+        /// Who.
+        actor: Actor,
+        /// In their words.
+        reason: Option<String>,
+    },
+    /// A person ticked off an item of a task.
+    TaskItemDone {
+        /// Index of the task within the incident.
+        task: usize,
+        /// Index of the item; none means all.
+        item: Option<usize>,
+        /// Who.
+        actor: Actor,
+    },
+    /// A notice reached its destination.
+    NoticeSent {
+        /// Whom.
+        destination: Destination,
+        /// What.
+        notice: Notice,
+        /// Where our message is now, for destinations that keep one.
+        message: Option<MessageRef>,
+        /// The visible version that a card showed.
+        shown_version: u64,
+    },
+    /// A notice cannot be delivered, or takes too long.
+    NoticeFailed {
+        /// Whom.
+        destination: Destination,
+        /// What.
+        notice: Notice,
+        /// Why, without secrets.
+        error: String,
+        /// Whether delivery was given up. If not, it goes on being tried while another destination hears.
+        given_up: bool,
+    },
+}
+
+impl Event {
+    /// The kind, for logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AlertSeen { .. } => "alert_seen",
+            Self::DiagnosisDone { .. } => "diagnosis_done",
+            Self::Decide => "decide",
+            Self::Ballot { .. } => "ballot",
+            Self::ActionStarting { .. } => "action_starting",
+            Self::ActionEnded { .. } => "action_ended",
+            Self::Woken { .. } => "woken",
+            Self::Acknowledge { .. } => "acknowledge",
+            Self::Resolve { .. } => "resolve",
+            Self::TaskItemDone { .. } => "task_item_done",
+            Self::NoticeSent { .. } => "notice_sent",
+            Self::NoticeFailed { .. } => "notice_failed",
+        }
+    }
+}

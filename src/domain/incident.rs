@@ -1,0 +1,332 @@
+//! The incident: one rule and one target (or group) while something is wrong with it.
+//!
+//! This is the state that is stored, version-checked, and changed by [`crate::apply::apply`] alone. It holds
+//! counts of its alerts, not the alerts: a group of twenty thousand must not make every later step slow.
+
+use crate::Labels;
+use crate::action::{Action, ActionId, Task};
+use crate::alert::AlertStatus;
+use crate::correlate::{CorrelationKey, Target};
+use crate::effect::{EffectId, Wake};
+use crate::escalation::EscalationState;
+use crate::notification::{Destination, DestinationState};
+use crate::people::Actor;
+use crate::rule::RuleHash;
+use crate::severity::Severity;
+use crate::timeline::TimelineHead;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Version of the stored form. A reader refuses what is newer than it knows.
+pub const INCIDENT_FORMAT: u32 = 1;
+
+/// Identity of an incident: a time-ordered unique text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IncidentId(pub String);
+
+impl std::fmt::Display for IncidentId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether people still have to do something. The words are part of the API, and PagerDuty's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IncidentStatus {
+    /// Nobody has taken it.
+    Triggered,
+    /// Somebody has taken it.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+impl IncidentStatus {
+    /// The word used in the API, the store and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Triggered => "triggered",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// What the machine is doing about it. The words are part of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Evidence is being gathered.
+    Diagnosing,
+    /// A remedy is being chosen. Never stored for longer than a step takes.
+    Deciding,
+    /// People are asked.
+    AwaitingApproval,
+    /// A remedy is being carried out.
+    Acting,
+    /// Watching whether it helped.
+    Verifying,
+    /// Undoing a remedy that did not help.
+    RollingBack,
+    /// A remedy was carried out and helped as far as that was checked; the alerts have still to end.
+    Watching,
+    /// Nothing more will be tried: people go on.
+    HandedOver,
+    /// It is over.
+    Closed,
+}
+
+impl Phase {
+    /// The word used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Diagnosing => "diagnosing",
+            Self::Deciding => "deciding",
+            Self::AwaitingApproval => "awaiting_approval",
+            Self::Acting => "acting",
+            Self::Verifying => "verifying",
+            Self::RollingBack => "rolling_back",
+            Self::Watching => "watching",
+            Self::HandedOver => "handed_over",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// How many alerts belong to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AlertCounts {
+    /// Firing now.
+    pub firing: u32,
+    /// Ended.
+    pub resolved: u32,
+}
+
+impl AlertCounts {
+    /// All alerts that ever belonged to it.
+    pub fn total(self) -> u32 {
+        self.firing.saturating_add(self.resolved)
+    }
+
+    /// The status of the incident's alerts taken together.
+    pub fn status(self) -> AlertStatus {
+        if self.firing > 0 { AlertStatus::Firing } else { AlertStatus::Resolved }
+    }
+}
+
+/// Who took it, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolution {
+    /// The person who said so; none when its alerts ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Version of this stored form.
+    pub format: u32,
+    /// Identity.
+    pub id: IncidentId,
+    /// Counts every stored change; the fence between concurrent writers.
+    pub version: u64,
+    /// Counts changes that people can see on a card.
+    pub visible_version: u64,
+    /// What makes alerts belong to it.
+    pub key: CorrelationKey,
+    /// Name of its rule.
+    pub rule: String,
+    /// Digest of the rule's text that it keeps to.
+    pub rule_hash: RuleHash,
+    /// Whether people still have to do something.
+    pub status: IncidentStatus,
+    /// What the machine is doing.
+    pub phase: Phase,
+    /// How bad.
+    pub severity: Severity,
+    /// One line: what is wrong. May quote labels.
+    pub summary: String,
+    /// Link to the human document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runbook: Option<String>,
+    /// The object it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Labels of the alert that opened it.
+    pub labels: Labels,
+    /// Annotations of the alert that opened it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub annotations: Labels,
+    /// When we learnt of it. Escalation counts from here.
+    pub started_at: Timestamp,
+    /// Last stored change.
+    pub updated_at: Timestamp,
+    /// Its alerts.
+    pub alerts: AlertCounts,
+    /// Number of the current round of diagnostics.
+    #[serde(default)]
+    pub diagnosis_round: u32,
+    /// How often it was decided again because a guardrail blocked.
+    #[serde(default)]
+    pub redecisions: u32,
+    /// Remedies that were judged or taken, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+    /// Lists of things for people to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
+    /// Where the escalation stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation: Option<EscalationState>,
+    /// Who took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledged: Option<Acknowledgement>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<Resolution>,
+    /// How often it was opened again; part of the PagerDuty dedup key.
+    #[serde(default)]
+    pub episode: u32,
+    /// What each destination knows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<DestinationState>,
+    /// Wakes that are outstanding. A wake that is not listed here is stale.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wakes: Vec<(Wake, EffectId)>,
+    /// Number of effects so far.
+    #[serde(default)]
+    pub effect_seq: u64,
+    /// Where the audit trail stands.
+    pub timeline: TimelineHead,
+}
+
+/// What opening an incident needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// Its identity, drawn by the caller.
+    pub id: IncidentId,
+    /// What makes alerts belong to it.
+    pub key: CorrelationKey,
+    /// Name of its rule.
+    pub rule: String,
+    /// Digest of the rule's text.
+    pub rule_hash: RuleHash,
+    /// How bad.
+    pub severity: Severity,
+    /// One line: what is wrong.
+    pub summary: String,
+    /// Link to the human document, rendered.
+    pub runbook: Option<String>,
+    /// The object it is about.
+    pub target: Option<Target>,
+    /// Labels of the alert that opens it.
+    pub labels: Labels,
+    /// Annotations of the alert that opens it.
+    pub annotations: Labels,
+}
+
+impl Incident {
+    /// A new incident, before its first event.
+    pub fn open(opening: Opening, now: Timestamp) -> Self {
+        Self {
+            format: INCIDENT_FORMAT,
+            id: opening.id,
+            version: 0,
+            visible_version: 0,
+            key: opening.key,
+            rule: opening.rule,
+            rule_hash: opening.rule_hash,
+            status: IncidentStatus::Triggered,
+            phase: Phase::Diagnosing,
+            severity: opening.severity,
+            summary: opening.summary,
+            runbook: opening.runbook,
+            target: opening.target,
+            labels: opening.labels,
+            annotations: opening.annotations,
+            started_at: now,
+            updated_at: now,
+            alerts: AlertCounts::default(),
+            diagnosis_round: 0,
+            redecisions: 0,
+            actions: Vec::new(),
+            tasks: Vec::new(),
+            escalation: None,
+            acknowledged: None,
+            resolved: None,
+            episode: 0,
+            destinations: Vec::new(),
+            wakes: Vec::new(),
+            effect_seq: 0,
+            timeline: TimelineHead::default(),
+        }
+    }
+
+    /// Whether it is not over.
+    pub fn is_open(&self) -> bool {
+        self.status != IncidentStatus::Resolved
+    }
+
+    /// Whether nothing of it was stored yet.
+    pub fn is_new(&self) -> bool {
+        self.version == 0
+    }
+
+    /// The action called `id`.
+    pub fn action(&self, id: &ActionId) -> Option<&Action> {
+        self.actions.iter().find(|action| &action.id == id)
+    }
+
+    /// The action that is under way, where one is.
+    pub fn current_action(&self) -> Option<&Action> {
+        self.actions.iter().rev().find(|action| !action.status.is_final())
+    }
+
+    /// When the escalation goes on; none when it does not.
+    pub fn next_escalation_at(&self) -> Option<Timestamp> {
+        self.escalation.as_ref().and_then(|state| state.next).map(|next| next.due_at)
+    }
+
+    /// What a destination knows of it.
+    pub fn destination(&self, destination: &Destination) -> Option<&DestinationState> {
+        self.destinations.iter().find(|state| &state.destination == destination)
+    }
+
+    /// The namespace that pauses and limits look at.
+    pub fn namespace(&self) -> Option<&str> {
+        self.target
+            .as_ref()
+            .map(|target| target.namespace.as_str())
+            .or_else(|| self.labels.get("namespace").map(String::as_str))
+            .filter(|name| !name.is_empty())
+    }
+
+    /// PagerDuty's dedup key: stable within an episode, new after a reopening, since an alert that was resolved
+    /// there would otherwise open a second incident under an old name.
+    pub fn dedup_key(&self) -> String {
+        format!("smokejumper/{}/{}", self.id, self.episode)
+    }
+
+    /// Names of remedies that were taken in this incident. Blocked and simulated ones were not taken: a
+    /// guardrail that blocks now may let them pass later.
+    pub fn tried_remedies(&self) -> impl Iterator<Item = &str> {
+        self.actions
+            .iter()
+            .filter(|action| !matches!(action.status, crate::action::ActionStatus::Blocked))
+            .map(|action| action.remedy.as_str())
+    }
+}

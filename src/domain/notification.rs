@@ -1,0 +1,128 @@
+//! Notifications: whom we tell, and the few kinds of things that we tell.
+
+use crate::Labels;
+use serde::{Deserialize, Serialize};
+
+/// Whom a message reaches.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Destination {
+    /// A Slack channel, by name (`#incidents`) or id.
+    Slack {
+        /// The channel.
+        channel: String,
+    },
+    /// A PagerDuty service of the settings.
+    #[serde(rename = "pagerduty")]
+    PagerDuty {
+        /// Key of `pagerduty.services`.
+        service: String,
+    },
+}
+
+impl Destination {
+    /// The kind, for metrics and for choosing the notifier.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Slack { .. } => "slack",
+            Self::PagerDuty { .. } => "pagerduty",
+        }
+    }
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Slack { channel } => write!(f, "slack:{channel}"),
+            Self::PagerDuty { service } => write!(f, "pagerduty:{service}"),
+        }
+    }
+}
+
+/// What is told. The content of a card is taken from the incident when it is sent, so that a card that waited
+/// tells the newest state; everything else is fixed when it is wished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// Post the incident's one message, or bring it up to date.
+    Card,
+    /// A line below the card: details, steps, calls for people.
+    Reply {
+        /// What to say. May quote labels: the notifier escapes it.
+        text: String,
+        /// Whether people must look now.
+        page: bool,
+    },
+    /// PagerDuty: open or repeat the alert.
+    Trigger {
+        /// Why it is sent, such as the level's name.
+        note: String,
+    },
+    /// PagerDuty: somebody has taken it.
+    Acknowledge,
+    /// PagerDuty: it is over.
+    Resolve,
+    /// PagerDuty: something was changed in the world.
+    Change {
+        /// What was done.
+        summary: String,
+        /// Details for people.
+        details: Labels,
+    },
+}
+
+impl Notice {
+    /// The kind, for metrics and timelines.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Card => "card",
+            Self::Reply { .. } => "reply",
+            Self::Trigger { .. } => "trigger",
+            Self::Acknowledge => "acknowledge",
+            Self::Resolve => "resolve",
+            Self::Change { .. } => "change",
+        }
+    }
+
+    /// Whether an incident stays untold at this destination when it is not delivered.
+    pub fn opens(&self) -> bool {
+        matches!(self, Self::Card | Self::Trigger { .. } | Self::Reply { page: true, .. })
+    }
+}
+
+/// Where a destination keeps our message, so that it can be edited and answered to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRef {
+    /// Slack's channel id as it answered.
+    pub channel: String,
+    /// Slack's timestamp of the message, its identity.
+    pub ts: String,
+}
+
+/// What one destination knows of the incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationState {
+    /// Whom.
+    pub destination: Destination,
+    /// Our message there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageRef>,
+    /// Whether a card is wished but not yet sent. At most one waits: it will show the newest state.
+    #[serde(default)]
+    pub card_waits: bool,
+    /// The visible version that the last sent card showed.
+    #[serde(default)]
+    pub shown_version: u64,
+    /// The last error, while it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+impl DestinationState {
+    /// A destination that knows nothing yet.
+    pub fn new(destination: Destination) -> Self {
+        Self { destination, message: None, card_waits: false, shown_version: 0, failure: None }
+    }
+}

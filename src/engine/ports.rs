@@ -1,0 +1,442 @@
+//! What the engine needs from the floors above, as traits. These are the only traits of the house.
+//!
+//! The store's ports carry whole batches: one call is one round trip or one transaction, because a transaction a
+//! row is an order of magnitude slower. Adapters implement them; tests implement them in memory or against the
+//! real databases with one contract suite.
+
+use crate::domain::Labels;
+use crate::domain::action::{ActionOutcome, ActionPlan, Step};
+use crate::domain::alert::{Alert, AlertRecord};
+use crate::domain::apply::Document;
+use crate::domain::correlate::CorrelationKey;
+use crate::domain::diagnosis::Finding;
+use crate::domain::effect::{Effect, EffectId, EffectKind, NewEffect};
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::guardrail::{Pause, Start};
+use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
+use crate::domain::notification::{Destination, MessageRef, Notice};
+use crate::domain::rule::{DiagnosticSpec, RuleHash};
+use crate::domain::severity::Severity;
+use crate::domain::timeline::TimelineLine;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A future that a port returns.
+pub type PortFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Tells the time, to the millisecond: what is stored must read back equal.
+pub trait Clock: Send + Sync {
+    /// The time now, without anything below a millisecond.
+    fn now(&self) -> Timestamp;
+}
+
+/// Draws identities.
+pub trait Ids: Send + Sync {
+    /// A new incident's identity: unique, and sorting by time.
+    fn incident(&self) -> IncidentId;
+    /// A new delivery's identity: unique, and sorting by time.
+    fn delivery(&self) -> String;
+}
+
+/// Where a delivery came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `POST /webhooks/alertmanager`.
+    Alertmanager,
+    /// `POST /webhooks/slack`.
+    Slack,
+}
+
+impl Source {
+    /// The word used in the store and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Alertmanager => "alertmanager",
+            Self::Slack => "slack",
+        }
+    }
+}
+
+/// One delivery as it arrived: the raw body, so that nothing is lost to a reader that knows less than the sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Identity, drawn on receipt.
+    pub id: String,
+    /// Where it came from.
+    pub source: Source,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What the store is asked for before a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Incidents by identity.
+    pub ids: Vec<IncidentId>,
+    /// For each key, its open incident, or else the one that ended last.
+    pub keys: Vec<CorrelationKey>,
+    /// Remembered alerts, in every incident that holds them, with those incidents where they are open or where
+    /// the alert is still recorded as firing.
+    pub fingerprints: Vec<Fingerprint>,
+}
+
+/// A remembered alert with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAlert {
+    /// Identity of the alert.
+    pub fingerprint: Fingerprint,
+    /// The incident that counts it; none for a tombstone.
+    pub incident: Option<IncidentId>,
+    /// What is remembered.
+    pub record: AlertRecord,
+}
+
+/// What the store had.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Loaded {
+    /// Incidents, each once.
+    pub incidents: Vec<Incident>,
+    /// Alerts.
+    pub alerts: Vec<StoredAlert>,
+}
+
+/// An alert to be remembered, with what people and templates may want to see of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertWrite {
+    /// The incident that counts it; none for a tombstone.
+    pub incident: Option<IncidentId>,
+    /// What to remember.
+    pub record: AlertRecord,
+    /// The alert as it was told.
+    pub alert: Alert,
+}
+
+/// One incident's part of a commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IncidentWrite {
+    /// The version that was loaded; 0 for a new incident. The commit fails when the store holds another.
+    pub loaded_version: u64,
+    /// The new state.
+    pub incident: Incident,
+    /// New lines of the trail.
+    pub lines: Vec<TimelineLine>,
+    /// Findings to keep, replacing those of the same name.
+    pub findings: Vec<Finding>,
+    /// Documents to keep.
+    pub documents: Vec<Document>,
+}
+
+/// A leased effect that is done: it is deleted, if the lease still stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finish {
+    /// Which.
+    pub id: EffectId,
+    /// The attempt that the lease was given for: the fencing token.
+    pub attempt: u32,
+}
+
+/// A delivery that cannot be read: kept for people, out of the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Which delivery.
+    pub delivery: String,
+    /// Why.
+    pub error: String,
+}
+
+/// Everything that one step writes, in one transaction or not at all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Commit {
+    /// When; stored as the time of writing.
+    pub at: Option<Timestamp>,
+    /// Changed incidents, each once.
+    pub incidents: Vec<IncidentWrite>,
+    /// Alerts to remember.
+    pub alerts: Vec<AlertWrite>,
+    /// New effects.
+    pub effects: Vec<NewEffect>,
+    /// Effects that are no longer wanted. One that is gone or leased already is no conflict.
+    pub cancelled: Vec<EffectId>,
+    /// Leased effects that are done. One whose lease was lost is a conflict.
+    pub finished: Vec<Finish>,
+    /// Deliveries that are consumed. One that is gone is a conflict: another replica consumed it.
+    pub consumed: Vec<String>,
+    /// Deliveries that cannot be read; they are consumed as well.
+    pub dead: Vec<DeadLetter>,
+    /// Texts of rules and policies that incidents refer to, by digest. Kept if not there yet.
+    pub texts: Vec<(RuleHash, Value)>,
+    /// Actions that were allowed to start, to be counted by the limits.
+    pub starts: Vec<Start>,
+    /// The ledger's version that `starts` were judged over. The commit fails when the store holds another.
+    pub ledger_version: Option<u64>,
+}
+
+/// What the limits and pauses are judged over.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Rises with every start and every change of a pause, on all replicas.
+    pub version: u64,
+    /// Pauses in force.
+    pub pauses: Vec<Pause>,
+    /// Starts since the time asked for.
+    pub starts: Vec<Start>,
+}
+
+/// A request for effects to carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Of this kind.
+    pub kind: EffectKind,
+    /// For this worker.
+    pub owner: String,
+    /// Due by this time.
+    pub now: Timestamp,
+    /// Until when the lease stands. An effect is claimable again afterwards.
+    pub lease_until: Timestamp,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// An effect that was claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leased {
+    /// Identity.
+    pub id: EffectId,
+    /// Whose incident.
+    pub incident: IncidentId,
+    /// Number of this attempt, from 1: the fencing token.
+    pub attempt: u32,
+    /// When it was first due.
+    pub due_at: Timestamp,
+    /// When it was wished.
+    pub created_at: Timestamp,
+    /// Whether it goes before others.
+    pub urgent: bool,
+    /// What is wished.
+    pub effect: Effect,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else wrote first, or a lease was lost. Load again and judge again.
+    #[error("somebody else changed it first")]
+    Conflict,
+    /// The database does not answer, is full, locked or read-only. Nothing was written.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// What is stored cannot be read: a defect or damage. Names the row.
+    #[error("the store holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+/// The durable side: inbox, incidents, effects, ledger. All replicas share one.
+pub trait Store: Send + Sync {
+    /// Writes deliveries durably, all in one transaction.
+    fn append(&self, deliveries: Vec<Delivery>) -> PortFuture<'_, Result<(), StoreError>>;
+    /// The oldest deliveries that nobody consumed. Replicas may see the same ones; the commit decides.
+    fn peek(&self, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>>;
+    /// How many deliveries wait.
+    fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>>;
+    /// What a step needs to know.
+    fn load(&self, wanted: Wanted) -> PortFuture<'_, Result<Loaded, StoreError>>;
+    /// The newest finding of each name of an incident.
+    fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>>;
+    /// The text of a rule or policy by digest.
+    fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>>;
+    /// Pauses, and starts since then.
+    fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
+    /// Writes one step.
+    fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>>;
+    /// Leases effects that are due, urgent ones first, each lane's oldest only.
+    fn claim(&self, claim: Claim) -> PortFuture<'_, Result<Vec<Leased>, StoreError>>;
+    /// Gives a lease back until a later time. A lost lease is no error.
+    fn postpone(&self, effect: Finish, until: Timestamp) -> PortFuture<'_, Result<(), StoreError>>;
+    /// Gives back all leases of workers that are known to be gone (at start, for a store of one process).
+    fn release_all(&self) -> PortFuture<'_, Result<u64, StoreError>>;
+    /// When the next effect is due.
+    fn next_due(&self) -> PortFuture<'_, Result<Option<Timestamp>, StoreError>>;
+    /// How many effects wait, by kind.
+    fn effect_depth(&self) -> PortFuture<'_, Result<BTreeMap<EffectKind, u64>, StoreError>>;
+    /// Sets or lifts a pause. Lifting one that is not set is no error.
+    fn set_pause(&self, change: PauseChange) -> PortFuture<'_, Result<(), StoreError>>;
+    /// Deletes what ended before then; returns how many incidents went.
+    fn prune(&self, ended_before: Timestamp) -> PortFuture<'_, Result<u64, StoreError>>;
+    /// Whether the database answers and can be written.
+    fn ping(&self) -> PortFuture<'_, Result<(), StoreError>>;
+}
+
+/// A change of the kill switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PauseChange {
+    /// Sets a pause, or replaces the one of the same scope.
+    Set(Pause),
+    /// Lifts the pause of a namespace, or the global one.
+    Lift {
+        /// The namespace; none lifts the global pause.
+        namespace: Option<String>,
+    },
+}
+
+/// Which incidents a reader wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IncidentQuery {
+    /// Only these; empty means all.
+    pub statuses: Vec<IncidentStatus>,
+    /// At most so many.
+    pub limit: u32,
+    /// Only those that sort after this one in newest-first order: the last identity of the page before.
+    pub after: Option<IncidentId>,
+}
+
+/// One incident with everything that people may see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IncidentView {
+    /// The incident.
+    pub incident: Incident,
+    /// Its alerts with their records, oldest first, bounded.
+    pub alerts: Vec<(AlertRecord, Alert)>,
+    /// Its findings.
+    pub findings: Vec<Finding>,
+    /// Its documents.
+    pub documents: Vec<Document>,
+    /// Its trail, whole and in order.
+    pub timeline: Vec<TimelineLine>,
+}
+
+/// The reading side, for the API, pages and messages.
+pub trait Reader: Send + Sync {
+    /// Incidents, newest first.
+    fn incidents(&self, query: IncidentQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>>;
+    /// One incident with everything.
+    fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>>;
+    /// How many incidents stand how. Resolved ones are not counted.
+    fn counts(&self) -> PortFuture<'_, Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError>>;
+    /// Pauses in force.
+    fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>>;
+}
+
+/// What a delivery says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    /// Alerts, each for itself.
+    Alerts(Vec<Alert>),
+    /// Clicks on our buttons, already known to be genuine.
+    Clicks(Vec<Click>),
+}
+
+/// One click on one of our buttons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    /// The incident or action that the button carries, opaque to the outside.
+    pub subject: String,
+    /// What the button does.
+    pub verb: ClickVerb,
+    /// Who clicked, as the settings know them.
+    pub actor: crate::domain::people::Actor,
+    /// For approvals: the digest of the plan that the button was drawn for.
+    pub digest: Option<String>,
+}
+
+/// What a button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClickVerb {
+    /// I have it.
+    Acknowledge,
+    /// Do it.
+    Approve,
+    /// Do not do it.
+    Reject,
+}
+
+/// Reads deliveries. Must accept everything that the receivers accepted.
+pub trait Decoder: Send + Sync {
+    /// What a delivery says, or why it cannot be read.
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String>;
+}
+
+/// Gathers evidence. Reads only.
+pub trait Diagnoser: Send + Sync {
+    /// Runs one diagnostic with rendered parameters within `timeout`. Never fails: what cannot be had is unknown.
+    fn diagnose<'a>(
+        &'a self,
+        spec: &'a DiagnosticSpec,
+        params: Value,
+        context: DiagnosisContext,
+        timeout: Duration,
+    ) -> PortFuture<'a, Finding>;
+}
+
+/// What a diagnostic may want to know about why it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiagnosisContext {
+    /// Now, by the engine's clock.
+    pub now: Timestamp,
+    /// When the incident started.
+    pub started_at: Timestamp,
+    /// The incident's labels.
+    pub labels: Labels,
+}
+
+/// Touches the world.
+pub trait Actor: Send + Sync {
+    /// Carries out one plan. `key` is the same for every attempt at the same plan.
+    fn act<'a>(&'a self, plan: &'a ActionPlan, context: ActionContext) -> PortFuture<'a, ActionOutcome>;
+}
+
+/// What an action may want to know about why it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActionContext {
+    /// Now, by the engine's clock.
+    pub now: Timestamp,
+    /// The same for every attempt at the same plan: an idempotency key for the world.
+    pub key: String,
+    /// Which of its plans.
+    pub step: Step,
+    /// The incident with everything, for documents.
+    pub view: Option<Box<IncidentView>>,
+}
+
+/// How a notice fared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivered {
+    /// It arrived.
+    Yes {
+        /// Where our message is, for destinations that keep one.
+        message: Option<MessageRef>,
+    },
+    /// Not yet: try again no sooner than after this.
+    Later {
+        /// How long to wait at least.
+        wait: Option<Duration>,
+        /// Why, without secrets. Empty when only the pace is kept.
+        reason: String,
+        /// Whether the destination was tried and failed (and not merely asked to wait its turn).
+        failed: bool,
+    },
+    /// Never: the destination refuses it.
+    Never {
+        /// Why, without secrets.
+        reason: String,
+    },
+}
+
+/// Tells people.
+pub trait Notifier: Send + Sync {
+    /// Delivers one notice. Cards are drawn from `view` as it is now.
+    fn notify<'a>(
+        &'a self,
+        destination: &'a Destination,
+        notice: &'a Notice,
+        view: &'a IncidentView,
+        now: Timestamp,
+    ) -> PortFuture<'a, Delivered>;
+}
