@@ -4,3 +4,4 @@
 pub use smokejumper_domain as domain;
 
 pub mod engine;
+pub mod sandbox;

@@ -1,0 +1,120 @@
+//! What a test or a page asks the workspace over HTTP: the ground truth, clicks, faults, and `response_url`s.
+//!
+//! Every change needs a JSON body, which a foreign web page cannot send to localhost without being asked first.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{FollowUp, Shared};
+use crate::sandbox::faults::FaultOrder;
+
+/// `GET PREFIX/_sandbox/…` and the orders that go with it.
+pub(super) fn ground_truth(prefix: &str, shared: &Arc<Shared>) -> Router {
+    let at = |path: &str| format!("{prefix}/_sandbox/{path}");
+    Router::new()
+        .route(&at("state"), get(state))
+        .route(&at("messages"), get(messages))
+        .route(&at("calls"), get(calls))
+        .route(&at("interactions"), get(interactions))
+        .route(&at("click"), post(click))
+        .route(&at("faults"), post(faults))
+        .with_state(Arc::clone(shared))
+}
+
+/// The workspace without its messages: team, people, channels, and the version that grows with every change.
+async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let options = &shared.options;
+    let workspace = shared.workspace();
+    Json(json!({
+        "version": workspace.version(),
+        "team": {"id": options.team_id, "domain": options.team_domain},
+        "bot": {"id": options.bot_user_id, "name": options.bot_name},
+        "users": options.users,
+        "channels": workspace.channels().collect::<Vec<_>>(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct MessagesQuery {
+    channel: Option<String>,
+}
+
+/// The messages of one channel (`?channel=` id or name), or of all.
+async fn messages(State(shared): State<Arc<Shared>>, Query(query): Query<MessagesQuery>) -> Json<Value> {
+    let workspace = shared.workspace();
+    let wanted = |id: &str, name: &str| {
+        query.channel.as_deref().is_none_or(|channel| channel == id || channel == name)
+    };
+    let channels = workspace.channels().filter(|channel| wanted(&channel.id, &channel.name));
+    let messages: Vec<_> = channels.flat_map(|channel| workspace.messages(&channel.id)).collect();
+    Json(json!({"version": workspace.version(), "messages": messages}))
+}
+
+#[derive(Deserialize)]
+struct AfterQuery {
+    #[serde(default)]
+    after: u64,
+}
+
+async fn calls(State(shared): State<Arc<Shared>>, Query(query): Query<AfterQuery>) -> Json<Value> {
+    Json(json!({"forgotten": shared.calls.forgotten(), "calls": shared.calls.after(query.after)}))
+}
+
+async fn interactions(State(shared): State<Arc<Shared>>, Query(query): Query<AfterQuery>) -> Json<Value> {
+    Json(json!({
+        "forgotten": shared.interactions.forgotten(),
+        "interactions": shared.interactions.after(query.after),
+    }))
+}
+
+/// A button pressed on the page.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClickOrder {
+    channel: String,
+    message_ts: String,
+    action_id: String,
+    user: String,
+}
+
+async fn click(State(shared): State<Arc<Shared>>, Json(order): Json<ClickOrder>) -> Response {
+    let prepared = shared.prepare_click(&order.channel, &order.message_ts, &order.action_id, &order.user);
+    let delivered = match prepared {
+        Ok(click) => shared.deliver(&click).await,
+        Err(error) => Err(error),
+    };
+    match delivered {
+        Ok(done) => Json(json!({
+            "status": done.status, "latency_ms": done.latency_ms, "problem": done.problem,
+        }))
+        .into_response(),
+        Err(error) => (StatusCode::CONFLICT, Json(json!({"problem": error.to_string()}))).into_response(),
+    }
+}
+
+async fn faults(State(shared): State<Arc<Shared>>, Json(order): Json<FaultOrder>) -> StatusCode {
+    shared.faults.obey(order);
+    StatusCode::NO_CONTENT
+}
+
+/// `POST /actions/{team}/{key}`: a `response_url` as an interaction carried it.
+pub(super) async fn follow_up(
+    State(shared): State<Arc<Shared>>,
+    Path((_team, key)): Path<(String, String)>,
+    Json(body): Json<Value>,
+) -> Response {
+    let accepted = shared.use_response_url(&key);
+    shared.follow_ups.push(FollowUp { body, accepted });
+    if accepted {
+        Json(json!({"ok": true})).into_response()
+    } else {
+        (StatusCode::NOT_FOUND, Json(json!({"ok": false, "error": "used_url"}))).into_response()
+    }
+}
