@@ -3,5 +3,6 @@
 
 pub use smokejumper_domain as domain;
 
+pub mod clients;
 pub mod engine;
 pub mod sandbox;

@@ -1,0 +1,16 @@
+//! Vendor protocols, both ways: how to speak to Slack, PagerDuty, Prometheus and plain HTTP, and how to read
+//! what Alertmanager and Slack send.
+//!
+//! A client knows a protocol and nothing of the product: it never decides, never stores, never retries. It
+//! makes one exchange and says in one word how that ended ([`answer::SendError`]), so that the engine can
+//! reschedule, give up, or look at the world first. Secrets come in as `secrecy` types and never leave by
+//! `Debug`, `Display` or an error.
+
+pub mod answer;
+pub mod http;
+pub mod pace;
+pub mod pagerduty;
+pub mod slack;
+
+#[cfg(test)]
+mod stand_in;

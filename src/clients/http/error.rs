@@ -1,0 +1,129 @@
+//! Why an exchange has no answer, and whether the request may have been carried out all the same.
+//!
+//! Nothing here prints a query string or user information: both carry secrets. The path is kept, because
+//! without it nobody at 3 a.m. knows which call failed.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use reqwest::Url;
+use thiserror::Error;
+
+use super::guard::Forbidden;
+
+/// An exchange without an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum HttpError {
+    /// The client could not be built.
+    #[error("HTTP client: {reason}")]
+    Setup {
+        /// What is wrong with the options or the machine.
+        reason: String,
+    },
+    /// The request could not be put together, such as a header value with a line break.
+    #[error("{place}: {reason}")]
+    Invalid {
+        /// Where it was to go.
+        place: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The guard for probes did not let it through.
+    #[error("{place} may not be reached: {reason}")]
+    Denied {
+        /// Where it was to go.
+        place: String,
+        /// Which rule forbids it.
+        reason: String,
+    },
+    /// No connection came about: the request was not sent.
+    #[error("{place} was not reached: {reason}")]
+    NotSent {
+        /// Where it was to go.
+        place: String,
+        /// The chain of causes.
+        reason: String,
+    },
+    /// The deadline passed after the connection stood.
+    #[error("{place} did not answer within {} ms", timeout.as_millis())]
+    TimedOut {
+        /// Where it went.
+        place: String,
+        /// The deadline of the whole exchange.
+        timeout: Duration,
+    },
+    /// The connection broke before the answer was complete.
+    #[error("{place} gave no complete answer: {reason}")]
+    Broken {
+        /// Where it went.
+        place: String,
+        /// The chain of causes.
+        reason: String,
+    },
+}
+
+impl HttpError {
+    /// Whether the other side may have received and carried out the request.
+    pub fn maybe_sent(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::Broken { .. })
+    }
+
+    /// Whether the same request can never be sent, however often it is tried.
+    pub fn permanent(&self) -> bool {
+        matches!(self, Self::Setup { .. } | Self::Invalid { .. } | Self::Denied { .. })
+    }
+
+    pub(crate) fn setup(reason: impl Into<String>) -> Self {
+        Self::Setup { reason: reason.into() }
+    }
+
+    pub(super) fn from_reqwest(place: String, timeout: Duration, error: reqwest::Error) -> Self {
+        if let Some(forbidden) = find_forbidden(&error) {
+            return Self::Denied { place, reason: forbidden.to_string() };
+        }
+        let (connect, builder, timed_out) = (error.is_connect(), error.is_builder(), error.is_timeout());
+        let reason = chain_of(&error.without_url());
+        if builder {
+            Self::Invalid { place, reason }
+        } else if connect {
+            Self::NotSent { place, reason }
+        } else if timed_out {
+            Self::TimedOut { place, timeout }
+        } else {
+            Self::Broken { place, reason }
+        }
+    }
+}
+
+/// Scheme, host, port and path: what may be shown of a URL.
+pub fn place_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or("?");
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
+}
+
+/// The error and its causes, joined; a cause that only repeats its parent's words is left out.
+pub(crate) fn chain_of(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn find_forbidden(error: &reqwest::Error) -> Option<&Forbidden> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(forbidden) = error.downcast_ref() {
+            return Some(forbidden);
+        }
+        cause = error.source();
+    }
+    None
+}

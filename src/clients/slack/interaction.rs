@@ -1,0 +1,180 @@
+//! Reads what Slack posts when somebody presses a button.
+//!
+//! The body is a form with one field, `payload`, whose value is JSON. Only what a decision needs is read, and
+//! the rest is skipped: an interaction echoes the whole message, and a click must not be lost because of a
+//! block or an attachment of a kind that is not known here. The signature must have been checked before.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Actions in one interaction; Slack sends one for a button.
+pub const ACTIONS_MAX: usize = 25;
+
+/// What Slack told us.
+#[derive(Debug)]
+pub enum Interaction {
+    /// A press on a button, or a choice in a menu.
+    BlockActions(BlockActions),
+    /// Another kind of interaction, such as a shortcut or a closed modal.
+    Other {
+        /// Slack's name of it.
+        kind: String,
+    },
+}
+
+/// Somebody used the interactive parts of a message.
+#[derive(Debug)]
+pub struct BlockActions {
+    /// The workspace; compare with the settings.
+    pub team_id: Option<String>,
+    /// The app that the message belongs to; compare with the settings.
+    pub app_id: Option<String>,
+    /// The channel's id; absent in a modal.
+    pub channel_id: Option<String>,
+    /// Who it was: the id is what may be trusted, names can be chosen freely.
+    pub user_id: String,
+    /// The person's handle, for display.
+    pub user_name: Option<String>,
+    /// The message's `ts`; absent in a modal.
+    pub message_ts: Option<String>,
+    /// Whether the message is visible to that person only; such a message cannot be updated.
+    pub is_ephemeral: bool,
+    /// Opens a modal within three seconds, once.
+    pub trigger_id: Option<String>,
+    /// Lets anyone who knows it write into the channel, so it is treated as a secret. It is not called: the
+    /// URL comes from the request, and a request is not who decides where we connect to.
+    pub response_url: Option<SecretString>,
+    /// What was pressed or chosen; at least one.
+    pub actions: Vec<Action>,
+}
+
+/// One interactive element and what was done with it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Action {
+    /// The element's id within the message, which says what the press means.
+    pub action_id: String,
+    /// The block that the element is in.
+    #[serde(default)]
+    pub block_id: Option<String>,
+    /// The value that we gave the element when we sent the message.
+    #[serde(default)]
+    pub value: Option<String>,
+    /// The kind of element, such as `button`.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// When it was pressed, in Slack's form of seconds and a counter.
+    #[serde(default)]
+    pub action_ts: Option<String>,
+}
+
+/// Why a body is not an interaction.
+#[derive(Debug, Error)]
+pub enum InteractionError {
+    /// Not a form with exactly one `payload`.
+    #[error("the body is not a form with one `payload` field")]
+    Form,
+    /// The payload is not JSON, or lacks what every interaction has.
+    #[error("the payload is not an interaction: {0}")]
+    Payload(#[from] serde_json::Error),
+    /// Block actions without an action, or with more than Slack ever sends.
+    #[error("block_actions with {0} actions; one to 25 are expected")]
+    Actions(usize),
+    /// Nobody pressed the button.
+    #[error("block_actions without a user")]
+    User,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    #[serde(default)]
+    team: Option<Id>,
+    #[serde(default)]
+    api_app_id: Option<String>,
+    #[serde(default)]
+    channel: Option<Id>,
+    #[serde(default)]
+    user: Option<User>,
+    #[serde(default)]
+    container: Option<Container>,
+    #[serde(default)]
+    trigger_id: Option<String>,
+    #[serde(default)]
+    response_url: Option<SecretString>,
+    #[serde(default)]
+    actions: Vec<Action>,
+}
+
+#[derive(Deserialize)]
+struct Id {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct User {
+    id: String,
+    #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
+    team_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    #[serde(default)]
+    message_ts: Option<String>,
+    #[serde(default)]
+    channel_id: Option<String>,
+    #[serde(default)]
+    is_ephemeral: bool,
+}
+
+/// Reads the raw form body of a request to the interactivity URL.
+///
+/// # Errors
+/// Says what is missing; the payload's own text is not repeated.
+pub fn parse_interaction(form: &[u8]) -> Result<Interaction, InteractionError> {
+    let mut payloads = form_urlencoded::parse(form).filter(|(name, _)| name == "payload");
+    let (Some((_, json)), None) = (payloads.next(), payloads.next()) else {
+        return Err(InteractionError::Form);
+    };
+    let Kind { kind } = serde_json::from_str(&json)?;
+    if kind != "block_actions" {
+        return Ok(Interaction::Other { kind });
+    }
+    let payload: Payload = serde_json::from_str(&json)?;
+    let count = payload.actions.len();
+    if count == 0 || count > ACTIONS_MAX {
+        return Err(InteractionError::Actions(count));
+    }
+    Ok(Interaction::BlockActions(block_actions(payload)?))
+}
+
+fn block_actions(payload: Payload) -> Result<BlockActions, InteractionError> {
+    let user = payload.user.ok_or(InteractionError::User)?;
+    let (message_ts, container_channel, is_ephemeral) = match payload.container {
+        Some(container) => (container.message_ts, container.channel_id, container.is_ephemeral),
+        None => (None, None, false),
+    };
+    Ok(BlockActions {
+        // Apps installed for a whole organisation get `team: null`; the person's team stands in.
+        team_id: payload.team.map(|team| team.id).or(user.team_id),
+        app_id: payload.api_app_id,
+        channel_id: payload.channel.map(|channel| channel.id).or(container_channel),
+        user_id: user.id,
+        user_name: user.username.or(user.name),
+        message_ts,
+        is_ephemeral,
+        trigger_id: payload.trigger_id,
+        response_url: payload.response_url,
+        actions: payload.actions,
+    })
+}
