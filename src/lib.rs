@@ -6,3 +6,4 @@ pub use smokejumper_domain as domain;
 pub mod clients;
 pub mod engine;
 pub mod sandbox;
+pub mod yaml;

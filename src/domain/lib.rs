@@ -26,6 +26,7 @@ pub mod incident;
 pub mod matcher;
 pub mod notification;
 pub mod people;
+pub mod redact;
 pub mod rule;
 pub mod schedule;
 pub mod severity;

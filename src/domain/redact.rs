@@ -1,0 +1,196 @@
+//! Takes secrets out of text before it is stored, logged or shown to anybody.
+//!
+//! Findings quote logs, error texts quote URLs, and both end up in a database, in Slack and on a dashboard.
+//! Two nets are drawn through each text: the exact values of the secrets that this installation knows, and the
+//! shapes that common credentials have. It errs towards taking too much: a masked word costs a glance, a leaked
+//! token costs a rotation. It must never need more than linear time, as the text comes from outside.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex, RegexSet};
+
+/// What stands in the place of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// Shortest known value that is searched for. A shorter one would hit ordinary words all over the text.
+pub const KNOWN_SECRET_CHARS_MIN: usize = 4;
+
+/// One shape of a credential. The capture `keep`, where there is one, stays in the text: it names what was taken.
+struct Shape {
+    pattern: &'static str,
+    /// Says for a hit whether it is harmless after all; sees the capture `value`.
+    harmless: fn(&str) -> bool,
+}
+
+const fn always(pattern: &'static str) -> Shape {
+    Shape { pattern, harmless: |_| false }
+}
+
+/// The shapes, in the order in which they are applied: whole blocks first, then pairs, then bare tokens.
+const SHAPES: &[Shape] = &[
+    // A private key in PEM; a cut-off one is taken to the end of the text.
+    always(r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)"),
+    // User and password of a URL. The user goes too: tokens are often given as the user.
+    always(r#"(?P<keep>://)[^/\s"'<>?#]+@"#),
+    // Headers whose whole value is a credential, up to the end of the line or the closing quote.
+    always(concat!(
+        r#"(?i-u:(?P<keep>\b(?:proxy-)?authorization(?:\\?["'])?[ \t]*[:=][ \t]*(?:\\?["'])?|"#,
+        r#"\b(?:set-)?cookie(?:\\?["'])?[ \t]*[:=][ \t]*(?:\\?["'])?))[^\r\n"'\\]+"#
+    )),
+    // Schemes of the Authorization header, wherever they are quoted.
+    Shape {
+        pattern: r"(?P<keep>(?i-u:\b(?:bearer|basic))[ \t]+)(?P<value>[A-Za-z0-9._~+/=\-]{8,})",
+        harmless: is_word_after_scheme,
+    },
+    // `password=…`, `"api_key": "…"`, `routing_key: …`, also inside an escaped JSON string.
+    Shape {
+        pattern: concat!(
+            r"(?P<keep>(?i-u:passw(?:or)?d|passphrase|\bpwd|secret|token|api[_\-]?key|access[_\-]?key|",
+            r"routing[_\-]?key|service[_\-]?key|integration[_\-]?key|private[_\-]?key|credentials?)",
+            r#"(?:\\?["'])?[ \t]*[:=][ \t]*)"#,
+            r#"(?P<value>\\"[^"\\]+\\"|"(?:[^"\\]|\\.)+"|'[^']+'|[^\s"'\\,;&<>{}()\[\]]+)"#
+        ),
+        harmless: is_no_value,
+    },
+    // `--password …` on a command line, `requirepass …` in a Redis configuration.
+    always(
+        r"(?P<keep>(?i-u:--(?:[a-z\-]*)(?:password|token|secret|api-key)|\brequirepass|\bmasterauth)[ \t]+)\S+",
+    ),
+    // Slack: tokens of all kinds, and incoming webhook addresses.
+    always(r"(?-u:\bx(?:ox[a-z]|app)(?:\.xox[a-z])?-[A-Za-z0-9\-]{8,})"),
+    always(r"(?P<keep>hooks\.slack\.com/(?:services|workflows|triggers)/)[A-Za-z0-9_/\-]+"),
+    // GitHub, GitLab, AWS, Google, Stripe, Vault.
+    always(r"(?-u:\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_\-]{16,}))"),
+    always(r"(?-u:\b(?:AKIA|ASIA|AGPA|AROA|AIDA|ANPA)[A-Z0-9]{16}\b)"),
+    always(
+        r"(?-u:\bAIza[0-9A-Za-z_\-]{30,}|\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,}|\bhv[sb]\.[A-Za-z0-9_\-]{16,})",
+    ),
+    // JSON Web Tokens, with or without a signature.
+    always(r"(?-u:\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]{8,}(?:\.[A-Za-z0-9_\-]*)?)"),
+];
+
+/// One pass over the text that says which shapes occur at all: nearly always none.
+static SHAPE_SET: LazyLock<RegexSet> = LazyLock::new(|| {
+    RegexSet::new(SHAPES.iter().map(|shape| shape.pattern))
+        .expect("the shapes are constants covered by tests")
+});
+
+static SHAPE_REGEXES: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let compile =
+        |shape: &Shape| Regex::new(shape.pattern).expect("the shapes are constants covered by tests");
+    SHAPES.iter().map(compile).collect()
+});
+
+/// Words that follow "bearer" or "basic" in prose.
+fn is_word_after_scheme(value: &str) -> bool {
+    const PROSE: &[&str] =
+        &["authentication", "authorization", "authenticated", "credential", "credentials", "challenge"];
+    PROSE.contains(&value.trim_end_matches(['.', '/', '-']).to_ascii_lowercase().as_str())
+}
+
+/// Values that say that there is none.
+fn is_no_value(value: &str) -> bool {
+    matches!(
+        value.trim_matches(['"', '\'', '\\']),
+        "null" | "none" | "None" | "nil" | "true" | "false" | REDACTED
+    )
+}
+
+/// Masks secrets in text. Cheap to use, costly to build: keep one, and build anew when the known secrets change.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    known: Option<Regex>,
+}
+
+impl Redactor {
+    /// Knows the common shapes and the given exact values.
+    ///
+    /// Each value is also found as it looks inside a JSON string and percent-encoded in a URL. Values shorter than
+    /// [`KNOWN_SECRET_CHARS_MIN`] are left out.
+    pub fn new<S: AsRef<str>>(known_secrets: impl IntoIterator<Item = S>) -> Self {
+        let mut forms: Vec<String> = known_secrets
+            .into_iter()
+            .filter(|secret| secret.as_ref().chars().count() >= KNOWN_SECRET_CHARS_MIN)
+            .flat_map(|secret| spellings(secret.as_ref()))
+            .collect();
+        // The longest first, so that a secret which begins with another one is taken whole.
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        if forms.is_empty() {
+            return Self::default();
+        }
+        let alternatives: Vec<String> = forms.iter().map(|form| regex::escape(form)).collect();
+        let known = Regex::new(&alternatives.join("|"))
+            .expect("an alternation of escaped literals is a valid expression; settings bound their number and length");
+        Self { known: Some(known) }
+    }
+
+    /// The text with every secret replaced by [`REDACTED`]; the same text, not copied, where there is none.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        if let Some(known) = &self.known {
+            text = apply(text, |text| known.replace_all(text, REDACTED));
+        }
+        let hits = SHAPE_SET.matches(&text);
+        for index in hits.iter() {
+            let (shape, regex) = (&SHAPES[index], &SHAPE_REGEXES[index]);
+            text = apply(text, |text| regex.replace_all(text, |hit: &Captures<'_>| replacement(shape, hit)));
+        }
+        text
+    }
+}
+
+/// Never shows the values.
+impl std::fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}
+
+fn replacement(shape: &Shape, hit: &Captures<'_>) -> String {
+    if hit.name("value").is_some_and(|value| (shape.harmless)(value.as_str())) {
+        return hit[0].to_owned();
+    }
+    let keep = hit.name("keep").map_or("", |kept| kept.as_str());
+    let host_mark = if keep == "://" { "@" } else { "" };
+    // Quotes around the value stay, so that JSON remains JSON.
+    let (open, close) = hit.name("value").map_or(("", ""), |value| quotes(value.as_str()));
+    format!("{keep}{open}{REDACTED}{close}{host_mark}")
+}
+
+fn quotes(value: &str) -> (&'static str, &'static str) {
+    match value {
+        v if v.starts_with("\\\"") => ("\\\"", "\\\""),
+        v if v.starts_with('"') => ("\"", "\""),
+        v if v.starts_with('\'') => ("'", "'"),
+        _ => ("", ""),
+    }
+}
+
+/// Runs one replacement, and keeps the borrow where nothing was replaced.
+fn apply<'t>(text: Cow<'t, str>, replace: impl for<'a> Fn(&'a str) -> Cow<'a, str>) -> Cow<'t, str> {
+    let replaced = match replace(&text) {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(new) => Some(new),
+    };
+    replaced.map_or(text, Cow::Owned)
+}
+
+/// The ways in which a value is written: as it is, inside a JSON string, inside a URL.
+fn spellings(secret: &str) -> [String; 3] {
+    let json = serde_json::Value::from(secret).to_string();
+    let json = json[1..json.len() - 1].to_owned();
+    let mut url = String::with_capacity(secret.len());
+    for byte in secret.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => url.push(char::from(byte)),
+            _ => write!(url, "%{byte:02X}").expect("writing to a string cannot fail"),
+        }
+    }
+    [secret.to_owned(), json, url]
+}
+
+#[cfg(test)]
+mod tests;
