@@ -6,4 +6,5 @@ pub use smokejumper_domain as domain;
 pub mod clients;
 pub mod engine;
 pub mod sandbox;
+pub mod secret;
 pub mod yaml;

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Captures, Regex, RegexSet};
 
 /// What stands in the place of a secret.
@@ -101,7 +102,7 @@ fn is_no_value(value: &str) -> bool {
 /// Masks secrets in text. Cheap to use, costly to build: keep one, and build anew when the known secrets change.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    known: Option<Regex>,
+    known: Option<AhoCorasick>,
 }
 
 impl Redactor {
@@ -110,20 +111,18 @@ impl Redactor {
     /// Each value is also found as it looks inside a JSON string and percent-encoded in a URL. Values shorter than
     /// [`KNOWN_SECRET_CHARS_MIN`] are left out.
     pub fn new<S: AsRef<str>>(known_secrets: impl IntoIterator<Item = S>) -> Self {
-        let mut forms: Vec<String> = known_secrets
+        let forms: Vec<String> = known_secrets
             .into_iter()
             .filter(|secret| secret.as_ref().chars().count() >= KNOWN_SECRET_CHARS_MIN)
             .flat_map(|secret| spellings(secret.as_ref()))
             .collect();
-        // The longest first, so that a secret which begins with another one is taken whole.
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
         if forms.is_empty() {
             return Self::default();
         }
-        let alternatives: Vec<String> = forms.iter().map(|form| regex::escape(form)).collect();
-        let known = Regex::new(&alternatives.join("|"))
-            .expect("an alternation of escaped literals is a valid expression; settings bound their number and length");
+        // The longest wins, so that a secret which begins with another one is taken whole.
+        let known = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).expect(
+            "only billions of states could fail, and the keyring bounds number and length of secrets",
+        );
         Self { known: Some(known) }
     }
 
@@ -131,7 +130,7 @@ impl Redactor {
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
         if let Some(known) = &self.known {
-            text = apply(text, |text| known.replace_all(text, REDACTED));
+            text = apply(text, |text| mask_known(known, text));
         }
         let hits = SHAPE_SET.matches(&text);
         for index in hits.iter() {
@@ -140,6 +139,18 @@ impl Redactor {
         }
         text
     }
+}
+
+fn mask_known<'t>(known: &AhoCorasick, text: &'t str) -> Cow<'t, str> {
+    if !known.is_match(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut masked = String::with_capacity(text.len());
+    known.replace_all_with(text, &mut masked, |_, _, out| {
+        out.push_str(REDACTED);
+        true
+    });
+    Cow::Owned(masked)
 }
 
 /// Never shows the values.
