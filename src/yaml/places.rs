@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::problem::{Place, Problem};
+use super::problem::Problem;
 
 /// The document as a tree of positions without values.
 #[derive(Debug, Default)]
@@ -179,6 +179,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::yaml::Place;
 
     const TEXT: &str = "server:\n  listen: 0.0.0.0:1\napi:\n  tokens:\n    - name: a\n    - {name: b, role: admin}\nmode: dry_run\n";
 
