@@ -184,7 +184,8 @@ impl Ord for Matcher {
 
 /// A list of matchers that must all match; the empty list matches everything.
 ///
-/// Equality and order of writing look at the matchers alone; the warnings of parsing ride along for whoever lints.
+/// Two lists are equal if they hold equal matchers in the same order. The warnings of parsing only ride along, for
+/// whoever lints.
 #[derive(Debug, Clone, Default)]
 pub struct Matchers {
     list: Vec<Matcher>,
