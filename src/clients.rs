@@ -8,8 +8,10 @@
 
 pub mod answer;
 pub mod http;
+pub mod openmetrics;
 pub mod pace;
 pub mod pagerduty;
+pub mod prometheus;
 pub mod slack;
 
 #[cfg(test)]

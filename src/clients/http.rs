@@ -22,7 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 pub use error::HttpError;
-pub use exchange::{HttpAnswer, HttpRequest};
+pub use exchange::{Credentials, HttpAnswer, HttpRequest};
 pub use reqwest::{Method, StatusCode, Url};
 
 use error::place_of;

@@ -17,6 +17,23 @@ use super::error::place_of;
 use super::{ANSWER_BYTES_MAX, HttpError, REQUEST_TIMEOUT};
 use crate::clients::answer::RETRY_AFTER_MAX;
 
+/// How a client shows who it is.
+#[derive(Debug, Clone, Default)]
+pub enum Credentials {
+    /// It does not.
+    #[default]
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer(SecretString),
+    /// `Authorization: Basic …`.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: SecretString,
+    },
+}
+
 /// A request to be sent by [`super::HttpClient::send`].
 #[derive(Clone)]
 pub struct HttpRequest {
@@ -78,6 +95,18 @@ impl HttpRequest {
     pub fn basic(self, username: &str, password: &SecretString) -> Result<Self, HttpError> {
         let encoded = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
         self.secret_header(AUTHORIZATION.as_str(), &SecretString::from(format!("Basic {encoded}")))
+    }
+
+    /// Sets the `Authorization` header, if there is anything to show.
+    ///
+    /// # Errors
+    /// As [`Self::secret_header`].
+    pub fn credentials(self, credentials: &Credentials) -> Result<Self, HttpError> {
+        match credentials {
+            Credentials::None => Ok(self),
+            Credentials::Bearer(token) => self.bearer(token),
+            Credentials::Basic { username, password } => self.basic(username, password),
+        }
     }
 
     /// Sets the body and its content type.
