@@ -1,5 +1,21 @@
 //! The durable engine: events go in, one transaction comes out, effects are carried out from the store.
 //!
-//! [`ports`] are what it needs from the floors above.
+//! A delivery enters through [`intake`] (group commit), is read and judged by [`step`] (the only writer of incident
+//! state), and what it wishes is carried out by [`worker`], which feeds each result back into a step. A timer is an
+//! effect that is due later. After a crash the same three go on with what the store holds; there is no second path.
+//!
+//! [`ports`], [`playbook`] and [`meter`] are what it needs from the rest of the house.
 
+pub mod clock;
+pub mod commands;
+pub mod executor;
+pub mod intake;
+pub mod meter;
+pub mod playbook;
 pub mod ports;
+mod settings;
+pub mod step;
+pub mod stepping;
+pub mod worker;
+
+pub use settings::EngineSettings;

@@ -1,0 +1,109 @@
+//! What people ask of the engine through the API and the command line.
+
+use super::ports::{PauseChange, Store, StoreError};
+use super::step::{Input, Taken};
+use super::stepping::Steps;
+use crate::domain::action::{ActionId, PlanDigest};
+use crate::domain::apply::Refused;
+use crate::domain::approval::{Ballot, Verdict};
+use crate::domain::event::Event;
+use crate::domain::guardrail::Pause;
+use crate::domain::incident::IncidentId;
+use crate::domain::people::Actor;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such incident, or no incident has such an action.
+    #[error("there is no such incident")]
+    NoSuchIncident,
+    /// It does not fit the state; nothing changed.
+    #[error(transparent)]
+    Refused(Refused),
+    /// Temporary.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// Carries out what people ask for. Cheap to clone.
+#[derive(Clone)]
+pub struct Commands {
+    steps: Steps,
+    store: Arc<dyn Store>,
+}
+
+impl Commands {
+    /// Commands over these.
+    pub fn new(steps: Steps, store: Arc<dyn Store>) -> Self {
+        Self { steps, store }
+    }
+
+    /// Takes an incident in somebody's name.
+    pub async fn acknowledge(&self, incident: IncidentId, actor: Actor) -> Result<(), CommandError> {
+        self.happen(incident, Event::Acknowledge { actor }).await
+    }
+
+    /// Ends an incident in somebody's name.
+    pub async fn resolve(
+        &self,
+        incident: IncidentId,
+        actor: Actor,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::Resolve { actor, reason }).await
+    }
+
+    /// Decides about an action in somebody's name.
+    pub async fn decide(
+        &self,
+        action: ActionId,
+        actor: Actor,
+        verdict: Verdict,
+        digest: Option<PlanDigest>,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        let incident = IncidentId(action.0.split_once("-a").map_or("", |(incident, _)| incident).to_owned());
+        let ballot = Ballot { actor, verdict, digest, reason };
+        self.happen(incident, Event::Ballot { action, ballot }).await
+    }
+
+    /// Ticks off an item of a task; none means all items.
+    pub async fn item_done(
+        &self,
+        incident: IncidentId,
+        task: usize,
+        item: Option<usize>,
+        actor: Actor,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::TaskItemDone { task, item, actor }).await
+    }
+
+    /// Stops actions, everywhere or in one namespace, until somebody lifts it.
+    pub async fn pause(
+        &self,
+        namespace: Option<String>,
+        by: &Actor,
+        reason: String,
+        since: Timestamp,
+    ) -> Result<(), CommandError> {
+        let pause = Pause { namespace, by: by.name.clone(), reason, since };
+        self.store.set_pause(PauseChange::Set(pause)).await.map_err(CommandError::Store)
+    }
+
+    /// Lifts a pause.
+    pub async fn resume(&self, namespace: Option<String>) -> Result<(), CommandError> {
+        self.store.set_pause(PauseChange::Lift { namespace }).await.map_err(CommandError::Store)
+    }
+
+    async fn happen(&self, incident: IncidentId, event: Event) -> Result<(), CommandError> {
+        let input = Input::Event { incident, event: Some(event), finish: None };
+        match self.steps.take(input).await.map_err(CommandError::Store)? {
+            Taken::Done | Taken::MayStart(_) => Ok(()),
+            Taken::Refused(refused) => Err(CommandError::Refused(refused)),
+            Taken::NoSuchIncident => Err(CommandError::NoSuchIncident),
+            Taken::Lost => Err(CommandError::Store(StoreError::Conflict)),
+        }
+    }
+}

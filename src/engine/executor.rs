@@ -1,0 +1,277 @@
+//! Carries out one leased effect. The only `match` over what can be wished.
+//!
+//! IO happens here, outside any transaction and under a time limit shorter than the lease. What comes out is an
+//! event for the next step, which also finishes the effect; or the effect is given back for later.
+
+use super::playbook::{Playbook, ReadyDiagnostic};
+use super::ports::{
+    ActionContext, Actor, Clock, Delivered, Diagnoser, DiagnosisContext, Finish, IncidentView, Leased,
+    Notifier, Reader, Store, StoreError,
+};
+use super::step::{Input, Taken};
+use super::stepping::Steps;
+use crate::domain::action::{ActionId, ActionOutcome, ActionPlan, Repeatability, Step};
+use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
+use crate::domain::effect::{Effect, Wake};
+use crate::domain::event::Event;
+use crate::domain::notification::{Destination, Notice};
+use crate::engine::meter::Meter;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time for one delivery of a notice, well below its lease.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for one attempt of an action, where its kind states none.
+pub const ACT_TIMEOUT: Duration = Duration::from_secs(60);
+/// An urgent notice that is not delivered by then is told to the next destination as well, while it goes on being
+/// tried: two minutes are most of the time that an on-call engineer has to react.
+const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_secs(120);
+/// A notice that is not delivered by then is given up: the incident has told its story otherwise or is over.
+const NOTICE_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+/// First wait after a failed delivery; it doubles up to the longest.
+const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
+/// Longest wait between two deliveries of a notice: an outage's end is noticed within it.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often an action whose end is unclear, and that may be repeated, is tried.
+const REPEATS_MAX: u32 = 3;
+
+/// Who can carry out what.
+pub struct Executor {
+    /// The durable side.
+    pub store: Arc<dyn Store>,
+    /// The reading side.
+    pub reader: Arc<dyn Reader>,
+    /// The rules.
+    pub playbook: Arc<dyn Playbook>,
+    /// Reads evidence.
+    pub diagnoser: Arc<dyn Diagnoser>,
+    /// Touches the world.
+    pub actor: Arc<dyn Actor>,
+    /// Tells people.
+    pub notifier: Arc<dyn Notifier>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub meter: Arc<dyn Meter>,
+    /// Takes results in.
+    pub steps: Steps,
+}
+
+impl Executor {
+    /// Carries out one effect and records how it ended. An error means that nothing was recorded: the lease
+    /// expires and the effect is claimed again.
+    pub async fn execute(&self, leased: Leased) -> Result<(), StoreError> {
+        match &leased.effect {
+            Effect::Wake(wake) => self.wake(&leased, wake).await,
+            Effect::Diagnose { purpose, round } => self.diagnose(&leased, purpose, *round).await,
+            Effect::Act { action, step } => self.act(&leased, action, *step).await,
+            Effect::Notify { destination, notice } => self.notify(&leased, destination, notice).await,
+        }
+    }
+
+    async fn wake(&self, leased: &Leased, wake: &Wake) -> Result<(), StoreError> {
+        self.finish(leased, Some(Event::Woken { effect: leased.id.clone(), wake: wake.clone() })).await?;
+        if *wake == Wake::Escalate {
+            self.meter.escalation_lag(since(leased.due_at, self.clock.now()));
+        }
+        Ok(())
+    }
+
+    async fn diagnose(
+        &self,
+        leased: &Leased,
+        purpose: &DiagnosisPurpose,
+        round: u32,
+    ) -> Result<(), StoreError> {
+        let Some(view) = self.reader.incident(&leased.incident).await? else {
+            return self.finish(leased, None).await;
+        };
+        let incident = &view.incident;
+        if !incident.is_open() || incident.diagnosis_round != round {
+            return self.finish(leased, None).await;
+        }
+        let rule = match self.playbook.rule_by_hash(&incident.rule_hash) {
+            Some(rule) => Some(rule),
+            None => match self.store.text(&incident.rule_hash).await? {
+                Some(text) => self.playbook.adopt_rule(text).ok(),
+                None => None,
+            },
+        };
+        let ready = rule.map(|rule| self.playbook.diagnostics(&rule, incident)).unwrap_or_default();
+        let context = DiagnosisContext {
+            now: self.clock.now(),
+            started_at: incident.started_at,
+            labels: incident.labels.clone(),
+        };
+        let runs = ready.into_iter().map(|diagnostic| self.run(diagnostic, context.clone()));
+        let findings = futures::future::join_all(runs).await;
+        self.finish(leased, Some(Event::DiagnosisDone { purpose: purpose.clone(), round, findings })).await
+    }
+
+    /// One diagnostic; what cannot be had is unknown.
+    async fn run(&self, ready: ReadyDiagnostic, context: DiagnosisContext) -> Finding {
+        let ReadyDiagnostic { spec, params, timeout } = ready;
+        let began = self.clock.now();
+        let unknown = |why: String, now: Timestamp| {
+            Finding::unknown(&spec.name, &spec.kind, why, now, millis_between(began, now))
+        };
+        let params = match params {
+            Ok(params) => params,
+            Err(why) => return unknown(why, began),
+        };
+        let run = self.diagnoser.diagnose(&spec, params, context, timeout);
+        // The adapter keeps its own limit; this one is for an adapter that does not.
+        match tokio::time::timeout(timeout + Duration::from_secs(1), run).await {
+            Ok(finding) => finding,
+            Err(_) => unknown(format!("no answer within {timeout:?}"), self.clock.now()),
+        }
+    }
+
+    async fn act(&self, leased: &Leased, id: &ActionId, step: Step) -> Result<(), StoreError> {
+        let starting = Event::ActionStarting { action: id.clone(), step, attempt: leased.attempt };
+        let input = Input::Event { incident: leased.incident.clone(), event: Some(starting), finish: None };
+        if self.steps.take(input).await? != Taken::MayStart(true) {
+            return self.finish(leased, None).await;
+        }
+        let Some(view) = self.reader.incident(&leased.incident).await? else {
+            return self.finish(leased, None).await;
+        };
+        let plan = view.incident.action(id).and_then(|action| match step {
+            Step::Apply => Some(action.plan.clone()),
+            Step::Rollback => action.inverse.clone(),
+        });
+        let Some(plan) = plan else { return self.finish(leased, None).await };
+        let outcome = self.attempt(&plan, id, step, view).await;
+        self.meter.effect_done(leased.effect.kind(), outcome_word(&outcome));
+        let unclear = matches!(outcome, ActionOutcome::Unknown { .. });
+        if unclear && plan.repeatability == Repeatability::Idempotent && leased.attempt < REPEATS_MAX {
+            return self.postpone(leased, backoff(leased.attempt)).await;
+        }
+        let ended = Event::ActionEnded { action: id.clone(), step, outcome };
+        self.finish(leased, Some(ended)).await
+    }
+
+    async fn attempt(
+        &self,
+        plan: &ActionPlan,
+        id: &ActionId,
+        step: Step,
+        view: IncidentView,
+    ) -> ActionOutcome {
+        let context = ActionContext {
+            now: self.clock.now(),
+            key: format!("{id}-{}", step.as_str()),
+            step,
+            view: Some(Box::new(view)),
+        };
+        match tokio::time::timeout(ACT_TIMEOUT, self.actor.act(plan, context)).await {
+            Ok(outcome) => outcome,
+            Err(_) => ActionOutcome::Unknown { reason: format!("no answer within {ACT_TIMEOUT:?}") },
+        }
+    }
+
+    async fn notify(
+        &self,
+        leased: &Leased,
+        destination: &Destination,
+        notice: &Notice,
+    ) -> Result<(), StoreError> {
+        let Some(view) = self.reader.incident(&leased.incident).await? else {
+            return self.finish(leased, None).await;
+        };
+        let shown_version = view.incident.visible_version;
+        let now = self.clock.now();
+        let sending = self.notifier.notify(destination, notice, &view, now);
+        let delivered = tokio::time::timeout(NOTIFY_TIMEOUT, sending).await.unwrap_or(Delivered::Later {
+            wait: None,
+            reason: format!("no answer within {NOTIFY_TIMEOUT:?}"),
+            failed: true,
+        });
+        match delivered {
+            Delivered::Yes { message } => {
+                self.meter.effect_done(leased.effect.kind(), "delivered");
+                self.meter.notified(destination, since(leased.created_at, self.clock.now()));
+                let event = Event::NoticeSent {
+                    destination: destination.clone(),
+                    notice: notice.clone(),
+                    message,
+                    shown_version,
+                };
+                self.finish(leased, Some(event)).await
+            }
+            Delivered::Never { reason } => {
+                self.meter.effect_done(leased.effect.kind(), "refused");
+                self.finish(leased, Some(notice_failed(destination, notice, reason, true))).await
+            }
+            Delivered::Later { wait, reason, failed } => {
+                self.notify_later(leased, destination, notice, &view, wait, reason, failed).await
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one call site; a struct would only rename the arguments")]
+    async fn notify_later(
+        &self,
+        leased: &Leased,
+        destination: &Destination,
+        notice: &Notice,
+        view: &IncidentView,
+        wait: Option<Duration>,
+        reason: String,
+        failed: bool,
+    ) -> Result<(), StoreError> {
+        self.meter.effect_done(leased.effect.kind(), if failed { "failed" } else { "paced" });
+        let age = self.clock.now().duration_since(leased.created_at);
+        if age >= NOTICE_AGE_MAX {
+            return self.finish(leased, Some(notice_failed(destination, notice, reason, true))).await;
+        }
+        let known = view.incident.destination(destination).is_some_and(|state| state.failure.is_some());
+        if leased.urgent && age >= URGENT_DELAY_MAX && !known && notice.opens() {
+            let event = notice_failed(destination, notice, reason, false);
+            let input = Input::Event { incident: leased.incident.clone(), event: Some(event), finish: None };
+            self.steps.take(input).await?;
+        }
+        let backoff = if failed { backoff(leased.attempt) } else { Duration::ZERO };
+        self.postpone(leased, wait.unwrap_or_default().max(backoff)).await
+    }
+
+    async fn finish(&self, leased: &Leased, event: Option<Event>) -> Result<(), StoreError> {
+        let finish = Some(Finish { id: leased.id.clone(), attempt: leased.attempt });
+        let input = Input::Event { incident: leased.incident.clone(), event, finish };
+        self.steps.take(input).await.map(|_| ())
+    }
+
+    async fn postpone(&self, leased: &Leased, wait: Duration) -> Result<(), StoreError> {
+        let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
+        let until = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
+        let finish = Finish { id: leased.id.clone(), attempt: leased.attempt };
+        self.store.postpone(finish, until).await
+    }
+}
+
+fn notice_failed(destination: &Destination, notice: &Notice, error: String, given_up: bool) -> Event {
+    Event::NoticeFailed { destination: destination.clone(), notice: notice.clone(), error, given_up }
+}
+
+fn outcome_word(outcome: &ActionOutcome) -> &'static str {
+    match outcome {
+        ActionOutcome::Applied { .. } => "applied",
+        ActionOutcome::HandedToPeople { .. } => "handed_to_people",
+        ActionOutcome::NotApplied { .. } => "not_applied",
+        ActionOutcome::Unknown { .. } => "unknown",
+    }
+}
+
+/// Doubles from the first wait up to the longest.
+fn backoff(attempt: u32) -> Duration {
+    RETRY_WAIT_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(6)).min(RETRY_WAIT_MAX)
+}
+
+fn since(earlier: Timestamp, later: Timestamp) -> Duration {
+    Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
+}
+
+fn millis_between(earlier: Timestamp, later: Timestamp) -> u64 {
+    u64::try_from(since(earlier, later).as_millis()).unwrap_or(u64::MAX)
+}

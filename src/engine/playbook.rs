@@ -1,0 +1,121 @@
+//! What the engine asks of the rules: which match, what an incident under them looks like, what could be done.
+//!
+//! Implemented by `rules/`; a trait here so that the engine can be tested with rules written as values.
+
+use crate::domain::alert::Alert;
+use crate::domain::correlate::{CorrelationKey, Target};
+use crate::domain::decision::Candidate;
+use crate::domain::diagnosis::{ConditionOutcome, Finding};
+use crate::domain::escalation::EscalationPolicy;
+use crate::domain::guardrail::{GuardrailVerdict, Subject};
+use crate::domain::incident::Incident;
+use crate::domain::rule::{DiagnosticSpec, ResponseRule, RuleHash};
+use crate::domain::schedule::Schedule;
+use crate::domain::severity::Severity;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A rule with the digest of its text, as incidents keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptRule {
+    /// The rule.
+    pub rule: ResponseRule,
+    /// Digest of its text.
+    pub hash: RuleHash,
+}
+
+impl KeptRule {
+    /// A rule with its digest computed.
+    pub fn new(rule: ResponseRule) -> Self {
+        let hash = rule.hash();
+        Self { rule, hash }
+    }
+}
+
+/// A policy with the digest of its text, as incidents keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPolicy {
+    /// The policy.
+    pub policy: EscalationPolicy,
+    /// Digest of its text.
+    pub hash: RuleHash,
+}
+
+impl KeptPolicy {
+    /// A policy with its digest computed.
+    pub fn new(policy: EscalationPolicy) -> Self {
+        let hash = policy.hash();
+        Self { policy, hash }
+    }
+}
+
+/// What a rule says about an incident that an alert opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// How bad.
+    pub severity: Severity,
+    /// One line: what is wrong.
+    pub summary: String,
+    /// Link to the human document, rendered.
+    pub runbook: Option<String>,
+    /// The object it is about.
+    pub target: Option<Target>,
+}
+
+/// A diagnostic that is ready to run, or why it is not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadyDiagnostic {
+    /// As the rule has it.
+    pub spec: DiagnosticSpec,
+    /// Its parameters, rendered, or why they could not be.
+    pub params: Result<Value, String>,
+    /// Longest time it may take.
+    pub timeout: Duration,
+}
+
+/// Judges the guardrails for one plan.
+pub type Judge<'a> = dyn Fn(Subject<'_>) -> Vec<GuardrailVerdict> + 'a;
+
+/// The rules as they stand, and as incidents keep them.
+pub trait Playbook: Send + Sync {
+    /// The rules for an alert, in order. Never empty: the last resort is the rule for unmatched alerts.
+    fn matching(&self, alert: &Alert) -> Vec<Arc<KeptRule>>;
+    /// What makes an alert belong to one incident of a rule rather than another.
+    fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey;
+    /// What the rule says about an incident that this alert opens.
+    fn outline(&self, kept: &KeptRule, alert: &Alert) -> Outline;
+    /// The policy for a new incident.
+    fn policy(&self, kept: &KeptRule, severity: Severity, alert: &Alert) -> Option<Arc<KeptPolicy>>;
+    /// Schedules by name, as they stand now.
+    fn schedules(&self) -> Arc<BTreeMap<String, Schedule>>;
+    /// A rule that is known by digest.
+    fn rule_by_hash(&self, hash: &RuleHash) -> Option<Arc<KeptRule>>;
+    /// A policy that is known by digest.
+    fn policy_by_hash(&self, hash: &RuleHash) -> Option<Arc<KeptPolicy>>;
+    /// Takes back a rule that an incident keeps, from its stored text.
+    fn adopt_rule(&self, text: Value) -> Result<Arc<KeptRule>, String>;
+    /// Takes back a policy that an incident keeps, from its stored text.
+    fn adopt_policy(&self, text: Value) -> Result<Arc<KeptPolicy>, String>;
+    /// The diagnostics of an incident's rule, rendered.
+    fn diagnostics(&self, kept: &KeptRule, incident: &Incident) -> Vec<ReadyDiagnostic>;
+    /// The ladder of an incident's rule, judged over its findings.
+    fn candidates(
+        &self,
+        kept: &KeptRule,
+        incident: &Incident,
+        findings: &[Finding],
+        judge: &Judge<'_>,
+    ) -> Vec<Candidate>;
+    /// The actions that follow the end of an incident.
+    fn on_resolve(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate>;
+    /// The checks of a remedy's verification, judged over fresh findings.
+    fn checks(
+        &self,
+        kept: &KeptRule,
+        remedy: &str,
+        incident: &Incident,
+        findings: &[Finding],
+    ) -> Vec<ConditionOutcome>;
+}

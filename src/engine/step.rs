@@ -1,0 +1,161 @@
+//! One step: inputs in, one transaction out. The only writer of incident state.
+//!
+//! A step takes a whole batch of inputs, loads what they concern in a few queries, lets the pure
+//! [`crate::domain::apply`] run for each event in order, and commits everything at once with version checks. When
+//! somebody else wrote first, nothing of it has happened: the step loads again and judges again. Recovery after a
+//! crash is this same path, entered again with the inputs that are still in the store.
+
+mod arrivals;
+mod batch;
+mod working;
+
+use super::EngineSettings;
+use super::meter::Meter;
+use super::playbook::Playbook;
+use super::ports::{Clock, Decoder, Delivery, Finish, Ids, Store, StoreError};
+use crate::domain::apply::Refused;
+use crate::domain::effect::EffectKind;
+use crate::domain::event::Event;
+use crate::domain::incident::IncidentId;
+use crate::domain::rule::RuleHash;
+use batch::Batch;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// How often a batch is tried as a whole before its inputs are tried one by one: with a few replicas the second
+/// try nearly always goes through.
+const BATCH_TRIES_MAX: u32 = 3;
+/// How often one input is tried before it is left for later. A lease that was lost conflicts every time.
+const SINGLE_TRIES_MAX: u32 = 5;
+
+/// Something to take in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// A stored delivery.
+    Delivery(Delivery),
+    /// An event of one incident, with the effect that it finishes.
+    Event {
+        /// Which incident.
+        incident: IncidentId,
+        /// What happened; none only finishes the effect.
+        event: Option<Event>,
+        /// The effect that is done with it.
+        finish: Option<Finish>,
+    },
+}
+
+/// What became of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It was taken in.
+    Done,
+    /// For the start of an action: whether the worker may go on.
+    MayStart(bool),
+    /// A person's event was refused; nothing changed.
+    Refused(Refused),
+    /// There is no such incident.
+    NoSuchIncident,
+    /// Somebody else took it, or the lease was lost; nothing changed.
+    Lost,
+}
+
+/// Takes inputs in.
+pub struct Stepper {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) playbook: Arc<dyn Playbook>,
+    pub(super) decoder: Arc<dyn Decoder>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
+    pub(super) meter: Arc<dyn Meter>,
+    pub(super) settings: Arc<EngineSettings>,
+    /// Texts of rules and policies that this process knows to be stored.
+    kept_texts: Mutex<HashSet<RuleHash>>,
+}
+
+/// What a committed step brought about that the workers should know of.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// What became of each input, in order.
+    pub taken: Vec<Taken>,
+    /// Kinds of effects that are due at once.
+    pub due_now: HashSet<EffectKind>,
+    /// Deliveries that were consumed.
+    pub consumed: u64,
+}
+
+impl Stepper {
+    /// A stepper over these ports.
+    pub fn new(
+        store: Arc<dyn Store>,
+        playbook: Arc<dyn Playbook>,
+        decoder: Arc<dyn Decoder>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn Ids>,
+        meter: Arc<dyn Meter>,
+        settings: Arc<EngineSettings>,
+    ) -> Self {
+        Self { store, playbook, decoder, clock, ids, meter, settings, kept_texts: Mutex::default() }
+    }
+
+    /// Takes in a batch. On a store error nothing of it has happened.
+    pub async fn step(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
+        for _ in 0..BATCH_TRIES_MAX {
+            match self.attempt(inputs).await {
+                Err(StoreError::Conflict) => self.meter.step_conflicted(),
+                other => return other,
+            }
+        }
+        self.one_by_one(inputs).await
+    }
+
+    /// One input that conflicts must not hold up the others.
+    async fn one_by_one(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
+        let mut report = StepReport::default();
+        for input in inputs {
+            let single = self.single(input).await?;
+            report.taken.extend(single.taken);
+            report.due_now.extend(single.due_now);
+            report.consumed += single.consumed;
+        }
+        Ok(report)
+    }
+
+    async fn single(&self, input: &Input) -> Result<StepReport, StoreError> {
+        for _ in 0..SINGLE_TRIES_MAX {
+            match self.attempt(std::slice::from_ref(input)).await {
+                Err(StoreError::Conflict) => self.meter.step_conflicted(),
+                other => return other,
+            }
+        }
+        Ok(StepReport { taken: vec![Taken::Lost], ..StepReport::default() })
+    }
+
+    async fn attempt(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
+        let began = Instant::now();
+        let now = self.clock.now();
+        let mut batch = Batch::load(self, inputs, now).await?;
+        for input in inputs {
+            batch.take(input).await?;
+        }
+        let (commit, report, decisions) = batch.finish();
+        let texts: Vec<RuleHash> = commit.texts.iter().map(|(hash, _)| hash.clone()).collect();
+        self.store.commit(commit).await?;
+        self.remember_texts(texts);
+        for decision in &decisions {
+            self.meter.decided(decision);
+        }
+        self.meter.step_committed(inputs.len(), began.elapsed());
+        Ok(report)
+    }
+
+    fn knows_text(&self, hash: &RuleHash) -> bool {
+        self.kept_texts.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    fn remember_texts(&self, hashes: Vec<RuleHash>) {
+        if !hashes.is_empty() {
+            self.kept_texts.lock().unwrap_or_else(PoisonError::into_inner).extend(hashes);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Alerts arrive: which incidents they concern, and what each telling means there.
+//!
+//! An alert that fires in an open incident belongs there, whatever the rules say by now. Only an alert that is
+//! news is matched; only an alert that nobody remembers becomes a tombstone when it has ended.
+
+use super::batch::Batch;
+use super::working::Working;
+use crate::domain::action::{ActionId, PlanDigest};
+use crate::domain::alert::{self, Alert, AlertRecord, AlertStatus, Observation};
+use crate::domain::approval::{Ballot, Verdict};
+use crate::domain::correlate::CorrelationKey;
+use crate::domain::event::Event;
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::incident::{Incident, IncidentId, Opening};
+use crate::engine::playbook::KeptRule;
+use crate::engine::ports::{AlertWrite, Click, ClickVerb, StoreError, StoredAlert, Wanted};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What is remembered of alerts, as stored and as changed by this batch.
+#[derive(Default)]
+pub(super) struct Memory {
+    records: HashMap<Fingerprint, Vec<StoredAlert>>,
+    writes: HashMap<(Fingerprint, Option<IncidentId>), AlertWrite>,
+    order: Vec<(Fingerprint, Option<IncidentId>)>,
+}
+
+impl Memory {
+    pub(super) fn fill(&mut self, alerts: Vec<StoredAlert>) {
+        for alert in alerts {
+            self.records.entry(alert.fingerprint).or_default().push(alert);
+        }
+    }
+
+    fn of(&self, fingerprint: Fingerprint) -> &[StoredAlert] {
+        self.records.get(&fingerprint).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn remember(&mut self, alert: &Alert, incident: Option<IncidentId>, record: AlertRecord) {
+        let known = self.records.entry(alert.fingerprint).or_default();
+        known.retain(|stored| stored.incident != incident);
+        known.push(StoredAlert {
+            fingerprint: alert.fingerprint,
+            incident: incident.clone(),
+            record: record.clone(),
+        });
+        let place = (alert.fingerprint, incident.clone());
+        let write = AlertWrite { incident, record, alert: alert.clone() };
+        if self.writes.insert(place.clone(), write).is_none() {
+            self.order.push(place);
+        }
+    }
+
+    /// What to write, in the order in which it was first remembered.
+    pub(super) fn into_writes(mut self) -> Vec<AlertWrite> {
+        self.order.iter().filter_map(|place| self.writes.remove(place)).collect()
+    }
+}
+
+impl Batch<'_> {
+    /// Asks for what a delivery's alerts may concern.
+    pub(super) fn want_alerts(&mut self, alerts: &[Alert], wanted: &mut Wanted) {
+        for alert in alerts {
+            wanted.fingerprints.push(alert.fingerprint);
+            if alert.status == AlertStatus::Firing {
+                for rule in self.stepper.playbook.matching(alert) {
+                    wanted.keys.push(self.stepper.playbook.key(&rule, alert));
+                }
+            }
+        }
+    }
+
+    /// Takes in one alert.
+    pub(super) async fn take_alert(&mut self, alert: Alert) -> Result<(), StoreError> {
+        let firing_in: Vec<IncidentId> = self
+            .memory
+            .of(alert.fingerprint)
+            .iter()
+            .filter(|stored| stored.record.status == AlertStatus::Firing)
+            .filter_map(|stored| stored.incident.clone())
+            .collect();
+        if !firing_in.is_empty() {
+            for incident in firing_in {
+                self.tell(&incident, &alert).await?;
+            }
+            return Ok(());
+        }
+        match alert.status {
+            AlertStatus::Firing => self.start(alert).await,
+            AlertStatus::Resolved => {
+                self.bury(&alert);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells an incident about an alert that it knows.
+    async fn tell(&mut self, incident: &IncidentId, alert: &Alert) -> Result<(), StoreError> {
+        let record = self.record_in(alert.fingerprint, Some(incident)).cloned();
+        let observation = alert::observe(record.as_ref(), alert, self.now);
+        let is_open = self.incident(incident).is_some_and(Incident::is_open);
+        // The common case, a repeat of what is known, costs nothing more.
+        if observation == Observation::Repeated && is_open {
+            return Ok(());
+        }
+        if let Some(record) = alert::remember(record.as_ref(), alert, observation, self.now) {
+            self.memory.remember(alert, Some(incident.clone()), record);
+        }
+        let event = Event::AlertSeen { alert: Box::new(alert.clone()), observation, counted: true };
+        self.happen(incident, event).await?;
+        Ok(())
+    }
+
+    /// An alert that is news: every rule that matches gets its incident.
+    async fn start(&mut self, alert: Alert) -> Result<(), StoreError> {
+        let remembered = self.latest_record(alert.fingerprint).cloned();
+        if alert::observe(remembered.as_ref(), &alert, self.now) == Observation::LateFiring {
+            return Ok(());
+        }
+        for rule in self.stepper.playbook.matching(&alert) {
+            self.stepper.meter.matched(&rule.rule.name);
+            let key = self.stepper.playbook.key(&rule, &alert);
+            let incident = self.incident_for(&key, &rule, &alert);
+            let record = self.record_in(alert.fingerprint, Some(&incident)).cloned();
+            let counted = record.is_some();
+            if let Some(record) = alert::remember(record.as_ref(), &alert, Observation::Started, self.now) {
+                self.memory.remember(&alert, Some(incident.clone()), record);
+            }
+            let event = Event::AlertSeen {
+                alert: Box::new(alert.clone()),
+                observation: Observation::Started,
+                counted,
+            };
+            self.happen(&incident, event).await?;
+        }
+        Ok(())
+    }
+
+    /// The incident of a key: the open one, the one that may be reopened, or a new one.
+    fn incident_for(&mut self, key: &CorrelationKey, rule: &Arc<KeptRule>, alert: &Alert) -> IncidentId {
+        if let Some(id) = self.by_key.get(key)
+            && let Some(known) = self.incident(id)
+            && self.still_stands(known, rule)
+        {
+            return id.clone();
+        }
+        let id = self.stepper.ids.incident();
+        let outline = self.stepper.playbook.outline(rule, alert);
+        let policy = self.stepper.playbook.policy(rule, outline.severity, alert);
+        self.keep_text(&rule.hash, &rule.rule);
+        if let Some(policy) = &policy {
+            self.keep_text(&policy.hash, &policy.policy);
+        }
+        let opening = Opening {
+            id: id.clone(),
+            key: key.clone(),
+            rule: rule.rule.name.clone(),
+            rule_hash: rule.hash.clone(),
+            severity: outline.severity,
+            summary: outline.summary,
+            runbook: outline.runbook,
+            target: outline.target,
+            labels: alert.labels.clone(),
+            annotations: alert.annotations.clone(),
+        };
+        self.by_key.insert(key.clone(), id.clone());
+        self.insert(Working::new(Incident::open(opening, self.now), Arc::clone(rule), policy));
+        id
+    }
+
+    fn still_stands(&self, known: &Incident, rule: &KeptRule) -> bool {
+        match &known.resolved {
+            None => true,
+            Some(resolution) => self.now.duration_since(resolution.at) < rule.rule.reopen_within,
+        }
+    }
+
+    /// Remembers the end of an alert that nobody knew, so that its late firing does not open what is over.
+    fn bury(&mut self, alert: &Alert) {
+        let known = self.latest_record(alert.fingerprint);
+        if known.is_some() {
+            return;
+        }
+        if let Some(record) = alert::remember(None, alert, Observation::AlreadyEnded, self.now) {
+            self.memory.remember(alert, None, record);
+        }
+    }
+
+    fn record_in(&self, fingerprint: Fingerprint, incident: Option<&IncidentId>) -> Option<&AlertRecord> {
+        self.memory
+            .of(fingerprint)
+            .iter()
+            .find(|stored| stored.incident.as_ref() == incident)
+            .map(|stored| &stored.record)
+    }
+
+    fn latest_record(&self, fingerprint: Fingerprint) -> Option<&AlertRecord> {
+        self.memory.of(fingerprint).iter().map(|stored| &stored.record).max_by_key(|record| record.updated_at)
+    }
+}
+
+/// The event that a click stands for.
+pub(super) fn event_of(click: Click) -> Event {
+    let digest = click.digest.map(PlanDigest);
+    let ballot = |verdict, actor| Ballot { actor, verdict, digest, reason: None };
+    match click.verb {
+        ClickVerb::Acknowledge => Event::Acknowledge { actor: click.actor },
+        ClickVerb::Approve => {
+            Event::Ballot { action: ActionId(click.subject), ballot: ballot(Verdict::Approve, click.actor) }
+        }
+        ClickVerb::Reject => {
+            Event::Ballot { action: ActionId(click.subject), ballot: ballot(Verdict::Reject, click.actor) }
+        }
+    }
+}

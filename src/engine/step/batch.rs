@@ -1,0 +1,415 @@
+//! A batch on its way from the inputs to one commit.
+
+use super::working::Working;
+use super::{Input, StepReport, Stepper, Taken, arrivals};
+use crate::domain::action::{Action, ActionId};
+use crate::domain::apply::{self, Facts, Refused, Transition};
+use crate::domain::correlate::CorrelationKey;
+use crate::domain::decision::{Candidate, RemedyDecision};
+use crate::domain::diagnosis::{ConditionOutcome, DiagnosisPurpose, Finding};
+use crate::domain::effect::Wake;
+use crate::domain::event::Event;
+use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict};
+use crate::domain::incident::{Incident, IncidentId};
+use crate::domain::rule::RuleHash;
+use crate::engine::playbook::{KeptPolicy, KeptRule};
+use crate::engine::ports::{Commit, Decoded, Delivery, Finish, Ledger, StoreError};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Everything that one attempt at a step holds.
+pub(super) struct Batch<'s> {
+    pub(super) stepper: &'s Stepper,
+    pub(super) now: Timestamp,
+    /// Incidents that this batch works on, and the order in which they came.
+    working: HashMap<IncidentId, Working>,
+    order: Vec<IncidentId>,
+    /// The incident that stands for a key: open, or ended last.
+    pub(super) by_key: HashMap<CorrelationKey, IncidentId>,
+    pub(super) memory: arrivals::Memory,
+    decoded: HashMap<String, Result<Decoded, String>>,
+    pub(super) commit: Commit,
+    ledger: Option<Ledger>,
+    report: StepReport,
+    decisions: Vec<RemedyDecision>,
+}
+
+/// Facts of one event, owned while [`apply::apply`] borrows them.
+#[derive(Default)]
+struct Gathered {
+    candidates: Vec<Candidate>,
+    checks: Vec<ConditionOutcome>,
+    last_moment: Vec<GuardrailVerdict>,
+    on_resolve: Vec<Candidate>,
+}
+
+impl<'s> Batch<'s> {
+    /// Reads the inputs and loads what they concern.
+    pub(super) async fn load(
+        stepper: &'s Stepper,
+        inputs: &[Input],
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut batch = Self {
+            stepper,
+            now,
+            working: HashMap::new(),
+            order: Vec::new(),
+            by_key: HashMap::new(),
+            memory: arrivals::Memory::default(),
+            decoded: HashMap::new(),
+            commit: Commit { at: Some(now), ..Commit::default() },
+            ledger: None,
+            report: StepReport::default(),
+            decisions: Vec::new(),
+        };
+        let wanted = batch.wanted(inputs);
+        let loaded = stepper.store.load(wanted).await?;
+        batch.memory.fill(loaded.alerts);
+        for incident in loaded.incidents {
+            batch.stands_for_key(&incident);
+            batch.adopt(incident).await?;
+        }
+        Ok(batch)
+    }
+
+    fn wanted(&mut self, inputs: &[Input]) -> crate::engine::ports::Wanted {
+        let mut wanted = crate::engine::ports::Wanted::default();
+        for input in inputs {
+            match input {
+                Input::Event { incident, event: Some(_), .. } => wanted.ids.push(incident.clone()),
+                Input::Event { event: None, .. } => {}
+                Input::Delivery(delivery) => {
+                    let decoded = self.stepper.decoder.decode(delivery);
+                    match &decoded {
+                        Ok(Decoded::Alerts(alerts)) => self.want_alerts(alerts, &mut wanted),
+                        Ok(Decoded::Clicks(clicks)) => {
+                            wanted.ids.extend(clicks.iter().map(|click| incident_of(&click.subject)));
+                        }
+                        Err(_) => {}
+                    }
+                    self.decoded.insert(delivery.id.clone(), decoded);
+                }
+            }
+        }
+        wanted.ids.sort_unstable();
+        wanted.ids.dedup();
+        wanted.keys.sort_unstable();
+        wanted.keys.dedup();
+        wanted.fingerprints.sort_unstable();
+        wanted.fingerprints.dedup();
+        wanted
+    }
+
+    /// An open incident stands for its key, or else the one that began last.
+    fn stands_for_key(&mut self, incident: &Incident) {
+        let better = self.by_key.get(&incident.key).and_then(|id| self.incident(id)).is_none_or(|known| {
+            incident.is_open() || (!known.is_open() && incident.started_at >= known.started_at)
+        });
+        if better {
+            self.by_key.insert(incident.key.clone(), incident.id.clone());
+        }
+    }
+
+    /// Brings a loaded incident together with its rule and policy.
+    async fn adopt(&mut self, incident: Incident) -> Result<(), StoreError> {
+        let rule = self.rule_of(&incident).await?;
+        let policy = self.policy_of(&incident).await?;
+        self.insert(Working::new(incident, rule, policy));
+        Ok(())
+    }
+
+    pub(super) fn insert(&mut self, working: Working) {
+        let id = working.incident.id.clone();
+        self.order.push(id.clone());
+        self.working.insert(id, working);
+    }
+
+    pub(super) fn incident(&self, id: &IncidentId) -> Option<&Incident> {
+        self.working.get(id).map(|working| &working.incident)
+    }
+
+    async fn rule_of(&self, incident: &Incident) -> Result<Arc<KeptRule>, StoreError> {
+        if let Some(rule) = self.stepper.playbook.rule_by_hash(&incident.rule_hash) {
+            return Ok(rule);
+        }
+        let text = self.stepper.store.text(&incident.rule_hash).await?;
+        let text = text.ok_or_else(|| {
+            StoreError::Corrupt(format!(
+                "incident {}: the text of its rule {} is gone",
+                incident.id, incident.rule
+            ))
+        })?;
+        self.stepper
+            .playbook
+            .adopt_rule(text)
+            .map_err(|error| StoreError::Corrupt(format!("incident {}: its rule: {error}", incident.id)))
+    }
+
+    async fn policy_of(&self, incident: &Incident) -> Result<Option<Arc<KeptPolicy>>, StoreError> {
+        let Some(escalation) = &incident.escalation else { return Ok(None) };
+        if let Some(policy) = self.stepper.playbook.policy_by_hash(&escalation.hash) {
+            return Ok(Some(policy));
+        }
+        // Telling fails open: without its text the escalation goes to the destinations configured last.
+        let text = self.stepper.store.text(&escalation.hash).await?;
+        Ok(text.and_then(|text| self.stepper.playbook.adopt_policy(text).ok()))
+    }
+
+    /// Takes in one input.
+    pub(super) async fn take(&mut self, input: &Input) -> Result<(), StoreError> {
+        let taken = match input {
+            Input::Delivery(delivery) => self.take_delivery(delivery).await?,
+            Input::Event { incident, event, finish } => {
+                self.take_event(incident, event.as_ref(), finish.as_ref()).await?
+            }
+        };
+        self.report.taken.push(taken);
+        Ok(())
+    }
+
+    async fn take_delivery(&mut self, delivery: &Delivery) -> Result<Taken, StoreError> {
+        self.report.consumed += 1;
+        match self.decoded.remove(&delivery.id) {
+            Some(Ok(Decoded::Alerts(alerts))) => {
+                for alert in alerts {
+                    self.take_alert(alert).await?;
+                }
+            }
+            Some(Ok(Decoded::Clicks(clicks))) => {
+                for click in clicks {
+                    let incident = incident_of(&click.subject);
+                    let event = arrivals::event_of(click);
+                    // A click that is refused changes nothing; who clicked sees the card.
+                    self.happen(&incident, event).await?;
+                }
+            }
+            Some(Err(error)) => {
+                self.stepper.meter.dead_letter();
+                let dead = crate::engine::ports::DeadLetter { delivery: delivery.id.clone(), error };
+                self.commit.dead.push(dead);
+                return Ok(Taken::Done);
+            }
+            None => {}
+        }
+        self.commit.consumed.push(delivery.id.clone());
+        Ok(Taken::Done)
+    }
+
+    async fn take_event(
+        &mut self,
+        incident: &IncidentId,
+        event: Option<&Event>,
+        finish: Option<&Finish>,
+    ) -> Result<Taken, StoreError> {
+        self.commit.finished.extend(finish.cloned());
+        match event {
+            None => Ok(Taken::Done),
+            Some(event) => self.happen(incident, event.clone()).await,
+        }
+    }
+
+    /// Lets an event happen, and the decision that it may call for.
+    pub(super) async fn happen(&mut self, id: &IncidentId, event: Event) -> Result<Taken, StoreError> {
+        let is_start = matches!(event, Event::ActionStarting { .. });
+        let Some(outcome) = self.apply(id, event).await? else { return Ok(Taken::NoSuchIncident) };
+        let mut transition = match outcome {
+            Ok(transition) => transition,
+            Err(refused) => return Ok(Taken::Refused(refused)),
+        };
+        let may_start = transition.may_start;
+        let mut wants_decision = transition.wants_decision;
+        self.absorb(id, &mut transition);
+        // Each decision either starts something or hands over, so this ends; the bound is for defects.
+        for _ in 0..apply::ACTIONS_MAX {
+            if !wants_decision {
+                break;
+            }
+            let Some(Ok(mut decided)) = self.apply(id, Event::Decide).await? else { break };
+            wants_decision = decided.wants_decision;
+            self.absorb(id, &mut decided);
+        }
+        Ok(if is_start { Taken::MayStart(may_start) } else { Taken::Done })
+    }
+
+    async fn apply(
+        &mut self,
+        id: &IncidentId,
+        event: Event,
+    ) -> Result<Option<Result<Transition, Refused>>, StoreError> {
+        if !self.working.contains_key(id) {
+            return Ok(None);
+        }
+        let gathered = self.gather(id, &event).await?;
+        let schedules = self.stepper.playbook.schedules();
+        let settings = &self.stepper.settings;
+        let Some(working) = self.working.get(id) else { return Ok(None) };
+        let facts = Facts {
+            rule: &working.rule.rule,
+            policy: working.policy.as_ref().map(|kept| &kept.policy),
+            schedules: &schedules,
+            default_destinations: &settings.default_destinations,
+            fallback_destinations: &settings.fallback_destinations,
+            candidates: &gathered.candidates,
+            checks: &gathered.checks,
+            last_moment: &gathered.last_moment,
+            on_resolve: &gathered.on_resolve,
+        };
+        Ok(Some(apply::apply(working.incident.clone(), event, &facts, self.now)))
+    }
+
+    fn absorb(&mut self, id: &IncidentId, transition: &mut Transition) {
+        let Some(working) = self.working.get_mut(id) else { return };
+        working.absorb(transition);
+        working.incident = transition.incident.clone();
+        for effect in &transition.effects {
+            if effect.due_at <= self.now {
+                self.report.due_now.insert(effect.effect.kind());
+            }
+        }
+        self.commit.effects.append(&mut transition.effects);
+        self.cancel(std::mem::take(&mut transition.cancelled));
+        self.decisions.append(&mut transition.decisions);
+        if let Some(start) = transition.start.take() {
+            if let Some(ledger) = &mut self.ledger {
+                self.commit.ledger_version = Some(ledger.version);
+                ledger.starts.push(start.clone());
+            }
+            self.commit.starts.push(start);
+        }
+    }
+
+    /// An effect that is wished and cancelled within one batch is never written.
+    fn cancel(&mut self, cancelled: Vec<crate::domain::effect::EffectId>) {
+        for id in cancelled {
+            let before = self.commit.effects.len();
+            self.commit.effects.retain(|effect| effect.id != id);
+            if self.commit.effects.len() == before {
+                self.commit.cancelled.push(id);
+            }
+        }
+    }
+
+    async fn gather(&mut self, id: &IncidentId, event: &Event) -> Result<Gathered, StoreError> {
+        let mut gathered = Gathered::default();
+        let needs_ledger =
+            matches!(event, Event::Decide | Event::Ballot { .. } | Event::ActionStarting { .. });
+        if needs_ledger {
+            self.ensure_ledger().await?;
+        }
+        let ends = self.working.get(id).is_some_and(|working| working.may_end(event));
+        if ends || self.working.get(id).is_some_and(|working| working.needs_findings(event)) {
+            self.ensure_findings(id).await?;
+        }
+        let Some(working) = self.working.get(id) else { return Ok(gathered) };
+        match event {
+            Event::Decide | Event::Ballot { .. } => gathered.candidates = self.judge(working),
+            Event::ActionStarting { action, .. } => {
+                gathered.last_moment = self.last_moment(working, action);
+            }
+            Event::DiagnosisDone { purpose: DiagnosisPurpose::Verify(action), findings, .. } => {
+                gathered.checks = self.checks(working, action, findings);
+            }
+            Event::Woken { wake: Wake::Verify(action), .. } if working.rule.rule.diagnostics.is_empty() => {
+                gathered.checks = self.checks(working, action, &[]);
+            }
+            _ => {}
+        }
+        if ends {
+            let findings = working.findings.as_deref().unwrap_or_default();
+            gathered.on_resolve =
+                self.stepper.playbook.on_resolve(&working.rule, &working.incident, findings);
+        }
+        Ok(gathered)
+    }
+
+    async fn ensure_ledger(&mut self) -> Result<(), StoreError> {
+        if self.ledger.is_none() {
+            let window = self.stepper.settings.limits.longest_window();
+            let since = self.now.checked_sub(window).unwrap_or(Timestamp::MIN);
+            self.ledger = Some(self.stepper.store.ledger(since).await?);
+        }
+        Ok(())
+    }
+
+    async fn ensure_findings(&mut self, id: &IncidentId) -> Result<(), StoreError> {
+        let missing = self.working.get(id).is_some_and(|working| working.findings.is_none());
+        if missing {
+            let findings: Vec<Finding> = self.stepper.store.findings(id).await?;
+            if let Some(working) = self.working.get_mut(id) {
+                working.findings = Some(findings);
+            }
+        }
+        Ok(())
+    }
+
+    /// The ladder, judged over findings and guardrails.
+    fn judge(&self, working: &Working) -> Vec<Candidate> {
+        let facts = self.guard_facts(working);
+        let now = self.now;
+        let judge = |subject: guardrail::Subject<'_>| match &facts {
+            Some(facts) => guardrail::judge(subject, facts, now),
+            // Without facts nothing is judged, and what is not judged is not done.
+            None => Vec::new(),
+        };
+        let findings = working.findings.as_deref().unwrap_or_default();
+        self.stepper.playbook.candidates(&working.rule, &working.incident, findings, &judge)
+    }
+
+    fn guard_facts(&self, working: &Working) -> Option<GuardFacts> {
+        let ledger = self.ledger.as_ref()?;
+        let settings = &self.stepper.settings;
+        Some(GuardFacts {
+            pauses: ledger.pauses.clone(),
+            dry_run: settings.dry_run || working.rule.rule.dry_run,
+            freeze: settings.open_freeze(self.now),
+            starts: ledger.starts.clone(),
+            limits: settings.limits.clone(),
+        })
+    }
+
+    /// What must hold at the last moment: the limits were counted when the start was allowed.
+    fn last_moment(&self, working: &Working, action: &ActionId) -> Vec<GuardrailVerdict> {
+        let namespace = working
+            .incident
+            .action(action)
+            .and_then(|action: &Action| action.plan.namespace.clone())
+            .or_else(|| working.incident.namespace().map(str::to_owned));
+        let pauses = self.ledger.as_ref().map(|ledger| ledger.pauses.as_slice()).unwrap_or_default();
+        let freeze = self.stepper.settings.open_freeze(self.now);
+        vec![guardrail::pause(namespace.as_deref(), pauses), guardrail::freeze(freeze.as_ref())]
+    }
+
+    fn checks(&self, working: &Working, action: &ActionId, findings: &[Finding]) -> Vec<ConditionOutcome> {
+        let Some(action) = working.incident.action(action) else { return Vec::new() };
+        self.stepper.playbook.checks(&working.rule, &action.remedy, &working.incident, findings)
+    }
+
+    /// Makes sure that the text of a rule or policy is stored with the incident that keeps to it.
+    pub(super) fn keep_text(&mut self, hash: &RuleHash, text: &impl Serialize) {
+        let queued = self.commit.texts.iter().any(|(known, _)| known == hash);
+        if queued || self.stepper.knows_text(hash) {
+            return;
+        }
+        let value = serde_json::to_value(text).expect("rules and policies serialize to JSON");
+        self.commit.texts.push((hash.clone(), value));
+    }
+
+    /// Everything to write, and what to tell afterwards.
+    pub(super) fn finish(mut self) -> (Commit, StepReport, Vec<RemedyDecision>) {
+        for id in std::mem::take(&mut self.order) {
+            if let Some(write) = self.working.remove(&id).and_then(Working::into_write) {
+                self.commit.incidents.push(write);
+            }
+        }
+        self.commit.alerts = self.memory.into_writes();
+        (self.commit, self.report, self.decisions)
+    }
+}
+
+/// The incident that a button's subject or an action's identity belongs to: `<incident>` or `<incident>-a<n>`.
+pub(super) fn incident_of(subject: &str) -> IncidentId {
+    IncidentId(subject.split_once("-a").map_or(subject, |(incident, _)| incident).to_owned())
+}

@@ -1,0 +1,94 @@
+//! One incident while a batch works on it.
+
+use crate::domain::action::ActionStatus;
+use crate::domain::apply::{Document, Transition};
+use crate::domain::diagnosis::Finding;
+use crate::domain::event::Event;
+use crate::domain::incident::Incident;
+use crate::domain::timeline::TimelineLine;
+use crate::engine::playbook::{KeptPolicy, KeptRule};
+use crate::engine::ports::IncidentWrite;
+use std::sync::Arc;
+
+/// An incident with its rule, and what has come together for it so far.
+pub(super) struct Working {
+    pub(super) incident: Incident,
+    pub(super) rule: Arc<KeptRule>,
+    pub(super) policy: Option<Arc<KeptPolicy>>,
+    /// Findings as they stand, once somebody needed them.
+    pub(super) findings: Option<Vec<Finding>>,
+    loaded_version: u64,
+    changed: bool,
+    lines: Vec<TimelineLine>,
+    new_findings: Vec<Finding>,
+    documents: Vec<Document>,
+}
+
+impl Working {
+    pub(super) fn new(incident: Incident, rule: Arc<KeptRule>, policy: Option<Arc<KeptPolicy>>) -> Self {
+        // A new incident has no findings that would have to be looked up.
+        let findings = incident.is_new().then(Vec::new);
+        let loaded_version = incident.version;
+        Self {
+            incident,
+            rule,
+            policy,
+            findings,
+            loaded_version,
+            changed: false,
+            lines: Vec::new(),
+            new_findings: Vec::new(),
+            documents: Vec::new(),
+        }
+    }
+
+    /// Takes in what a transition brought, except what belongs to the whole batch.
+    pub(super) fn absorb(&mut self, transition: &mut Transition) {
+        self.changed |= transition.changed;
+        self.lines.append(&mut transition.lines);
+        self.documents.append(&mut transition.documents);
+        if !transition.findings.is_empty() {
+            let known = self.findings.get_or_insert_with(Vec::new);
+            for finding in &transition.findings {
+                known.retain(|old| old.name != finding.name);
+                known.push(finding.clone());
+                self.new_findings.retain(|old| old.name != finding.name);
+            }
+            self.new_findings.append(&mut transition.findings);
+        }
+    }
+
+    /// Whether an event needs the findings of the incident to be judged.
+    pub(super) fn needs_findings(&self, event: &Event) -> bool {
+        match event {
+            Event::Decide | Event::Ballot { .. } => !self.rule.rule.diagnostics.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether an event may end the incident, so that the actions that follow its end must be at hand.
+    pub(super) fn may_end(&self, event: &Event) -> bool {
+        if self.rule.rule.on_resolve.is_empty() {
+            return false;
+        }
+        let last_alert = self.incident.alerts.firing <= 1;
+        match event {
+            Event::AlertSeen { .. } => last_alert,
+            Event::Resolve { .. } => true,
+            _ => {
+                self.incident.alerts.firing == 0
+                    && self.incident.actions.iter().any(|action| action.status != ActionStatus::Cancelled)
+            }
+        }
+    }
+
+    pub(super) fn into_write(self) -> Option<IncidentWrite> {
+        self.changed.then_some(IncidentWrite {
+            loaded_version: self.loaded_version,
+            incident: self.incident,
+            lines: self.lines,
+            findings: self.new_findings,
+            documents: self.documents,
+        })
+    }
+}

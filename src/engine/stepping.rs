@@ -1,0 +1,153 @@
+//! The one place of a process where steps are taken: inputs queue up here and are taken in together.
+//!
+//! A single task takes all steps of a process, so that a process never conflicts with itself and inputs that
+//! arrive while a transaction runs share the next one. Replicas conflict through the store's version checks.
+
+use super::ports::{Store, StoreError};
+use super::step::{Input, Stepper, Taken};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// Inputs that may wait for the next step. Callers wait when it is full; nothing is dropped.
+const QUEUE_INPUTS_MAX: usize = 2_048;
+/// Inputs of the queue that are taken in together.
+const BATCH_INPUTS_MAX: usize = 512;
+/// Deliveries that are taken in together. Bounds the time of one transaction and with it the wait of new senders.
+pub const BATCH_DELIVERIES_MAX: u32 = 128;
+/// How often the inbox is looked at without being told to: for deliveries that another replica left behind.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Wait after a store error, so that a broken store is not hammered.
+const STORE_RETRY_WAIT: Duration = Duration::from_millis(250);
+
+type Waiting = (Input, oneshot::Sender<Result<Taken, StoreError>>);
+
+/// Hands inputs to the stepping task. Cheap to clone.
+#[derive(Clone)]
+pub struct Steps {
+    queue: mpsc::Sender<Waiting>,
+}
+
+/// What wakes whom.
+#[derive(Clone, Default)]
+pub struct Signals {
+    /// Deliveries were stored.
+    pub arrived: Arc<Notify>,
+    /// Effects of any kind may be due.
+    pub effects: Arc<Notify>,
+    /// Deliveries that are stored and not yet consumed, as far as this process knows.
+    pub backlog: Arc<AtomicU64>,
+}
+
+impl Steps {
+    /// The handle, and the task behind it, which ends when `stop` is cancelled and the queue is empty.
+    pub fn new(
+        stepper: Arc<Stepper>,
+        signals: Signals,
+        stop: CancellationToken,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, waiting) = mpsc::channel(QUEUE_INPUTS_MAX);
+        let task = Task { stepper, signals, stop, waiting, inbox_may_hold: true };
+        (Self { queue }, task.run())
+    }
+
+    /// Takes one input in; returns once it is committed or refused.
+    pub async fn take(&self, input: Input) -> Result<Taken, StoreError> {
+        let (answer, taken) = oneshot::channel();
+        let stopping = || StoreError::Unavailable("the service is stopping".to_owned());
+        self.queue.send((input, answer)).await.map_err(|_| stopping())?;
+        taken.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+struct Task {
+    stepper: Arc<Stepper>,
+    signals: Signals,
+    stop: CancellationToken,
+    waiting: mpsc::Receiver<Waiting>,
+    inbox_may_hold: bool,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            let mut batch: Vec<Waiting> = Vec::new();
+            if !self.inbox_may_hold {
+                tokio::select! {
+                    biased;
+                    received = self.waiting.recv() => match received {
+                        Some(first) => batch.push(first),
+                        None => return,
+                    },
+                    () = self.signals.arrived.notified() => self.inbox_may_hold = true,
+                    () = tokio::time::sleep(LOOK_EVERY) => self.inbox_may_hold = true,
+                    () = self.stop.cancelled() => {
+                        // Results of work under way still come in; the queue closes when its senders are gone.
+                        match self.waiting.recv().await {
+                            Some(first) => batch.push(first),
+                            None => return,
+                        }
+                    }
+                }
+            }
+            while batch.len() < BATCH_INPUTS_MAX {
+                let Ok(next) = self.waiting.try_recv() else { break };
+                batch.push(next);
+            }
+            self.take(batch).await;
+        }
+    }
+
+    async fn take(&mut self, batch: Vec<Waiting>) {
+        let (mut inputs, answers): (Vec<Input>, Vec<_>) = batch.into_iter().unzip();
+        if self.inbox_may_hold && !self.stop.is_cancelled() {
+            match self.stepper.store.peek(BATCH_DELIVERIES_MAX).await {
+                Ok(deliveries) => {
+                    self.inbox_may_hold = deliveries.len() as u32 >= BATCH_DELIVERIES_MAX;
+                    inputs.extend(deliveries.into_iter().map(Input::Delivery));
+                }
+                Err(error) => self.store_failed(&error).await,
+            }
+        } else {
+            self.inbox_may_hold = false;
+        }
+        if inputs.is_empty() {
+            return;
+        }
+        match self.stepper.step(&inputs).await {
+            Ok(report) => {
+                let consumed = report.consumed;
+                let _ = self.signals.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
+                    Some(known.saturating_sub(consumed))
+                });
+                if !report.due_now.is_empty() {
+                    self.signals.effects.notify_one();
+                }
+                for (answer, taken) in answers.into_iter().zip(report.taken) {
+                    let _ = answer.send(Ok(taken));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(StoreError::Unavailable(error.to_string())));
+                }
+                self.inbox_may_hold = true;
+                self.store_failed(&error).await;
+            }
+        }
+    }
+
+    async fn store_failed(&self, error: &StoreError) {
+        tracing::warn!(error = %error, "a step could not be stored; nothing was changed and it will be tried again");
+        tokio::time::sleep(STORE_RETRY_WAIT).await;
+    }
+}
+
+/// How many deliveries wait, told to the intake at start.
+pub async fn seed_backlog(store: &dyn Store, signals: &Signals) -> Result<(), StoreError> {
+    let depth = store.inbox_depth().await?;
+    signals.backlog.store(depth, Ordering::Relaxed);
+    Ok(())
+}
