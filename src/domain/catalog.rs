@@ -93,6 +93,33 @@ pub struct CheckedParams {
 /// Checks raw parameters: their shape, their bounds, the templated texts within.
 pub type ParamsCheck = fn(&Value) -> Result<CheckedParams, ParamsError>;
 
+/// What the settings say about an endpoint, as far as a plan must know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointOutline {
+    /// Method of its requests, in capitals.
+    pub method: String,
+    /// Whether a second request does harm.
+    pub repeatability: Repeatability,
+}
+
+/// Endpoints by their names in the settings.
+pub type Endpoints = BTreeMap<String, EndpointOutline>;
+
+/// What one use of an action with rendered parameters comes to: the parts of a plan that only its kind knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanOutline {
+    /// What it acts on, for limits per target; none means the incident's own target.
+    pub target: Option<String>,
+    /// One line for people: what will be done.
+    pub summary: String,
+    /// Whether carrying out this plan twice is harmless.
+    pub repeatability: Repeatability,
+}
+
+/// Outlines the plan for rendered parameters, or refuses them: rendering may have left the bounds that the texts
+/// kept before.
+pub type PlanOutliner = fn(&Value, &Endpoints) -> Result<PlanOutline, ParamsError>;
+
 /// A kind of diagnostic, such as `prom.query`.
 #[derive(Debug, Clone)]
 pub struct DiagnosticKind {
@@ -119,7 +146,7 @@ pub struct ActionKind {
     pub summary: &'static str,
     /// The lowest tier at which a rule may use it.
     pub tier_floor: Tier,
-    /// Whether carrying out the same plan twice is harmless.
+    /// Whether carrying out the same plan twice is harmless, where [`Self::outline`] does not know better.
     pub repeatability: Repeatability,
     /// Who carries it out.
     pub performer: Performer,
@@ -129,6 +156,8 @@ pub struct ActionKind {
     pub check: ParamsCheck,
     /// JSON Schema of its parameters.
     pub schema: fn() -> Value,
+    /// Target, summary and repeatability of one plan.
+    pub outline: PlanOutliner,
 }
 
 /// All kinds that this build can carry out.
@@ -136,6 +165,7 @@ pub struct ActionKind {
 pub struct Catalog {
     diagnostics: BTreeMap<&'static str, DiagnosticKind>,
     actions: BTreeMap<&'static str, ActionKind>,
+    endpoints: Endpoints,
 }
 
 impl Catalog {
@@ -144,7 +174,28 @@ impl Catalog {
         Self {
             diagnostics: diagnostics.into_iter().map(|kind| (kind.name, kind)).collect(),
             actions: actions.into_iter().map(|kind| (kind.name, kind)).collect(),
+            endpoints: Endpoints::new(),
         }
+    }
+
+    /// The same catalog with the endpoints that the settings name.
+    #[must_use]
+    pub fn with_endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
+        self
+    }
+
+    /// The endpoints that the settings name.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Outlines a plan of `kind` for rendered parameters.
+    ///
+    /// # Errors
+    /// Where the kind refuses the parameters as they were rendered, or the endpoint is unknown.
+    pub fn outline(&self, kind: &ActionKind, params: &Value) -> Result<PlanOutline, ParamsError> {
+        (kind.outline)(params, &self.endpoints)
     }
 
     /// The diagnostic called `name`.
