@@ -7,4 +7,5 @@ pub mod clients;
 pub mod engine;
 pub mod sandbox;
 pub mod secret;
+pub mod settings;
 pub mod yaml;

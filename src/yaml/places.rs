@@ -58,6 +58,11 @@ impl<'t> Places<'t> {
         }
     }
 
+    /// As [`Places::problem`], with the value masked in the line that is shown.
+    pub fn problem_hiding_value(&self, path: &[&str], message: impl Into<String>) -> Problem {
+        self.problem(path, message).hiding_value(self.text)
+    }
+
     /// Whether the document itself says something at exactly this path.
     pub fn contains(&self, path: &[&str]) -> bool {
         let mut node = &self.root;

@@ -47,13 +47,14 @@ impl Excerpt {
     pub fn cut(text: &str, line: usize, column: usize, hide_value: bool) -> Option<Self> {
         let raw = text.lines().nth(line.checked_sub(1)?)?;
         let start = raw.char_indices().nth(column.saturating_sub(1)).map_or(raw.len(), |(byte, _)| byte);
-        let (head, tail) = raw.split_at(start);
-        let tail = if hide_value { "…" } else { tail };
-        let head = Redactor::default().redact(head).into_owned();
-        let tail = Redactor::default().redact(tail).into_owned();
-        let word = tail.split([' ', ':', ',', ']', '}']).next().unwrap_or_default();
-        let mark = head.len()..head.len() + word.len();
-        Some(Self { line_text: head + &tail, mark })
+        let shown = if hide_value { format!("{}…", &raw[..start]) } else { raw.to_owned() };
+        let line_text = Redactor::default().redact(&shown).into_owned();
+        // What was masked before the place has moved it; the mark then goes to where the texts part.
+        let unchanged = shown.bytes().zip(line_text.bytes()).take_while(|(a, b)| a == b).count();
+        let start = line_text.floor_char_boundary(start.min(unchanged));
+        let word = line_text[start..].split([' ', ':', ',', ']', '}']).next().unwrap_or_default();
+        let mark = start..start + word.len();
+        Some(Self { line_text, mark })
     }
 }
 
@@ -90,6 +91,22 @@ impl Problem {
         let place = Place::At { file: file.to_owned(), line, column };
         let excerpt = Excerpt::cut(text, line, column, false);
         Self { place, message: message.into(), help: None, excerpt }
+    }
+
+    /// Line and column, both from 1, to sort by; `(0, 0)` where there is none.
+    pub fn position(&self) -> (usize, usize) {
+        match self.place {
+            Place::At { line, column, .. } => (line, column),
+            Place::File { .. } | Place::Environment { .. } => (0, 0),
+        }
+    }
+
+    /// Masks the value that the problem is about, as it may be a secret. `text` is the text of the file.
+    pub fn hiding_value(mut self, text: &str) -> Self {
+        if let Place::At { line, column, .. } = self.place {
+            self.excerpt = Excerpt::cut(text, line, column, true);
+        }
+        self
     }
 
     /// Adds the way out.

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error;
 
-use super::problem::{Excerpt, Place, Problem};
+use super::problem::Problem;
 
 /// Most problems reported at once. More would scroll the first ones away, and each costs one more pass.
 const PROBLEMS_MAX: usize = 20;
@@ -40,10 +40,7 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Vec<Proble
         }
         last = error;
     }
-    problems.sort_by_key(|problem| match problem.place {
-        Place::At { line, column, .. } => (line, column),
-        Place::File { .. } | Place::Environment { .. } => (0, 0),
-    });
+    problems.sort_by_key(Problem::position);
     problems.dedup();
     Err(problems)
 }
@@ -83,15 +80,12 @@ fn position(error: &Error) -> Option<(usize, usize)> {
 fn problem(file: &str, text: &str, error: &Error) -> Problem {
     let (message, help, hide) = describe(error);
     let mut problem = match position(error) {
-        Some((line, column)) => {
-            let mut problem = Problem::at(file, text, line, column, message);
-            if hide {
-                problem.excerpt = Excerpt::cut(text, line, column, true);
-            }
-            problem
-        }
+        Some((line, column)) => Problem::at(file, text, line, column, message),
         None => Problem::in_file(file, message),
     };
+    if hide {
+        problem = problem.hiding_value(text);
+    }
     problem.help = help;
     problem
 }

@@ -1,0 +1,99 @@
+//! Settings of the service: `smokejumper.yaml`, overlaid by `SMOKEJUMPER__SECTION__KEY` from the environment.
+//!
+//! Every key has a default that makes a safe service, so an empty file runs: dry run, SQLite, loopback only. Unknown
+//! keys are refused, all mistakes are shown at once with their places, and no secret can stand in the file. Rules
+//! are read by `rules`, not here. This module decides nothing: it hands typed values to the wiring.
+//!
+//! Reading order: [`Settings`], then `load` (file, environment, checks), then the sections.
+
+mod access;
+mod check;
+mod conduct;
+mod dump;
+mod load;
+mod overlay;
+mod period;
+mod server;
+mod services;
+mod values;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use access::{Api, ApiToken, BasicAuth, Person, Receiver, Receivers, SecretHeader};
+pub use conduct::{Escalation, Guardrails, LogFormat, Mode, Rate, Rates, Retention, Store, Telemetry};
+pub use load::{SettingsError, process_environment};
+pub use period::{NoPeriod, Period};
+pub use server::{ClientCertificate, Limits, Server, Tls};
+pub use services::{Endpoint, Method, PagerDuty, PagerDutyService, Slack, Upstream};
+pub use values::{HttpUrl, PlainOrSecret, TextList};
+
+/// Everything that an operator can set. Holds references to secrets, never their values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Smokejumper settings")]
+pub struct Settings {
+    /// Where the service listens.
+    pub server: Server,
+    /// Where state is kept.
+    pub store: Store,
+    /// Who may send alerts.
+    pub receivers: Receivers,
+    /// Who may use the API.
+    pub api: Api,
+    /// The Alertmanager that silences are kept in.
+    pub alertmanager: Option<Upstream>,
+    /// The Prometheus that diagnostics ask.
+    pub prometheus: Option<Upstream>,
+    /// The Slack app that speaks for us.
+    pub slack: Option<Slack>,
+    /// People who may press buttons, by their names in Slack.
+    pub people: Vec<Person>,
+    /// Named addresses that `http.call` may call.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// PagerDuty services to page.
+    pub pagerduty: Option<PagerDuty>,
+    /// Files with rules, as patterns (`**` for any depth). Relative ones start at the directory of this file.
+    pub rules: TextList,
+    /// Whether the service touches anything.
+    pub mode: Mode,
+    /// Guardrails that hold for all rules.
+    pub guardrails: Guardrails,
+    /// Whom to tell where a rule says nothing.
+    pub escalation: Escalation,
+    /// How long things are kept.
+    pub retention: Retention,
+    /// Limits at the door.
+    pub limits: Limits,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: Server::default(),
+            store: Store::default(),
+            receivers: Receivers::default(),
+            api: Api::default(),
+            alertmanager: None,
+            prometheus: None,
+            slack: None,
+            people: Vec::new(),
+            endpoints: BTreeMap::new(),
+            pagerduty: None,
+            rules: TextList(vec!["rules/**/*.yaml".to_owned()]),
+            mode: Mode::default(),
+            guardrails: Guardrails::default(),
+            escalation: Escalation::default(),
+            retention: Retention::default(),
+            limits: Limits::default(),
+            telemetry: Telemetry::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

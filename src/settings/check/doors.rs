@@ -1,0 +1,150 @@
+//! Checks of the doors: addresses, certificates, credentials, limits.
+
+use std::collections::BTreeSet;
+use std::str::FromStr as _;
+
+use super::{Findings, require_time};
+use crate::settings::access::Receiver;
+use crate::settings::{ClientCertificate, Limits, Settings};
+
+/// Least room for a request's head that the HTTP library works with.
+const HEADER_BYTES_MIN: usize = 8192;
+
+/// Most credentials a receiver compares a request with. Each costs a hash for every request that comes in.
+const CREDENTIALS_MAX: usize = 32;
+
+pub(super) fn check_server(settings: &Settings, out: &mut Findings) {
+    let Some(tls) = &settings.server.tls else { return };
+    out.require(!tls.cert_file.as_os_str().is_empty(), &["server", "tls", "cert_file"]);
+    out.require(!tls.key_file.as_os_str().is_empty(), &["server", "tls", "key_file"]);
+    if tls.client_ca_file.is_none() && tls.client_certificate == ClientCertificate::Optional {
+        out.add(
+            &["server", "tls", "client_certificate"],
+            "without `client_ca_file` no client certificate is asked for",
+        );
+    }
+}
+
+/// A service that acts on a cluster must not take orders from strangers.
+pub(super) fn check_open_doors(settings: &Settings, out: &mut Findings) {
+    let server = &settings.server;
+    if server.is_loopback() || server.allow_unauthenticated {
+        return;
+    }
+    let reachable = format!("{} can be reached from other machines", server.listen);
+    let way_out = "or listen on 127.0.0.1, or say `server.allow_unauthenticated: true` if something in front of the \
+                   service authenticates callers";
+    let behind_certificates = server.requires_client_certificate();
+    if !settings.receivers.alertmanager.asks_for_credentials() && !behind_certificates {
+        out.add(
+            &["server", "listen"],
+            format!("{reachable}, and `receivers.alertmanager` asks for no credentials"),
+        )
+        .help(format!("set `receivers.alertmanager.bearer_tokens: [{{ env: NAME }}]`, {way_out}"));
+    }
+    if settings.api.tokens.is_empty() {
+        out.add(&["server", "listen"], format!("{reachable}, and the API has no tokens")).help(format!(
+            "set `api.tokens: [{{ name: me, role: admin, token: {{ env: NAME }} }}]`, {way_out}"
+        ));
+    }
+}
+
+pub(super) fn check_receiver(receiver: &Receiver, path: &[&str], out: &mut Findings) {
+    let at = |rest: &[&'static str], index: &str| -> Vec<String> {
+        let steps = path.iter().copied().chain([rest[0], index]).chain(rest[1..].iter().copied());
+        steps.map(str::to_owned).collect()
+    };
+    for (index, token) in receiver.bearer_tokens.iter().enumerate() {
+        out.require(token.is_set(), &as_refs(&at(&["bearer_tokens"], &index.to_string())));
+    }
+    for (index, basic) in receiver.basic_auth.iter().enumerate() {
+        let index = index.to_string();
+        out.require(!basic.username.is_empty(), &as_refs(&at(&["basic_auth", "username"], &index)));
+        out.require(basic.password.is_set(), &as_refs(&at(&["basic_auth", "password"], &index)));
+        if basic.username.contains(':') {
+            out.add(&as_refs(&at(&["basic_auth", "username"], &index)), "a user name cannot contain a colon");
+        }
+    }
+    for (index, header) in receiver.headers.iter().enumerate() {
+        let index = index.to_string();
+        out.require(header.value.is_set(), &as_refs(&at(&["headers", "value"], &index)));
+        if http::HeaderName::from_str(&header.name).is_err() {
+            out.add(
+                &as_refs(&at(&["headers", "name"], &index)),
+                "expected the name of a header, such as `X-Token`",
+            );
+        }
+    }
+    let count = receiver.bearer_tokens.len() + receiver.basic_auth.len() + receiver.headers.len();
+    if count > CREDENTIALS_MAX {
+        out.add(
+            path,
+            format!("{count} credentials; at most {CREDENTIALS_MAX} are compared with each request"),
+        );
+    }
+}
+
+pub(super) fn check_tokens_and_people(settings: &Settings, out: &mut Findings) {
+    let mut names = BTreeSet::new();
+    for (index, token) in settings.api.tokens.iter().enumerate() {
+        let index = index.to_string();
+        out.require(!token.name.trim().is_empty(), &["api", "tokens", &index, "name"]);
+        out.require(token.token.is_set(), &["api", "tokens", &index, "token"]);
+        if !names.insert(&token.name) {
+            out.add(&["api", "tokens", &index, "name"], format!("a second token is named `{}`", token.name))
+                .help(
+                    "to rotate a token, give one entry a list of two: `token: [{ env: NEW }, { env: OLD }]`",
+                );
+        }
+    }
+    let (mut names, mut slack_ids) = (BTreeSet::new(), BTreeSet::new());
+    for (index, person) in settings.people.iter().enumerate() {
+        let index = index.to_string();
+        out.require(!person.name.trim().is_empty(), &["people", &index, "name"]);
+        if !names.insert(&person.name) {
+            out.add(&["people", &index, "name"], format!("a second person is named `{}`", person.name));
+        }
+        let Some(id) = &person.slack else { continue };
+        let well_formed =
+            id.len() > 1 && id.starts_with(['U', 'W']) && id.chars().all(|c| c.is_ascii_alphanumeric());
+        if !well_formed {
+            out.add(&["people", &index, "slack"], "expected a member id of Slack, such as `U0123456789`")
+                .help("names can be changed by anybody; the id is under \"Copy member ID\" in the profile");
+        }
+        if !slack_ids.insert(id) {
+            out.add(&["people", &index, "slack"], "this member id belongs to another person as well");
+        }
+    }
+}
+
+pub(super) fn check_limits(limits: &Limits, out: &mut Findings) {
+    let times = [
+        ("tls_handshake_timeout", limits.tls_handshake_timeout),
+        ("header_timeout", limits.header_timeout),
+        ("body_timeout", limits.body_timeout),
+        ("idle_timeout", limits.idle_timeout),
+    ];
+    for (name, time) in times {
+        require_time(time, &["limits", name], out);
+    }
+    for (name, count) in [
+        ("connections", limits.connections),
+        ("connections_per_ip", limits.connections_per_ip),
+        ("headers", limits.headers),
+        ("body_bytes", limits.body_bytes),
+    ] {
+        if count == 0 {
+            out.add(&["limits", name], "with 0 nobody could come in");
+        }
+    }
+    if limits.header_bytes < HEADER_BYTES_MIN {
+        out.add(&["limits", "header_bytes"], format!("expected {HEADER_BYTES_MIN} at least"));
+    }
+    if limits.bodies_bytes < limits.body_bytes {
+        out.add(&["limits", "bodies_bytes"], "it must leave room for one body of `body_bytes`");
+    }
+}
+
+fn as_refs(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
+}

@@ -1,0 +1,73 @@
+//! Checks of the services around us: what each needs, and that no credential stands in plain text.
+
+use std::collections::BTreeMap;
+use std::str::FromStr as _;
+
+use super::{Findings, require_time};
+use crate::settings::Settings;
+use crate::settings::access::BasicAuth;
+use crate::settings::services::Upstream;
+use crate::settings::values::PlainOrSecret;
+
+pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
+    for (name, upstream) in [("prometheus", &settings.prometheus), ("alertmanager", &settings.alertmanager)] {
+        if let Some(upstream) = upstream {
+            check_upstream(upstream, name, out);
+        }
+    }
+    if let Some(slack) = &settings.slack {
+        out.require(slack.api_url.is_set(), &["slack", "api_url"]);
+        out.require(slack.bot_token.is_set(), &["slack", "bot_token"]);
+        require_time(slack.timeout, &["slack", "timeout"], out);
+    }
+    if let Some(pagerduty) = &settings.pagerduty {
+        out.require(pagerduty.events_url.is_set(), &["pagerduty", "events_url"]);
+        require_time(pagerduty.timeout, &["pagerduty", "timeout"], out);
+        for (name, service) in &pagerduty.services {
+            out.require(service.routing_key.is_set(), &["pagerduty", "services", name, "routing_key"]);
+        }
+    }
+    for (name, endpoint) in &settings.endpoints {
+        out.require(endpoint.url.is_set(), &["endpoints", name, "url"]);
+        require_time(endpoint.timeout, &["endpoints", name, "timeout"], out);
+        check_headers(&endpoint.headers, &["endpoints", name], out);
+    }
+}
+
+fn check_upstream(upstream: &Upstream, name: &str, out: &mut Findings) {
+    let Upstream { url, bearer_token, basic_auth, headers, timeout, ca_file: _ } = upstream;
+    out.require(url.is_set(), &[name, "url"]);
+    require_time(*timeout, &[name, "timeout"], out);
+    check_headers(headers, &[name], out);
+    if let Some(BasicAuth { username, password }) = basic_auth {
+        out.require(!username.is_empty(), &[name, "basic_auth", "username"]);
+        out.require(password.is_set(), &[name, "basic_auth", "password"]);
+        if bearer_token.is_set() {
+            out.add(
+                &[name, "bearer_token"],
+                "a request carries one `Authorization`: keep this or `basic_auth`",
+            );
+        }
+    }
+}
+
+fn check_headers(headers: &BTreeMap<String, PlainOrSecret>, path: &[&str], out: &mut Findings) {
+    for (name, value) in headers {
+        let at: Vec<&str> = path.iter().copied().chain(["headers", name.as_str()]).collect();
+        if http::HeaderName::from_str(name).is_err() {
+            out.add(&at, format!("`{name}` is no name of a header"));
+        }
+        let PlainOrSecret::Plain(text) = value else { continue };
+        if http::HeaderValue::from_str(text).is_err() {
+            out.add(&at, "a header value is one line of visible characters");
+        }
+        let name = name.to_ascii_lowercase();
+        let carries_credentials =
+            ["authorization", "cookie", "token", "secret", "password", "api-key", "apikey"].iter();
+        if carries_credentials.clone().any(|word| name.contains(word)) {
+            out.add(&at, "this header carries a credential and must be a secret")
+                .help("write `{ env: NAME }` and set that variable to the whole value, or `{ file: PATH }`")
+                .hide_value();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! From a file and the environment to checked settings, or to everything that is wrong with them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::overlay::Overlay;
+use super::{Settings, check};
+use crate::secret::Keyring;
+use crate::yaml::{self, Places, Problem};
+
+/// Largest settings file. Real ones have a few kilobytes; anything larger is the wrong file.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The name shown for settings that come without a file.
+const NO_FILE: &str = "settings";
+
+/// All that is wrong with the settings, each with its place. Never holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError {
+    /// The problems, in the order of their places; at least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{problem}\n")?;
+        }
+        match self.problems.len() {
+            1 => write!(f, "the settings have 1 problem"),
+            several => write!(f, "the settings have {several} problems"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl From<Vec<Problem>> for SettingsError {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+}
+
+/// The environment of this process. Variables that are not Unicode are left out: no setting and no secret can be
+/// one.
+pub fn process_environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+impl Settings {
+    /// Reads the file, lays the environment over it, and checks the result. Without a file the defaults are the base.
+    ///
+    /// Relative paths in the file then start at the directory of the file, as in Prometheus.
+    ///
+    /// # Errors
+    /// All problems found at once: unreadable file, unknown keys, wrong types, contradictions.
+    pub fn load(path: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Self, SettingsError> {
+        let Some(path) = path else {
+            return Self::from_text(NO_FILE, "", Path::new(""), environment);
+        };
+        let name = path.display().to_string();
+        let text = read_file(path).map_err(|reason| {
+            let problem = Problem::in_file(&name, format!("the settings cannot be read: {reason}"));
+            SettingsError::from(vec![problem])
+        })?;
+        let directory = path.parent().unwrap_or_else(|| Path::new(""));
+        Self::from_text(&name, &text, directory, environment)
+    }
+
+    /// As [`Settings::load`], with the text at hand. `name` is shown in problems; `directory` is where relative
+    /// paths start.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn from_text(
+        name: &str,
+        text: &str,
+        directory: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, SettingsError> {
+        let written: Self = yaml::read(name, text)?;
+        let overlay = Overlay::of(environment);
+        let settings = overlay.apply(&written, directory)?;
+        let findings = check::check(&settings);
+        if !findings.is_empty() {
+            return Err(place(findings, &Places::of(name, text), &overlay).into());
+        }
+        Ok(settings)
+    }
+
+    /// Opens every secret that the settings name, so that a missing one shows at start and the redactor knows all
+    /// of them before the first log line.
+    ///
+    /// # Errors
+    /// One problem for each secret that is absent, unreadable, empty or too short.
+    pub fn open_secrets(&self, environment: &BTreeMap<String, String>) -> Result<Keyring, SettingsError> {
+        let keyring = Keyring::new(environment.clone());
+        let problems: Vec<Problem> = self
+            .secret_sources()
+            .into_iter()
+            .filter_map(|(key, source)| keyring.open(&source).err().map(|error| (key, error)))
+            .map(|(key, error)| Problem::in_file(&key, error.to_string()))
+            .collect();
+        if problems.is_empty() { Ok(keyring) } else { Err(problems.into()) }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(format!("it has {size} bytes, and {FILE_BYTES_MAX} is the limit: is it the right file?"));
+    }
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {}", error.utf8_error()))
+}
+
+/// Turns findings into problems: shown at the variable where one set the value, else at the place in the file.
+fn place(findings: Vec<check::Finding>, places: &Places<'_>, overlay: &Overlay) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = findings
+        .into_iter()
+        .map(|finding| {
+            let path: Vec<&str> = finding.path.iter().map(String::as_str).collect();
+            let message = format!("{}: {}", path.join("."), finding.message);
+            let problem = match overlay.variable_for(&path) {
+                Some(variable) => Problem::in_environment(variable, message),
+                None if finding.hide_value => places.problem_hiding_value(&path, message),
+                None => places.problem(&path, message),
+            };
+            match finding.help {
+                Some(help) => problem.with_help(help),
+                None => problem,
+            }
+        })
+        .collect();
+    problems.sort_by_key(Problem::position);
+    problems
+}

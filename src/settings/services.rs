@@ -1,0 +1,169 @@
+//! The services around us: Alertmanager, Prometheus, Slack, PagerDuty, and named endpoints.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::access::BasicAuth;
+use super::period::Period;
+use super::values::{HttpUrl, PlainOrSecret};
+use crate::secret::SecretSources;
+
+/// Time for one call to another service: long enough for a busy Prometheus, far shorter than an effect's lease.
+const CALL_TIMEOUT: Period = Period::from_secs(10);
+
+/// A Prometheus or Alertmanager, and how to sign in to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Upstream {
+    /// Base address, without `/api/…`.
+    #[schemars(required)]
+    pub url: HttpUrl,
+    /// Token to send as `Authorization: Bearer …`.
+    pub bearer_token: SecretSources,
+    /// User and password to send.
+    pub basic_auth: Option<BasicAuth>,
+    /// Further headers to send, such as a tenant's name.
+    pub headers: BTreeMap<String, PlainOrSecret>,
+    /// Certificates in PEM to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Time for one call.
+    pub timeout: Period,
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self {
+            url: HttpUrl::default(),
+            bearer_token: SecretSources::default(),
+            basic_auth: None,
+            headers: BTreeMap::new(),
+            ca_file: None,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
+/// The Slack app that speaks for us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Slack {
+    /// Base address of Slack's Web API.
+    pub api_url: HttpUrl,
+    /// Bot token (`xoxb-…`).
+    #[schemars(required)]
+    pub bot_token: SecretSources,
+    /// Secret that signs the buttons' requests. Without it `/webhooks/slack` stays closed.
+    pub signing_secret: SecretSources,
+    /// The only workspace whose buttons count, such as `T0123456789`. Default: any that signs correctly.
+    pub team_id: Option<String>,
+    /// The only app whose buttons count, such as `A0123456789`. Default: any that signs correctly.
+    pub app_id: Option<String>,
+    /// Channel for incidents that no rule sends elsewhere.
+    pub default_channel: Option<String>,
+    /// Time for one call.
+    pub timeout: Period,
+}
+
+impl Default for Slack {
+    fn default() -> Self {
+        Self {
+            api_url: HttpUrl::constant("https://slack.com/api"),
+            bot_token: SecretSources::default(),
+            signing_secret: SecretSources::default(),
+            team_id: None,
+            app_id: None,
+            default_channel: None,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
+/// PagerDuty, by its Events API v2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagerDuty {
+    /// Base address of the Events API; `https://events.eu.pagerduty.com` in the EU region.
+    pub events_url: HttpUrl,
+    /// Services by the name that rules use.
+    pub services: BTreeMap<String, PagerDutyService>,
+    /// Time for one call.
+    pub timeout: Period,
+}
+
+impl Default for PagerDuty {
+    fn default() -> Self {
+        Self {
+            events_url: HttpUrl::constant("https://events.pagerduty.com"),
+            services: BTreeMap::new(),
+            timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
+/// One service of PagerDuty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagerDutyService {
+    /// Integration key of the service (32 characters).
+    #[schemars(required)]
+    pub routing_key: SecretSources,
+}
+
+/// A named address that `http.call` may call. Rules name endpoints; they can never give an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Endpoint {
+    /// The address.
+    #[schemars(required)]
+    pub url: HttpUrl,
+    /// The request method.
+    pub method: Method,
+    /// Headers to send; credentials as secrets.
+    pub headers: BTreeMap<String, PlainOrSecret>,
+    /// Time for one call.
+    pub timeout: Period,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self {
+            url: HttpUrl::default(),
+            method: Method::Post,
+            headers: BTreeMap::new(),
+            timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
+/// A request method.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Asks for something to be done.
+    #[default]
+    Post,
+    /// Replaces.
+    Put,
+    /// Changes in part.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The method's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
