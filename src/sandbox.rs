@@ -7,9 +7,13 @@
 //! It imports nothing of the house but domain types: a stand-in that shared code with the client under test
 //! would share its mistakes. It must never listen on, or speak to, anything but 127.0.0.1.
 
+pub mod alerts;
 pub mod faults;
+pub mod form;
 pub mod pagerduty;
+pub mod prometheus;
 pub mod record;
+pub mod remedy;
 pub mod seed;
 pub mod server;
 pub mod slack;

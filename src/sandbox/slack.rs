@@ -22,7 +22,6 @@ use serde::Serialize;
 use serde_json::Value;
 
 mod api;
-pub mod form;
 mod interaction;
 pub mod limits;
 mod rate;

@@ -120,7 +120,10 @@ fn json_args(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
 
 fn form_args(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal::Named("invalid_form_data".into()))?;
-    Ok(super::form::decode(text).into_iter().map(|(key, value)| (key, Value::String(value))).collect())
+    Ok(crate::sandbox::form::decode(text)
+        .into_iter()
+        .map(|(key, value)| (key, Value::String(value)))
+        .collect())
 }
 
 impl ApiCall {

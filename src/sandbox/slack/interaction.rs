@@ -11,8 +11,8 @@ use ring::hmac;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::form::{Spaces, encode};
 use super::{Message, Shared, SlackSandbox, User};
+use crate::sandbox::form::{Spaces, encode};
 use crate::sandbox::seed::random_hex;
 
 /// Slack waits so long for 200 before it tells the person that it did not work.
@@ -140,7 +140,7 @@ impl SignedInteraction {
 }
 
 fn payload_of(body: &str) -> Value {
-    let fields = super::form::decode(body);
+    let fields = crate::sandbox::form::decode(body);
     let payload =
         fields.into_iter().find(|(key, _)| key == "payload").map(|(_, value)| value).unwrap_or_default();
     serde_json::from_str(&payload).unwrap_or(Value::Null)

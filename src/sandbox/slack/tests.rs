@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::sandbox::form;
 use crate::sandbox::test_support::{Receiver, mk_client, vectors};
 
 async fn mk_slack() -> SlackSandbox {
