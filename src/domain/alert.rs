@@ -152,3 +152,6 @@ pub fn remember(
         Observation::Repeated | Observation::AlreadyEnded | Observation::LateFiring => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,9 @@ mod people;
 mod telling;
 mod verifying;
 
+#[cfg(test)]
+mod tests;
+
 pub use draft::{Document, Transition};
 
 use crate::approval::ApprovalRefused;

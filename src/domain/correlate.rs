@@ -62,3 +62,6 @@ impl CorrelationKey {
 pub fn group_labels(group_by: &[String], labels: &Labels) -> Labels {
     group_by.iter().map(|name| (name.clone(), labels.get(name).cloned().unwrap_or_default())).collect()
 }
+
+#[cfg(test)]
+mod tests;

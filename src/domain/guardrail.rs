@@ -278,3 +278,6 @@ fn allowed(guardrail: Guardrail, reason: impl Into<String>) -> GuardrailVerdict 
 fn denied(guardrail: Guardrail, reason: String, until: Option<Timestamp>) -> GuardrailVerdict {
     GuardrailVerdict { guardrail, allowed: false, reason, until }
 }
+
+#[cfg(test)]
+mod tests;

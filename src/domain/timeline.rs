@@ -184,3 +184,6 @@ pub fn digest_of(value: &impl Serialize) -> String {
         .expect("types of the domain serialize to JSON");
     digest_of_bytes(&canonical)
 }
+
+#[cfg(test)]
+mod tests;

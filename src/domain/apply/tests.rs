@@ -1,0 +1,7 @@
+//! Stories of whole incidents, with the clock in the hand.
+
+mod acting;
+mod deciding;
+mod lifecycle;
+mod telling;
+mod world;

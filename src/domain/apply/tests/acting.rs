@@ -1,0 +1,231 @@
+//! Carrying out, verifying, undoing, handing over.
+
+use super::world::{World, denies, mk_candidate, mk_plan, mk_remedy, person};
+use crate::action::{ActionOutcome, ActionStatus, Repeatability, Request, Step, Task, TaskItem, Tier};
+use crate::apply::Transition;
+use crate::catalog::Performer;
+use crate::diagnosis::ConditionOutcome;
+use crate::effect::{Effect, Wake};
+use crate::event::Event;
+use crate::guardrail::Guardrail;
+use crate::incident::Phase;
+use crate::people::Role;
+use crate::rule::OnFail;
+use crate::timeline::LineKind;
+use jiff::SignedDuration;
+
+fn mk_world(on_fail: Option<OnFail>) -> World {
+    let mut candidate = mk_candidate("limit", Tier::T1);
+    candidate.inverse = Some(mk_plan("unlimit", Repeatability::AtMostOnce));
+    World::decided(vec![candidate], vec![mk_remedy("limit", Tier::T1, on_fail)])
+}
+
+fn look(world: &mut World, outcome: ConditionOutcome) -> Transition {
+    world.wake(|wake| matches!(wake, Wake::Verify(_)));
+    world.checks = vec![outcome];
+    world.diagnosed()
+}
+
+#[test]
+fn an_intent_precedes_every_touch_and_an_outcome_follows() {
+    let mut world = mk_world(None);
+    world.act(World::applied());
+    let kinds: Vec<LineKind> = world.lines.iter().map(|line| line.kind).collect();
+    let intent = kinds.iter().position(|kind| *kind == LineKind::Intent).expect("an intent");
+    let outcome = kinds.iter().position(|kind| *kind == LineKind::Outcome).expect("an outcome");
+    assert!(intent < outcome);
+    assert_eq!(world.status(), ActionStatus::Succeeded);
+    assert_eq!(world.incident.phase, Phase::Watching);
+}
+
+#[test]
+fn an_interrupted_attempt_is_never_repeated_blindly() {
+    let mut world = mk_world(None);
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    let first = world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    assert!(first.may_start);
+    let second = world.happen(Event::ActionStarting { action, step, attempt: 2 });
+    assert!(!second.may_start);
+    assert_eq!(world.status(), ActionStatus::OutcomeUnknown);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    assert!(world.notices().iter().any(|notice| notice == "slack:#incidents reply"), "people are called");
+}
+
+#[test]
+fn an_interrupted_attempt_that_may_be_repeated_is() {
+    let mut world = mk_world(None);
+    world.incident.actions[0].plan.repeatability = Repeatability::Idempotent;
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    assert!(world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 }).may_start);
+    assert!(world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start);
+}
+
+#[test]
+fn a_claim_that_died_before_its_intent_is_just_claimed_again() {
+    let mut world = mk_world(None);
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    assert!(world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start);
+}
+
+#[test]
+fn nothing_starts_after_pause_freeze_or_the_end() {
+    for guardrail in [Guardrail::Pause, Guardrail::FreezeWindow] {
+        let mut world = mk_world(None);
+        world.last_moment = vec![denies(guardrail, None)];
+        let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+        let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+        let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
+        assert!(!starting.may_start);
+        assert_eq!(world.status(), ActionStatus::Blocked);
+    }
+    let mut world = mk_world(None);
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    world.end_alert("a");
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
+    assert!(!starting.may_start);
+    assert_eq!(world.status(), ActionStatus::Cancelled);
+}
+
+#[test]
+fn a_remedy_that_helps_is_watched_until_its_checks_held() {
+    let mut world = mk_world(Some(OnFail::Rollback));
+    world.act(World::applied());
+    assert_eq!(world.status(), ActionStatus::Verifying);
+    look(&mut world, ConditionOutcome::Fails);
+    look(&mut world, ConditionOutcome::Holds);
+    assert_eq!(world.status(), ActionStatus::Verifying, "it has not held long enough");
+    for _ in 0..8 {
+        if world.status() != ActionStatus::Verifying {
+            break;
+        }
+        look(&mut world, ConditionOutcome::Holds);
+    }
+    assert_eq!(world.status(), ActionStatus::Succeeded);
+    assert!(world.reasons().contains(&"verified"));
+}
+
+#[test]
+fn unknown_checks_never_count_as_helped() {
+    let mut world = mk_world(Some(OnFail::Escalate));
+    world.act(World::applied());
+    for _ in 0..200 {
+        if world.status() != ActionStatus::Verifying {
+            break;
+        }
+        look(&mut world, ConditionOutcome::Unknown("no answer".to_owned()));
+    }
+    assert_eq!(world.status(), ActionStatus::Failed);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+}
+
+#[test]
+fn a_remedy_that_does_not_help_is_undone_once_and_the_next_is_tried() {
+    let mut world = mk_world(Some(OnFail::Rollback));
+    world.act(World::applied());
+    while world.status() == ActionStatus::Verifying {
+        look(&mut world, ConditionOutcome::Fails);
+    }
+    assert_eq!(world.incident.phase, Phase::RollingBack);
+    let mut tried = mk_candidate("limit", Tier::T1);
+    tried.tried = true;
+    world.candidates = vec![tried, mk_candidate("scale", Tier::T1)];
+    world.act(World::applied());
+    assert_eq!(world.incident.actions[0].status, ActionStatus::RolledBack);
+    world.diagnosed();
+    assert_eq!(world.incident.actions[1].remedy, "scale");
+    assert_eq!(world.incident.actions.len(), 2);
+}
+
+#[test]
+fn a_rollback_that_fails_calls_people() {
+    let mut world = mk_world(Some(OnFail::Rollback));
+    world.act(World::applied());
+    while world.status() == ActionStatus::Verifying {
+        look(&mut world, ConditionOutcome::Fails);
+    }
+    world.notices();
+    world.act(ActionOutcome::NotApplied { reason: "403".to_owned() });
+    assert_eq!(world.status(), ActionStatus::Failed);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    assert!(world.notices().contains(&"pagerduty:shop trigger".to_owned()));
+}
+
+#[test]
+fn a_remedy_that_cannot_be_carried_out_makes_room_for_the_next() {
+    let mut world = mk_world(None);
+    let mut tried = mk_candidate("limit", Tier::T1);
+    tried.tried = true;
+    world.candidates = vec![tried, mk_candidate("scale", Tier::T1)];
+    world.act(ActionOutcome::NotApplied { reason: "404".to_owned() });
+    world.diagnosed();
+    assert_eq!(world.incident.actions[1].remedy, "scale");
+}
+
+#[test]
+fn a_late_answer_of_an_earlier_round_is_ignored() {
+    let mut world = World::new(vec![]);
+    world.candidates = vec![mk_candidate("limit", Tier::T1)];
+    world.fire("a");
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
+    let Effect::Diagnose { purpose, .. } = effect.effect else { panic!("a diagnosis") };
+    let late = world.happen(Event::DiagnosisDone { purpose, round: 0, findings: vec![] });
+    assert!(!late.changed);
+    assert!(world.incident.actions.is_empty());
+}
+
+#[test]
+fn telling_goes_on_down_the_ladder() {
+    let mut telling = mk_candidate("tell", Tier::T0);
+    telling.guardrails.clear();
+    let mut world = World::decided(vec![telling, mk_candidate("limit", Tier::T2)], vec![]);
+    let mut tried = mk_candidate("tell", Tier::T0);
+    tried.tried = true;
+    world.candidates[0] = tried;
+    let requests =
+        vec![Request::Notify { destination: super::world::slack("#extra"), text: "look".to_owned() }];
+    world.notices();
+    world.act(ActionOutcome::Applied { detail: "told".to_owned(), inverse: None, requests });
+    assert_eq!(world.incident.actions[1].status, ActionStatus::AwaitingApproval);
+    let notices = world.notices();
+    assert!(notices.contains(&"slack:#extra card".to_owned()), "{notices:?}");
+    assert!(notices.contains(&"slack:#extra reply".to_owned()), "{notices:?}");
+}
+
+#[test]
+fn people_carry_out_their_task_and_say_so() {
+    let mut candidate = mk_candidate("restore", Tier::T3);
+    candidate.performer = Performer::People;
+    candidate.guardrails.clear();
+    let mut world = World::decided(vec![candidate], vec![mk_remedy("restore", Tier::T3, None)]);
+    let item = |text: &str| TaskItem { text: text.to_owned(), done_by: None, done_at: None };
+    let due_at = world.now.checked_add(SignedDuration::from_hours(1)).ok();
+    let task = Task {
+        title: "Restore".to_owned(),
+        owner: None,
+        items: vec![item("stop writes"), item("restore")],
+        due_at,
+        action: None,
+    };
+    world.act(ActionOutcome::HandedToPeople { task });
+    assert_eq!(world.status(), ActionStatus::Running);
+    let done =
+        |item| Event::TaskItemDone { task: 0, item: Some(item), actor: person("una", Role::Responder) };
+    world.happen(done(0));
+    assert_eq!(world.status(), ActionStatus::Running);
+    world.happen(done(1));
+    assert_eq!(world.status(), ActionStatus::Succeeded);
+    assert!(world.wakes(|wake| matches!(wake, Wake::TaskDue(_))).is_empty());
+}
+
+#[test]
+fn a_remedy_is_told_to_pagerduty_as_a_change() {
+    let mut world = mk_world(None);
+    world.notices();
+    world.act(World::applied());
+    assert!(world.notices().contains(&"pagerduty:shop change".to_owned()));
+    assert_eq!(world.incident.actions[0].step, Step::Apply);
+}

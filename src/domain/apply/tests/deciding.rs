@@ -1,0 +1,218 @@
+//! Which remedy, and who has a say.
+
+use super::world::{World, allows, denies, minutes, mk_candidate, mk_plan, mk_remedy, person};
+use crate::action::{ActionStatus, PlanDigest, Repeatability, Tier};
+use crate::apply::Refused;
+use crate::approval::{ApprovalRefused, Ballot, Verdict};
+use crate::decision::Reason;
+use crate::diagnosis::ConditionOutcome;
+use crate::effect::{Effect, Wake};
+use crate::event::Event;
+use crate::guardrail::Guardrail;
+use crate::incident::Phase;
+use crate::people::Role;
+
+fn acts(world: &World) -> bool {
+    world.has_effect(|effect| matches!(effect, Effect::Act { .. }))
+}
+
+#[test]
+fn t1_runs_alone_and_counts_against_the_limits() {
+    let mut world = World::new(vec![mk_remedy("limit", Tier::T1, None)]);
+    world.candidates = vec![mk_candidate("limit", Tier::T1)];
+    world.fire("a");
+    let decided = world.diagnosed();
+    assert!(decided.start.is_some());
+    assert!(acts(&world));
+    assert_eq!(world.status(), ActionStatus::Approved);
+}
+
+#[test]
+fn the_first_remedy_that_applies_is_taken() {
+    let mut first = mk_candidate("first", Tier::T1);
+    first.condition = ConditionOutcome::Fails;
+    let mut second = mk_candidate("second", Tier::T1);
+    second.condition = ConditionOutcome::Unknown("no answer".to_owned());
+    let world = World::decided(
+        vec![first, second, mk_candidate("third", Tier::T1), mk_candidate("fourth", Tier::T1)],
+        vec![],
+    );
+    assert_eq!(world.incident.actions.len(), 1);
+    assert_eq!(world.incident.actions[0].remedy, "third");
+    assert!(world.reasons().contains(&"condition_fails"));
+    assert!(world.reasons().contains(&"condition_unknown"));
+}
+
+#[test]
+fn a_blocked_remedy_stops_the_ladder() {
+    let mut first = mk_candidate("first", Tier::T1);
+    first.guardrails = vec![denies(Guardrail::RateTarget, None)];
+    let world = World::decided(vec![first, mk_candidate("second", Tier::T1)], vec![]);
+    assert_eq!(world.status(), ActionStatus::Blocked);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    assert!(!acts(&world));
+}
+
+#[test]
+fn a_blocked_remedy_is_judged_again_when_the_guardrail_would_let_it_pass() {
+    let mut world = World::new(vec![mk_remedy("limit", Tier::T1, None)]);
+    let until = world.now.checked_add(minutes(15)).expect("in range");
+    let mut candidate = mk_candidate("limit", Tier::T1);
+    candidate.guardrails = vec![denies(Guardrail::Cooldown, Some(until))];
+    world.candidates = vec![candidate];
+    world.fire("a");
+    world.diagnosed();
+    assert_eq!(world.wakes(|wake| *wake == Wake::Decide), [until]);
+    world.candidates = vec![mk_candidate("limit", Tier::T1)];
+    world.wake(|wake| *wake == Wake::Decide);
+    world.diagnosed();
+    assert_eq!(world.status(), ActionStatus::Approved);
+}
+
+#[test]
+fn no_verdict_at_all_means_no_action() {
+    let mut candidate = mk_candidate("limit", Tier::T1);
+    candidate.guardrails.clear();
+    let world = World::decided(vec![candidate], vec![]);
+    assert!(!acts(&world));
+    assert_eq!(world.status(), ActionStatus::Blocked);
+}
+
+#[test]
+fn dry_run_records_and_touches_nothing() {
+    let mut candidate = mk_candidate("limit", Tier::T2);
+    candidate.guardrails = vec![allows(), denies(Guardrail::DryRun, None)];
+    let world = World::decided(vec![candidate], vec![]);
+    assert_eq!(world.status(), ActionStatus::Simulated);
+    assert!(!acts(&world));
+    assert_eq!(world.incident.actions[0].reason, Reason::DryRun(Tier::T2));
+}
+
+#[test]
+fn t2_needs_one_approval() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    assert_eq!(world.incident.phase, Phase::AwaitingApproval);
+    assert!(!acts(&world));
+    world.vote(Verdict::Approve, "una").expect("counts");
+    assert_eq!(world.status(), ActionStatus::Approved);
+    assert!(acts(&world));
+}
+
+#[test]
+fn t3_needs_two_different_people() {
+    let mut world =
+        World::decided(vec![mk_candidate("restore", Tier::T3)], vec![mk_remedy("restore", Tier::T3, None)]);
+    world.vote(Verdict::Approve, "una").expect("counts");
+    assert!(!acts(&world));
+    let again = world.vote(Verdict::Approve, "una");
+    assert_eq!(again, Err(Refused::Approval(ApprovalRefused::SamePerson("una".to_owned()))));
+    world.vote(Verdict::Approve, "ravi").expect("counts");
+    assert!(acts(&world));
+    assert_eq!(world.incident.actions[0].reason, Reason::Approved("una and ravi".to_owned()));
+}
+
+#[test]
+fn a_second_click_changes_nothing_and_names_who_decided() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    world.vote(Verdict::Approve, "una").expect("counts");
+    let late = world.vote(Verdict::Reject, "ravi");
+    let expected = ApprovalRefused::AlreadyDecided { verdict: "approved", who: "una".to_owned() };
+    assert_eq!(late, Err(Refused::Approval(expected)));
+    assert_eq!(world.status(), ActionStatus::Approved);
+}
+
+#[test]
+fn an_approval_of_another_plan_does_not_count() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    let ballot = Ballot {
+        actor: person("una", Role::Approver),
+        verdict: Verdict::Approve,
+        digest: Some(PlanDigest("other".to_owned())),
+        reason: None,
+    };
+    let action = world.last_action();
+    let refused = world.try_happen(Event::Ballot { action, ballot });
+    assert_eq!(refused, Err(Refused::Approval(ApprovalRefused::PlanChanged)));
+    assert!(!acts(&world));
+}
+
+#[test]
+fn responders_may_not_approve() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    let ballot = Ballot {
+        actor: person("sam", Role::Responder),
+        verdict: Verdict::Approve,
+        digest: None,
+        reason: None,
+    };
+    let action = world.last_action();
+    let refused = world.try_happen(Event::Ballot { action, ballot });
+    assert!(matches!(refused, Err(Refused::Approval(ApprovalRefused::NotAllowed { .. }))));
+    assert!(!acts(&world));
+}
+
+#[test]
+fn nobody_answering_hands_over() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    world.wake(|wake| matches!(wake, Wake::ApprovalExpires(_)));
+    assert_eq!(world.status(), ActionStatus::Expired);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    let late = world.vote(Verdict::Approve, "una");
+    assert!(matches!(late, Err(Refused::Approval(ApprovalRefused::Expired(_)))));
+    assert!(!acts(&world));
+}
+
+#[test]
+fn a_rejection_hands_over_with_the_persons_words() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    world.vote(Verdict::Reject, "una").expect("counts");
+    assert_eq!(world.status(), ActionStatus::Rejected);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    assert!(world.wakes(|wake| matches!(wake, Wake::ApprovalExpires(_))).is_empty());
+}
+
+#[test]
+fn conditions_guardrails_and_values_are_judged_again_at_the_click() {
+    let cases: [(&str, fn(&mut crate::decision::Candidate), ActionStatus); 4] = [
+        ("condition", |candidate| candidate.condition = ConditionOutcome::Fails, ActionStatus::Cancelled),
+        (
+            "pause",
+            |candidate| candidate.guardrails = vec![denies(Guardrail::Pause, None)],
+            ActionStatus::Blocked,
+        ),
+        (
+            "values",
+            |candidate| candidate.plan = Ok(mk_plan("other", Repeatability::AtMostOnce)),
+            ActionStatus::Cancelled,
+        ),
+        (
+            "dry run",
+            |candidate| candidate.guardrails = vec![denies(Guardrail::DryRun, None)],
+            ActionStatus::Simulated,
+        ),
+    ];
+    for (what, change, expected) in cases {
+        let mut world =
+            World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+        change(&mut world.candidates[0]);
+        world.vote(Verdict::Approve, "una").expect("the click is recorded");
+        assert_eq!(world.status(), expected, "{what}");
+        assert!(!acts(&world), "{what}");
+    }
+}
+
+#[test]
+fn a_click_whose_facts_are_missing_starts_nothing() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    world.candidates.clear();
+    world.vote(Verdict::Approve, "una").expect("the click is recorded");
+    assert_eq!(world.status(), ActionStatus::Blocked);
+    assert!(!acts(&world));
+}

@@ -1,0 +1,146 @@
+//! Opening, joining, ending, reopening.
+
+use super::world::{World, minutes, mk_alert, mk_candidate, mk_remedy, person};
+use crate::action::{ActionStatus, Tier};
+use crate::alert::{AlertStatus, Observation};
+use crate::apply::Refused;
+use crate::effect::{Effect, Wake};
+use crate::event::Event;
+use crate::incident::{IncidentStatus, Phase};
+use crate::people::Role;
+use jiff::SignedDuration;
+
+#[test]
+fn an_alert_opens_tells_and_diagnoses() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+    assert_eq!(world.incident.phase, Phase::Diagnosing);
+    assert!(world.has_effect(|effect| matches!(effect, Effect::Diagnose { .. })));
+    assert_eq!(world.notices(), ["pagerduty:shop trigger", "slack:#incidents card"]);
+}
+
+#[test]
+fn a_rule_without_diagnostics_decides_at_once() {
+    let mut world = World::new(Vec::new());
+    world.rule.diagnostics.clear();
+    world.fire("a");
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    assert!(world.reasons().contains(&"handed_over"));
+}
+
+#[test]
+fn it_closes_only_when_the_last_alert_ended() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    world.fire("b");
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+    world.notices();
+    world.end_alert("b");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+    assert_eq!(world.incident.phase, Phase::Closed);
+    assert!(world.notices().contains(&"pagerduty:shop resolve".to_owned()));
+    assert!(world.wakes(|_| true).is_empty(), "nothing is outstanding after the end");
+}
+
+#[test]
+fn a_repeat_of_a_firing_alert_changes_nothing() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    let version = world.incident.version;
+    let alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+    let transition =
+        world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
+    assert!(!transition.changed);
+    assert_eq!(world.incident.version, version);
+}
+
+#[test]
+fn reopening_starts_a_new_episode_with_a_new_dedup_key_and_pages_again() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    world.happen(Event::Acknowledge { actor: person("una", Role::Responder) });
+    let key = world.incident.dedup_key();
+    world.end_alert("a");
+    world.notices();
+    world.now = world.now.checked_add(minutes(5)).expect("in range");
+    world.fire_again("a");
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+    assert_ne!(world.incident.dedup_key(), key);
+    assert_eq!(world.incident.alerts.firing, 1);
+    assert_eq!(world.incident.alerts.resolved, 0);
+    assert!(world.notices().contains(&"pagerduty:shop trigger".to_owned()));
+    assert_eq!(world.wakes(|wake| *wake == Wake::Escalate).len(), 1);
+}
+
+#[test]
+fn a_persons_resolve_holds_against_repeats_for_an_hour() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    let repeat = |world: &mut World| {
+        let alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+        world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
+    };
+    world.now = world.now.checked_add(minutes(59)).expect("in range");
+    repeat(&mut world);
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+    world.now = world.now.checked_add(minutes(1)).expect("in range");
+    repeat(&mut world);
+    assert_eq!(
+        world.incident.status,
+        IncidentStatus::Triggered,
+        "a still firing alert must not be forgotten"
+    );
+}
+
+#[test]
+fn the_end_calls_off_what_waits() {
+    let remedy = mk_remedy("limit", Tier::T2, None);
+    let mut world = World::decided(vec![mk_candidate("limit", Tier::T2)], vec![remedy]);
+    assert_eq!(world.status(), ActionStatus::AwaitingApproval);
+    world.end_alert("a");
+    assert_eq!(world.status(), ActionStatus::Cancelled);
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+}
+
+#[test]
+fn the_end_waits_for_an_attempt_under_way() {
+    let remedy = mk_remedy("limit", Tier::T1, None);
+    let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Triggered, "its answer is still out");
+    world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+}
+
+#[test]
+fn viewers_change_nothing() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    let refused = world.try_happen(Event::Acknowledge { actor: person("eve", Role::Viewer) });
+    assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
+    let refused = world.try_happen(Event::Resolve { actor: person("eve", Role::Viewer), reason: None });
+    assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+}
+
+#[test]
+fn observing_actions_follow_the_end_and_touching_ones_do_not() {
+    let mut world = World::new(Vec::new());
+    let mut telling = mk_candidate("postmortem", Tier::T0);
+    telling.guardrails.clear();
+    world.on_resolve = vec![telling, mk_candidate("restart", Tier::T1)];
+    world.fire("a");
+    world.now = world.now.checked_add(SignedDuration::from_secs(9)).expect("in range");
+    world.end_alert("a");
+    let names: Vec<&str> = world.incident.actions.iter().map(|action| action.remedy.as_str()).collect();
+    assert_eq!(names, ["postmortem"]);
+    world.act(World::applied());
+    assert_eq!(world.status(), ActionStatus::Succeeded);
+    assert_eq!(world.incident.phase, Phase::Closed);
+}

@@ -1,0 +1,187 @@
+//! Escalation as time passes, and messages that do not arrive.
+
+use super::world::{World, minutes, pagerduty, person, slack};
+use crate::effect::{Effect, Wake};
+use crate::event::Event;
+use crate::incident::IncidentStatus;
+use crate::notification::Notice;
+use crate::people::Role;
+use crate::severity::Severity;
+use jiff::SignedDuration;
+
+fn escalate(world: &mut World) -> Vec<String> {
+    world.notices();
+    world.wake(|wake| *wake == Wake::Escalate);
+    world.notices()
+}
+
+#[test]
+fn levels_are_reached_at_their_minute_counted_from_the_start() {
+    let mut world = World::new(vec![]);
+    let started_at = world.now;
+    world.fire("a");
+    let told = escalate(&mut world);
+    assert_eq!(world.now.duration_since(started_at), minutes(15));
+    assert!(told.contains(&"slack:#leads card".to_owned()), "{told:?}");
+}
+
+#[test]
+fn after_the_last_level_everybody_hears_again_and_then_the_fallback_for_ever() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    escalate(&mut world);
+    let repeat = escalate(&mut world);
+    assert!(repeat.contains(&"pagerduty:shop trigger".to_owned()), "{repeat:?}");
+    assert!(repeat.contains(&"slack:#leads reply".to_owned()), "{repeat:?}");
+    for _ in 0..5 {
+        let told = escalate(&mut world);
+        assert!(told.contains(&"pagerduty:last trigger".to_owned()), "{told:?}");
+    }
+    assert_eq!(world.wakes(|wake| *wake == Wake::Escalate).len(), 1, "an urgent incident is never forgotten");
+}
+
+#[test]
+fn a_mild_incident_is_left_alone_after_the_fallback() {
+    let mut world = World::new(vec![]);
+    world.incident.severity = Severity::P3;
+    world.fire("a");
+    escalate(&mut world);
+    escalate(&mut world);
+    escalate(&mut world);
+    assert!(world.wakes(|wake| *wake == Wake::Escalate).is_empty());
+}
+
+#[test]
+fn nothing_escalates_after_an_acknowledgement() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    let stale = world.take_effect(|effect| matches!(effect, Effect::Wake(Wake::Escalate)));
+    world.effects.push(stale.clone());
+    world.notices();
+    world.happen(Event::Acknowledge { actor: person("una", Role::Responder) });
+    assert_eq!(world.incident.status, IncidentStatus::Acknowledged);
+    assert!(world.notices().contains(&"pagerduty:shop acknowledge".to_owned()));
+    assert!(world.wakes(|wake| *wake == Wake::Escalate).is_empty(), "the timer is cancelled");
+    // A worker may have claimed the timer just before: it must find nothing to do.
+    let woken = world.happen(Event::Woken { effect: stale.id, wake: Wake::Escalate });
+    assert!(woken.effects.is_empty());
+}
+
+#[test]
+fn a_level_that_does_not_answer_is_told_again_within_its_time() {
+    let mut world = World::new(vec![]);
+    if let Some(policy) = &mut world.policy {
+        policy.acknowledge_within = Some(minutes(5));
+    }
+    let started_at = world.now;
+    world.fire("a");
+    let told = escalate(&mut world);
+    assert_eq!(world.now.duration_since(started_at), minutes(5));
+    assert!(told.contains(&"pagerduty:shop trigger".to_owned()), "{told:?}");
+    escalate(&mut world);
+    escalate(&mut world);
+    assert_eq!(world.now.duration_since(started_at), minutes(15));
+    assert!(world.incident.escalation.as_ref().is_some_and(|state| state.reached == Some(1)));
+}
+
+#[test]
+fn a_level_off_hours_is_skipped_at_once() {
+    let mut world = World::new(vec![]);
+    // A year long gone: never active now.
+    let spec = serde_json::json!({ "timeIntervals": [{ "years": ["2001"] }] });
+    let spec = serde_json::from_value(spec).expect("a schedule");
+    let never = crate::schedule::Schedule { name: "never".to_owned(), spec };
+    world.schedules.insert("never".to_owned(), never);
+    if let Some(policy) = &mut world.policy {
+        let mut manager = policy.levels[1].clone();
+        manager.name = "manager".to_owned();
+        manager.after = minutes(60);
+        manager.destinations = vec![slack("#managers")];
+        policy.levels[1].hours = Some("never".to_owned());
+        policy.levels.push(manager);
+    }
+    let started_at = world.now;
+    world.fire("a");
+    let told = escalate(&mut world);
+    assert_eq!(world.now.duration_since(started_at), minutes(15), "it does not wait for its own hour");
+    assert!(told.contains(&"slack:#managers card".to_owned()), "{told:?}");
+    assert!(world.reasons().contains(&"off_hours"));
+}
+
+#[test]
+fn without_a_policy_the_default_destinations_hear() {
+    let mut world = World::new(vec![]);
+    world.policy = None;
+    world.fire("a");
+    assert_eq!(world.notices(), ["slack:#default card"]);
+}
+
+#[test]
+fn edits_that_wait_are_one_message() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.fire("b");
+    world.fire("c");
+    let cards = world.notices().into_iter().filter(|notice| notice == "slack:#incidents card").count();
+    assert_eq!(cards, 1);
+    world.card_sent(&slack("#incidents"));
+    assert!(world.notices().is_empty(), "the card showed the newest state");
+    world.fire("d");
+    assert_eq!(world.notices(), ["slack:#incidents card"]);
+}
+
+#[test]
+fn a_card_that_showed_an_old_state_is_followed_by_another() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.notices();
+    let shown_version = world.incident.visible_version;
+    world.fire("b");
+    world.happen(Event::NoticeSent {
+        destination: slack("#incidents"),
+        notice: Notice::Card,
+        message: None,
+        shown_version,
+    });
+    assert_eq!(world.notices(), ["slack:#incidents card"]);
+}
+
+#[test]
+fn a_messenger_that_fails_hands_the_notice_to_the_next_destination() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.notices();
+    let fail = |world: &mut World, destination| {
+        world.happen(Event::NoticeFailed {
+            destination,
+            notice: Notice::Card,
+            error: "channel_not_found".to_owned(),
+            given_up: true,
+        });
+        world.notices()
+    };
+    let told = fail(&mut world, slack("#incidents"));
+    assert!(told.contains(&"pagerduty:last trigger".to_owned()), "{told:?}");
+    let told = fail(&mut world, pagerduty("last"));
+    assert!(told.contains(&"slack:#last card".to_owned()), "{told:?}");
+    fail(&mut world, slack("#last"));
+    assert!(world.reasons().contains(&"unreachable"));
+}
+
+#[test]
+fn a_slow_messenger_is_replaced_once() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.notices();
+    let slow = Event::NoticeFailed {
+        destination: slack("#incidents"),
+        notice: Notice::Card,
+        error: "503".to_owned(),
+        given_up: false,
+    };
+    world.happen(slow.clone());
+    assert!(world.notices().contains(&"pagerduty:last trigger".to_owned()));
+    world.now = world.now.checked_add(SignedDuration::from_secs(60)).expect("in range");
+    world.happen(slow);
+    assert!(!world.notices().iter().any(|notice| notice.contains("trigger")));
+}
