@@ -6,6 +6,7 @@
 //! reschedule, give up, or look at the world first. Secrets come in as `secrecy` types and never leave by
 //! `Debug`, `Display` or an error.
 
+pub mod alertmanager;
 pub mod answer;
 pub mod http;
 pub mod openmetrics;
