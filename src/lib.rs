@@ -5,6 +5,8 @@ pub use smokejumper_domain as domain;
 
 pub mod clients;
 pub mod engine;
+pub mod params;
+pub mod period;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;

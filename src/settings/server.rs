@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::period::Period;
 use super::values::HttpUrl;
+use crate::period::Period;
 
 /// Port of a new installation, in the range that Prometheus' exporters and tools share.
 const PORT_DEFAULT: u16 = 9119;
