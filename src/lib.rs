@@ -7,6 +7,7 @@ pub mod clients;
 pub mod engine;
 pub mod params;
 pub mod period;
+pub mod rules;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;
