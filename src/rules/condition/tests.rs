@@ -209,7 +209,7 @@ fn unknown_names_functions_and_forms_are_found_at_load() {
 #[test]
 fn syntax_errors_show_their_column() {
     let error = check_names("findings.errors.last >> 1");
-    assert_eq!(error, ["column 24: `>` is not expected here"]);
+    assert_eq!(error, ["column 23: `>` is not expected here"]);
     assert_eq!(check_names("labels.a == "), ["column 13: it ends too early"]);
     for text in ["", "a &&", "(", "'open", "findings.", "1 ++ 2 }", "\u{0}", "a b"] {
         assert_eq!(check_names(text).len(), 1, "{text}");
