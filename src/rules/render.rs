@@ -11,7 +11,7 @@ mod promql;
 mod url;
 
 use super::scope::Scope;
-use super::template::{UNSAFE_FILTERS, is_template};
+use super::template::{Part, UNSAFE_FILTERS, is_template, parts};
 use crate::domain::catalog::{Slot, SlotLanguage};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -128,6 +128,38 @@ impl Templates {
         }
         Ok(rendered)
     }
+}
+
+/// Judges a text before there are values: sample values stand in for its placeholders. A text with `{% if %}` is
+/// not judged, since no one knows which branch will stand.
+///
+/// # Errors
+/// If nothing that may stand in such a place can come of it.
+pub fn probe(text: &str, language: SlotLanguage) -> Result<(), RenderError> {
+    let mut pieces = Vec::new();
+    for part in parts(text) {
+        match part {
+            Part::Literal(literal) => pieces.push(Piece::Literal(literal)),
+            Part::Value(_) => pieces.push(Piece::Value(sample(language, pieces.last()))),
+            Part::Tag(_) => return Ok(()),
+        }
+    }
+    match language::assemble(&pieces, language) {
+        Ok(_) => Ok(()),
+        // The sample is nobody's value: the placeholder itself is what stands wrong.
+        Err(RenderError::Value { problem, .. }) => {
+            Err(RenderError::Result(format!("a placeholder here {problem}")))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A value that may stand almost anywhere: a number, or a duration where PromQL wants one.
+fn sample(language: SlotLanguage, before: Option<&Piece<'_>>) -> &'static str {
+    let Some(Piece::Literal(before)) = before else { return "1" };
+    let before = before.trim_end();
+    let wants_duration = before.ends_with(['[', ':']) || before.ends_with("offset");
+    if language == SlotLanguage::Promql && wants_duration { "1m" } else { "1" }
 }
 
 /// A piece of the engine's output.

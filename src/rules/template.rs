@@ -122,7 +122,7 @@ pub fn check(text: &str, vocabulary: &Vocabulary) -> Vec<TemplateProblem> {
                 let (keyword, expression) = inside.split_once(char::is_whitespace).unwrap_or((inside, ""));
                 if TAGS.contains(&keyword) {
                     check_expression(expression, vocabulary, &mut problems);
-                } else {
+                } else if !keyword.starts_with("end") {
                     problems.push(TemplateProblem::new(
                         format!("`{{% {keyword} %}}` is not available in rules"),
                         "there are placeholders, filters and `{% if %}`, so that every template ends soon",

@@ -59,6 +59,7 @@ impl Vocabulary {
         let findings = rule
             .diagnostics
             .iter()
+            .filter(|diagnostic| !diagnostic.name.is_empty())
             .map(|diagnostic| (diagnostic.name.clone(), fields(&diagnostic.kind)))
             .collect();
         Self { incident: true, findings: Some(findings) }

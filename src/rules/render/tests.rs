@@ -120,7 +120,7 @@ fn an_empty_label_never_widens_a_selection() {
     );
     assert_eq!(render("/jobs/{{ labels.x }}", SlotLanguage::Url, empty), Err(RenderError::EmptyValue));
     assert_eq!(render("{{ labels.x }}", SlotLanguage::KubernetesName, empty), Err(RenderError::Empty));
-    assert_eq!(render("{{ labels.x }}", SlotLanguage::Promql, empty).is_err(), true);
+    assert!(render("{{ labels.x }}", SlotLanguage::Promql, empty).is_err());
     assert_eq!(render("{{ labels.x }}", SlotLanguage::Text, empty), Ok(String::new()));
 }
 
