@@ -7,11 +7,9 @@ use crate::domain::action::Tier;
 use crate::domain::notification::Destination;
 use crate::domain::rule::OnFail;
 use crate::domain::severity::Severity;
-use jiff::{SignedDuration, Span, SpanRelativeTo};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserialize, Deserializer};
+use crate::period::Period;
+use schemars::JsonSchema;
 use serde_json::{Map, Value};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The only version of the rule language.
@@ -239,45 +237,3 @@ pub(super) struct DiagnosticShape {}
 #[derive(JsonSchema)]
 #[schemars(rename = "Action")]
 pub(super) struct ActionShape {}
-
-/// Longest accepted time, ten years: beyond it a typing error is likelier than a wish.
-const PERIOD_MAX: SignedDuration = SignedDuration::from_hours(10 * 366 * 24);
-
-/// A length of time, such as `30s`, `15m`, `1h30m` or `7d`. Days have 24 hours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Period(pub(super) SignedDuration);
-
-impl std::str::FromStr for Period {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const EXPECTED: &str = "expected a length of time, such as `30s`, `15m`, `1h30m` or `7d`";
-        let span: Span = text.trim().parse().map_err(|_| EXPECTED)?;
-        let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| EXPECTED)?;
-        if length < SignedDuration::ZERO || length > PERIOD_MAX {
-            return Err("expected a length of time from 0s to ten years");
-        }
-        Ok(Self(length))
-    }
-}
-
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text: Cow<'de, str> = Deserialize::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for Period {
-    fn schema_name() -> Cow<'static, str> {
-        "Period".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "A length of time.",
-            "examples": ["30s", "15m", "1h30m", "7d"],
-        })
-    }
-}

@@ -7,6 +7,8 @@
 
 use super::vocabulary::Vocabulary;
 
+pub use crate::params::is_template;
+
 /// Longest template, in bytes. The longest expression of the runbooks is below 400.
 pub const TEMPLATE_BYTES_MAX: usize = 8 << 10;
 
@@ -46,11 +48,6 @@ pub(super) enum Part<'t> {
     Value(&'t str),
     /// The inside of a `{% … %}`.
     Tag(&'t str),
-}
-
-/// Whether the text is a template at all.
-pub fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
 /// Splits a template. Comments vanish; what is never closed counts as text, and the engine complains about it.

@@ -6,6 +6,7 @@ use super::rule::{matchers, matches_anything, object_name};
 use super::uses;
 use crate::domain::escalation::{EscalationPolicy, Level, PolicySelector, Repeat};
 use crate::domain::notification::Destination;
+use crate::period::Period;
 use crate::rules::raw;
 use jiff::SignedDuration;
 
@@ -21,12 +22,12 @@ pub(super) fn convert(
     object_name(&name, report);
     let levels = levels(raw.levels, surroundings, report);
     check_fallback(&raw.fallback, surroundings, report);
-    let acknowledge_within = raw.acknowledge_within.map(|period| period.0);
+    let acknowledge_within = raw.acknowledge_within.map(Period::signed);
     if acknowledge_within.is_some_and(|within| within < EVERY_MIN) {
         let message = format!("this is shorter than {EVERY_MIN:#}");
         report.error("/spec/acknowledgeWithin", message, Some("give people time to wake up".to_owned()));
     }
-    let repeat = raw.repeat.map(|repeat| Repeat { every: repeat.every.0, times: repeat.times });
+    let repeat = raw.repeat.map(|repeat| Repeat { every: repeat.every.signed(), times: repeat.times });
     if repeat.is_some_and(|repeat| repeat.every < EVERY_MIN) {
         report.error("/spec/repeat/every", format!("this is shorter than {EVERY_MIN:#}"), None);
     }
@@ -58,7 +59,7 @@ fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Re
             let message = format!("there is another level `{}`", raw.name);
             report.error(&format!("{at}/name"), message, Some("give each its own name".to_owned()));
         }
-        if let Some(before) = levels.last().filter(|before| raw.after.0 <= before.after) {
+        if let Some(before) = levels.last().filter(|before| raw.after.signed() <= before.after) {
             let message = format!("`{}` is not due after `{}`", raw.name, before.name);
             let help = "`after` counts from the incident's start and rises from level to level".to_owned();
             report.error(&format!("{at}/after"), message, Some(help));
@@ -72,7 +73,7 @@ fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Re
         warn_unreachable(&raw.destinations, &format!("{at}/destinations"), surroundings, report);
         levels.push(Level {
             name: raw.name,
-            after: raw.after.0,
+            after: raw.after.signed(),
             hours: raw.hours,
             destinations: raw.destinations,
         });

@@ -1,13 +1,15 @@
 //! The ladder of a rule, and what follows the end of an incident.
 
 use super::Surroundings;
-use super::report::{Report, step};
+use super::report::Report;
 use super::uses;
 use crate::domain::action::Tier;
 use crate::domain::catalog::{ActionKind, Performer};
 use crate::domain::rule::{
     ActionSpec, Condition, OnFail, RemedySpec, ResponseRule, VerifySpec, default_approval_expiry,
 };
+use crate::params;
+use crate::period::Period;
 use crate::rules::condition::is_always_true;
 use crate::rules::raw;
 use crate::rules::vocabulary::Vocabulary;
@@ -85,7 +87,7 @@ impl<'l> Ladder<'l> {
             let help = "add `verify` with `onFail: rollback`, or remove it".to_owned();
             report.warn(&format!("{at}/rollback"), "nothing ever asks for this rollback", Some(help));
         }
-        let approval_expires = raw.approval_expires.map_or_else(default_approval_expiry, |period| period.0);
+        let approval_expires = raw.approval_expires.map_or_else(default_approval_expiry, Period::signed);
         if approval_expires.is_zero() {
             report.error(&format!("{at}/approvalExpires"), "nobody can approve within no time", None);
         }
@@ -97,7 +99,7 @@ impl<'l> Ladder<'l> {
             verify,
             rollback,
             approval_expires,
-            cooldown: raw.cooldown.map(|period| period.0),
+            cooldown: raw.cooldown.map(Period::signed),
         }
     }
 
@@ -109,7 +111,7 @@ impl<'l> Ladder<'l> {
         report: &mut Report<'_>,
     ) -> Option<(ActionSpec, Option<&'l ActionKind>)> {
         let (name, params) = uses::one_kind(map, &[], "action", at, report)?;
-        let at = format!("{at}/{}", step(name));
+        let at = format!("{at}{}", params::pointer(&[name]));
         let kind = self.surroundings.catalog.action(name);
         match kind {
             Some(kind) => {
@@ -133,9 +135,9 @@ impl<'l> Ladder<'l> {
     ) -> VerifySpec {
         let at = format!("{remedy}/verify");
         let spec = VerifySpec {
-            settle: raw.settle.map_or(SETTLE_DEFAULT, |period| period.0),
-            hold: raw.hold.map_or(HOLD_DEFAULT, |period| period.0),
-            within: raw.within.map_or(WITHIN_DEFAULT, |period| period.0),
+            settle: raw.settle.map_or(SETTLE_DEFAULT, Period::signed),
+            hold: raw.hold.map_or(HOLD_DEFAULT, Period::signed),
+            within: raw.within.map_or(WITHIN_DEFAULT, Period::signed),
             checks: raw.checks.into_iter().map(Condition).collect(),
             on_fail: raw.on_fail.unwrap_or(OnFail::Next),
         };

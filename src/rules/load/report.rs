@@ -49,8 +49,3 @@ impl<'t> Report<'t> {
         }
     }
 }
-
-/// One step of a JSON pointer.
-pub(super) fn step(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}

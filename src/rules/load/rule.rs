@@ -2,7 +2,7 @@
 
 use super::Surroundings;
 use super::remedies;
-use super::report::{Report, step};
+use super::report::Report;
 use super::uses;
 use crate::domain::catalog::SlotLanguage;
 use crate::domain::matcher::{MatchOp, Matchers, ParseMode, parse};
@@ -10,6 +10,8 @@ use crate::domain::rule::{
     DiagnosticSpec, ResponseRule, SeveritySpec, TargetSpec, Template, default_reopen_within,
 };
 use crate::domain::severity::Severity;
+use crate::params;
+use crate::period::Period;
 use crate::rules::raw;
 use crate::rules::render::is_dns_subdomain;
 use crate::rules::template::is_template;
@@ -56,7 +58,7 @@ pub(super) fn convert(
         remedies: Vec::new(),
         on_resolve: Vec::new(),
         dry_run: raw.dry_run,
-        reopen_within: raw.reopen_within.map_or_else(default_reopen_within, |period| period.0),
+        reopen_within: raw.reopen_within.map_or_else(default_reopen_within, Period::signed),
     };
     remedies::convert(&mut rule, raw.remedies, &raw.on_resolve, surroundings, report);
     rule
@@ -184,7 +186,7 @@ fn diagnostics(
             specs.push(DiagnosticSpec { name, kind: String::new(), params: Value::Null });
             continue;
         };
-        let at = format!("{at}/{}", step(kind));
+        let at = format!("{at}{}", params::pointer(&[kind]));
         match surroundings.catalog.diagnostic(kind) {
             Some(known) => {
                 let vocabulary = Vocabulary::diagnosing();

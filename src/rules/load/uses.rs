@@ -1,9 +1,10 @@
 //! What the rules use: texts with placeholders, conditions, parameters of the catalog's kinds, names of the settings.
 
 use super::Surroundings;
-use super::report::{Report, step};
+use super::report::Report;
 use crate::domain::catalog::{CheckedParams, ParamsError, Reference, Slot, SlotLanguage};
 use crate::domain::notification::Destination;
+use crate::params::pointer as pointer_to;
 use crate::rules::condition;
 use crate::rules::render::{Templates, probe};
 use crate::rules::template::{self, is_template};
@@ -80,7 +81,7 @@ pub(super) fn one_kind<'m>(
         (Some((first, _)), Some((second, _))) => {
             let message = format!("there are two {what}s here, `{first}` and `{second}`");
             report.error(
-                &format!("{pointer}/{}", step(second)),
+                &format!("{pointer}{}", pointer_to(&[second])),
                 message,
                 Some("give each its own entry".to_owned()),
             );
@@ -146,7 +147,7 @@ fn placeholders_elsewhere(value: &Value, at: &str, slots: &[Slot], pointer: &str
         }
         Value::Object(fields) => {
             for (key, field) in fields {
-                placeholders_elsewhere(field, &format!("{at}/{}", step(key)), slots, pointer, report);
+                placeholders_elsewhere(field, &format!("{at}{}", pointer_to(&[key])), slots, pointer, report);
             }
         }
         _ => {}
