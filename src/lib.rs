@@ -8,6 +8,7 @@ pub mod engine;
 pub mod params;
 pub mod period;
 pub mod rules;
+pub mod http;
 pub mod sandbox;
 pub mod secret;
 pub mod settings;

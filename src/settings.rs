@@ -9,6 +9,7 @@
 mod access;
 mod check;
 mod conduct;
+mod doors;
 mod dump;
 mod load;
 mod overlay;
