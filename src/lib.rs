@@ -9,6 +9,7 @@ pub mod params;
 pub mod period;
 pub mod rules;
 pub mod http;
+#[allow(clippy::disallowed_methods, reason = "the simulated world has clocks and clients of its own")]
 pub mod sandbox;
 pub mod secret;
 pub mod settings;
