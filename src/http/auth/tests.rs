@@ -1,3 +1,5 @@
+//! Senders are let in by what they show, and by nothing else.
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

@@ -1,3 +1,5 @@
+//! Bodies are read within their limits of size and time.
+
 use std::convert::Infallible;
 
 use axum::Router;

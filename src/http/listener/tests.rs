@@ -1,3 +1,5 @@
+//! Connections are taken, limited and ended, with and without TLS.
+
 use std::time::Instant;
 
 use axum::Extension;
@@ -334,6 +336,7 @@ impl TlsWorld {
         self.client_builder(identity).build().expect("a client")
     }
 
+    #[allow(clippy::disallowed_methods, reason = "the tests play clients with certificates of their own")]
     fn client_builder(&self, identity: Option<&pki::Authority>) -> reqwest::ClientBuilder {
         let root = reqwest::Certificate::from_pem(self.authority.pem.as_bytes()).expect("a certificate");
         let mut builder = reqwest::Client::builder().no_proxy().tls_certs_only([root]);

@@ -73,8 +73,7 @@ fn equal(a: &Value, b: &Value) -> std::result::Result<bool, ExecutionError> {
     Ok(a == b)
 }
 
-// Whole numbers beyond 2^53 lose digits here; counts and ratios stay far below.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss, reason = "whole numbers beyond 2^53 lose digits; counts stay far below")]
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Int(int) => Some(*int as f64),

@@ -1,3 +1,5 @@
+//! Conditions are checked when they are loaded, and judged without surprises.
+
 use super::*;
 use crate::domain::Labels;
 use crate::domain::action::Tier;

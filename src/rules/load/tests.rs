@@ -1,3 +1,5 @@
+//! Rule files load, or show every mistake at its place.
+
 use super::*;
 use crate::domain::Labels;
 use crate::rules::test_support::{load_one, mk_catalog, mk_known};

@@ -1,3 +1,5 @@
+//! Labels stay data in every language that a text is used as.
+
 use super::*;
 use crate::domain::Labels;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Templates are checked when they are loaded, and render within their limits.
+
 use super::*;
 use crate::domain::catalog::{Catalog, CheckedParams, DiagnosticKind};
 use crate::domain::rule::ResponseRule;
