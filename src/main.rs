@@ -1,3 +1,1 @@
-//! The program: hands over to the command line.
-
 fn main() {}

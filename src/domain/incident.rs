@@ -32,7 +32,7 @@ impl std::fmt::Display for IncidentId {
 }
 
 /// Whether people still have to do something. The words are part of the API, and PagerDuty's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IncidentStatus {
     /// Nobody has taken it.

@@ -1,5 +1,3 @@
-//! Settings are read from file and environment, and every mistake is shown at its place.
-
 use std::path::Path;
 
 use smokejumper_domain::guardrail;

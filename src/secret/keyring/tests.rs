@@ -1,5 +1,3 @@
-//! Secrets are opened, followed and forgotten, and never shown.
-
 use super::*;
 
 fn mk_ring(variables: &[(&str, &str)]) -> Keyring {

@@ -1,5 +1,3 @@
-//! Mistakes in YAML are all shown, each at its place.
-
 use serde::Deserialize;
 
 use super::*;

@@ -1,0 +1,161 @@
+//! The durable side of the engine's ports on SQLite (embedded, one process) and PostgreSQL (replicas): one SQL text
+//! for both, apart from the words in `dialect`.
+//!
+//! **Invariants.** Every write is one transaction or one statement. No row is changed without the version, the
+//! attempt or the lock that proves that nobody else was first. Nothing from outside becomes SQL text. Statements are
+//! never logged: they hold labels.
+//!
+//! Reading order: `open` → `database` → `sql` → `inbox` → `load` → `commit` → `effects` → `ledger` → `reader` →
+//! `prune`.
+
+mod codec;
+mod commit;
+mod database;
+mod dialect;
+mod effects;
+mod error;
+mod inbox;
+mod ledger;
+mod load;
+mod migrate;
+mod open;
+mod postgres;
+mod prune;
+mod reader;
+mod sql;
+mod sqlite;
+
+pub use dialect::Dialect;
+pub use error::OpenError;
+pub use open::OpenOptions;
+
+use crate::domain::diagnosis::Finding;
+use crate::domain::effect::EffectKind;
+use crate::domain::guardrail::Pause;
+use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
+use crate::domain::rule::RuleHash;
+use crate::domain::severity::Severity;
+use crate::engine::ports::{
+    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, PauseChange,
+    PortFuture, Reader, Store, StoreError, Wanted,
+};
+use database::Database;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+
+/// The store on a SQL database.
+pub struct SqlStore {
+    database: Database,
+    /// Keeps other processes out of a SQLite file.
+    _lock: Option<File>,
+}
+
+impl SqlStore {
+    /// Opens `sqlite://PATH` (made if it is not there) or `postgres://…`, and brings the tables up to date.
+    pub async fn open(url: &str, options: &OpenOptions) -> Result<Self, OpenError> {
+        open::open(url, options).await
+    }
+
+    fn new(database: Database, lock: Option<File>) -> Self {
+        Self { database, _lock: lock }
+    }
+
+    /// Which database it is.
+    pub fn dialect(&self) -> Dialect {
+        self.database.dialect
+    }
+
+    /// Closes all connections. What was committed is safe with or without it.
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}
+
+impl Store for SqlStore {
+    fn append(&self, deliveries: Vec<Delivery>) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(inbox::append(&self.database, deliveries))
+    }
+
+    fn peek(&self, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        Box::pin(inbox::peek(&self.database, limit))
+    }
+
+    fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(inbox::depth(&self.database))
+    }
+
+    fn load(&self, wanted: Wanted) -> PortFuture<'_, Result<Loaded, StoreError>> {
+        Box::pin(load::load(&self.database, wanted))
+    }
+
+    fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>> {
+        let incident = incident.clone();
+        Box::pin(async move { reader::findings(&self.database, &incident).await })
+    }
+
+    fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>> {
+        let hash = hash.clone();
+        Box::pin(async move { reader::text(&self.database, &hash).await })
+    }
+
+    fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {
+        Box::pin(ledger::ledger(&self.database, since))
+    }
+
+    fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(commit::commit(&self.database, commit))
+    }
+
+    fn claim(&self, claim: Claim) -> PortFuture<'_, Result<Vec<Leased>, StoreError>> {
+        Box::pin(effects::claim(&self.database, claim))
+    }
+
+    fn postpone(&self, effect: Finish, until: Timestamp) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(effects::postpone(&self.database, effect, until))
+    }
+
+    fn release_all(&self) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(effects::release_all(&self.database))
+    }
+
+    fn next_due(&self) -> PortFuture<'_, Result<Option<Timestamp>, StoreError>> {
+        Box::pin(effects::next_due(&self.database))
+    }
+
+    fn effect_depth(&self) -> PortFuture<'_, Result<BTreeMap<EffectKind, u64>, StoreError>> {
+        Box::pin(effects::depth(&self.database))
+    }
+
+    fn set_pause(&self, change: PauseChange) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(ledger::set_pause(&self.database, change))
+    }
+
+    fn prune(&self, ended_before: Timestamp) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(prune::prune(&self.database, ended_before))
+    }
+
+    fn ping(&self) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.database.ping())
+    }
+}
+
+impl Reader for SqlStore {
+    fn incidents(&self, query: IncidentQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>> {
+        Box::pin(reader::incidents(&self.database, query))
+    }
+
+    fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>> {
+        let id = id.clone();
+        Box::pin(async move { reader::incident(&self.database, &id).await })
+    }
+
+    fn counts(&self) -> PortFuture<'_, Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError>> {
+        Box::pin(reader::counts(&self.database))
+    }
+
+    fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>> {
+        Box::pin(ledger::pauses(&self.database))
+    }
+}

@@ -1,0 +1,345 @@
+//! Writes one step: everything in one transaction, or nothing.
+//!
+//! The statements are prepared first, so that nothing but the database is waited for while its locks are held. Rows
+//! are written in the order of their keys and tables always in the same order, so that replicas wait for each other
+//! instead of deadlocking; the ledger's row, which everybody wants, comes last and is held for the shortest time.
+//!
+//! Whatever a statement expected and did not find is a conflict: somebody else was first.
+
+use super::codec::{NOT_ENDED, effect_parts, json, millis, plain};
+use super::database::Database;
+use super::dialect::Dialect;
+use super::error::Failure;
+use super::load::record_columns;
+use super::sql::{ROWS_MAX, Statement, Value};
+use crate::domain::incident::Incident;
+use crate::engine::ports::{AlertWrite, Commit, IncidentWrite, StoreError};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// A statement with the number of rows that it must change; none where any number will do.
+struct Step {
+    statement: Statement,
+    expected: Option<u64>,
+}
+
+pub(super) async fn commit(database: &Database, commit: Commit) -> Result<(), StoreError> {
+    let steps = Plan::new(database.dialect, commit)?.steps;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let mut session = database.writer().await?;
+    let result = run(database, &mut session, steps).await;
+    session.settle(result).await
+}
+
+async fn run(
+    database: &Database,
+    session: &mut super::database::Session<'_>,
+    steps: Vec<Step>,
+) -> Result<(), Failure> {
+    let mut transaction = session.begin(database.dialect).await?;
+    for step in steps {
+        let changed = step.statement.execute(&mut transaction).await?;
+        if step.expected.is_some_and(|expected| expected != changed) {
+            // An explicit rollback: the next user of the connection should not have to wait for it.
+            transaction.rollback().await?;
+            return Err(Failure::conflict());
+        }
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// The statements of a commit, in the order in which all replicas take their locks.
+struct Plan {
+    dialect: Dialect,
+    steps: Vec<Step>,
+}
+
+impl Plan {
+    fn new(dialect: Dialect, commit: Commit) -> Result<Self, Failure> {
+        // The engine always says when; a caller that does not gets the time of writing.
+        let at = millis(commit.at.unwrap_or_else(Timestamp::now));
+        let mut plan = Self { dialect, steps: Vec::new() };
+        plan.dead_letters(&commit, at);
+        plan.consumed(&commit);
+        plan.finished(&commit);
+        plan.cancelled(&commit);
+        plan.incidents(&commit.incidents);
+        plan.alerts(&commit.alerts);
+        plan.timeline(&commit.incidents);
+        plan.findings(&commit.incidents);
+        plan.documents(&commit.incidents, at);
+        plan.effects(&commit, at)?;
+        plan.texts(&commit);
+        plan.ledger(&commit);
+        Ok(plan)
+    }
+
+    /// Adds one statement for each batch of rows.
+    fn each<const N: usize>(
+        &mut self,
+        before: &'static str,
+        rows: Vec<[Value; N]>,
+        after: &'static str,
+        must_change_all: bool,
+    ) {
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let count = rows.len().min(ROWS_MAX);
+            let statement = Statement::new(self.dialect, before).rows(rows.by_ref().take(count)).text(after);
+            let expected = must_change_all.then_some(count as u64);
+            self.steps.push(Step { statement, expected });
+        }
+    }
+
+    fn dead_letters(&mut self, commit: &Commit, at: i64) {
+        let rows: BTreeMap<&str, [Value; 3]> = commit
+            .dead
+            .iter()
+            .map(|dead| {
+                let id = Value::from(plain(&dead.delivery).into_owned());
+                (dead.delivery.as_str(), [id, at.into(), Value::from(plain(&dead.error).into_owned())])
+            })
+            .collect();
+        self.each(
+            "INSERT INTO dead_letter (id, source, received_at, failed_at, error, body) \
+             SELECT inbox.id, inbox.source, inbox.received_at, column2, column3, inbox.body FROM ",
+            rows.into_values().collect(),
+            " AS v JOIN inbox ON inbox.id = column1",
+            true,
+        );
+    }
+
+    fn consumed(&mut self, commit: &Commit) {
+        let mut ids: Vec<&str> = commit.consumed.iter().map(String::as_str).collect();
+        ids.extend(commit.dead.iter().map(|dead| dead.delivery.as_str()));
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = ids.into_iter().map(|id| [Value::from(plain(id).into_owned())]).collect();
+        self.each("DELETE FROM inbox WHERE id IN ", rows, "", true);
+    }
+
+    /// A lease stands as long as nobody was given a later attempt.
+    fn finished(&mut self, commit: &Commit) {
+        let rows: BTreeMap<&str, [Value; 2]> = commit
+            .finished
+            .iter()
+            .map(|finish| {
+                let id = Value::from(plain(&finish.id.0).into_owned());
+                (finish.id.0.as_str(), [id, i64::from(finish.attempt).into()])
+            })
+            .collect();
+        self.each(
+            "DELETE FROM effect WHERE id IN (SELECT effect.id FROM ",
+            rows.into_values().collect(),
+            " AS v JOIN effect ON effect.id = column1 AND effect.attempt = column2 \
+             AND effect.owner IS NOT NULL)",
+            true,
+        );
+    }
+
+    /// A leased effect is left to its worker, which will find out that it is no longer wanted.
+    fn cancelled(&mut self, commit: &Commit) {
+        let mut ids: Vec<&str> = commit.cancelled.iter().map(|id| id.0.as_str()).collect();
+        ids.sort_unstable();
+        let rows = ids.into_iter().map(|id| [Value::from(plain(id).into_owned())]).collect();
+        self.each("DELETE FROM effect WHERE owner IS NULL AND id IN ", rows, "", false);
+    }
+
+    /// New incidents are inserted; others are replaced where they still have the version that was loaded. One that
+    /// was loaded and is gone must not come back to life, hence the look for it.
+    fn incidents(&mut self, writes: &[IncidentWrite]) {
+        let mut writes: Vec<&IncidentWrite> = writes.iter().collect();
+        writes.sort_unstable_by(|left, right| left.incident.id.cmp(&right.incident.id));
+        self.each(
+            "INSERT INTO incident (id, version, replaced, key, status, severity, phase, rule, started_at, \
+             updated_at, ended_at, next_escalation_at, body) \
+             SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
+             column11, column12, column13 FROM ",
+            writes.into_iter().map(incident_columns).collect(),
+            " AS v WHERE column1 IS NOT NULL \
+             AND (column3 = 0 OR EXISTS (SELECT 1 FROM incident AS there WHERE there.id = column1)) \
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version, key = excluded.key, \
+             status = excluded.status, severity = excluded.severity, phase = excluded.phase, \
+             rule = excluded.rule, started_at = excluded.started_at, updated_at = excluded.updated_at, \
+             ended_at = excluded.ended_at, next_escalation_at = excluded.next_escalation_at, \
+             body = excluded.body WHERE incident.version = excluded.replaced",
+            true,
+        );
+    }
+
+    fn alerts(&mut self, writes: &[AlertWrite]) {
+        // One statement cannot change a row twice; the last word counts.
+        let rows: BTreeMap<(&str, u64), &AlertWrite> = writes
+            .iter()
+            .map(|write| {
+                let incident = write.incident.as_ref().map_or("", |id| id.0.as_str());
+                ((incident, write.alert.fingerprint.as_u64()), write)
+            })
+            .collect();
+        let rows = rows.into_iter().map(|((incident, fingerprint), write)| {
+            let [status, starts_at, ends_at, updated_at] = record_columns(&write.record);
+            let fingerprint = Value::from(fingerprint.cast_signed());
+            let incident = Value::from(plain(incident).into_owned());
+            [fingerprint, incident, status, starts_at, ends_at, updated_at, json(&write.alert).into()]
+        });
+        self.each(
+            "INSERT INTO alert (fingerprint, incident_id, status, starts_at, ends_at, updated_at, body) \
+             SELECT column1, column2, column3, column4, column5, column6, column7 FROM ",
+            rows.collect(),
+            " AS v WHERE column1 IS NOT NULL \
+             ON CONFLICT (fingerprint, incident_id) DO UPDATE SET status = excluded.status, \
+             starts_at = excluded.starts_at, ends_at = excluded.ends_at, updated_at = excluded.updated_at, \
+             body = excluded.body",
+            true,
+        );
+    }
+
+    fn timeline(&mut self, writes: &[IncidentWrite]) {
+        let rows = writes.iter().flat_map(|write| {
+            write.lines.iter().map(|line| {
+                let incident = Value::from(plain(&write.incident.id.0).into_owned());
+                [incident, Value::from(line.seq.cast_signed()), json(line).into()]
+            })
+        });
+        self.each(
+            "INSERT INTO timeline (incident_id, seq, body) SELECT column1, column2, column3 FROM ",
+            rows.collect(),
+            " AS v WHERE column1 IS NOT NULL",
+            true,
+        );
+    }
+
+    fn findings(&mut self, writes: &[IncidentWrite]) {
+        let rows: BTreeMap<(&str, &str), [Value; 3]> = writes
+            .iter()
+            .flat_map(|write| write.findings.iter().map(move |finding| (&write.incident.id, finding)))
+            .map(|(id, finding)| {
+                let incident = Value::from(plain(&id.0).into_owned());
+                let name = Value::from(plain(&finding.name).into_owned());
+                ((id.0.as_str(), finding.name.as_str()), [incident, name, json(finding).into()])
+            })
+            .collect();
+        self.each(
+            "INSERT INTO finding (incident_id, name, body) SELECT column1, column2, column3 FROM ",
+            rows.into_values().collect(),
+            " AS v WHERE column1 IS NOT NULL \
+             ON CONFLICT (incident_id, name) DO UPDATE SET body = excluded.body",
+            true,
+        );
+    }
+
+    fn documents(&mut self, writes: &[IncidentWrite], at: i64) {
+        let rows: BTreeMap<(&str, &str), [Value; 4]> = writes
+            .iter()
+            .flat_map(|write| write.documents.iter().map(move |document| (&write.incident.id, document)))
+            .map(|(id, document)| {
+                let incident = Value::from(plain(&id.0).into_owned());
+                let title = Value::from(plain(&document.title).into_owned());
+                let body = Value::from(plain(&document.body).into_owned());
+                ((id.0.as_str(), document.title.as_str()), [incident, title, at.into(), body])
+            })
+            .collect();
+        self.each(
+            "INSERT INTO document (incident_id, title, written_at, body) \
+             SELECT column1, column2, column3, column4 FROM ",
+            rows.into_values().collect(),
+            " AS v WHERE column1 IS NOT NULL \
+             ON CONFLICT (incident_id, title) DO UPDATE SET written_at = excluded.written_at, \
+             body = excluded.body",
+            true,
+        );
+    }
+
+    fn effects(&mut self, commit: &Commit, at: i64) -> Result<(), Failure> {
+        let mut rows = Vec::with_capacity(commit.effects.len());
+        for wish in &commit.effects {
+            let (_, seq) = effect_parts(&wish.id)?;
+            rows.push([
+                Value::from(plain(&wish.id.0).into_owned()),
+                Value::from(wish.effect.kind().as_str()),
+                Value::from(wish.lane.as_deref().map(|lane| plain(lane).into_owned())),
+                Value::from(seq),
+                Value::from(i64::from(wish.urgent)),
+                Value::from(millis(wish.due_at)),
+                Value::from(at),
+                Value::from(json(&wish.effect)),
+            ]);
+        }
+        self.each(
+            "INSERT INTO effect (id, kind, lane, seq, urgent, ready_at, due_at, created_at, body) \
+             SELECT column1, column2, column3, column4, column5, column6, column6, column7, column8 FROM ",
+            rows,
+            " AS v WHERE column1 IS NOT NULL",
+            true,
+        );
+        Ok(())
+    }
+
+    fn texts(&mut self, commit: &Commit) {
+        let rows: BTreeMap<&str, [Value; 2]> = commit
+            .texts
+            .iter()
+            .map(|(hash, text)| {
+                (hash.0.as_str(), [Value::from(plain(&hash.0).into_owned()), json(text).into()])
+            })
+            .collect();
+        self.each(
+            "INSERT INTO rule_text (hash, body) SELECT column1, column2 FROM ",
+            rows.into_values().collect(),
+            " AS v WHERE column1 IS NOT NULL ON CONFLICT (hash) DO NOTHING",
+            false,
+        );
+    }
+
+    fn ledger(&mut self, commit: &Commit) {
+        let rows = commit.starts.iter().map(|start| {
+            [
+                Value::from(plain(&start.remedy).into_owned()),
+                Value::from(plain(&start.target).into_owned()),
+                Value::from(start.namespace.as_deref().map(|name| plain(name).into_owned())),
+                Value::from(millis(start.at)),
+            ]
+        });
+        self.each(
+            "INSERT INTO action_start (remedy, target, namespace, started_at) \
+             SELECT column1, column2, column3, column4 FROM ",
+            rows.collect(),
+            " AS v WHERE column1 IS NOT NULL",
+            true,
+        );
+        let raise = Statement::new(self.dialect, "UPDATE ledger SET version = version + 1 WHERE id = 1");
+        let statement = match commit.ledger_version {
+            Some(judged_over) => raise.text(" AND version = ").bind(judged_over.cast_signed()),
+            None if commit.starts.is_empty() => return,
+            None => raise,
+        };
+        self.steps.push(Step { statement, expected: Some(1) });
+    }
+}
+
+fn incident_columns(write: &IncidentWrite) -> [Value; 13] {
+    let Incident { id, version, key, status, severity, phase, rule, .. } = &write.incident;
+    let incident = &write.incident;
+    let ended_at = match (&incident.resolved, incident.is_open()) {
+        (_, true) => NOT_ENDED,
+        (Some(resolution), false) => millis(resolution.at),
+        (None, false) => millis(incident.updated_at),
+    };
+    [
+        Value::from(plain(&id.0).into_owned()),
+        Value::from(version.cast_signed()),
+        Value::from(write.loaded_version.cast_signed()),
+        Value::from(plain(&key.0).into_owned()),
+        Value::from(status.as_str()),
+        Value::from(severity.as_str()),
+        Value::from(phase.as_str()),
+        Value::from(plain(rule).into_owned()),
+        Value::from(millis(incident.started_at)),
+        Value::from(millis(incident.updated_at)),
+        Value::from(ended_at),
+        Value::from(incident.next_escalation_at().map(millis)),
+        Value::from(json(incident)),
+    ]
+}

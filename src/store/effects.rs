@@ -1,0 +1,179 @@
+//! Effects: leased by workers, given back, counted. They are written and deleted by commits.
+
+use super::codec::{effect_parts, from_json, millis, plain, timestamp, unescaped};
+use super::database::{Database, Session};
+use super::dialect::Dialect;
+use super::error::{Failure, corrupt};
+use super::sql::{Columns, Statement, Value};
+use crate::domain::effect::{EffectId, EffectKind};
+use crate::engine::ports::{Claim, Finish, Leased, StoreError};
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
+
+/// Of each lane only the oldest row may be carried out, leased or not.
+const FIRST_OF_LANE: &str = " AND (e.lane IS NULL OR NOT EXISTS \
+     (SELECT 1 FROM effect AS o WHERE o.lane = e.lane AND o.seq < e.seq))";
+
+/// Leases effects that are due. One statement; concurrent claims never get the same row.
+pub(super) async fn claim(database: &Database, claim: Claim) -> Result<Vec<Leased>, StoreError> {
+    let mut session = database.writer().await?;
+    let result = leased(database.dialect, &mut session, &claim).await;
+    session.settle(result).await
+}
+
+async fn leased(dialect: Dialect, session: &mut Session<'_>, claim: &Claim) -> Result<Vec<Leased>, Failure> {
+    let now = millis(claim.now);
+    let due = |statement: Statement, urgent: &'static str| {
+        statement
+            .text("SELECT id, urgent, ready_at FROM (SELECT e.id, e.urgent, e.ready_at FROM effect AS e WHERE e.kind = ")
+            .bind(claim.kind.as_str())
+            .text(urgent)
+            .bind(now)
+            .text(FIRST_OF_LANE)
+            .text(" ORDER BY e.ready_at LIMIT ")
+            .bind(i64::from(claim.limit))
+            .text(dialect.skip_locked())
+    };
+    // The two halves are read in index order, so that neither a long queue nor a million of wakes in the future
+    // cost anything.
+    let statement = Statement::new(dialect, "WITH due AS (");
+    let statement = due(statement, " AND e.urgent = 1 AND e.ready_at <= ").text(") AS first UNION ALL ");
+    let statement = due(statement, " AND e.urgent = 0 AND e.ready_at <= ").text(") AS second");
+    let rows = statement
+        .text("), picked AS MATERIALIZED (SELECT id FROM due ORDER BY urgent DESC, ready_at LIMIT ")
+        .bind(i64::from(claim.limit))
+        .text(") UPDATE effect SET attempt = attempt + 1, owner = ")
+        .bind(plain(&claim.owner).into_owned())
+        .text(", ready_at = ")
+        .bind(millis(claim.lease_until))
+        .text(" WHERE id IN (SELECT id FROM picked) RETURNING id, attempt, due_at, created_at, urgent, body")
+        .fetch(session)
+        .await?;
+    let mut leased = rows.iter().map(lease).collect::<Result<Vec<_>, _>>()?;
+    leased.sort_by(|left, right| {
+        right.urgent.cmp(&left.urgent).then(left.due_at.cmp(&right.due_at)).then(left.id.cmp(&right.id))
+    });
+    Ok(leased)
+}
+
+fn lease(row: &AnyRow) -> Result<Leased, Failure> {
+    let columns = Columns(row);
+    let id = EffectId(unescaped(columns.text("id")?));
+    let (incident, _) = effect_parts(&id)?;
+    let attempt = u32::try_from(columns.int("attempt")?).map_err(|error| corrupt(&id, error))?;
+    Ok(Leased {
+        incident,
+        attempt,
+        due_at: timestamp("effect", columns.int("due_at")?)?,
+        created_at: timestamp("effect", columns.int("created_at")?)?,
+        urgent: columns.int("urgent")? != 0,
+        effect: from_json(format_args!("effect {id}"), &columns.text("body")?)?,
+        id,
+    })
+}
+
+/// Gives a lease back until later. What waits behind it in its lane waits as long: it could not be carried out
+/// anyway, and rows that are due but blocked would be looked at by every claim.
+pub(super) async fn postpone(
+    database: &Database,
+    effect: Finish,
+    until: Timestamp,
+) -> Result<(), StoreError> {
+    let mut session = database.writer().await?;
+    let result = given_back(database.dialect, &mut session, &effect, millis(until)).await;
+    session.settle(result).await
+}
+
+async fn given_back(
+    dialect: Dialect,
+    session: &mut Session<'_>,
+    effect: &Finish,
+    until: i64,
+) -> Result<(), Failure> {
+    let id = plain(&effect.id.0).into_owned();
+    let mut transaction = session.begin(dialect).await?;
+    let lanes = Statement::new(dialect, "UPDATE effect SET owner = NULL, ready_at = ")
+        .bind(until)
+        .text(" WHERE owner IS NOT NULL AND id = ")
+        .bind(id)
+        .text(" AND attempt = ")
+        .bind(i64::from(effect.attempt))
+        .text(" RETURNING lane, seq")
+        .fetch(&mut transaction)
+        .await?;
+    if let Some(row) = lanes.first()
+        && let Some(lane) = Columns(row).maybe_text("lane")?
+    {
+        Statement::new(dialect, "UPDATE effect SET ready_at = ")
+            .bind(until)
+            .text(" WHERE lane = ")
+            .bind(lane)
+            .text(" AND seq > ")
+            .bind(Columns(row).int("seq")?)
+            .text(" AND ready_at < ")
+            .bind(until)
+            .execute(&mut transaction)
+            .await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Gives all leases back, where one process owns the database: whoever held them is gone.
+pub(super) async fn release_all(database: &Database) -> Result<u64, StoreError> {
+    if database.dialect == Dialect::Postgres {
+        // Other replicas may be at work; their leases end by themselves.
+        return Ok(0);
+    }
+    let mut session = database.writer().await?;
+    let statement = Statement::new(
+        database.dialect,
+        "UPDATE effect SET owner = NULL, ready_at = due_at WHERE owner IS NOT NULL",
+    );
+    let result = statement.execute(&mut session).await;
+    session.settle(result).await
+}
+
+/// When the next effect can be claimed, or a lease ends.
+pub(super) async fn next_due(database: &Database) -> Result<Option<Timestamp>, StoreError> {
+    let mut session = database.reader().await?;
+    let result = earliest(database.dialect, &mut session).await;
+    session.settle(result).await
+}
+
+async fn earliest(dialect: Dialect, session: &mut Session<'_>) -> Result<Option<Timestamp>, Failure> {
+    // One look into the index for each kind and urgency.
+    let places = EffectKind::ALL
+        .iter()
+        .flat_map(|kind| [0_i64, 1].map(|urgent| [Value::from(kind.as_str()), Value::from(urgent)]));
+    let rows = Statement::new(
+        dialect,
+        "SELECT MIN(ready_at) AS ready_at FROM (SELECT (SELECT e.ready_at FROM effect AS e \
+         WHERE e.kind = column1 AND e.urgent = column2",
+    )
+    .text(FIRST_OF_LANE)
+    .text(" ORDER BY e.ready_at LIMIT 1) AS ready_at FROM ")
+    .rows(places)
+    .text(" AS v) AS earliest")
+    .fetch(session)
+    .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Columns(row).maybe_int("ready_at")?.map(|at| timestamp("effect", at)).transpose()
+}
+
+/// How many effects wait, by kind.
+pub(super) async fn depth(database: &Database) -> Result<BTreeMap<EffectKind, u64>, StoreError> {
+    let mut session = database.reader().await?;
+    let statement =
+        Statement::new(database.dialect, "SELECT kind, COUNT(*) AS waiting FROM effect GROUP BY kind");
+    let result = statement.fetch(&mut session).await.and_then(|rows| rows.iter().map(counted).collect());
+    session.settle(result).await
+}
+
+fn counted(row: &AnyRow) -> Result<(EffectKind, u64), Failure> {
+    let columns = Columns(row);
+    let word = columns.text("kind")?;
+    let kind = EffectKind::ALL.into_iter().find(|kind| kind.as_str() == word);
+    let kind = kind.ok_or_else(|| corrupt("effect", format_args!("unknown kind `{word}`")))?;
+    Ok((kind, u64::try_from(columns.int("waiting")?).unwrap_or(0)))
+}

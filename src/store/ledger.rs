@@ -1,0 +1,112 @@
+//! What limits and pauses are judged over. Its one version row orders all replicas.
+
+use super::codec::{millis, plain, timestamp, unescaped};
+use super::database::{Database, Session};
+use super::dialect::Dialect;
+use super::error::{Failure, corrupt};
+use super::sql::{Columns, Statement};
+use crate::domain::guardrail::{Pause, Start};
+use crate::engine::ports::{Ledger, PauseChange, StoreError};
+use jiff::Timestamp;
+use sqlx::any::AnyRow;
+
+/// The ledger. The version is read first: whatever changes while the rest is read makes the later commit fail.
+pub(super) async fn ledger(database: &Database, since: Timestamp) -> Result<Ledger, StoreError> {
+    let mut session = database.reader().await?;
+    let result = read(database.dialect, &mut session, since).await;
+    session.settle(result).await
+}
+
+async fn read(dialect: Dialect, session: &mut Session<'_>, since: Timestamp) -> Result<Ledger, Failure> {
+    let rows = Statement::new(dialect, "SELECT version FROM ledger WHERE id = 1").fetch(session).await?;
+    let row = rows.first().ok_or_else(|| corrupt("ledger", "its row is missing"))?;
+    let version = u64::try_from(Columns(row).int("version")?).map_err(|error| corrupt("ledger", error))?;
+    let pauses = pauses_in_force(dialect, session).await?;
+    let starts = Statement::new(
+        dialect,
+        "SELECT remedy, target, namespace, started_at FROM action_start WHERE started_at >= ",
+    )
+    .bind(millis(since))
+    .text(" ORDER BY started_at")
+    .fetch(session)
+    .await?;
+    let starts = starts.iter().map(start).collect::<Result<_, _>>()?;
+    Ok(Ledger { version, pauses, starts })
+}
+
+fn start(row: &AnyRow) -> Result<Start, Failure> {
+    let columns = Columns(row);
+    Ok(Start {
+        remedy: unescaped(columns.text("remedy")?),
+        target: unescaped(columns.text("target")?),
+        namespace: columns.maybe_text("namespace")?.map(unescaped),
+        at: timestamp("action_start", columns.int("started_at")?)?,
+    })
+}
+
+/// Pauses in force.
+pub(super) async fn pauses(database: &Database) -> Result<Vec<Pause>, StoreError> {
+    let mut session = database.reader().await?;
+    let result = pauses_in_force(database.dialect, &mut session).await;
+    session.settle(result).await
+}
+
+async fn pauses_in_force(dialect: Dialect, session: &mut Session<'_>) -> Result<Vec<Pause>, Failure> {
+    let rows =
+        Statement::new(dialect, "SELECT namespace, set_by, reason, since FROM pause ORDER BY namespace")
+            .fetch(session)
+            .await?;
+    rows.iter().map(pause).collect()
+}
+
+fn pause(row: &AnyRow) -> Result<Pause, Failure> {
+    let columns = Columns(row);
+    let namespace = unescaped(columns.text("namespace")?);
+    Ok(Pause {
+        namespace: (!namespace.is_empty()).then_some(namespace),
+        by: unescaped(columns.text("set_by")?),
+        reason: unescaped(columns.text("reason")?),
+        since: timestamp("pause", columns.int("since")?)?,
+    })
+}
+
+/// Sets or lifts a pause, and raises the version, so that what was judged before must be judged again.
+pub(super) async fn set_pause(database: &Database, change: PauseChange) -> Result<(), StoreError> {
+    let mut session = database.writer().await?;
+    let result = changed(database.dialect, &mut session, change).await;
+    session.settle(result).await
+}
+
+async fn changed(dialect: Dialect, session: &mut Session<'_>, change: PauseChange) -> Result<(), Failure> {
+    let mut transaction = session.begin(dialect).await?;
+    let statement = match change {
+        PauseChange::Set(pause) => Statement::new(
+            dialect,
+            "INSERT INTO pause (namespace, set_by, reason, since) VALUES (",
+        )
+        .bind(scope(pause.namespace.as_deref()))
+        .text(", ")
+        .bind(plain(&pause.by).into_owned())
+        .text(", ")
+        .bind(plain(&pause.reason).into_owned())
+        .text(", ")
+        .bind(millis(pause.since))
+        .text(
+            ") ON CONFLICT (namespace) DO UPDATE SET set_by = excluded.set_by, reason = excluded.reason, \
+             since = excluded.since",
+        ),
+        PauseChange::Lift { namespace } => {
+            Statement::new(dialect, "DELETE FROM pause WHERE namespace = ").bind(scope(namespace.as_deref()))
+        }
+    };
+    statement.execute(&mut transaction).await?;
+    Statement::new(dialect, "UPDATE ledger SET version = version + 1 WHERE id = 1")
+        .execute(&mut transaction)
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The column of a scope; the global pause has an empty one.
+fn scope(namespace: Option<&str>) -> String {
+    plain(namespace.unwrap_or_default()).into_owned()
+}

@@ -1,0 +1,81 @@
+//! The shared database: several replicas, one truth.
+
+use super::SqlStore;
+use super::database::Database;
+use super::dialect::Dialect;
+use super::error::OpenError;
+use super::migrate;
+use super::open::OpenOptions;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::MigrateError;
+use sqlx::{AnyConnection, ConnectOptions, Connection, Executor};
+
+/// What every connection is told first. A commit is durable before it is answered, whatever the server's default
+/// (a stricter one stays); a statement that hangs ends before its lease does; a session that lost its client within
+/// a transaction lets go of its locks.
+const SETUP: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') IN ('off', 'local'); \
+     SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'";
+
+pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, OpenError> {
+    let connect: AnyConnectOptions = url
+        .parse::<AnyConnectOptions>()
+        .map_err(|_| {
+            OpenError::Url("it cannot be read as a URL; escape special characters of the password".to_owned())
+        })?
+        .disable_statement_logging();
+    let place = place(&connect);
+    // A connection of its own, closed whatever happens: it holds the lock that orders migrations.
+    let mut connection =
+        AnyConnection::connect_with(&connect).await.map_err(|error| explain(&place, &error))?;
+    let migrated = migrate::run(Dialect::Postgres, &mut connection).await;
+    let closed = connection.close().await;
+    migrated.map_err(|error| migration(&place, error))?;
+    closed.map_err(|error| explain(&place, &error))?;
+    let pool = AnyPoolOptions::new()
+        .max_connections(options.connections.max(2))
+        .acquire_timeout(options.wait)
+        .test_before_acquire(false)
+        .after_connect(|connection, _| Box::pin(async move { connection.execute(SETUP).await.map(drop) }))
+        .connect_lazy_with(connect.clone());
+    Ok(SqlStore::new(Database::new(Dialect::Postgres, None, connect, SETUP, pool), None))
+}
+
+/// Where the database is, for people: the URL without its user and password.
+fn place(connect: &AnyConnectOptions) -> String {
+    let url = &connect.database_url;
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("postgres://{}{port}{}", url.host_str().unwrap_or("localhost"), url.path())
+}
+
+fn migration(place: &str, error: MigrateError) -> OpenError {
+    match error {
+        MigrateError::VersionMissing(found) => {
+            OpenError::Newer { place: place.to_owned(), found, known: migrate::newest() }
+        }
+        MigrateError::ExecuteMigration(sqlx::Error::Database(said), _)
+            if said.code().as_deref() == Some("42P07") =>
+        {
+            // A table of that name is there, and we did not make it.
+            OpenError::Foreign { place: place.to_owned() }
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(place, &error),
+        other => OpenError::Unavailable { place: place.to_owned(), reason: other.to_string() },
+    }
+}
+
+/// What a failure at start means, by SQLSTATE (PostgreSQL manual, appendix A).
+fn explain(place: &str, error: &sqlx::Error) -> OpenError {
+    let place = place.to_owned();
+    match error {
+        sqlx::Error::Database(said) => {
+            let reason = said.message().to_owned();
+            match said.code().as_deref() {
+                // Wrong user or password, no such database, no right to connect or to make tables.
+                Some("28P01" | "28000" | "3D000" | "42501") => OpenError::Refused { place, reason },
+                _ => OpenError::Unavailable { place, reason },
+            }
+        }
+        other => OpenError::Unavailable { place, reason: other.to_string() },
+    }
+}

@@ -1,0 +1,105 @@
+//! Deletes what is older than the retention, a bounded batch at a time, so that no transaction grows long.
+
+use super::codec::millis;
+use super::database::{Database, Session};
+use super::dialect::Dialect;
+use super::error::Failure;
+use super::sql::{Columns, Statement, Value};
+use crate::engine::ports::StoreError;
+use jiff::Timestamp;
+
+/// Incidents of one transaction. A hundred with all their rows take some milliseconds.
+const INCIDENTS_PER_BATCH: usize = 128;
+
+/// Other rows of one transaction.
+const ROWS_PER_BATCH: u64 = 1_000;
+
+/// Deletes what ended before then; returns how many incidents went.
+pub(super) async fn prune(database: &Database, ended_before: Timestamp) -> Result<u64, StoreError> {
+    let before = millis(ended_before);
+    let mut pruned = 0;
+    loop {
+        // The writer is given up between batches: whoever waits for it comes first.
+        let mut session = database.writer().await?;
+        let result = incidents(database.dialect, &mut session, before).await;
+        let count = session.settle(result).await?;
+        pruned += count;
+        if count < INCIDENTS_PER_BATCH as u64 {
+            break;
+        }
+    }
+    for old in [
+        "DELETE FROM alert WHERE incident_id = '' AND fingerprint IN (SELECT fingerprint FROM alert \
+         WHERE incident_id = '' AND starts_at < ",
+        "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE failed_at < ",
+        "DELETE FROM action_start WHERE started_at IN (SELECT started_at FROM action_start WHERE started_at < ",
+    ] {
+        rows(database, old, before).await?;
+    }
+    Ok(pruned)
+}
+
+async fn incidents(dialect: Dialect, session: &mut Session<'_>, before: i64) -> Result<u64, Failure> {
+    let found = Statement::new(dialect, "SELECT id FROM incident WHERE status = 'resolved' AND ended_at < ")
+        .bind(before)
+        .text(" ORDER BY ended_at LIMIT ")
+        .bind(INCIDENTS_PER_BATCH as i64)
+        .fetch(session)
+        .await?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let mut ids = Vec::with_capacity(found.len());
+    for row in &found {
+        ids.push([Value::from(Columns(row).text("id")?)]);
+    }
+    let mut transaction = session.begin(dialect).await?;
+    // The incidents first, looked at again under their locks: one that was opened again in between stays.
+    let gone = Statement::new(dialect, "DELETE FROM incident WHERE status = 'resolved' AND ended_at < ")
+        .bind(before)
+        .text(" AND id IN ")
+        .rows(ids)
+        .text(" RETURNING id")
+        .fetch(&mut transaction)
+        .await?;
+    let mut ids = Vec::with_capacity(gone.len());
+    for row in &gone {
+        ids.push([Value::from(Columns(row).text("id")?)]);
+    }
+    if !ids.is_empty() {
+        for table in [
+            "DELETE FROM alert WHERE incident_id IN ",
+            "DELETE FROM timeline WHERE incident_id IN ",
+            "DELETE FROM finding WHERE incident_id IN ",
+            "DELETE FROM document WHERE incident_id IN ",
+        ] {
+            Statement::new(dialect, table).rows(ids.iter().cloned()).execute(&mut transaction).await?;
+        }
+        // An effect's identity begins with its incident's.
+        Statement::new(dialect, "DELETE FROM effect WHERE id IN (SELECT effect.id FROM ")
+            .rows(ids)
+            .text(
+                " AS v JOIN effect ON effect.id >= column1 || '-e' AND effect.id < column1 || '-f' \
+                 WHERE column1 IS NOT NULL)",
+            )
+            .execute(&mut transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    Ok(gone.len() as u64)
+}
+
+async fn rows(database: &Database, old: &'static str, before: i64) -> Result<(), StoreError> {
+    loop {
+        let mut session = database.writer().await?;
+        let statement = Statement::new(database.dialect, old)
+            .bind(before)
+            .text(" LIMIT ")
+            .bind(ROWS_PER_BATCH.cast_signed())
+            .text(")");
+        let result = statement.execute(&mut session).await;
+        if session.settle(result).await? < ROWS_PER_BATCH {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What people see: lists, single incidents, counts, kept texts.
+
+use super::codec::{self, corrupt_word, from_json, plain, unescaped};
+use super::database::{Database, Session};
+use super::dialect::Dialect;
+use super::error::Failure;
+use super::load::record;
+use super::sql::{Columns, Statement};
+use crate::domain::apply::Document;
+use crate::domain::diagnosis::Finding;
+use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
+use crate::domain::rule::RuleHash;
+use crate::domain::severity::Severity;
+use crate::engine::ports::{IncidentQuery, IncidentView, StoreError};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most incidents of one page.
+const PAGE_MAX: u32 = 500;
+
+/// Most alerts of one view: a group of twenty thousand is counted, not listed.
+const ALERTS_MAX: i64 = 500;
+
+/// A page of incidents, newest first.
+pub(super) async fn incidents(
+    database: &Database,
+    query: IncidentQuery,
+) -> Result<Vec<Incident>, StoreError> {
+    let mut session = database.reader().await?;
+    let result = page(database.dialect, &mut session, &query).await;
+    session.settle(result).await
+}
+
+async fn page(
+    dialect: Dialect,
+    session: &mut Session<'_>,
+    query: &IncidentQuery,
+) -> Result<Vec<Incident>, Failure> {
+    let limit = query.limit.min(PAGE_MAX);
+    // Each status has an order of its own in the index; the page is merged out of one look at each.
+    let filters: BTreeSet<&'static str> =
+        query.statuses.iter().map(|status| status_filter(*status)).collect();
+    let filters = if filters.is_empty() { BTreeSet::from(["WHERE TRUE"]) } else { filters };
+    let mut found = Vec::new();
+    for filter in filters {
+        let mut statement = Statement::new(dialect, "SELECT body FROM incident ").text(filter);
+        if let Some(after) = &query.after {
+            statement = statement.text(" AND id < ").bind(plain(&after.0).into_owned());
+        }
+        let rows = statement.text(" ORDER BY id DESC LIMIT ").bind(i64::from(limit)).fetch(session).await?;
+        for row in &rows {
+            found.push(codec::incident(&Columns(row).text("body")?)?);
+        }
+    }
+    found.sort_unstable_by(|left: &Incident, right| right.id.cmp(&left.id));
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// The open ones say so twice, in the words of the partial index.
+fn status_filter(status: IncidentStatus) -> &'static str {
+    match status {
+        IncidentStatus::Triggered => "WHERE status = 'triggered' AND status <> 'resolved'",
+        IncidentStatus::Acknowledged => "WHERE status = 'acknowledged' AND status <> 'resolved'",
+        IncidentStatus::Resolved => "WHERE status = 'resolved'",
+    }
+}
+
+/// One incident with everything.
+pub(super) async fn incident(
+    database: &Database,
+    id: &IncidentId,
+) -> Result<Option<IncidentView>, StoreError> {
+    let mut session = database.reader().await?;
+    let result = view(database.dialect, &mut session, id).await;
+    session.settle(result).await
+}
+
+async fn view(
+    dialect: Dialect,
+    session: &mut Session<'_>,
+    id: &IncidentId,
+) -> Result<Option<IncidentView>, Failure> {
+    let key = plain(&id.0).into_owned();
+    let rows = Statement::new(dialect, "SELECT body FROM incident WHERE id = ")
+        .bind(key.as_str())
+        .fetch(session)
+        .await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let incident = codec::incident(&Columns(row).text("body")?)?;
+
+    let alerts = Statement::new(
+        dialect,
+        "SELECT status, starts_at, ends_at, updated_at, body FROM alert WHERE incident_id = ",
+    )
+    .bind(key.as_str())
+    .text(" ORDER BY starts_at LIMIT ")
+    .bind(ALERTS_MAX)
+    .fetch(session)
+    .await?;
+    let mut told = Vec::with_capacity(alerts.len());
+    for row in &alerts {
+        let alert = from_json(format_args!("an alert of incident {id}"), &Columns(row).text("body")?)?;
+        told.push((record(row)?, alert));
+    }
+
+    let lines = Statement::new(dialect, "SELECT body FROM timeline WHERE incident_id = ")
+        .bind(key.as_str())
+        .text(" ORDER BY seq")
+        .fetch(session)
+        .await?;
+    let mut timeline = Vec::with_capacity(lines.len());
+    for row in &lines {
+        let what = format_args!("a timeline line of incident {id}");
+        timeline.push(from_json(what, &Columns(row).text("body")?)?);
+    }
+    let findings = findings_of(dialect, session, id).await?;
+    let documents = documents_of(dialect, session, key).await?;
+    Ok(Some(IncidentView { incident, alerts: told, findings, documents, timeline }))
+}
+
+async fn documents_of(
+    dialect: Dialect,
+    session: &mut Session<'_>,
+    key: String,
+) -> Result<Vec<Document>, Failure> {
+    let rows = Statement::new(dialect, "SELECT title, body FROM document WHERE incident_id = ")
+        .bind(key)
+        .text(" ORDER BY written_at, title")
+        .fetch(session)
+        .await?;
+    let document = |row| {
+        let columns = Columns(row);
+        Ok(Document { title: unescaped(columns.text("title")?), body: unescaped(columns.text("body")?) })
+    };
+    rows.iter().map(document).collect()
+}
+
+/// The newest finding of each name, by name.
+pub(super) async fn findings(database: &Database, id: &IncidentId) -> Result<Vec<Finding>, StoreError> {
+    let mut session = database.reader().await?;
+    let result = findings_of(database.dialect, &mut session, id).await;
+    session.settle(result).await
+}
+
+async fn findings_of(
+    dialect: Dialect,
+    session: &mut Session<'_>,
+    id: &IncidentId,
+) -> Result<Vec<Finding>, Failure> {
+    let rows = Statement::new(dialect, "SELECT body FROM finding WHERE incident_id = ")
+        .bind(plain(&id.0).into_owned())
+        .text(" ORDER BY name")
+        .fetch(session)
+        .await?;
+    let finding = |row| from_json(format_args!("a finding of incident {id}"), &Columns(row).text("body")?);
+    rows.iter().map(finding).collect()
+}
+
+/// The text of a rule or policy.
+pub(super) async fn text(database: &Database, hash: &RuleHash) -> Result<Option<Value>, StoreError> {
+    let mut session = database.reader().await?;
+    let statement = Statement::new(database.dialect, "SELECT body FROM rule_text WHERE hash = ")
+        .bind(plain(&hash.0).into_owned());
+    let result = statement.fetch(&mut session).await.and_then(|rows| {
+        let Some(row) = rows.first() else { return Ok(None) };
+        from_json(format_args!("text {}", hash.0), &Columns(row).text("body")?).map(Some)
+    });
+    session.settle(result).await
+}
+
+/// How many open incidents there are of each severity and status.
+pub(super) async fn counts(
+    database: &Database,
+) -> Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError> {
+    let mut session = database.reader().await?;
+    let statement = Statement::new(
+        database.dialect,
+        "SELECT severity, status, COUNT(*) AS standing FROM incident WHERE status <> 'resolved' \
+         GROUP BY severity, status",
+    );
+    let result = statement.fetch(&mut session).await.and_then(|rows| {
+        let mut counts = BTreeMap::new();
+        for row in &rows {
+            let columns = Columns(row);
+            let severity: String = columns.text("severity")?;
+            let severity = severity.parse().map_err(|_| corrupt_word("severity", &severity))?;
+            let status = match columns.text("status")?.as_str() {
+                "triggered" => IncidentStatus::Triggered,
+                "acknowledged" => IncidentStatus::Acknowledged,
+                other => return Err(corrupt_word("status", other)),
+            };
+            counts.insert((severity, status), u64::try_from(columns.int("standing")?).unwrap_or(0));
+        }
+        Ok(counts)
+    });
+    session.settle(result).await
+}

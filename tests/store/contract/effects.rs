@@ -1,0 +1,156 @@
+//! Effects: leased to one, in the order of their lane, fenced by the attempt.
+
+use super::{Subject, is_conflict};
+use crate::build::*;
+use smokejumper::domain::effect::EffectKind;
+use smokejumper::engine::ports::{Commit, Finish};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+pub async fn an_effect_is_claimed_with_what_was_wished(store: Subject) {
+    let mut wish = mk_notice("i1", 3, 5);
+    wish.urgent = true;
+    store.commit(wishing(vec![wish.clone(), mk_wake("i1", 4, 5)])).await.expect("stored");
+    assert!(store.claim(mk_claim(4, 10)).await.expect("claimable").is_empty(), "not due yet");
+    let leased = store.claim(mk_claim(5, 10)).await.expect("claimable");
+    assert_eq!(leased.len(), 1, "the wake is of another kind");
+    let leased = &leased[0];
+    assert_eq!((&leased.id, &leased.incident), (&wish.id, &id("i1")));
+    assert_eq!((leased.attempt, leased.urgent), (1, true));
+    assert_eq!((leased.due_at, leased.created_at), (at(5), at(0)));
+    assert_eq!(leased.effect, wish.effect);
+    let depth = store.effect_depth().await.expect("countable");
+    assert_eq!(depth.get(&EffectKind::Notify), Some(&1));
+    assert_eq!(depth.get(&EffectKind::Wake), Some(&1));
+}
+
+pub async fn a_lease_ends_and_the_next_one_has_a_higher_attempt(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
+    let first = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    assert!(store.claim(mk_claim(59_999, 10)).await.expect("claimable").is_empty(), "leased");
+    let second = store.claim(mk_claim(60_000, 10)).await.expect("claimable");
+    assert_eq!(second[0].attempt, 2);
+    assert!(is_conflict(store.commit(finishing(vec![finish(&first[0])])).await), "the lease was lost");
+    store.commit(finishing(vec![finish(&second[0])])).await.expect("finished");
+    assert!(is_conflict(store.commit(finishing(vec![finish(&second[0])])).await), "it is gone");
+}
+
+pub async fn an_effect_that_nobody_leased_cannot_be_finished(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
+    let unleased = Finish { id: effect_id("i1", 1), attempt: 0 };
+    assert!(is_conflict(store.commit(finishing(vec![unleased])).await));
+}
+
+pub async fn a_lane_is_worked_off_in_order_one_at_a_time(store: Subject) {
+    let wishes =
+        vec![mk_notice("i1", 10, 0), mk_notice("i1", 9, 0), mk_notice("i1", 2, 5), mk_notice("i2", 1, 0)];
+    store.commit(wishing(wishes)).await.expect("stored");
+    let claimed = |now| {
+        let store = Arc::clone(&store);
+        async move { store.claim(mk_claim(now, 10)).await.expect("claimable") }
+    };
+    let other = claimed(0).await;
+    assert_eq!(
+        other.iter().map(|leased| leased.id.0.as_str()).collect::<Vec<_>>(),
+        ["i2-e1"],
+        "e2 is not due"
+    );
+    for number in [2, 9, 10] {
+        let leased = claimed(5).await;
+        assert_eq!(leased.len(), 1);
+        assert_eq!(leased[0].id, effect_id("i1", number));
+        assert!(claimed(5).await.is_empty(), "the next one waits for this one");
+        store.commit(finishing(vec![finish(&leased[0])])).await.expect("finished");
+    }
+}
+
+pub async fn urgent_effects_go_first(store: Subject) {
+    let mut wishes: Vec<_> = (0..20).map(|number| mk_notice(&format!("i{number}"), 1, number)).collect();
+    for late in [15, 17] {
+        wishes[late].urgent = true;
+    }
+    store.commit(wishing(wishes)).await.expect("stored");
+    let leased = store.claim(mk_claim(100, 4)).await.expect("claimable");
+    let names: Vec<_> = leased.iter().map(|leased| leased.incident.0.as_str()).collect();
+    assert_eq!(names, ["i15", "i17", "i0", "i1"]);
+}
+
+pub async fn claims_of_many_workers_are_disjoint(store: Subject) {
+    let wishes = (0..400).map(|number| mk_notice(&format!("i{number:03}"), 1, 0)).collect();
+    store.commit(wishing(wishes)).await.expect("stored");
+    let workers = (0..8).map(|_| {
+        let store = Arc::clone(&store);
+        tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let leased = store.claim(mk_claim(0, 7)).await.expect("claimable");
+                if leased.is_empty() {
+                    return mine;
+                }
+                mine.extend(leased.into_iter().map(|leased| leased.id));
+            }
+        })
+    });
+    let mut all = Vec::new();
+    for worker in workers.collect::<Vec<_>>() {
+        all.extend(worker.await.expect("no panic"));
+    }
+    assert_eq!(all.len(), 400, "none twice");
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>().len(), 400, "none left behind");
+}
+
+pub async fn a_postponed_effect_and_its_lane_wait(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0), mk_notice("i1", 2, 0)])).await.expect("stored");
+    let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    store.postpone(finish(&leased[0]), at(500)).await.expect("postponed");
+    assert!(store.claim(mk_claim(499, 10)).await.expect("claimable").is_empty());
+    assert_eq!(store.next_due().await.expect("readable"), Some(at(500)));
+    assert!(is_conflict(store.commit(finishing(vec![finish(&leased[0])])).await), "it was given back");
+    let again = store.claim(mk_claim(500, 10)).await.expect("claimable");
+    assert_eq!((again[0].id.clone(), again[0].attempt, again[0].due_at), (effect_id("i1", 1), 2, at(0)));
+    store.commit(finishing(vec![finish(&again[0])])).await.expect("finished");
+    assert_eq!(store.claim(mk_claim(500, 10)).await.expect("claimable")[0].id, effect_id("i1", 2));
+}
+
+pub async fn a_lost_lease_cannot_be_postponed(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
+    let first = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    let second = store.claim(mk_claim(60_000, 10)).await.expect("claimable");
+    store.postpone(finish(&first[0]), at(1)).await.expect("no error, and nothing happens");
+    assert!(
+        store.claim(mk_claim(60_001, 10)).await.expect("claimable").is_empty(),
+        "the second lease stands"
+    );
+    store.commit(finishing(vec![finish(&second[0])])).await.expect("finished");
+}
+
+pub async fn a_cancelled_effect_is_gone_unless_it_is_leased(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0), mk_notice("i2", 1, 9)])).await.expect("stored");
+    let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    let cancelled = vec![effect_id("i1", 1), effect_id("i2", 1), effect_id("i3", 1)];
+    store.commit(Commit { cancelled, ..committing(vec![]) }).await.expect("no conflict");
+    assert_eq!(store.effect_depth().await.expect("countable").get(&EffectKind::Notify), Some(&1));
+    store.commit(finishing(vec![finish(&leased[0])])).await.expect("its worker finishes it");
+}
+
+pub async fn the_next_due_time_looks_past_what_is_blocked(store: Subject) {
+    assert_eq!(store.next_due().await.expect("readable"), None);
+    store
+        .commit(wishing(vec![mk_notice("i1", 1, 0), mk_notice("i1", 2, 1), mk_wake("i1", 3, 900)]))
+        .await
+        .expect("stored");
+    assert_eq!(store.next_due().await.expect("readable"), Some(at(0)));
+    store.claim(mk_claim(0, 1)).await.expect("claimable");
+    assert_eq!(store.next_due().await.expect("readable"), Some(at(900)), "the second waits for the first");
+    let mut sooner = mk_wake("i1", 4, 700);
+    sooner.urgent = true;
+    store.commit(wishing(vec![sooner])).await.expect("stored");
+    assert_eq!(store.next_due().await.expect("readable"), Some(at(700)));
+}
+
+pub async fn an_effect_without_its_incident_in_its_name_is_refused(store: Subject) {
+    let mut wish = mk_wake("i1", 1, 0);
+    wish.id.0 = "nameless".to_owned();
+    let refused = store.commit(wishing(vec![wish])).await.expect_err("it belongs to nobody");
+    assert!(refused.to_string().contains("nameless"), "{refused}");
+}

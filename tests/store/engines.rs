@@ -1,0 +1,90 @@
+//! Runs the contract on both engines.
+
+use crate::contract::{self, Subject};
+use crate::postgres::Postgres;
+use smokejumper::store::{OpenOptions, SqlStore};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// A store in a fresh SQLite file, with the directory that keeps it.
+pub async fn sqlite() -> (Arc<SqlStore>, TempDir) {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let url = format!("sqlite://{}/store.db", directory.path().display());
+    let store = SqlStore::open(&url, &OpenOptions::default()).await.expect("a new file opens");
+    (Arc::new(store), directory)
+}
+
+/// A store in a fresh database of the shared PostgreSQL.
+pub async fn postgres() -> Arc<SqlStore> {
+    let url = tokio::task::spawn_blocking(|| Postgres::shared().database()).await.expect("no panic");
+    Arc::new(SqlStore::open(&url, &OpenOptions::default()).await.expect("a new database opens"))
+}
+
+macro_rules! contract {
+    ($($room:ident::$promise:ident,)*) => {
+        mod sqlite_keeps_the_contract {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    let (store, _directory) = sqlite().await;
+                    contract::$room::$promise(store as Subject).await;
+                }
+            )*
+        }
+
+        mod postgres_keeps_the_contract {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $promise() {
+                    contract::$room::$promise(postgres().await as Subject).await;
+                }
+            )*
+        }
+    };
+}
+
+contract! {
+    inbox::deliveries_come_back_in_order_and_byte_for_byte,
+    inbox::a_thousand_deliveries_are_one_write,
+    inbox::a_delivery_that_is_appended_again_is_there_once,
+    inbox::a_consumed_delivery_is_gone_and_cannot_be_consumed_again,
+    inbox::a_dead_letter_leaves_the_inbox,
+    incidents::an_incident_reads_back_equal_with_everything,
+    incidents::a_change_needs_the_version_that_was_loaded,
+    incidents::a_version_may_rise_by_more_than_one,
+    incidents::an_incident_that_is_gone_does_not_come_back,
+    incidents::of_writers_that_race_exactly_one_wins,
+    incidents::writers_of_the_same_incidents_in_any_order_never_hang,
+    incidents::a_key_has_one_open_incident,
+    incidents::a_key_finds_the_open_incident_or_the_one_that_ended_last,
+    incidents::fingerprints_bring_their_alerts_and_live_incidents,
+    incidents::an_ended_record_comes_with_the_incident_that_was_asked_for,
+    incidents::an_alert_is_written_over,
+    incidents::findings_of_the_same_name_are_replaced,
+    incidents::a_part_that_fails_leaves_nothing_behind,
+    incidents::a_commit_of_nothing_is_done,
+    incidents::a_thousand_rows_of_each_kind_are_one_commit,
+    texts::hostile_text_reads_back_as_it_was,
+    texts::labels_of_64_kilobytes_are_kept,
+    effects::an_effect_is_claimed_with_what_was_wished,
+    effects::a_lease_ends_and_the_next_one_has_a_higher_attempt,
+    effects::an_effect_that_nobody_leased_cannot_be_finished,
+    effects::a_lane_is_worked_off_in_order_one_at_a_time,
+    effects::urgent_effects_go_first,
+    effects::claims_of_many_workers_are_disjoint,
+    effects::a_postponed_effect_and_its_lane_wait,
+    effects::a_lost_lease_cannot_be_postponed,
+    effects::a_cancelled_effect_is_gone_unless_it_is_leased,
+    effects::the_next_due_time_looks_past_what_is_blocked,
+    effects::an_effect_without_its_incident_in_its_name_is_refused,
+    ledger::starts_are_counted_over_the_version_they_were_judged_by,
+    ledger::of_starts_judged_over_one_ledger_exactly_one_is_allowed,
+    ledger::a_pause_is_set_replaced_and_lifted_and_voids_earlier_judgements,
+    ledger::a_text_is_kept_once,
+    reading::pages_of_incidents_run_from_new_to_old_without_gaps,
+    reading::a_view_lists_a_bounded_number_of_alerts,
+    prune::prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it,
+    prune::a_ping_is_answered,
+}

@@ -1,0 +1,7 @@
+//! The store on real databases: one contract for SQLite and PostgreSQL, and what must hold when they fail.
+
+mod build;
+mod contract;
+mod engines;
+#[path = "../support/postgres.rs"]
+mod postgres;

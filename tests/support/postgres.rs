@@ -1,0 +1,201 @@
+//! A real PostgreSQL for tests: a server of its own, in a temporary directory, on a free loopback port, with fsync on.
+//!
+//! The server is the child of a small shell that holds a pipe to the test process: when the process ends, however it
+//! ends, the pipe closes and the shell stops the server and removes its files.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The server's superuser.
+pub const USER: &str = "smokejumper";
+/// Its password; nothing but this process and its server knows the port.
+pub const PASSWORD: &str = "only-for-tests";
+/// Longest time for a server to come up. It takes a second on an idle machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Runs the server until its standard input closes.
+const KEEPER: &str = r#"
+"$1/postgres" -D "$2" >>"$2/server.log" 2>&1 &
+server=$!
+cat >/dev/null
+# Its files are thrown away, so it need not end well.
+kill -QUIT "$server" 2>/dev/null
+wait "$server"
+rm -rf "$2"
+"#;
+
+/// One server.
+pub struct Postgres {
+    programs: PathBuf,
+    data: PathBuf,
+    port: u16,
+    keeper: Option<Child>,
+}
+
+impl Postgres {
+    /// The server that the tests of one process share. Each test makes itself a database.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Postgres> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// Makes and starts a server of one's own.
+    pub fn start() -> Self {
+        let programs = programs();
+        let data = tempfile::Builder::new()
+            .prefix("smokejumper-postgres-")
+            .tempdir()
+            .expect("a temporary directory can be made")
+            .keep();
+        if let Some((user, group)) = server_user() {
+            chown(&data, Some(user), Some(group)).expect("the directory can be given to the server's user");
+        }
+        let port = free_port();
+        let mut server = Self { programs, data, port, keeper: None };
+        server.initialise();
+        server.run();
+        server
+    }
+
+    fn initialise(&self) {
+        let mut password = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        writeln!(password, "{PASSWORD}").expect("the file takes a line");
+        if let Some((user, group)) = server_user() {
+            chown(password.path(), Some(user), Some(group)).expect("the file can be given away");
+        }
+        let made = as_server_user(&self.programs.join("initdb"))
+            .args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "-U", USER, "--pwfile"])
+            .arg(password.path())
+            .arg("-D")
+            .arg(&self.data)
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr));
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nfsync = on\nmax_connections = 100\n",
+            self.port
+        );
+        let mut file = std::fs::File::options()
+            .append(true)
+            .open(self.data.join("postgresql.conf"))
+            .expect("the configuration can be extended");
+        file.write_all(settings.as_bytes()).expect("the configuration takes lines");
+    }
+
+    fn run(&mut self) {
+        let keeper = as_server_user(Path::new("/bin/sh"))
+            .args(["-c", KEEPER, "keeper"])
+            .arg(&self.programs)
+            .arg(&self.data)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell runs");
+        self.keeper = Some(keeper);
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&self) {
+        let began = Instant::now();
+        loop {
+            let answer = Command::new(self.programs.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
+                .status()
+                .expect("pg_isready runs");
+            if answer.success() {
+                return;
+            }
+            assert!(began.elapsed() < START_TIMEOUT, "PostgreSQL did not start:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes an empty database; returns its URL.
+    pub fn database(&self) -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.psql("postgres", &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs SQL in a database; returns what it printed, columns separated by `|`.
+    pub fn psql(&self, database: &str, sql: &str) -> String {
+        let done = Command::new(self.programs.join("psql"))
+            .args(["-v", "ON_ERROR_STOP=1", "-qAtc", sql, &self.url(database)])
+            .output()
+            .expect("psql runs");
+        assert!(done.status.success(), "psql failed: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.data.join("server.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            let _ = keeper.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+/// The newest installed server's programs.
+fn programs() -> PathBuf {
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let programs = entry.path().join("bin");
+            programs.join("initdb").exists().then_some((version, programs))
+        })
+        .collect();
+    found.sort();
+    let newest = found.pop();
+    newest.expect("these tests need a PostgreSQL server: apt-get install postgresql").1
+}
+
+/// PostgreSQL refuses to run as root: its package's user is taken then.
+fn server_user() -> Option<(u32, u32)> {
+    let me = std::fs::metadata("/proc/self").expect("Linux has /proc").uid();
+    if me != 0 {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").expect("Linux has /etc/passwd");
+    let line = users.lines().find(|line| line.starts_with("postgres:"));
+    let mut fields = line.expect("the package of PostgreSQL makes a user `postgres`").split(':').skip(2);
+    let mut number = || fields.next().and_then(|field| field.parse().ok()).expect("a user has two numbers");
+    Some((number(), number()))
+}
+
+fn as_server_user(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir("/");
+    if let Some((user, group)) = server_user() {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+fn free_port() -> u16 {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    socket.local_addr().expect("a bound socket has an address").port()
+}
