@@ -16,4 +16,5 @@ pub mod prometheus;
 pub mod slack;
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests find their tables through the environment")]
 mod stand_in;

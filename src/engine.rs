@@ -6,6 +6,7 @@
 //!
 //! [`ports`], [`playbook`] and [`meter`] are what it needs from the rest of the house.
 
+#[allow(clippy::disallowed_methods, reason = "this is where time and identities come in")]
 pub mod clock;
 pub mod commands;
 pub mod executor;

@@ -5,6 +5,11 @@ pub use smokejumper_domain as domain;
 
 pub mod clients;
 pub mod engine;
+pub mod http;
+pub mod params;
+pub mod period;
+pub mod rules;
+#[allow(clippy::disallowed_methods, reason = "the simulated world has clocks and clients of its own")]
 pub mod sandbox;
 pub mod secret;
 pub mod settings;

@@ -9,10 +9,10 @@
 mod access;
 mod check;
 mod conduct;
+mod doors;
 mod dump;
 mod load;
 mod overlay;
-mod period;
 mod server;
 mod services;
 mod values;
@@ -22,10 +22,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::period::{NoPeriod, Period};
 pub use access::{Api, ApiToken, BasicAuth, Person, Receiver, Receivers, SecretHeader};
 pub use conduct::{Escalation, Guardrails, LogFormat, Mode, Rate, Rates, Retention, Store, Telemetry};
 pub use load::{SettingsError, process_environment};
-pub use period::{NoPeriod, Period};
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{Endpoint, Method, PagerDuty, PagerDutyService, Slack, Upstream};
 pub use values::{HttpUrl, PlainOrSecret, TextList};

@@ -115,6 +115,7 @@ impl HttpClient {
     /// Builds a client.
     ///
     /// Fails where the proxy URL is not one, or where the machine has no certificate authorities at all.
+    #[allow(clippy::disallowed_methods, reason = "this is the one builder")]
     pub fn new(options: &HttpOptions) -> Result<Self, HttpError> {
         install_crypto_provider();
         let mut builder = reqwest::Client::builder()

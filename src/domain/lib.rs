@@ -34,6 +34,7 @@ pub mod timeline;
 pub mod verification;
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests find their tables through the environment")]
 mod vectors;
 
 /// Labels or annotations of an alert: names and values as the sender wrote them.

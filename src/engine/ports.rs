@@ -312,6 +312,9 @@ pub struct IncidentView {
     pub timeline: Vec<TimelineLine>,
 }
 
+/// How many incidents stand how.
+pub type IncidentCounts = BTreeMap<(Severity, IncidentStatus), u64>;
+
 /// The reading side, for the API, pages and messages.
 pub trait Reader: Send + Sync {
     /// Incidents, newest first.
@@ -319,7 +322,7 @@ pub trait Reader: Send + Sync {
     /// One incident with everything.
     fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>>;
     /// How many incidents stand how. Resolved ones are not counted.
-    fn counts(&self) -> PortFuture<'_, Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError>>;
+    fn counts(&self) -> PortFuture<'_, Result<IncidentCounts, StoreError>>;
     /// Pauses in force.
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>>;
 }

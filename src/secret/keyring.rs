@@ -67,7 +67,11 @@ impl Keyring {
         Self::checking_files_every(environment, FILE_CHECK_INTERVAL)
     }
 
-    fn checking_files_every(environment: BTreeMap<String, String>, check_interval: Duration) -> Self {
+    /// As [`Keyring::new`], with another time between two looks at a file.
+    pub(crate) fn checking_files_every(
+        environment: BTreeMap<String, String>,
+        check_interval: Duration,
+    ) -> Self {
         Self(Arc::new(Inner {
             environment,
             check_interval,

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use smokejumper_domain::guardrail;
 use smokejumper_domain::notification::Destination;
 
-use super::period::Period;
 use super::values::{HttpUrl, PlainOrSecret};
+use crate::period::Period;
 
 /// Whether the service touches anything.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -44,6 +44,7 @@ impl From<Vec<Problem>> for SettingsError {
 
 /// The environment of this process. Variables that are not Unicode are left out: no setting and no secret can be
 /// one.
+#[allow(clippy::disallowed_methods, reason = "this is where the environment comes in")]
 pub fn process_environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

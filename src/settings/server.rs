@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::period::Period;
 use super::values::HttpUrl;
+use crate::period::Period;
 
 /// Port of a new installation, in the range that Prometheus' exporters and tools share.
 const PORT_DEFAULT: u16 = 9119;
@@ -117,6 +117,8 @@ pub struct Limits {
     /// Time that a connection may wait for its next request. Longer than the five minutes after which Alertmanager
     /// closes its side, so that a request never meets a connection that is just being closed.
     pub idle_timeout: Period,
+    /// Time that a response may wait for its reader to take the next bytes.
+    pub write_timeout: Period,
     /// Time for open requests to end when the service stops; what is still open then is cut.
     pub shutdown_grace: Period,
 }
@@ -134,6 +136,7 @@ impl Default for Limits {
             body_bytes: 32 * 1024 * 1024,
             bodies_bytes: 128 * 1024 * 1024,
             idle_timeout: Period::from_mins(6),
+            write_timeout: Period::from_secs(30),
             shutdown_grace: Period::from_secs(10),
         }
     }

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::access::BasicAuth;
-use super::period::Period;
 use super::values::{HttpUrl, PlainOrSecret};
+use crate::period::Period;
 use crate::secret::SecretSources;
 
 /// Time for one call to another service: long enough for a busy Prometheus, far shorter than an effect's lease.

@@ -1,3 +1,5 @@
+//! Settings are read from file and environment, and every mistake is shown at its place.
+
 use std::path::Path;
 
 use smokejumper_domain::guardrail;

@@ -119,13 +119,24 @@ impl Problem {
 /// Rendered as compilers do: title, place, the line with a mark under it, and help.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Level::ERROR))
+    }
+}
+
+impl Problem {
+    /// The problem as a warning: something doubtful that stops nothing.
+    pub fn warning(&self) -> String {
+        self.render(Level::WARNING)
+    }
+
+    fn render(&self, level: Level<'_>) -> String {
         let title = match &self.place {
             Place::At { .. } => self.message.clone(),
             Place::File { file } => format!("{file}: {}", self.message),
             Place::Environment { variable } => format!("environment variable {variable}: {}", self.message),
         };
         let mut group =
-            Level::ERROR.primary_title(title.as_str()).elements(Vec::<annotate_snippets::Element>::new());
+            level.primary_title(title.as_str()).elements(Vec::<annotate_snippets::Element>::new());
         if let (Place::At { file, line, .. }, Some(excerpt)) = (&self.place, &self.excerpt) {
             let mark = AnnotationKind::Primary.span(excerpt.mark.clone());
             let snippet = Snippet::source(excerpt.line_text.as_str()).line_start(*line).path(file.as_str());
@@ -137,6 +148,6 @@ impl fmt::Display for Problem {
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        write!(f, "{}", Renderer::plain().render(&[group]))
+        Renderer::plain().render(&[group]).to_string()
     }
 }

@@ -229,7 +229,10 @@ impl<'t> Rest<'t> {
     fn follows_from_a_cut(&self, error: &Error) -> bool {
         match error {
             Error::SerdeMissingField { field, .. } => self.cut_keys.iter().any(|key| key == field),
-            _ => position(error).is_some_and(|(line, _)| self.cut_parents.contains(&line)),
+            _ => position(error).is_some_and(|(line, _)| {
+                let was_cut = self.lines.get(line - 1).is_some_and(|text| text.is_empty());
+                was_cut || self.cut_parents.contains(&line)
+            }),
         }
     }
 }

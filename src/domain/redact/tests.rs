@@ -1,3 +1,5 @@
+//! Each shape of secret is found, and what stands around it stays.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

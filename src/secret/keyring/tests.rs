@@ -1,3 +1,5 @@
+//! Secrets are opened, followed and forgotten, and never shown.
+
 use super::*;
 
 fn mk_ring(variables: &[(&str, &str)]) -> Keyring {

@@ -123,6 +123,7 @@ pub(super) fn check_limits(limits: &Limits, out: &mut Findings) {
         ("header_timeout", limits.header_timeout),
         ("body_timeout", limits.body_timeout),
         ("idle_timeout", limits.idle_timeout),
+        ("write_timeout", limits.write_timeout),
     ];
     for (name, time) in times {
         require_time(time, &["limits", name], out);

@@ -1,3 +1,5 @@
+//! Mistakes in YAML are all shown, each at its place.
+
 use serde::Deserialize;
 
 use super::*;

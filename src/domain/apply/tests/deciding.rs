@@ -179,7 +179,8 @@ fn a_rejection_hands_over_with_the_persons_words() {
 
 #[test]
 fn conditions_guardrails_and_values_are_judged_again_at_the_click() {
-    let cases: [(&str, fn(&mut crate::decision::Candidate), ActionStatus); 4] = [
+    type Change = fn(&mut crate::decision::Candidate);
+    let cases: [(&str, Change, ActionStatus); 4] = [
         ("condition", |candidate| candidate.condition = ConditionOutcome::Fails, ActionStatus::Cancelled),
         (
             "pause",

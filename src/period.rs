@@ -1,4 +1,4 @@
-//! A length of time as people write it in settings: `10s`, `1h30m`, `7d`.
+//! A length of time as people write it in settings and rules: `10s`, `1h30m`, `7d`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +15,7 @@ const PERIOD_MAX: SignedDuration = SignedDuration::from_hours(10 * 366 * 24);
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 
-/// A length of time in the settings. Days have 24 hours, weeks have seven days; months and years are refused, as
+/// A length of time. Days have 24 hours, weeks have seven days; months and years are refused, as
 /// they have no fixed length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period(Duration);

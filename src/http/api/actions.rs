@@ -1,0 +1,147 @@
+//! `/api/v1/actions`: what waits for people, and their decisions.
+
+use super::incidents::reason_of;
+use super::shapes::{ActionShape, IncidentDetail};
+use crate::domain::action::{ActionId, ActionStatus, PlanDigest};
+use crate::domain::approval::Verdict;
+use crate::domain::incident::{IncidentId, IncidentStatus};
+use crate::domain::people::Role;
+use crate::engine::ports::IncidentQuery;
+use crate::http::auth::Principal;
+use crate::http::problem::Problem;
+use crate::http::services::Services;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Open incidents whose actions are listed. Enough for any night; the rest is reached through the incidents.
+const INCIDENTS_MAX: u32 = 500;
+
+/// Actions of open incidents.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ActionList {
+    /// The actions, those of the newest incident first.
+    pub actions: Vec<ListedAction>,
+}
+
+/// An action with its incident.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ListedAction {
+    /// Identity of the incident.
+    pub incident: String,
+    /// The action.
+    #[serde(flatten)]
+    pub action: ActionShape,
+}
+
+/// Which actions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ActionQuery {
+    /// Only actions of this status, such as `awaiting_approval`.
+    status: Option<String>,
+}
+
+/// Lists the actions of open incidents.
+///
+/// # Errors
+/// 400 for a query that is not understood.
+#[utoipa::path(get, path = "/api/v1/actions", params(ActionQuery), security(("bearer" = [])),
+    responses((status = 200, body = ActionList)))]
+pub async fn list(
+    _: Principal,
+    State(services): State<Services>,
+    query: Result<Query<ActionQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<ActionList>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    if let Some(status) = &query.status {
+        let known: Option<ActionStatus> =
+            serde_json::from_value(serde_json::Value::String(status.clone())).ok();
+        if known.is_none() {
+            return Err(Problem::bad_request(format!("`{status}` is no status of an action")));
+        }
+    }
+    let open = vec![IncidentStatus::Triggered, IncidentStatus::Acknowledged];
+    let incidents = services
+        .reader
+        .incidents(IncidentQuery { statuses: open, limit: INCIDENTS_MAX, after: None })
+        .await?;
+    let wanted = |action: &&crate::domain::action::Action| {
+        query.status.as_deref().is_none_or(|status| action.status.as_str() == status)
+    };
+    let actions = incidents
+        .iter()
+        .flat_map(|incident| {
+            incident.actions.iter().filter(wanted).map(|action| ListedAction {
+                incident: incident.id.to_string(),
+                action: ActionShape::from(action),
+            })
+        })
+        .collect();
+    Ok(Json(ActionList { actions }))
+}
+
+/// Optionally the plan that the caller saw.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionQuery {
+    /// Digest of the plan that the caller saw; the decision then counts for no other.
+    digest: Option<String>,
+}
+
+/// Approves an action.
+///
+/// # Errors
+/// 403 below approver, 404 where there is no such action, 409 where it does not wait for a decision.
+#[utoipa::path(post, path = "/api/v1/actions/{id}/approve", params(("id" = String, Path), DecisionQuery),
+    request_body(content = Option<super::incidents::WithReason>), security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn approve(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    Query(query): Query<DecisionQuery>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    decide(principal, services, id, query, body, Verdict::Approve).await
+}
+
+/// Rejects an action.
+///
+/// # Errors
+/// As for approving.
+#[utoipa::path(post, path = "/api/v1/actions/{id}/reject", params(("id" = String, Path), DecisionQuery),
+    request_body(content = Option<super::incidents::WithReason>), security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn reject(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    Query(query): Query<DecisionQuery>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    decide(principal, services, id, query, body, Verdict::Reject).await
+}
+
+async fn decide(
+    principal: Principal,
+    services: Services,
+    id: String,
+    query: DecisionQuery,
+    body: Bytes,
+    verdict: Verdict,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Approver)?;
+    let reason = reason_of(&body)?;
+    let incident = IncidentId(id.split_once("-a").map_or(id.as_str(), |(incident, _)| incident).to_owned());
+    let digest = query.digest.map(PlanDigest);
+    services.commands.decide(ActionId(id), principal.actor(), verdict, digest, reason).await?;
+    match services.reader.incident(&incident).await? {
+        Some(view) => Ok(Json(IncidentDetail::from(&view))),
+        None => Err(Problem::not_found("there is no such incident")),
+    }
+}

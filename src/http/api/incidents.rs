@@ -1,0 +1,197 @@
+//! `/api/v1/incidents`: read, acknowledge, resolve, tick off tasks.
+
+use super::shapes::{IncidentDetail, IncidentSummary};
+use crate::domain::incident::{IncidentId, IncidentStatus};
+use crate::domain::people::Role;
+use crate::engine::ports::IncidentQuery;
+use crate::http::auth::Principal;
+use crate::http::problem::Problem;
+use crate::http::services::Services;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Incidents on a page where the caller does not say.
+const PAGE_DEFAULT: u32 = 50;
+/// Most incidents on a page: one answer stays within a few megabytes.
+pub const PAGE_MAX: u32 = 500;
+/// Longest text that a person may give as a reason.
+pub const REASON_BYTES_MAX: usize = 1_000;
+
+/// Which incidents.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// `triggered`, `acknowledged` or `resolved`, several separated by commas; `open` means the first two.
+    status: Option<String>,
+    /// Most incidents on the page, 1 to 500.
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// A page of incidents, newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct IncidentPage {
+    /// The incidents.
+    pub incidents: Vec<IncidentSummary>,
+    /// What to send as `cursor` for the next page; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Lists incidents, newest first.
+///
+/// # Errors
+/// 400 for an unknown status or a limit out of range, 503 where the store does not answer.
+#[utoipa::path(get, path = "/api/v1/incidents", params(ListQuery), security(("bearer" = [])),
+    responses((status = 200, body = IncidentPage), (status = 400, body = Problem)))]
+pub async fn list(
+    _: Principal,
+    State(services): State<Services>,
+    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<IncidentPage>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_MAX}, and this is {limit}")));
+    }
+    let statuses = statuses(query.status.as_deref().unwrap_or_default())?;
+    let after = query.cursor.map(IncidentId);
+    // One more than asked for tells whether there is a next page.
+    let mut incidents =
+        services.reader.incidents(IncidentQuery { statuses, limit: limit + 1, after }).await?;
+    let more = incidents.len() > limit as usize;
+    incidents.truncate(limit as usize);
+    let next_cursor = incidents.last().filter(|_| more).map(|incident| incident.id.to_string());
+    Ok(Json(IncidentPage { incidents: incidents.iter().map(IncidentSummary::from).collect(), next_cursor }))
+}
+
+fn statuses(text: &str) -> Result<Vec<IncidentStatus>, Problem> {
+    use IncidentStatus::{Acknowledged, Resolved, Triggered};
+    let mut statuses = Vec::new();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word {
+            "triggered" => statuses.push(Triggered),
+            "acknowledged" => statuses.push(Acknowledged),
+            "resolved" => statuses.push(Resolved),
+            "open" => statuses.extend([Triggered, Acknowledged]),
+            other => {
+                return Err(Problem::bad_request(format!(
+                    "`{other}` is no status: use triggered, acknowledged, resolved or open"
+                )));
+            }
+        }
+    }
+    Ok(statuses)
+}
+
+/// One incident with findings, actions and timeline.
+///
+/// # Errors
+/// 404 where there is none.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = String, Path)), security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail), (status = 404, body = Problem)))]
+pub async fn show(
+    _: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+) -> Result<Json<IncidentDetail>, Problem> {
+    detail(&services, IncidentId(id)).await
+}
+
+async fn detail(services: &Services, id: IncidentId) -> Result<Json<IncidentDetail>, Problem> {
+    match services.reader.incident(&id).await? {
+        Some(view) => Ok(Json(IncidentDetail::from(&view))),
+        None => Err(Problem::not_found(format!("there is no incident `{id}`"))),
+    }
+}
+
+/// Takes the incident in the caller's name: nothing escalates after this.
+///
+/// # Errors
+/// 403 below responder, 404 where there is none, 409 where it is taken or over.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", params(("id" = String, Path)),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn acknowledge(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    services.commands.acknowledge(id.clone(), principal.actor()).await?;
+    detail(&services, id).await
+}
+
+/// Why, in the caller's words.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WithReason {
+    /// At most 1,000 bytes.
+    pub reason: Option<String>,
+}
+
+/// Reads an optional JSON body with a reason. No body at all is fine: most callers have nothing to add.
+pub(super) fn reason_of(body: &Bytes) -> Result<Option<String>, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let WithReason { reason } = serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(format!("the body is not `{{\"reason\": \"…\"}}`: {error}")))?;
+    if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
+        return Err(Problem::bad_request(format!("`reason` is longer than {REASON_BYTES_MAX} bytes")));
+    }
+    Ok(reason.filter(|reason| !reason.trim().is_empty()))
+}
+
+/// Ends the incident in the caller's name.
+///
+/// # Errors
+/// 403 below responder, 404 where there is none, 409 where it is over.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/resolve", params(("id" = String, Path)),
+    request_body(content = Option<WithReason>), security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn resolve(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    services.commands.resolve(id.clone(), principal.actor(), reason_of(&body)?).await?;
+    detail(&services, id).await
+}
+
+/// Which item of a task.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ItemQuery {
+    /// Index from 0; absent means every item.
+    item: Option<usize>,
+}
+
+/// Says that an item of a task, or all of it, is done.
+///
+/// # Errors
+/// 403 below responder, 404 where there is no such incident, task or item.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/tasks/{task}/done",
+    params(("id" = String, Path), ("task" = usize, Path), ("item" = Option<usize>, Query)),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail), (status = 404, body = Problem)))]
+pub async fn task_done(
+    principal: Principal,
+    State(services): State<Services>,
+    Path((id, task)): Path<(String, usize)>,
+    Query(query): Query<ItemQuery>,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    services.commands.item_done(id.clone(), task, query.item, principal.actor()).await?;
+    detail(&services, id).await
+}

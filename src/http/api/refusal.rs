@@ -1,0 +1,42 @@
+//! Commands that were not carried out, as problems.
+
+use crate::domain::apply::Refused;
+use crate::domain::approval::ApprovalRefused;
+use crate::engine::commands::CommandError;
+use crate::engine::ports::StoreError;
+use crate::http::problem::Problem;
+use http::StatusCode;
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NoSuchIncident => Self::not_found("there is no such incident"),
+            CommandError::Store(error) => error.into(),
+            CommandError::Refused(refused) => Self::new(status_of(&refused), refused.to_string()),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict | StoreError::Unavailable(_) => Self::unavailable(error.to_string()),
+            StoreError::Corrupt(_) => {
+                tracing::error!(error = %error, "the store holds something unreadable");
+                Self::internal()
+            }
+        }
+    }
+}
+
+fn status_of(refused: &Refused) -> StatusCode {
+    match refused {
+        Refused::NoSuchAction | Refused::NoSuchTask => StatusCode::NOT_FOUND,
+        Refused::NotAllowed { .. } | Refused::Approval(ApprovalRefused::NotAllowed { .. }) => {
+            StatusCode::FORBIDDEN
+        }
+        Refused::AlreadyResolved | Refused::AlreadyAcknowledged(_) | Refused::Approval(_) => {
+            StatusCode::CONFLICT
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Who is calling: credentials of senders, tokens of the API, and doors that ask for nothing.
+//!
+//! Comparisons take the same time whatever is wrong, an answer never says which part was wrong, and no credential
+//! reaches a log. Roles are checked by the handlers, through [`Principal::require`].
+
+mod credentials;
+mod failures;
+mod origin;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use smokejumper_domain::people::{Actor, Role, Via};
+
+use super::listener::Peer;
+use super::meter::DoorMeter;
+use super::problem::Problem;
+use crate::secret::SecretSet;
+pub use credentials::Credential;
+use failures::FailureLog;
+pub use origin::Hosts;
+
+/// The name under which calls are recorded that come in through a door that asks for nothing.
+const ANONYMOUS: &str = "anonymous";
+
+/// The door of one receiver.
+#[derive(Debug)]
+pub struct ReceiverAuth {
+    credentials: Vec<Credential>,
+    hosts: Hosts,
+    failures: FailureLog,
+}
+
+impl ReceiverAuth {
+    /// A door that any one of the credentials opens; without credentials it stands open to every program, though not
+    /// to other people's web pages. `door` names it in logs and metrics.
+    pub fn new(door: &'static str, credentials: Vec<Credential>, hosts: Hosts, meter: DoorMeter) -> Self {
+        Self { credentials, hosts, failures: FailureLog::new(door, meter) }
+    }
+
+    fn check(&self, request: &Request) -> Result<(), Problem> {
+        if self.credentials.is_empty() {
+            return origin::refuse_web_pages(request, &self.hosts);
+        }
+        // All of them are compared, so that the time does not tell which one came close.
+        let accepted =
+            self.credentials.iter().map(|one| one.accepts(request.headers())).fold(false, |a, b| a | b);
+        if accepted {
+            return Ok(());
+        }
+        self.failures.note(peer_ip(request), shows_credentials(request.headers(), &self.credentials));
+        Err(Problem::unauthorized())
+    }
+
+    /// What a caller may try, for the header `WWW-Authenticate`.
+    fn challenge(&self) -> HeaderValue {
+        let basic = self.credentials.iter().any(|one| matches!(one, Credential::Basic { .. }));
+        HeaderValue::from_static(if basic {
+            r#"Basic realm="smokejumper""#
+        } else {
+            r#"Bearer realm="smokejumper""#
+        })
+    }
+}
+
+/// Middleware: lets a request to a receiver pass that shows a valid credential.
+pub async fn require_credentials(
+    State(auth): State<Arc<ReceiverAuth>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match auth.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => refuse(problem, auth.challenge()),
+    }
+}
+
+/// One token of the API with its holder.
+#[derive(Debug)]
+pub struct TokenHolder {
+    /// The name in the audit trail.
+    pub name: String,
+    /// What the holder may do.
+    pub role: Role,
+    /// The token: one value, or two while it is being rotated.
+    pub token: SecretSet,
+}
+
+/// The door of the API.
+#[derive(Debug)]
+pub struct ApiAuth {
+    holders: Vec<TokenHolder>,
+    hosts: Hosts,
+    failures: FailureLog,
+}
+
+impl ApiAuth {
+    /// A door that the tokens open; without tokens it stands open to every program with the role admin.
+    pub fn new(holders: Vec<TokenHolder>, hosts: Hosts, meter: DoorMeter) -> Self {
+        Self { holders, hosts, failures: FailureLog::new("api", meter) }
+    }
+
+    /// Who is calling.
+    ///
+    /// # Errors
+    /// 401 without a valid token; 403 for a web page of another site where no token is asked for.
+    pub fn principal(&self, request: &Request) -> Result<Principal, Problem> {
+        if self.holders.is_empty() {
+            origin::refuse_web_pages(request, &self.hosts)?;
+            return Ok(Principal { name: ANONYMOUS.to_owned(), role: Role::Admin });
+        }
+        let presented = credentials::bearer_token(request.headers());
+        let mut found = None;
+        for holder in &self.holders {
+            let accepted = presented.is_some_and(|token| credentials::is_one_of(&holder.token, token));
+            if accepted && found.is_none() {
+                found = Some(Principal { name: holder.name.clone(), role: holder.role });
+            }
+        }
+        found.ok_or_else(|| {
+            self.failures.note(peer_ip(request), request.headers().contains_key(header::AUTHORIZATION));
+            Problem::unauthorized()
+        })
+    }
+}
+
+/// Middleware: finds out who is calling and puts the [`Principal`] into the request's extensions.
+pub async fn require_principal(
+    State(auth): State<Arc<ApiAuth>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match auth.principal(&request) {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(problem) => refuse(problem, HeaderValue::from_static(r#"Bearer realm="smokejumper""#)),
+    }
+}
+
+/// A caller of the API: who, and what they may do. Handlers take it as an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The name in the audit trail.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Principal {
+    /// Refuses callers below a role.
+    ///
+    /// # Errors
+    /// 403, with the role that is needed.
+    pub fn require(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "this needs the role {}, and {} is {}",
+            role.as_str(),
+            self.name,
+            self.role.as_str()
+        )))
+    }
+
+    /// As the audit trail and the engine name callers of the API.
+    pub fn actor(&self) -> Actor {
+        Actor { name: self.name.clone(), via: Via::Api, role: self.role }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Principal {
+    type Rejection = Problem;
+
+    /// A route without [`require_principal`] lets nobody in.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthorized)
+    }
+}
+
+fn refuse(problem: Problem, challenge: HeaderValue) -> Response {
+    let mut response = problem.into_response();
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+fn peer_ip(request: &Request) -> Option<std::net::IpAddr> {
+    request.extensions().get::<Peer>().map(|peer| peer.address.ip())
+}
+
+/// Whether the caller tried at all; tells a forgotten setting from a wrong one in the log.
+fn shows_credentials(headers: &HeaderMap, credentials: &[Credential]) -> bool {
+    headers.contains_key(header::AUTHORIZATION)
+        || credentials
+            .iter()
+            .any(|one| matches!(one, Credential::Header { name, .. } if headers.contains_key(name)))
+}
+
+#[cfg(test)]
+mod tests;

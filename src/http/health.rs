@@ -1,0 +1,66 @@
+//! Whether the service is there, ready, and what it counts.
+
+use super::auth::Principal;
+use super::problem::Problem;
+use super::services::Services;
+use crate::domain::people::Role;
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, Uri, header};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Longest wait for the store before the service says that it is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `GET /health`: the process answers.
+pub async fn alive() -> Json<Value> {
+    Json(json!({ "status": "alive", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// `GET /ready`: deliveries can be stored. The rules were loaded before the door opened.
+pub async fn ready(State(services): State<Services>) -> Response {
+    let store = match tokio::time::timeout(READY_TIMEOUT, services.store.ping()).await {
+        Ok(Ok(())) => "ok".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {READY_TIMEOUT:?}"),
+    };
+    let ready = store == "ok";
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({ "status": if ready { "ready" } else { "not ready" }, "store": store, "rules": "ok" });
+    (status, Json(body)).into_response()
+}
+
+/// `GET /metrics`: OpenMetrics text.
+pub async fn metrics(State(services): State<Services>) -> Response {
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, content_type)], (services.metrics_page)()).into_response()
+}
+
+/// `POST /-/reload`: reads the rules again, all or nothing.
+///
+/// # Errors
+/// 403 below admin; 422 with every mistake where the new rules cannot be used, and the old ones stay.
+pub async fn reload(principal: Principal, State(services): State<Services>) -> Result<Json<Value>, Problem> {
+    principal.require(Role::Admin)?;
+    let reload = services.reload.clone();
+    // Reading and compiling rules is work for a thread of its own.
+    let result = tokio::task::spawn_blocking(move || reload()).await.map_err(|_| Problem::internal())?;
+    match result {
+        Ok(text) => Ok(Json(json!({ "status": "reloaded", "detail": text }))),
+        Err(text) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text)),
+    }
+}
+
+/// Any other path.
+pub async fn not_found(uri: Uri) -> Problem {
+    Problem::not_found("there is nothing here; GET /api/openapi.json lists what there is")
+        .about(uri.path().to_owned())
+}
+
+/// A handler panicked: a defect. The caller may try again; the log has the place.
+pub fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    tracing::error!("a request handler panicked");
+    Problem::unavailable("something went wrong here; the log of the service says what").into_response()
+}

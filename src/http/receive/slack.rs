@@ -1,0 +1,53 @@
+//! `POST /webhooks/slack`: clicks on our buttons, signed by Slack.
+//!
+//! The signature is checked over the raw body before anything is read. Slack waits three seconds for the answer;
+//! what the click means is worked out after it is stored.
+
+use super::{note, store};
+use crate::clients::slack::interaction::parse_interaction;
+use crate::clients::slack::signature::verify_signature;
+use crate::engine::ports::Source;
+use crate::http::problem::Problem;
+use crate::http::services::Services;
+use axum::extract::State;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use std::time::Instant;
+
+/// Checks and stores one interaction.
+///
+/// # Errors
+/// 401 for a wrong, missing or old signature, 400 for a body that is no interaction, 503 where it cannot be stored.
+pub async fn receive(
+    State(services): State<Services>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    let began = Instant::now();
+    let result = take(&services, &headers, body).await;
+    note(&services, Source::Slack, began, &result);
+    result
+}
+
+async fn take(services: &Services, headers: &HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
+    let Some(secrets) = services.signing_secrets() else {
+        return Err(Problem::not_found(
+            "Slack is not set up: `slack.signing_secret` is missing in the settings",
+        ));
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    verify_signature(
+        &secrets,
+        header("x-slack-request-timestamp"),
+        &body,
+        header("x-slack-signature"),
+        services.clock.now(),
+    )
+    .map_err(|error| {
+        tracing::warn!(error = %error, "an interaction was refused");
+        Problem::unauthorized()
+    })?;
+    parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+    store(services, Source::Slack, body).await?;
+    Ok(StatusCode::OK)
+}

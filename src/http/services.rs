@@ -1,0 +1,48 @@
+//! What the handlers need from the rest of the house. Filled by the roof.
+
+use super::meter::DoorMeter;
+use crate::clients::slack::signature::SigningSecrets;
+use crate::engine::commands::Commands;
+use crate::engine::intake::Intake;
+use crate::engine::ports::{Clock, Ids, Reader, Store};
+use crate::secret::SecretSet;
+use std::sync::Arc;
+
+/// Brings the rules up to date; answers with a sentence, or with why the old ones are kept.
+pub type Reload = dyn Fn() -> Result<String, String> + Send + Sync;
+
+/// Text of the metrics page.
+pub type MetricsPage = dyn Fn() -> String + Send + Sync;
+
+/// What the handlers need. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Takes deliveries.
+    pub intake: Intake,
+    /// Carries out what people ask for.
+    pub commands: Commands,
+    /// Reads incidents.
+    pub reader: Arc<dyn Reader>,
+    /// Answers whether it is there.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws identities.
+    pub ids: Arc<dyn Ids>,
+    /// Slack's signing secrets; empty where Slack is not set up.
+    pub slack_secrets: Arc<SecretSet>,
+    /// Counts at the doors.
+    pub meter: DoorMeter,
+    /// Reloads the rules.
+    pub reload: Arc<Reload>,
+    /// The metrics page.
+    pub metrics_page: Arc<MetricsPage>,
+}
+
+impl Services {
+    /// The signing secrets as they are now: files are read again when they change.
+    pub fn signing_secrets(&self) -> Option<SigningSecrets> {
+        let live: Vec<_> = self.slack_secrets.current().collect();
+        if live.is_empty() { None } else { SigningSecrets::new(&live).ok() }
+    }
+}

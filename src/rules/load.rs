@@ -1,0 +1,253 @@
+//! Rule files to a checked [`RuleSet`], or to all the mistakes in them at once.
+//!
+//! Loading is all or nothing: a set with one error is no set. Every mistake is shown with file, line, column, the
+//! line itself and a way out. [`files`] finds and splits, [`rule`], [`remedies`] and [`policy`] give the documents
+//! their meaning, [`uses`] checks what the catalog and the settings must know, [`set`] looks at all of it together.
+
+mod files;
+mod policy;
+mod remedies;
+mod report;
+mod rule;
+mod set;
+mod uses;
+
+pub use files::{FILE_BYTES_MAX, FILES_MAX, SourceFile};
+
+use super::condition::on_parser_stack;
+use super::known::Known;
+use super::raw;
+use super::ruleset::RuleSet;
+use crate::domain::catalog::Catalog;
+use crate::domain::escalation::EscalationPolicy;
+use crate::domain::rule::ResponseRule;
+use crate::domain::schedule::{Schedule, ScheduleSpec};
+use crate::yaml::{self, Problem, nearest};
+use report::Report;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// Kinds of documents that a rule file may hold. `ResponseTest` belongs to the rule tester and is skipped here.
+const KINDS: [&str; 4] = ["ResponseRule", "EscalationPolicy", "Schedule", "ResponseTest"];
+
+/// Why rules cannot be used: every mistake that was found.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
+pub struct RuleErrors {
+    /// The mistakes, in the order of files and lines.
+    pub errors: Vec<Problem>,
+    /// What is doubtful beside them.
+    pub warnings: Vec<Problem>,
+}
+
+/// Every mistake as a compiler would show it, and their number.
+impl fmt::Display for RuleErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in &self.errors {
+            writeln!(f, "{error}\n")?;
+        }
+        let plural = if self.errors.len() == 1 { "" } else { "s" };
+        write!(f, "{} error{plural} in the rules", self.errors.len())
+    }
+}
+
+/// Loads all rule files that match the patterns.
+///
+/// # Errors
+/// With every mistake found, also where files cannot be read.
+pub fn load(patterns: &[String], catalog: &Catalog, known: &Known) -> Result<RuleSet, RuleErrors> {
+    let found = files::read(patterns);
+    load_found(found, catalog, known)
+}
+
+/// Loads rules from texts that are at hand already.
+///
+/// # Errors
+/// With every mistake found.
+pub fn load_texts(files: Vec<SourceFile>, catalog: &Catalog, known: &Known) -> Result<RuleSet, RuleErrors> {
+    load_found(files::Found { files, ..files::Found::default() }, catalog, known)
+}
+
+pub(super) fn load_found(
+    found: files::Found,
+    catalog: &Catalog,
+    known: &Known,
+) -> Result<RuleSet, RuleErrors> {
+    // Conditions are parsed on a large stack; one thread for all of them.
+    on_parser_stack(|| check(&found, catalog, known)).unwrap_or_else(|| {
+        let problem = Problem::in_file("rules", "loading the rules died; this is a defect, please report it");
+        Err(RuleErrors { errors: vec![problem], warnings: Vec::new() })
+    })
+}
+
+/// One document of one file, as far as it could be read.
+struct Parsed<'t> {
+    file: &'t str,
+    kind: String,
+    name: Option<String>,
+    content: Option<Content>,
+}
+
+enum Content {
+    Rule(Box<raw::Rule>),
+    Policy(raw::Policy),
+    Schedule(ScheduleSpec),
+}
+
+/// Names that documents may refer to, with broken documents included: one mistake should not look like two.
+#[derive(Default)]
+struct Names {
+    policies: BTreeSet<String>,
+    schedules: BTreeSet<String>,
+}
+
+/// What the checks of one document look at.
+struct Surroundings<'c> {
+    catalog: &'c Catalog,
+    known: &'c Known,
+    names: Names,
+}
+
+fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Result<RuleSet, RuleErrors> {
+    let texts: Vec<(&str, String)> = found
+        .files
+        .iter()
+        .flat_map(|file| files::documents(&file.text).into_iter().map(|text| (file.name.as_str(), text)))
+        .collect();
+    let mut reports: Vec<Report<'_>> = texts.iter().map(|(file, text)| Report::new(file, text)).collect();
+    let parsed: Vec<Parsed<'_>> =
+        texts.iter().zip(&mut reports).map(|((file, text), report)| parse(file, text, report)).collect();
+    set::duplicates(&parsed, &mut reports);
+
+    let surroundings = Surroundings { catalog, known, names: names(&parsed) };
+    let mut rules: Vec<(usize, ResponseRule)> = Vec::new();
+    let mut policies = BTreeMap::new();
+    let mut schedules = BTreeMap::new();
+    for (at, document) in parsed.into_iter().enumerate() {
+        let report = &mut reports[at];
+        let Some(name) = document.name else { continue };
+        match document.content {
+            Some(Content::Rule(raw)) => rules.push((at, rule::convert(name, *raw, &surroundings, report))),
+            Some(Content::Policy(raw)) => {
+                let policy: EscalationPolicy = policy::convert(name.clone(), raw, &surroundings, report);
+                policies.insert(name, policy);
+            }
+            Some(Content::Schedule(spec)) => {
+                schedules.insert(name.clone(), Schedule { name, spec });
+            }
+            None => {}
+        }
+    }
+    rules.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
+    set::shadowed(&rules, &mut reports);
+
+    let mut errors = found.problems.clone();
+    let mut warnings = found.warnings.clone();
+    for report in reports {
+        errors.extend(sorted(report.problems));
+        warnings.extend(sorted(report.warnings));
+    }
+    if !errors.is_empty() {
+        return Err(RuleErrors { errors, warnings });
+    }
+    let rules = rules.into_iter().map(|(_, rule)| rule).collect();
+    Ok(RuleSet::new(rules, policies, schedules, warnings, content_hash(&found.files)))
+}
+
+fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(Problem::position);
+    problems.dedup();
+    problems
+}
+
+fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
+    let head: raw::Head = match yaml::read(file, text) {
+        Ok(head) => head,
+        Err(problems) => {
+            report.problems.extend(problems);
+            return Parsed { file, kind: String::new(), name: None, content: None };
+        }
+    };
+    let kind = head.kind.unwrap_or_default();
+    let mut parsed = Parsed { file, kind, name: head.metadata.name, content: None };
+    if !check_head(&parsed.kind, head.api_version.as_deref(), report) {
+        return parsed;
+    }
+    let content = match parsed.kind.as_str() {
+        "ResponseRule" => read(file, text, report, |rule| Content::Rule(Box::new(rule))),
+        "EscalationPolicy" => read(file, text, report, Content::Policy),
+        "Schedule" => read(file, text, report, Content::Schedule),
+        _ => None,
+    };
+    if let Some((name, content)) = content {
+        parsed.name = Some(name);
+        parsed.content = Some(content);
+    }
+    parsed
+}
+
+fn read<S: serde::de::DeserializeOwned>(
+    file: &str,
+    text: &str,
+    report: &mut Report<'_>,
+    content: impl FnOnce(S) -> Content,
+) -> Option<(String, Content)> {
+    match yaml::read::<raw::Document<S>>(file, text) {
+        Ok(document) => Some((document.metadata.name, content(document.spec))),
+        Err(problems) => {
+            report.problems.extend(problems);
+            None
+        }
+    }
+}
+
+fn check_head(kind: &str, api_version: Option<&str>, report: &mut Report<'_>) -> bool {
+    let version_help = || Some(format!("write `apiVersion: {}`", raw::API_VERSION));
+    match api_version {
+        Some(raw::API_VERSION) => {}
+        Some(other) => {
+            report.error("/apiVersion", format!("the version `{other}` is not supported"), version_help());
+            return false;
+        }
+        None => {
+            report.error("", "this document does not say its `apiVersion`", version_help());
+            return false;
+        }
+    }
+    if !KINDS.contains(&kind) {
+        let help = match nearest(kind, KINDS) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("there are: {}", KINDS.join(", ")),
+        };
+        report.error("/kind", format!("the kind `{kind}` is not known"), Some(help));
+        return false;
+    }
+    true
+}
+
+fn names(parsed: &[Parsed<'_>]) -> Names {
+    let mut names = Names::default();
+    for document in parsed {
+        let Some(name) = document.name.clone() else { continue };
+        match document.kind.as_str() {
+            "EscalationPolicy" => names.policies.insert(name),
+            "Schedule" => names.schedules.insert(name),
+            _ => false,
+        };
+    }
+    names
+}
+
+/// Digest of names and texts of all files: equal exactly when nothing has changed.
+pub(super) fn content_hash(files: &[SourceFile]) -> String {
+    let mut bytes = Vec::new();
+    for file in files {
+        for part in [&file.name, &file.text] {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        }
+    }
+    crate::domain::timeline::digest_of_bytes(&bytes)
+}
+
+#[cfg(test)]
+mod tests;

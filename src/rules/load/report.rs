@@ -1,0 +1,51 @@
+//! Collects what is wrong with one document, each mistake at its place.
+
+use crate::yaml::{Places, Problem};
+use std::cell::OnceCell;
+
+/// Most problems shown of one document.
+const PROBLEMS_MAX: usize = 50;
+
+/// The mistakes of one document so far.
+pub(super) struct Report<'t> {
+    file: &'t str,
+    text: &'t str,
+    places: OnceCell<Places<'t>>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl<'t> Report<'t> {
+    pub(super) fn new(file: &'t str, text: &'t str) -> Self {
+        Self { file, text, places: OnceCell::new(), problems: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// A mistake at a JSON pointer within the document, such as `/spec/remedies/0/when`.
+    pub(super) fn error(&mut self, pointer: &str, message: impl Into<String>, help: Option<String>) {
+        if self.problems.len() < PROBLEMS_MAX {
+            let problem = self.at(pointer, message, help);
+            self.problems.push(problem);
+        }
+    }
+
+    /// Something doubtful that does not keep the rules from being used.
+    pub(super) fn warn(&mut self, pointer: &str, message: impl Into<String>, help: Option<String>) {
+        if self.warnings.len() < PROBLEMS_MAX {
+            let problem = self.at(pointer, message, help);
+            self.warnings.push(problem);
+        }
+    }
+
+    /// A problem at a pointer, without collecting it.
+    pub(super) fn at(&self, pointer: &str, message: impl Into<String>, help: Option<String>) -> Problem {
+        let places = self.places.get_or_init(|| Places::of(self.file, self.text));
+        let steps: Vec<String> =
+            pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+        let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
+        let problem = places.problem(&steps, message);
+        match help {
+            Some(help) => problem.with_help(help),
+            None => problem,
+        }
+    }
+}

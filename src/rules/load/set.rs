@@ -1,0 +1,115 @@
+//! What only shows when all documents are looked at together.
+
+use super::Parsed;
+use super::report::Report;
+use super::rule::matches_anything;
+use crate::domain::matcher::{MatchOp, Matcher, Matchers};
+use crate::domain::rule::ResponseRule;
+use crate::rules::index::literal_values;
+use crate::yaml::Place;
+use std::collections::{BTreeMap, HashMap};
+
+/// Most earlier rules of one alert that a rule is compared with: a bound on loading time for sets of thousands.
+const COMPARED_MAX: usize = 500;
+
+/// Complains about every second document of one kind and name.
+pub(super) fn duplicates(parsed: &[Parsed<'_>], reports: &mut [Report<'_>]) {
+    let mut first: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for (at, document) in parsed.iter().enumerate() {
+        let Some(name) = document.name.as_deref() else { continue };
+        if document.kind == "ResponseTest" {
+            continue;
+        }
+        match first.get(&(document.kind.as_str(), name)) {
+            None => {
+                first.insert((&document.kind, name), at);
+            }
+            Some(before) => {
+                let place = match reports[*before].at("/metadata/name", "", None).place {
+                    Place::At { file, line, .. } => format!("{file}:{line}"),
+                    Place::File { .. } | Place::Environment { .. } => parsed[*before].file.to_owned(),
+                };
+                let message = format!("there is another {} `{name}`", document.kind);
+                reports[at].error("/metadata/name", message, Some(format!("the first is at {place}")));
+            }
+        }
+    }
+}
+
+/// Warns about rules that can never match, because an earlier one without `continue` takes all of their alerts.
+///
+/// Conservative: only what equality and lists of literals prove is said. `rules` are in matching order.
+pub(super) fn shadowed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_>]) {
+    // Rules that end the search, by the alert that they are for; `None` for those that name none.
+    let mut ending: HashMap<Option<&str>, Vec<&ResponseRule>> = HashMap::new();
+    for (at, rule) in rules {
+        let alertname = rule.matchers.required_equal("alertname");
+        let same_alert = alertname.and_then(|name| ending.get(&Some(name))).into_iter().flatten();
+        let any_alert = ending.get(&None).into_iter().flatten();
+        let by = same_alert.take(COMPARED_MAX).chain(any_alert.take(COMPARED_MAX));
+        if let Some(by) = by.into_iter().find(|earlier| covers(&earlier.matchers, &rule.matchers)) {
+            let message = format!("this rule never matches: `{}` takes all of its alerts first", by.name);
+            let help =
+                format!("raise its `priority`, or give `{}` `continue: true` or narrower matchers", by.name);
+            reports[*at].warn("/spec/matchers", message, Some(help));
+        }
+        if !rule.continues {
+            ending.entry(alertname).or_default().push(rule);
+        }
+    }
+}
+
+/// Whether every alert that `narrow` matches is matched by `wide` as well, as far as that can be proved.
+fn covers(wide: &Matchers, narrow: &Matchers) -> bool {
+    wide.iter()
+        .all(|required| matches_anything(required) || narrow.iter().any(|given| implies(given, required)))
+}
+
+/// Whether whatever passes `given` passes `required`.
+fn implies(given: &Matcher, required: &Matcher) -> bool {
+    if given == required {
+        return true;
+    }
+    if given.name() != required.name() {
+        return false;
+    }
+    match given.op() {
+        MatchOp::Equal => required.matches_value(given.value()),
+        MatchOp::Regex => literal_values(given)
+            .is_some_and(|values| values.into_iter().all(|value| required.matches_value(value))),
+        MatchOp::NotEqual | MatchOp::NotRegex => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mk(text: &str) -> Matchers {
+        crate::domain::matcher::parse(text, crate::domain::matcher::ParseMode::Fallback).expect("matchers")
+    }
+
+    #[test]
+    fn a_list_covers_what_it_provably_lets_pass() {
+        for (wide, narrow, expected) in [
+            ("{}", "{a=\"b\"}", true),
+            ("{a=\"b\"}", "{a=\"b\"}", true),
+            ("{a=\"b\"}", "{a=\"b\",c=\"d\"}", true),
+            ("{a=\"b\",c=\"d\"}", "{a=\"b\"}", false),
+            ("{a=~\"b|c\"}", "{a=\"b\"}", true),
+            ("{a=~\"b|c\"}", "{a=~\"c|b\"}", true),
+            ("{a=~\"b|c\"}", "{a=~\"b|d\"}", false),
+            ("{a=~\"b.*\"}", "{a=\"bcd\"}", true),
+            ("{a=~\"b.*\"}", "{a=~\"b.*\"}", true),
+            ("{a=~\"b.*\"}", "{a=~\"bc.*\"}", false),
+            ("{a!=\"b\"}", "{a=\"c\"}", true),
+            ("{a!=\"b\"}", "{a!=\"c\"}", false),
+            ("{a!~\"b|c\"}", "{a=~\"d|e\"}", true),
+            ("{a=~\".*\"}", "{b=\"c\"}", true),
+            ("{a=~\".+\"}", "{b=\"c\"}", false),
+            ("{a=\"\"}", "{b=\"c\"}", false),
+        ] {
+            assert_eq!(covers(&mk(wide), &mk(narrow)), expected, "{wide} over {narrow}");
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Rule files load, or show every mistake at its place.
+
+use super::*;
+use crate::domain::Labels;
+use crate::rules::test_support::{load_one, mk_catalog, mk_known};
+
+const GOOD: &str = r##"
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: pss-nano-high-error-rate }
+spec:
+  procedures: [P67, P68]
+  runbook: https://wiki.example.com/pss-nano?alert={{ labels.alertname }}
+  matchers: ['alertname="HighErrorRate"', 'namespace="pss-nano"']
+  severity: P1
+  target: { kind: Deployment, namespace: "{{ labels.namespace }}", name: "{{ labels.service }}" }
+  escalation: pss-nano
+  diagnostics:
+    - name: error_ratio
+      prom.range: { expr: 'sum(rate(errors{job="{{ labels.service }}"}[5m])) / sum(rate(all[5m]))', window: 1h }
+    - { name: links, links.render: { links: { Grafana: "https://grafana.example.com/d/x?var={{ labels.service }}" } } }
+  remedies:
+    - name: limit-traffic
+      when: findings.error_ratio.last > 0.05 && labels.service != "api"
+      action: { http.call: { endpoint: waf, path: "/limits/{{ labels.service }}" } }
+      rollback: { http.call: { endpoint: waf, path: "/limits/{{ labels.service }}/off" } }
+      verify: { settle: 60s, hold: 2m, within: 10m, checks: ['findings.error_ratio.last < 0.05'], onFail: rollback }
+    - name: by-hand
+      action: { human.task: { title: "Look at {{ incident.target.name }}", steps: ["read {{ findings.error_ratio.text }}"] } }
+  onResolve:
+    - notify.slack: { channel: "#pss-nano", text: "{{ incident.summary }} is over" }
+  reopenWithin: 1h
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: pss-nano }
+spec:
+  selector: { severities: [P0, P1], matchers: ['namespace="pss-nano"'] }
+  acknowledgeWithin: 5m
+  levels:
+    - { name: on-call, after: 0s, destinations: [{ pagerduty: { service: pss-nano } }, { slack: { channel: "#pss-nano" } }] }
+    - { name: team-lead, after: 15m, hours: business, destinations: [{ slack: { channel: "#leads" } }] }
+  repeat: { every: 30m, times: 3 }
+  fallback: [{ pagerduty: { service: pss-nano } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedule
+metadata: { name: business }
+spec:
+  timeIntervals: [{ weekdays: ['monday:friday'], times: [{ start_time: '09:00', end_time: '17:00' }], location: Europe/Berlin }]
+"##;
+
+/// A rule document around a few lines of `spec`.
+fn mk_rule(name: &str, spec: &str) -> String {
+    let spec: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "---\napiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {{ name: {name} }}\nspec:\n{spec}"
+    )
+}
+
+fn errors(text: &str) -> String {
+    match load_one(text) {
+        Ok(_) => panic!("these rules have mistakes:\n{text}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    let set = load_one(text).unwrap_or_else(|errors| panic!("{errors}"));
+    set.warnings().iter().map(|problem| problem.message.clone()).collect()
+}
+
+#[test]
+fn the_example_of_the_reference_loads_without_a_word() {
+    let set = load_one(GOOD).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(set.warnings(), []);
+    let rule = &set.rules()[0].rule;
+    assert_eq!(rule.remedies[0].tier, crate::domain::action::Tier::T2);
+    assert_eq!(rule.remedies[1].tier, crate::domain::action::Tier::T3);
+    assert_eq!(rule.reopen_within, jiff::SignedDuration::from_hours(1));
+    insta::assert_json_snapshot!(rule);
+    insta::assert_json_snapshot!(set.policies());
+    assert!(set.schedules().contains_key("business"));
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_shown_at_once() {
+    let files = [
+        ("a.yaml", "not a mapping"),
+        (
+            "b.yaml",
+            "apiVersion: smokejumper.dev/v1\nkind: ResponseRules\n---\napiVersion: v2\nkind: Schedule\n---\n# only a comment\n---\nkind: Schedule\n",
+        ),
+        (
+            "c.yaml",
+            "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {name: x}\nspec:\n  matchers: [a=b]\n  severty: P1\n  reopenWithin: 1 fortnight\n  dryRun: yes\n",
+        ),
+        ("d.yaml", "a: [\n"),
+    ];
+    let files =
+        files.map(|(name, text)| SourceFile { name: name.to_owned(), text: text.to_owned() }).to_vec();
+    let errors = load_texts(files, &mk_catalog(), &mk_known()).expect_err("mistakes");
+    insta::assert_snapshot!(errors.to_string());
+    insta::assert_json_snapshot!(errors);
+}
+
+#[test]
+fn mistakes_in_a_rule_are_shown_with_a_way_out() {
+    let spec = r##"
+matchers: ['alertname=~"(open"', 'severity']
+severity: urgent
+runbook: "ftp://wiki/{{ labels.x }}"
+summary: "{{ lables.x }} {{ findings.a.last }}"
+target: { kind: deployment, namespace: "{{ labels.namespace | safe }}", name: "{{ labels.service" }
+groupBy: [instance]
+escalation: pss-nan
+diagnostics:
+  - { name: Error-Ratio, prom.range: { expr: 'sum(rate(x[5m])', window: 1h } }
+  - { name: a, prom.rang: { expr: up } }
+  - { name: a, prom.query: { exp: up } }
+  - { prom.query: { expr: up } }
+  - { name: b, prom.query: { expr: up }, prom.range: { expr: up } }
+  - { name: c }
+  - { name: d, prom.query: { expr: 'up{x="{{ findings.a.value }}"}', step: "{{ labels.x }}" } }
+  - { name: e, links.render: { links: { a: "https://{{ labels.host }}/" } } }
+remedies:
+  - name: one
+    when: findings.d.valu > 1 && findings.z.value > 1
+    tier: T1
+    action: { http.call: { endpoint: wafs } }
+    verify: { settle: 5m, hold: 6m, checks: [], onFail: rollback }
+  - name: one
+    when: "1 +"
+    action: { human.tasks: {} }
+  - name: two
+    approvalExpires: 0s
+    action: { notify.slack: { channel: "#x", text: "{% for a in labels %}{% endfor %}", mood: "{{ labels.x }}" } }
+    verify: { checks: ['findings.d.value > 1', 'labels.x == "y"'] }
+onResolve:
+  - http.call: { endpoint: waf }
+"##;
+    insta::assert_snapshot!(errors(&mk_rule("Bad_Name", spec.trim_start())));
+}
+
+#[test]
+fn mistakes_in_a_policy_are_shown_with_a_way_out() {
+    let policy = r##"
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: p }
+spec:
+  acknowledgeWithin: 5s
+  levels:
+    - { name: a, after: 15m, hours: bisness, destinations: [] }
+    - { name: a, after: 15m, destinations: [{ pagerduty: { service: nobody } }] }
+  repeat: { every: 0s, times: 3 }
+  fallback: [{ pagerduty: { service: nobody } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: p }
+spec: { fallback: [] }
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: q }
+spec:
+  levels: [{ name: a, after: 0s, destinations: [{ email: { to: x } }] }]
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedule
+metadata: { name: business }
+spec: { timeIntervals: [{ weekdays: ['monday:frday'] }] }
+"##;
+    insta::assert_snapshot!(errors(policy));
+}
+
+#[test]
+fn one_mistake_does_not_look_like_two() {
+    // The policy is broken, but it is there: the rule that names it is not complained about.
+    let text = mk_rule(
+        "r",
+        "matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\nescalation: p\n",
+    ) + "---\napiVersion: smokejumper.dev/v1\nkind: EscalationPolicy\nmetadata: { name: p }\nspec: { fallbak: [] }\n";
+    assert!(errors(&text).ends_with("1 error in the rules"), "{}", errors(&text));
+}
+
+#[test]
+fn rules_are_tried_by_priority_and_then_by_place() {
+    let rule = |name: &str, more: &str| {
+        mk_rule(name, &format!("matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\n{more}"))
+    };
+    let text = rule("a", "")
+        + &rule("b", "continue: true\npriority: 5")
+        + &rule("c", "priority: 5")
+        + &rule("d", "priority: -1");
+    let set = load_one(&text).expect("loads");
+    let names = |rules: Vec<&str>| rules.join(" ");
+    assert_eq!(names(set.rules().iter().map(|kept| kept.rule.name.as_str()).collect()), "b c a d");
+    let labels: Labels = [("alertname".to_owned(), "A".to_owned())].into();
+    assert_eq!(names(set.matching(&labels).map(|kept| kept.rule.name.as_str()).collect()), "b c");
+    let other: Labels = [("alertname".to_owned(), "B".to_owned())].into();
+    assert_eq!(set.matching(&other).count(), 0);
+}
+
+#[test]
+fn doubtful_things_are_warned_about_and_stop_nothing() {
+    let catch_all = mk_rule("all", "matchers: []\nseverity: \"{{ labels.severity }}\"\npriority: -5\n");
+    assert_eq!(
+        warnings(&catch_all),
+        ["without `target` and `groupBy` all its alerts make one incident", "this rule matches every alert"]
+    );
+    let ladder = mk_rule(
+        "ladder",
+        "matchers: ['severity=\"x\"', 'job=\"\"']\nseverity: P2\ngroupBy: [job]\nremedies:\n  \
+         - { name: first, action: { http.call: { endpoint: waf } }, rollback: { escalate: {} } }\n  \
+         - { name: second, action: { escalate: {} } }\n",
+    );
+    assert_eq!(
+        warnings(&ladder),
+        [
+            "this rule names no single alert",
+            "`job=\"\"` matches alerts without the label `job`",
+            "nothing ever asks for this rollback",
+            "`second` comes after `first`, which always applies",
+        ]
+    );
+}
+
+#[test]
+fn a_ladder_that_goes_on_is_not_warned_about() {
+    let text = mk_rule(
+        "ladder",
+        "matchers: ['alertname=\"A\"']\nseverity: P2\ngroupBy: [job]\ndiagnostics: [{ name: q, prom.query: { expr: up } }]\nremedies:\n  \
+         - { name: tell, action: { escalate: {} } }\n  \
+         - { name: first, action: { http.call: { endpoint: waf } }, verify: { checks: [findings.q.value > 0] } }\n  \
+         - { name: second, when: findings.q.value > 0, action: { http.call: { endpoint: waf } } }\n  \
+         - { name: third, action: { escalate: {} } }\n",
+    );
+    assert_eq!(warnings(&text), Vec::<String>::new());
+}
+
+#[test]
+fn a_shadowed_rule_is_warned_about_where_it_stands() {
+    let rule = |name: &str, matchers: &str, more: &str| {
+        mk_rule(name, &format!("matchers: {matchers}\nseverity: P1\ngroupBy: [alertname]\n{more}"))
+    };
+    let text = rule("wide", "['alertname=\"A\"']", "")
+        + &rule("narrow", "['alertname=\"A\"', 'job=\"x\"']", "")
+        + &rule("first", "['alertname=\"A\"', 'job=\"x\"']", "priority: 1")
+        + &rule("other", "['alertname=\"B\"']", "continue: true")
+        + &rule("after", "['alertname=\"B\"']", "");
+    let set = load_one(&text).expect("loads");
+    let shown: Vec<String> = set.warnings().iter().map(Problem::warning).collect();
+    insta::assert_snapshot!(shown.join("\n\n"));
+}
+
+#[test]
+fn settings_that_lack_something_are_told_apart_by_what_still_works() {
+    let nothing = Known {
+        endpoints: Some(BTreeSet::new()),
+        pagerduty_services: Some(BTreeSet::new()),
+        slack: true,
+        slack_channels: Some(["#leads".to_owned()].into()),
+        prometheus: false,
+    };
+    let file = SourceFile { name: "rules.yaml".to_owned(), text: GOOD.to_owned() };
+    let errors = load_texts(vec![file], &mk_catalog(), &nothing).expect_err("the endpoint is missing");
+    let messages =
+        |problems: &[Problem]| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        messages(&errors.errors),
+        [
+            "there is no endpoint `waf` in the settings",
+            "there is no endpoint `waf` in the settings",
+            "nobody in the fallback can be reached: there is no PagerDuty service `pss-nano` in the settings",
+        ]
+    );
+    assert_eq!(
+        messages(&errors.warnings),
+        [
+            "without Prometheus this will always be unknown",
+            "the Slack channel `#pss-nano` is not known",
+            "there is no PagerDuty service `pss-nano` in the settings",
+            "the Slack channel `#pss-nano` is not known",
+        ]
+    );
+}
+
+#[test]
+fn broken_texts_of_every_kind_give_errors_and_no_panic() {
+    let bomb = {
+        let mut text = String::from("a: &a [x,x,x,x,x,x,x,x,x]\n");
+        for n in 0..9 {
+            text += &format!(
+                "b{n}: &b{n} [{0},{0},{0},{0},{0},{0}]\n",
+                if n == 0 { "*a".to_owned() } else { format!("*b{}", n - 1) }
+            );
+        }
+        text
+    };
+    for text in [
+        "\u{0}",
+        "[",
+        "{{{{",
+        "kind: [",
+        "- a\n- b\n",
+        "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\n",
+        "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: 7\nspec: []\n",
+        "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {name: a, name: b}\nspec: {}\n",
+        &bomb,
+        &"[".repeat(100_000),
+        &"a: ".repeat(50_000),
+    ] {
+        assert!(load_one(text).is_err(), "{:.80}", text);
+    }
+    // Every prefix of a good file, as a half-written file would be.
+    for end in (0..GOOD.len()).step_by(97).filter(|end| GOOD.is_char_boundary(*end)) {
+        let _ = load_one(&GOOD[..end]);
+    }
+}
+
+#[test]
+fn an_empty_set_is_a_set() {
+    let set = load_one("# nothing yet\n").expect("loads");
+    assert_eq!(set.rules().len(), 0);
+    assert_ne!(set.hash(), load_one("# something else\n").expect("loads").hash());
+}

@@ -1,0 +1,244 @@
+//! What the rules use: texts with placeholders, conditions, parameters of the catalog's kinds, names of the settings.
+
+use super::Surroundings;
+use super::report::Report;
+use crate::domain::catalog::{CheckedParams, ParamsError, Reference, Slot, SlotLanguage};
+use crate::domain::notification::Destination;
+use crate::params::pointer as pointer_to;
+use crate::rules::condition;
+use crate::rules::render::{Templates, probe};
+use crate::rules::template::{self, is_template};
+use crate::rules::vocabulary::Vocabulary;
+use crate::yaml::nearest;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// Checks one text that will be rendered for a place: its names, its syntax, and what will come of it.
+pub(super) fn text(
+    text: &str,
+    language: SlotLanguage,
+    vocabulary: &Vocabulary,
+    pointer: &str,
+    report: &mut Report<'_>,
+) {
+    let problems = template::check(text, vocabulary);
+    let sound = problems.is_empty();
+    for problem in problems {
+        report.error(pointer, problem.message, problem.help);
+    }
+    if !sound {
+        return;
+    }
+    if let Err(error) = Templates::compile([text]) {
+        report.error(pointer, format!("this template cannot be read: {error}"), None);
+    } else if let Err(error) = probe(text, language) {
+        report.error(pointer, error.to_string(), None);
+    }
+}
+
+/// Checks one condition. Returns whether it may be used.
+pub(super) fn condition(text: &str, vocabulary: &Vocabulary, pointer: &str, report: &mut Report<'_>) -> bool {
+    let errors = condition::check(text, vocabulary);
+    let sound = errors.is_empty();
+    for error in errors {
+        match error {
+            condition::ConditionError::Unknown(unknown) => {
+                report.error(pointer, unknown.message, Some(unknown.help));
+            }
+            condition::ConditionError::Syntax { column, message } => {
+                let message = format!("this condition cannot be read: {message} (character {column} of it)");
+                report.error(
+                    pointer,
+                    message,
+                    Some("conditions are CEL, such as `findings.x.last > 0.05`".to_owned()),
+                );
+            }
+            condition::ConditionError::TooComplex(message) => report.error(pointer, message, None),
+        }
+    }
+    sound
+}
+
+/// The one kind that a map names beside the keys in `others`, with its parameters, or `None` after a complaint.
+pub(super) fn one_kind<'m>(
+    map: &'m Map<String, Value>,
+    others: &[&str],
+    what: &str,
+    pointer: &str,
+    report: &mut Report<'_>,
+) -> Option<(&'m str, &'m Value)> {
+    let mut kinds = map.iter().filter(|(key, _)| !others.contains(&key.as_str()));
+    match (kinds.next(), kinds.next()) {
+        (Some((kind, params)), None) => Some((kind, params)),
+        (None, _) => {
+            let help = format!(
+                "add one, such as `{}`",
+                if what == "action" { "escalate: {}" } else { "prom.query: { expr: up }" }
+            );
+            report.error(pointer, format!("there is no {what} here"), Some(help));
+            None
+        }
+        (Some((first, _)), Some((second, _))) => {
+            let message = format!("there are two {what}s here, `{first}` and `{second}`");
+            report.error(
+                &format!("{pointer}{}", pointer_to(&[second])),
+                message,
+                Some("give each its own entry".to_owned()),
+            );
+            None
+        }
+    }
+}
+
+/// An unknown kind, with a suggestion.
+pub(super) fn unknown_kind<'k>(
+    kind: &str,
+    what: &str,
+    known: impl Iterator<Item = &'k str>,
+    pointer: &str,
+    report: &mut Report<'_>,
+) {
+    let known: Vec<&str> = known.collect();
+    let help = match nearest(kind, known.iter().copied()) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("there are: {}", known.join(", ")),
+    };
+    report.error(pointer, format!("there is no {what} `{kind}`"), Some(help));
+}
+
+/// Checks the parameters of one use of a kind; `pointer` leads to them.
+pub(super) fn params(
+    params: &Value,
+    checked: Result<CheckedParams, ParamsError>,
+    vocabulary: &Vocabulary,
+    pointer: &str,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) {
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => {
+            report.error(&format!("{pointer}{}", error.pointer), error.message, None);
+            return;
+        }
+    };
+    for slot in &checked.slots {
+        if let Some(Value::String(content)) = params.pointer(&slot.pointer) {
+            text(content, slot.language, vocabulary, &format!("{pointer}{}", slot.pointer), report);
+        }
+    }
+    placeholders_elsewhere(params, "", &checked.slots, pointer, report);
+    for name in &checked.references {
+        reference(name, pointer, surroundings, report);
+    }
+}
+
+/// Placeholders in texts that nobody renders would be taken literally.
+fn placeholders_elsewhere(value: &Value, at: &str, slots: &[Slot], pointer: &str, report: &mut Report<'_>) {
+    match value {
+        Value::String(text) if is_template(text) && !slots.iter().any(|slot| slot.pointer == at) => {
+            let help = "write the value itself".to_owned();
+            report.error(&format!("{pointer}{at}"), "placeholders are not available here", Some(help));
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                placeholders_elsewhere(item, &format!("{at}/{index}"), slots, pointer, report);
+            }
+        }
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                placeholders_elsewhere(field, &format!("{at}{}", pointer_to(&[key])), slots, pointer, report);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, report: &mut Report<'_>) {
+    let known = surroundings.known;
+    match name {
+        Reference::Endpoint(name) => {
+            missing(name, known.endpoints.as_ref(), "endpoint", "`endpoints`", pointer, report)
+        }
+        Reference::PagerDutyService(name) => {
+            let services = known.pagerduty_services.as_ref();
+            missing(name, services, "PagerDuty service", "`pagerduty.services`", pointer, report);
+        }
+        Reference::Policy(name) => policy(name, surroundings, pointer, report),
+        Reference::SlackChannel(channel) => {
+            let destination = Destination::Slack { channel: channel.clone() };
+            if let Err(why) = reachable(&destination, surroundings) {
+                report.warn(pointer, why, None);
+            }
+        }
+        Reference::Prometheus if !known.prometheus => {
+            let help = "set `prometheus.url` in the settings".to_owned();
+            report.warn(pointer, "without Prometheus this will always be unknown", Some(help));
+        }
+        Reference::Prometheus => {}
+    }
+}
+
+fn missing(
+    name: &str,
+    known: Option<&BTreeSet<String>>,
+    what: &str,
+    section: &str,
+    pointer: &str,
+    report: &mut Report<'_>,
+) {
+    let Some(known) = known.filter(|known| !known.contains(name)) else { return };
+    let help = match nearest(name, known.iter().map(String::as_str)) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("add it to {section} in the settings"),
+    };
+    report.error(pointer, format!("there is no {what} `{name}` in the settings"), Some(help));
+}
+
+/// Checks the name of an escalation policy.
+pub(super) fn policy(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
+    named(name, &surroundings.names.policies, "escalation policy", "EscalationPolicy", pointer, report);
+}
+
+/// Checks the name of a schedule.
+pub(super) fn schedule(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
+    named(name, &surroundings.names.schedules, "schedule", "Schedule", pointer, report);
+}
+
+fn named(
+    name: &str,
+    known: &BTreeSet<String>,
+    what: &str,
+    kind: &str,
+    pointer: &str,
+    report: &mut Report<'_>,
+) {
+    if known.contains(name) {
+        return;
+    }
+    let help = match nearest(name, known.iter().map(String::as_str)) {
+        Some(close) => format!("did you mean `{close}`?"),
+        None => format!("add a document of kind `{kind}` with that name"),
+    };
+    report.error(pointer, format!("there is no {what} `{name}`"), Some(help));
+}
+
+/// Whether a destination can be reached as far as the settings tell, or why not.
+pub(super) fn reachable(destination: &Destination, surroundings: &Surroundings<'_>) -> Result<(), String> {
+    let known = surroundings.known;
+    match destination {
+        Destination::Slack { .. } if !known.slack => Err("Slack is not set up in the settings".to_owned()),
+        Destination::Slack { channel } => match &known.slack_channels {
+            Some(channels) if !channels.contains(channel) => {
+                Err(format!("the Slack channel `{channel}` is not known"))
+            }
+            _ => Ok(()),
+        },
+        Destination::PagerDuty { service } => match &known.pagerduty_services {
+            Some(services) if !services.contains(service) => {
+                Err(format!("there is no PagerDuty service `{service}` in the settings"))
+            }
+            _ => Ok(()),
+        },
+    }
+}

@@ -1,0 +1,239 @@
+//! Rule files as they are written: the shapes of the YAML documents, before anything is checked against anything.
+//!
+//! Unknown keys are refused here. Diagnostics and actions stay maps with the kind as their key, because their
+//! parameters belong to the catalog; [`super::load`] gives all of it its meaning.
+
+use crate::domain::action::Tier;
+use crate::domain::notification::Destination;
+use crate::domain::rule::OnFail;
+use crate::domain::severity::Severity;
+use crate::period::Period;
+use schemars::JsonSchema;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The only version of the rule language.
+pub const API_VERSION: &str = "smokejumper.dev/v1";
+
+/// What a document says about itself; read first, to know what the rest must look like.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Head {
+    pub(super) api_version: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) metadata: HeadMetadata,
+}
+
+/// The name of a document, however broken the rest may be.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+pub(super) struct HeadMetadata {
+    pub(super) name: Option<String>,
+}
+
+/// One document.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Document<S> {
+    #[serde(rename = "apiVersion")]
+    _api_version: String,
+    #[serde(rename = "kind")]
+    _kind: String,
+    pub(super) metadata: Metadata,
+    pub(super) spec: S,
+}
+
+/// As in Kubernetes, so that the same text can be a custom resource.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Metadata {
+    /// Unique among the objects of its kind: lower-case letters, digits, `-` and `.`.
+    pub(super) name: String,
+    /// For tools; not read.
+    #[serde(default, rename = "labels")]
+    _labels: BTreeMap<String, String>,
+    /// For tools; not read.
+    #[serde(default, rename = "annotations")]
+    _annotations: BTreeMap<String, String>,
+}
+
+/// A response rule: which alerts it answers, with what evidence, and with which remedies.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Rule {
+    /// Runbook procedures that it implements, such as `P67`.
+    #[serde(default)]
+    pub(super) procedures: Vec<String>,
+    /// Link to the human document. A template over labels and annotations.
+    #[serde(default)]
+    pub(super) runbook: Option<String>,
+    /// One line that says what is wrong. Default: the alert's `summary` annotation, then its name.
+    #[serde(default)]
+    pub(super) summary: Option<String>,
+    /// Higher is tried first; equal ones in file order.
+    #[serde(default)]
+    pub(super) priority: i32,
+    /// Whether later rules are tried as well after this one matched.
+    #[serde(default, rename = "continue")]
+    pub(super) continues: bool,
+    /// Matchers in Alertmanager's language; all must match. An empty list matches every alert.
+    pub(super) matchers: Vec<String>,
+    /// P0 (worst) to P3, or a template over labels that yields a severity word.
+    pub(super) severity: String,
+    /// The Kubernetes object that an incident is about.
+    #[serde(default)]
+    pub(super) target: Option<Target>,
+    /// Without a target: labels whose values tell one incident from the other.
+    #[serde(default)]
+    pub(super) group_by: Vec<String>,
+    /// Name of the escalation policy. Default: selected by severity and labels, then the settings' default.
+    #[serde(default)]
+    pub(super) escalation: Option<String>,
+    /// Evidence to gather, all at once.
+    #[serde(default)]
+    #[schemars(with = "Vec<DiagnosticShape>")]
+    pub(super) diagnostics: Vec<Map<String, Value>>,
+    /// The ladder: tried in order, each verified before the next.
+    #[serde(default)]
+    pub(super) remedies: Vec<Remedy>,
+    /// Actions that only observe or tell, taken once the incident is resolved.
+    #[serde(default)]
+    #[schemars(with = "Vec<ActionShape>")]
+    pub(super) on_resolve: Vec<Map<String, Value>>,
+    /// Decide and record, but start no action.
+    #[serde(default)]
+    pub(super) dry_run: bool,
+    /// How long after its end a new alert reopens the incident instead of opening another. Default: 30m.
+    #[serde(default)]
+    pub(super) reopen_within: Option<Period>,
+}
+
+/// The Kubernetes object that an incident is about. Namespace and name are templates over labels.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Target {
+    /// Such as `Deployment`.
+    pub(super) kind: String,
+    /// Such as `{{ labels.namespace }}`.
+    pub(super) namespace: String,
+    /// Such as `{{ labels.service }}`.
+    pub(super) name: String,
+}
+
+/// One rung of the ladder.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Remedy {
+    /// Unique within the rule.
+    pub(super) name: String,
+    /// A CEL condition over labels, annotations, incident and findings. Default: always.
+    #[serde(default)]
+    pub(super) when: Option<String>,
+    /// T0 to T3. Default: the floor of the action; lower is refused.
+    #[serde(default)]
+    pub(super) tier: Option<Tier>,
+    /// Exactly one action, with its kind as the key.
+    #[schemars(with = "ActionShape")]
+    pub(super) action: Map<String, Value>,
+    /// How to tell that it helped. Default: done when carried out.
+    #[serde(default)]
+    pub(super) verify: Option<Verify>,
+    /// The inverse, for actions that do not record one themselves.
+    #[serde(default)]
+    #[schemars(with = "Option<ActionShape>")]
+    pub(super) rollback: Option<Map<String, Value>>,
+    /// How long an approval may be outstanding. Default: 15m.
+    #[serde(default)]
+    pub(super) approval_expires: Option<Period>,
+    /// Least time between two runs on the same target. Default: the settings' cooldown.
+    #[serde(default)]
+    pub(super) cooldown: Option<Period>,
+}
+
+/// How to tell that a remedy helped.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Verify {
+    /// Wait before the first look. Default: 30s.
+    #[serde(default)]
+    pub(super) settle: Option<Period>,
+    /// How long the checks must hold without a break. Default: 1m.
+    #[serde(default)]
+    pub(super) hold: Option<Period>,
+    /// Give up after this much time since the action ended. Default: 10m.
+    #[serde(default)]
+    pub(super) within: Option<Period>,
+    /// CEL conditions over fresh findings; all must hold.
+    pub(super) checks: Vec<String>,
+    /// What to do when they do not. Default: `next`.
+    #[serde(default)]
+    pub(super) on_fail: Option<OnFail>,
+}
+
+/// Who is told when, while nobody acknowledges.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Policy {
+    /// Which incidents it is for, where no rule names it.
+    #[serde(default)]
+    pub(super) selector: Option<Selector>,
+    /// A level that did not acknowledge within this time is told again.
+    #[serde(default)]
+    pub(super) acknowledge_within: Option<Period>,
+    /// In order of `after`.
+    #[serde(default)]
+    pub(super) levels: Vec<Level>,
+    /// What happens after the last level.
+    #[serde(default)]
+    pub(super) repeat: Option<Repeat>,
+    /// Who hears when nobody else can be reached.
+    #[schemars(length(min = 1))]
+    pub(super) fallback: Vec<Destination>,
+}
+
+/// Selects incidents by severity and labels.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Selector {
+    /// Any of these; none means all.
+    #[serde(default)]
+    pub(super) severities: Vec<Severity>,
+    /// All must match the labels of the incident.
+    #[serde(default)]
+    pub(super) matchers: Vec<String>,
+}
+
+/// One level of a policy.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Level {
+    /// For people.
+    pub(super) name: String,
+    /// When it is due, counted from the incident's start.
+    pub(super) after: Period,
+    /// Name of a `Schedule` outside of which the level is skipped.
+    #[serde(default)]
+    pub(super) hours: Option<String>,
+    /// Whom.
+    pub(super) destinations: Vec<Destination>,
+}
+
+/// What happens after the last level: every reachable level is told again.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Repeat {
+    /// Time between two repeats.
+    pub(super) every: Period,
+    /// How many.
+    pub(super) times: u32,
+}
+
+/// Stands for the catalog's diagnostics in schemas.
+#[derive(JsonSchema)]
+#[schemars(rename = "Diagnostic")]
+pub(super) struct DiagnosticShape {}
+
+/// Stands for the catalog's actions in schemas.
+#[derive(JsonSchema)]
+#[schemars(rename = "Action")]
+pub(super) struct ActionShape {}

@@ -1,0 +1,90 @@
+//! A loaded set of rules, policies and schedules: checked, in matching order, immutable.
+
+use super::index::RuleIndex;
+use crate::domain::escalation::EscalationPolicy;
+use crate::domain::matcher::LabelSource;
+use crate::domain::rule::ResponseRule;
+use crate::domain::schedule::Schedule;
+use crate::engine::playbook::{KeptPolicy, KeptRule};
+use crate::yaml::Problem;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that one load of the rule files gave.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    rules: Vec<Arc<KeptRule>>,
+    index: RuleIndex,
+    policies: BTreeMap<String, EscalationPolicy>,
+    kept_policies: BTreeMap<String, Arc<KeptPolicy>>,
+    schedules: Arc<BTreeMap<String, Schedule>>,
+    warnings: Vec<Problem>,
+    hash: String,
+}
+
+impl RuleSet {
+    /// A set of rules in matching order.
+    pub(super) fn new(
+        rules: Vec<ResponseRule>,
+        policies: BTreeMap<String, EscalationPolicy>,
+        schedules: BTreeMap<String, Schedule>,
+        warnings: Vec<Problem>,
+        hash: String,
+    ) -> Self {
+        let index = RuleIndex::new(rules.iter().map(|rule| &rule.matchers));
+        let rules = rules.into_iter().map(|rule| Arc::new(KeptRule::new(rule))).collect();
+        let kept_policies = policies
+            .iter()
+            .map(|(name, policy)| (name.clone(), Arc::new(KeptPolicy::new(policy.clone()))))
+            .collect();
+        Self { rules, index, policies, kept_policies, schedules: Arc::new(schedules), warnings, hash }
+    }
+
+    /// All rules, in matching order: by falling priority, then by file and place.
+    pub fn rules(&self) -> &[Arc<KeptRule>] {
+        &self.rules
+    }
+
+    /// The rules for an alert with these labels: the first that matches, and the ones after it for as long as they
+    /// say `continue`.
+    pub fn matching<'s>(
+        &'s self,
+        labels: &'s (impl LabelSource + ?Sized),
+    ) -> impl Iterator<Item = &'s Arc<KeptRule>> {
+        let mut ended = false;
+        self.index
+            .candidates(labels)
+            .map(|position| &self.rules[position])
+            .filter(move |kept| kept.rule.matchers.matches(labels))
+            .take_while(move |kept| {
+                let wanted = !ended;
+                ended |= !kept.rule.continues;
+                wanted
+            })
+    }
+
+    /// All escalation policies by name.
+    pub fn policies(&self) -> &BTreeMap<String, EscalationPolicy> {
+        &self.policies
+    }
+
+    /// A policy with its digest.
+    pub fn kept_policy(&self, name: &str) -> Option<&Arc<KeptPolicy>> {
+        self.kept_policies.get(name)
+    }
+
+    /// All schedules by name.
+    pub fn schedules(&self) -> &Arc<BTreeMap<String, Schedule>> {
+        &self.schedules
+    }
+
+    /// What is doubtful about the rules, in the order of files and lines.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Digest of the names and texts of all files, in hex.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+}

@@ -1,0 +1,136 @@
+//! A small catalog and builders for the tests of this floor. The shapes are those of the real kinds, the checks are not.
+
+use super::known::Known;
+use super::load::{RuleErrors, SourceFile, load_texts};
+use super::ruleset::RuleSet;
+use crate::domain::action::{Repeatability, Tier};
+use crate::domain::catalog::{
+    ActionKind, Catalog, CheckedParams, DiagnosticKind, ParamsError, Performer, PlanOutline, Reference, Slot,
+    SlotLanguage,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// `prom.query`, `prom.range`, `links.render`; `http.call`, `human.task`, `notify.slack`, `escalate`.
+pub(crate) fn mk_catalog() -> Catalog {
+    Catalog::new(
+        vec![
+            mk_diagnostic(
+                "prom.query",
+                &[("value", "the value"), ("count", "how many series")],
+                check_promql,
+            ),
+            mk_diagnostic(
+                "prom.range",
+                &[("last", "the newest value"), ("max", "the largest")],
+                check_promql,
+            ),
+            mk_diagnostic("links.render", &[], check_links),
+        ],
+        vec![
+            mk_action("http.call", Tier::T2, Performer::Machine, check_call),
+            mk_action("human.task", Tier::T3, Performer::People, check_task),
+            mk_action("notify.slack", Tier::T0, Performer::Machine, check_slack),
+            mk_action("escalate", Tier::T0, Performer::Machine, |_| Ok(CheckedParams::default())),
+        ],
+    )
+}
+
+fn mk_diagnostic(
+    name: &'static str,
+    fields: &'static [(&'static str, &'static str)],
+    check: fn(&Value) -> Result<CheckedParams, ParamsError>,
+) -> DiagnosticKind {
+    DiagnosticKind { name, summary: "", fields, timeout: Duration::from_secs(5), check, schema: || json!({}) }
+}
+
+fn mk_action(
+    name: &'static str,
+    tier_floor: Tier,
+    performer: Performer,
+    check: fn(&Value) -> Result<CheckedParams, ParamsError>,
+) -> ActionKind {
+    ActionKind {
+        name,
+        summary: "",
+        tier_floor,
+        repeatability: Repeatability::Idempotent,
+        performer,
+        timeout: Duration::from_secs(5),
+        check,
+        schema: || json!({}),
+        outline: |params, _| {
+            Ok(PlanOutline {
+                target: params["endpoint"].as_str().map(|name| format!("endpoint/{name}")),
+                summary: format!("do {params}"),
+                repeatability: Repeatability::Idempotent,
+            })
+        },
+    }
+}
+
+fn text<'p>(params: &'p Value, key: &str) -> Result<&'p str, ParamsError> {
+    params[key].as_str().ok_or_else(|| ParamsError::at("", format!("the key `{key}` is missing here")))
+}
+
+fn only(params: &Value, keys: &[&str]) -> Result<(), ParamsError> {
+    let unknown = params.as_object().and_then(|map| map.keys().find(|key| !keys.contains(&key.as_str())));
+    unknown.map_or(Ok(()), |key| Err(ParamsError::at(format!("/{key}"), format!("unknown key `{key}`"))))
+}
+
+fn check_promql(params: &Value) -> Result<CheckedParams, ParamsError> {
+    text(params, "expr")?;
+    only(params, &["expr", "window", "step", "threshold", "predict"])?;
+    Ok(CheckedParams {
+        slots: vec![Slot::new("/expr", SlotLanguage::Promql)],
+        references: vec![Reference::Prometheus],
+    })
+}
+
+fn check_links(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let links = params["links"].as_object().ok_or_else(|| ParamsError::at("/links", "expected links"))?;
+    let slots = links.keys().map(|key| Slot::new(format!("/links/{key}"), SlotLanguage::Url)).collect();
+    Ok(CheckedParams { slots, references: Vec::new() })
+}
+
+fn check_call(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let endpoint = text(params, "endpoint")?.to_owned();
+    only(params, &["endpoint", "path", "body"])?;
+    let slots = match params.get("path") {
+        Some(_) => vec![Slot::new("/path", SlotLanguage::Url)],
+        None => Vec::new(),
+    };
+    Ok(CheckedParams { slots, references: vec![Reference::Endpoint(endpoint)] })
+}
+
+fn check_task(params: &Value) -> Result<CheckedParams, ParamsError> {
+    text(params, "title")?;
+    let steps = params["steps"].as_array().map_or(0, Vec::len);
+    let mut slots = vec![Slot::new("/title", SlotLanguage::Text)];
+    slots.extend((0..steps).map(|n| Slot::new(format!("/steps/{n}"), SlotLanguage::Text)));
+    Ok(CheckedParams { slots, references: Vec::new() })
+}
+
+fn check_slack(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let channel = text(params, "channel")?.to_owned();
+    text(params, "text")?;
+    Ok(CheckedParams {
+        slots: vec![Slot::new("/text", SlotLanguage::Text)],
+        references: vec![Reference::SlackChannel(channel)],
+    })
+}
+
+/// Settings with the endpoint `waf`, the PagerDuty service `pss-nano`, Slack and Prometheus.
+pub(crate) fn mk_known() -> Known {
+    Known {
+        endpoints: Some(["waf".to_owned()].into()),
+        pagerduty_services: Some(["pss-nano".to_owned()].into()),
+        ..Known::everything()
+    }
+}
+
+/// Loads one file called `rules.yaml`.
+pub(crate) fn load_one(text: &str) -> Result<RuleSet, RuleErrors> {
+    let file = SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() };
+    load_texts(vec![file], &mk_catalog(), &mk_known())
+}

@@ -1,0 +1,143 @@
+//! The files that people copy: examples and deployment files are read by what they are meant for.
+//!
+//! Needs `promtool` and `amtool`; without them it fails and says how to get them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use smokejumper::settings::Settings;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const EXAMPLE: &str = "examples/smokejumper.yaml";
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Settings that exclude each other: the example shows both, and each is read without the other.
+const EITHER: [&str; 2] = ["bearer_token: {", "basic_auth: {"];
+
+/// The example with everything on that is off by default, but for what begins with `except`: `#key:` becomes `key:`.
+fn with_everything_on(except: &str) -> String {
+    let is_setting =
+        |rest: &str| rest.starts_with(|c: char| c.is_ascii_lowercase()) || rest.starts_with("  ");
+    let switch_on = |line: &str| {
+        let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+        match rest.strip_prefix('#') {
+            Some(rest) if is_setting(rest) && !rest.starts_with(except) => format!("{indent}{rest}\n"),
+            _ => format!("{line}\n"),
+        }
+    };
+    read(EXAMPLE).lines().map(switch_on).collect()
+}
+
+fn load(text: &str) -> Settings {
+    let directory = Path::new(ROOT).join("examples");
+    Settings::from_text(EXAMPLE, text, &directory, &BTreeMap::new()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn the_example_settings_are_accepted_as_they_are_and_with_everything_on() {
+    let as_it_is = load(&read(EXAMPLE));
+    assert!(as_it_is.server.is_loopback() && as_it_is.server.tls.is_none());
+    for except in EITHER {
+        let everything = load(&with_everything_on(except));
+        assert!(everything.server.tls.is_some() && everything.telemetry.otlp_endpoint.is_some());
+    }
+}
+
+#[test]
+fn the_example_settings_show_every_key() {
+    let parse = |text: String| serde_saphyr::from_str::<Value>(&text).expect("the example is YAML");
+    let everything = EITHER.map(|except| parse(with_everything_on(except)));
+    let schema = Settings::json_schema();
+    let mut missing = Vec::new();
+    find_missing(&schema, &schema, &everything.each_ref(), "", &mut missing);
+    assert!(missing.is_empty(), "{EXAMPLE} does not show: {missing:?}");
+
+    let mut without = everything[0].clone();
+    without["limits"].as_object_mut().expect("limits").remove("headers");
+    find_missing(&schema, &schema, &[&without, &everything[1]["nothing"]], "", &mut missing);
+    assert!(missing.contains(&"limits.headers".to_owned()), "a missing key is found: {missing:?}");
+}
+
+/// Keys of the schema that none of `values` has.
+fn find_missing(schema: &Value, root: &Value, values: &[&Value], path: &str, missing: &mut Vec<String>) {
+    if let Some(target) = schema["$ref"].as_str() {
+        let definition = root.pointer(target.trim_start_matches('#')).expect("a reference leads somewhere");
+        return find_missing(definition, root, values, path, missing);
+    }
+    for word in ["anyOf", "oneOf", "allOf"] {
+        let choices: Vec<&Value> = schema[word].as_array().into_iter().flatten().collect();
+        let real: Vec<&&Value> = choices.iter().filter(|choice| choice["type"] != "null").collect();
+        // Where several forms are possible, such as those of a secret, an example shows one of them.
+        if let [only] = real.as_slice() {
+            find_missing(only, root, values, path, missing);
+        }
+    }
+    for (key, property) in schema["properties"].as_object().into_iter().flatten() {
+        let inner: Vec<&Value> = values.iter().filter_map(|value| value.get(key)).collect();
+        let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        if inner.is_empty() {
+            missing.push(path);
+        } else {
+            find_missing(property, root, &inner, &path, missing);
+        }
+    }
+    if schema["items"].is_object() {
+        let inner: Vec<&Value> = values.iter().filter_map(|value| value.as_array()).flatten().collect();
+        find_missing(&schema["items"], root, &inner, path, missing);
+    }
+    if schema["additionalProperties"].is_object() {
+        let objects = values.iter().filter_map(|value| value.as_object());
+        let inner: Vec<&Value> = objects.flat_map(|object| object.values()).collect();
+        find_missing(&schema["additionalProperties"], root, &inner, path, missing);
+    }
+}
+
+/// Runs a tool of Prometheus or Alertmanager in the folder `inside` and returns what it said.
+#[allow(clippy::disallowed_methods, reason = "the tools are programs, and this is a test")]
+fn run(tool: &str, package: &str, inside: &str, arguments: &[&str]) -> String {
+    let output = Command::new(tool).args(arguments).current_dir(Path::new(ROOT).join(inside)).output();
+    let output = output.unwrap_or_else(|error| {
+        panic!("{tool} cannot be run ({error}): tests/run installs it, or `apt-get install {package}`")
+    });
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{tool} {arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn the_alerts_pass_their_own_tests() {
+    let promtool = |arguments: &[&str]| run("promtool", "prometheus", "deploy/prometheus", arguments);
+    let said = promtool(&["check", "rules", "alerts.yaml"]);
+    assert!(said.contains("SUCCESS"), "{said}");
+    promtool(&["test", "rules", "alerts.test.yaml"]);
+}
+
+#[test]
+fn prometheus_accepts_its_example() {
+    let said = run("promtool", "prometheus", "examples", &["check", "config", "prometheus.yml"]);
+    assert!(said.contains("1 rule files found"), "{said}");
+}
+
+#[test]
+fn alertmanager_accepts_the_receivers() {
+    for (folder, file) in [("deploy/alertmanager", "receiver.yml"), ("examples", "alertmanager.yml")] {
+        let said = run("amtool", "prometheus-alertmanager", folder, &["check-config", file]);
+        assert!(said.contains("1 receivers"), "{said}");
+    }
+}
+
+#[test]
+fn the_receivers_send_to_the_door_that_listens() {
+    for path in ["deploy/alertmanager/receiver.yml", "examples/alertmanager.yml"] {
+        let file: Value = serde_saphyr::from_str(&read(path)).expect("the file is YAML");
+        let url = file["receivers"][0]["webhook_configs"][0]["url"].as_str().expect("a receiver has a URL");
+        let port = Settings::default().server.listen.port();
+        assert!(url.ends_with(&format!(":{port}/webhooks/alertmanager")), "{path}: {url}");
+    }
+}
