@@ -2,12 +2,18 @@
 //!
 //! Nothing here touches the world: files are read, never written, and no label can become code.
 //! Reading order: [`vocabulary`] (names that rules may use) → [`scope`] (the values behind them) → [`template`] and
-//! [`render`] → [`condition`] → `raw` (files as written) → [`load`] → [`ruleset`] and [`index`].
+//! [`render`] → [`condition`] → `raw` (files as written) → [`load`] → [`ruleset`] and [`index`] → [`book`] and
+//! [`mod@watch`] → [`compiled`], [`opening`] and `plan` → `playbook`, which answers the engine.
 
+pub mod book;
+pub mod compiled;
 pub mod condition;
 pub mod index;
 pub mod known;
 pub mod load;
+pub mod opening;
+mod plan;
+mod playbook;
 mod raw;
 pub mod render;
 pub mod ruleset;
@@ -16,7 +22,9 @@ pub mod template;
 #[cfg(test)]
 mod test_support;
 pub mod vocabulary;
+pub mod watch;
 
+pub use book::{BookSource, Reload, RuleBook};
 pub use known::Known;
 pub use load::{RuleErrors, load};
 pub use ruleset::RuleSet;

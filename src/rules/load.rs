@@ -14,6 +14,8 @@ mod uses;
 
 pub use files::{FILE_BYTES_MAX, FILES_MAX, SourceFile};
 
+pub(super) use files::read as read_files;
+
 use super::condition::on_parser_stack;
 use super::known::Known;
 use super::raw;
@@ -150,7 +152,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Result<RuleS
         return Err(RuleErrors { errors, warnings });
     }
     let rules = rules.into_iter().map(|(_, rule)| rule).collect();
-    Ok(RuleSet::new(rules, policies, schedules, warnings, content_hash(&found.files)))
+    Ok(RuleSet::new(rules, policies, schedules, warnings, found.hash()))
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -235,18 +237,6 @@ fn names(parsed: &[Parsed<'_>]) -> Names {
         };
     }
     names
-}
-
-/// Digest of names and texts of all files: equal exactly when nothing has changed.
-pub(super) fn content_hash(files: &[SourceFile]) -> String {
-    let mut bytes = Vec::new();
-    for file in files {
-        for part in [&file.name, &file.text] {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(part.as_bytes());
-        }
-    }
-    crate::domain::timeline::digest_of_bytes(&bytes)
 }
 
 #[cfg(test)]

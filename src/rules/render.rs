@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use tera::{Kwargs, State, Tera};
 
 pub use name::{is_dns_label, is_dns_subdomain};
+pub use url::is_link;
 
 /// Longest raw output of one template, in bytes: a label of 64 KiB passes, a template that repeats it does not.
 const RAW_BYTES_MAX: usize = 256 << 10;
@@ -72,7 +73,8 @@ pub struct ParamsRenderError {
 /// Compiled templates, found again by their own text.
 #[derive(Debug)]
 pub struct Templates {
-    tera: Tera,
+    /// `None` where no text holds a placeholder.
+    tera: Option<Tera>,
 }
 
 impl Templates {
@@ -82,10 +84,22 @@ impl Templates {
     /// With the first text that the engine refuses: its syntax, or an unknown filter.
     pub fn compile<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, RenderError> {
         let texts: BTreeSet<&str> = texts.into_iter().filter(|text| is_template(text)).collect();
+        if texts.is_empty() {
+            return Ok(Self { tera: None });
+        }
         let mut tera = engine();
         tera.add_raw_templates(texts.into_iter().map(|text| (text, text)))
             .map_err(|error| RenderError::Engine(describe(&error)))?;
-        Ok(Self { tera })
+        Ok(Self { tera: Some(tera) })
+    }
+
+    /// Compiles all texts that can be; rendering one that cannot be is an error.
+    pub(super) fn compile_sound<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        Self::compile(texts.iter().copied()).unwrap_or_else(|_| {
+            let sound = texts.into_iter().filter(|text| Self::compile([*text]).is_ok());
+            Self::compile(sound).unwrap_or(Self { tera: None })
+        })
     }
 
     /// Renders one of the compiled texts for one place.
@@ -98,8 +112,11 @@ impl Templates {
         }
         let context = tera::Context::from_serialize(scope.values())
             .map_err(|error| RenderError::Engine(describe(&error)))?;
+        let Some(tera) = &self.tera else {
+            return Err(RenderError::Engine("the template could not be compiled".to_owned()));
+        };
         let mut raw = Limited::default();
-        if let Err(error) = self.tera.render_to(text, &context, &mut raw) {
+        if let Err(error) = tera.render_to(text, &context, &mut raw) {
             let too_long = RenderError::TooLong(RAW_BYTES_MAX);
             return Err(if raw.full { too_long } else { RenderError::Engine(describe(&error)) });
         }

@@ -3,11 +3,11 @@
 use super::index::RuleIndex;
 use crate::domain::escalation::EscalationPolicy;
 use crate::domain::matcher::LabelSource;
-use crate::domain::rule::ResponseRule;
+use crate::domain::rule::{ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
 use crate::engine::playbook::{KeptPolicy, KeptRule};
 use crate::yaml::Problem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Everything that one load of the rule files gave.
@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub struct RuleSet {
     rules: Vec<Arc<KeptRule>>,
     index: RuleIndex,
+    by_hash: HashMap<RuleHash, usize>,
     policies: BTreeMap<String, EscalationPolicy>,
     kept_policies: BTreeMap<String, Arc<KeptPolicy>>,
     schedules: Arc<BTreeMap<String, Schedule>>,
@@ -32,12 +33,23 @@ impl RuleSet {
         hash: String,
     ) -> Self {
         let index = RuleIndex::new(rules.iter().map(|rule| &rule.matchers));
-        let rules = rules.into_iter().map(|rule| Arc::new(KeptRule::new(rule))).collect();
+        let rules: Vec<_> = rules.into_iter().map(|rule| Arc::new(KeptRule::new(rule))).collect();
+        let by_hash =
+            rules.iter().enumerate().map(|(position, kept)| (kept.hash.clone(), position)).collect();
         let kept_policies = policies
             .iter()
             .map(|(name, policy)| (name.clone(), Arc::new(KeptPolicy::new(policy.clone()))))
             .collect();
-        Self { rules, index, policies, kept_policies, schedules: Arc::new(schedules), warnings, hash }
+        Self {
+            rules,
+            index,
+            by_hash,
+            policies,
+            kept_policies,
+            schedules: Arc::new(schedules),
+            warnings,
+            hash,
+        }
     }
 
     /// All rules, in matching order: by falling priority, then by file and place.
@@ -71,6 +83,16 @@ impl RuleSet {
     /// A policy with its digest.
     pub fn kept_policy(&self, name: &str) -> Option<&Arc<KeptPolicy>> {
         self.kept_policies.get(name)
+    }
+
+    /// A rule by the digest of its text.
+    pub fn rule_by_hash(&self, hash: &RuleHash) -> Option<&Arc<KeptRule>> {
+        self.by_hash.get(hash).map(|position| &self.rules[*position])
+    }
+
+    /// A policy by the digest of its text.
+    pub fn policy_by_hash(&self, hash: &RuleHash) -> Option<&Arc<KeptPolicy>> {
+        self.kept_policies.values().find(|kept| kept.hash == *hash)
     }
 
     /// All schedules by name.

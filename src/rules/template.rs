@@ -132,6 +132,23 @@ pub fn check(text: &str, vocabulary: &Vocabulary) -> Vec<TemplateProblem> {
     problems
 }
 
+/// The names directly below `root` that a template uses, such as the labels of `{{ labels.job }}`.
+pub(super) fn used_names<'t>(text: &'t str, root: &str) -> Vec<&'t str> {
+    let mut names = Vec::new();
+    for part in parts(text) {
+        let (Part::Value(expression) | Part::Tag(expression)) = part else { continue };
+        let tokens = tokens(expression);
+        for at in 0..tokens.len() {
+            if let [first, name, ..] = path(&tokens, at).0[..]
+                && first == root
+            {
+                names.push(name);
+            }
+        }
+    }
+    names
+}
+
 fn check_expression(expression: &str, vocabulary: &Vocabulary, problems: &mut Vec<TemplateProblem>) {
     let tokens = tokens(expression);
     let mut at = 0;

@@ -1,13 +1,22 @@
 //! A small catalog and builders for the tests of this floor. The shapes are those of the real kinds, the checks are not.
 
+use super::compiled::CompiledRule;
 use super::known::Known;
 use super::load::{RuleErrors, SourceFile, load_texts};
+use super::opening::open;
 use super::ruleset::RuleSet;
+use crate::domain::Labels;
 use crate::domain::action::{Repeatability, Tier};
+use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::catalog::{
     ActionKind, Catalog, CheckedParams, DiagnosticKind, ParamsError, Performer, PlanOutline, Reference, Slot,
     SlotLanguage,
 };
+use crate::domain::diagnosis::{Finding, FindingStatus};
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::incident::{Incident, IncidentId, Opening};
+use crate::domain::rule::ResponseRule;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -133,4 +142,46 @@ pub(crate) fn mk_known() -> Known {
 pub(crate) fn load_one(text: &str) -> Result<RuleSet, RuleErrors> {
     let file = SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() };
     load_texts(vec![file], &mk_catalog(), &mk_known())
+}
+
+/// A firing alert with these labels.
+pub(crate) fn mk_alert(labels: &[(&str, &str)]) -> Alert {
+    let labels: Labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Alert {
+        fingerprint: Fingerprint::of_labels(&labels),
+        status: AlertStatus::Firing,
+        labels,
+        annotations: Labels::new(),
+        starts_at: Timestamp::UNIX_EPOCH,
+        ends_at: None,
+        generator_url: None,
+    }
+}
+
+/// A finding that could answer.
+pub(crate) fn mk_finding(name: &str, fields: &Value, text: &str) -> Finding {
+    Finding {
+        fields: fields.as_object().cloned().unwrap_or_default(),
+        text: text.to_owned(),
+        status: FindingStatus::Known,
+        ..Finding::unknown(name, "test", "", Timestamp::UNIX_EPOCH, 1)
+    }
+}
+
+/// The incident that an alert opens under a rule.
+pub(crate) fn mk_incident(rule: &ResponseRule, alert: &Alert) -> Incident {
+    let opened = open(rule, &CompiledRule::new(rule), alert);
+    let opening = Opening {
+        id: IncidentId("inc-1".to_owned()),
+        key: opened.key,
+        rule: rule.name.clone(),
+        rule_hash: rule.hash(),
+        severity: opened.severity,
+        summary: opened.summary,
+        runbook: opened.runbook,
+        target: opened.target,
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+    };
+    Incident::open(opening, Timestamp::UNIX_EPOCH)
 }

@@ -1,5 +1,6 @@
 //! Finds rule files by pattern, reads them within limits, and splits them into YAML documents.
 
+use crate::domain::timeline::digest_of_bytes;
 use crate::yaml::Problem;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,25 @@ pub(in crate::rules) struct Found {
     pub(in crate::rules) files: Vec<SourceFile>,
     pub(in crate::rules) problems: Vec<Problem>,
     pub(in crate::rules) warnings: Vec<Problem>,
+}
+
+impl Found {
+    /// Digest of names and texts, and of what could not be read: equal exactly when nothing has changed.
+    pub(in crate::rules) fn hash(&self) -> String {
+        let mut bytes = Vec::new();
+        let mut add = |part: &str| {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part.as_bytes());
+        };
+        for file in &self.files {
+            add(&file.name);
+            add(&file.text);
+        }
+        for problem in &self.problems {
+            add(&problem.to_string());
+        }
+        digest_of_bytes(&bytes)
+    }
 }
 
 /// Reads all files that match, in the order of the patterns and by path within each; each file once.

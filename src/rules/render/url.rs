@@ -44,6 +44,13 @@ fn host_is_fixed(head: &str) -> bool {
     }
 }
 
+/// Whether a text from outside is a plain web link that may be shown to people.
+pub fn is_link(text: &str) -> bool {
+    const LINK_BYTES_MAX: usize = 2_000;
+    let is_web = text.starts_with("https://") || text.starts_with("http://");
+    is_web && text.len() <= LINK_BYTES_MAX && check(text).is_ok()
+}
+
 fn check(url: &str) -> Result<(), RenderError> {
     if url.is_empty() {
         return Err(RenderError::Empty);

@@ -1,0 +1,194 @@
+//! From findings to the ladder, judged: for each remedy its condition, its plan with all values fixed, its inverse,
+//! and what the guardrails say. `domain::decision` chooses; nothing here acts.
+//!
+//! The same incident and findings always give the same plans: an approval is bound to their digest.
+
+use super::compiled::{CompiledLadder, CompiledRemedy};
+use super::condition::{CompiledCondition, ConditionFacts};
+use super::scope::Scope;
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{Catalog, Performer, Slot};
+use crate::domain::correlate::group_labels;
+use crate::domain::decision::Candidate;
+use crate::domain::diagnosis::{ConditionOutcome, Finding};
+use crate::domain::guardrail::Subject;
+use crate::domain::incident::Incident;
+use crate::domain::rule::{ActionSpec, OnFail, RemedySpec, ResponseRule};
+use crate::domain::timeline::cut;
+use crate::engine::playbook::{Judge, ReadyDiagnostic};
+use std::time::Duration;
+
+/// Longest summary of a plan: one line for people.
+const SUMMARY_BYTES_MAX: usize = 500;
+/// Longest name of a target that is no Kubernetes object: it is stored with every start.
+const TARGET_BYTES_MAX: usize = 200;
+/// For diagnostics that this build does not know, which never run.
+const NO_TIME: Duration = Duration::from_secs(1);
+
+/// One incident under its rule.
+pub(super) struct Planner<'p> {
+    pub(super) rule: &'p ResponseRule,
+    pub(super) ladder: &'p CompiledLadder,
+    pub(super) catalog: &'p Catalog,
+    pub(super) incident: &'p Incident,
+}
+
+impl Planner<'_> {
+    /// The diagnostics with their parameters rendered.
+    pub(super) fn diagnostics(&self) -> Vec<ReadyDiagnostic> {
+        let scope = Scope::of_incident(self.incident, &[]);
+        self.rule
+            .diagnostics
+            .iter()
+            .zip(&self.ladder.diagnostics)
+            .map(|(spec, slots)| {
+                let params = slots.clone().and_then(|slots| {
+                    let rendered = self.ladder.templates.render_params(&slots, &spec.params, &scope);
+                    rendered.map_err(|error| error.to_string())
+                });
+                let timeout = self.catalog.diagnostic(&spec.kind).map_or(NO_TIME, |kind| kind.timeout);
+                ReadyDiagnostic { spec: spec.clone(), params, timeout }
+            })
+            .collect()
+    }
+
+    /// The ladder, judged over the findings.
+    pub(super) fn candidates(&self, findings: &[Finding], judge: &Judge<'_>) -> Vec<Candidate> {
+        let scope = Scope::of_incident(self.incident, findings);
+        let facts = ConditionFacts::new(&scope);
+        self.rule
+            .remedies
+            .iter()
+            .zip(&self.ladder.remedies)
+            .map(|(spec, compiled)| self.candidate(spec, compiled, &scope, &facts, judge))
+            .collect()
+    }
+
+    fn candidate(
+        &self,
+        spec: &RemedySpec,
+        compiled: &CompiledRemedy,
+        scope: &Scope,
+        facts: &ConditionFacts,
+        judge: &Judge<'_>,
+    ) -> Candidate {
+        let kind = self.catalog.action(&spec.action.kind);
+        // A floor that rose since the rule was stored holds as well.
+        let tier = kind.map_or(spec.tier, |kind| spec.tier.max(kind.tier_floor));
+        let performer = kind.map_or(Performer::Machine, |kind| kind.performer);
+        let condition = compiled.when.as_ref().map_or(ConditionOutcome::Holds, |when| evaluate(when, facts));
+        let inverse = match (&spec.rollback, &compiled.rollback) {
+            (Some(rollback), Some(slots)) => Some(self.plan(rollback, slots, scope)),
+            _ => None,
+        };
+        let plan = self.plan(&spec.action, &compiled.action, scope);
+        let plan = match &inverse {
+            Some(Err(why)) if must_undo(spec) => Err(format!("its rollback could not be planned: {why}")),
+            _ => plan,
+        };
+        let is_guarded = tier > Tier::T0 && performer == Performer::Machine;
+        let guardrails = match &plan {
+            Ok(plan) if is_guarded => judge(Subject {
+                remedy: &format!("{}/{}", self.rule.name, spec.name),
+                target: &plan.target,
+                namespace: plan.namespace.as_deref(),
+                cooldown: spec.cooldown,
+            }),
+            _ => Vec::new(),
+        };
+        Candidate {
+            remedy: spec.name.clone(),
+            tier,
+            performer,
+            condition,
+            plan,
+            inverse: inverse.and_then(Result::ok),
+            guardrails,
+            tried: self.incident.tried_remedies().any(|tried| tried == spec.name),
+        }
+    }
+
+    /// The actions that follow the end of the incident.
+    pub(super) fn on_resolve(&self, findings: &[Finding]) -> Vec<Candidate> {
+        let scope = Scope::of_incident(self.incident, findings);
+        self.rule
+            .on_resolve
+            .iter()
+            .zip(&self.ladder.on_resolve)
+            .enumerate()
+            .map(|(index, (spec, slots))| {
+                let kind = self.catalog.action(&spec.kind);
+                Candidate {
+                    remedy: format!("on-resolve-{}", index + 1),
+                    tier: kind.map_or(Tier::T0, |kind| kind.tier_floor),
+                    performer: kind.map_or(Performer::Machine, |kind| kind.performer),
+                    condition: ConditionOutcome::Holds,
+                    plan: self.plan(spec, slots, &scope),
+                    inverse: None,
+                    guardrails: Vec::new(),
+                    // A reopened incident may end again.
+                    tried: false,
+                }
+            })
+            .collect()
+    }
+
+    /// The checks of a remedy's verification, in the order of the rule. Empty for a remedy that is not there: fewer
+    /// answers than checks prove nothing.
+    pub(super) fn checks(&self, remedy: &str, findings: &[Finding]) -> Vec<ConditionOutcome> {
+        let position = self.rule.remedies.iter().position(|spec| spec.name == remedy);
+        let Some(compiled) = position.and_then(|at| self.ladder.remedies.get(at)) else { return Vec::new() };
+        let facts = ConditionFacts::new(&Scope::of_incident(self.incident, findings));
+        compiled.checks.iter().map(|check| evaluate(check, &facts)).collect()
+    }
+
+    fn plan(
+        &self,
+        spec: &ActionSpec,
+        slots: &Result<Vec<Slot>, String>,
+        scope: &Scope,
+    ) -> Result<ActionPlan, String> {
+        let slots = slots.as_ref().map_err(Clone::clone)?;
+        let kind =
+            self.catalog.action(&spec.kind).ok_or_else(|| format!("this build knows no `{}`", spec.kind))?;
+        let params = self
+            .ladder
+            .templates
+            .render_params(slots, &spec.params, scope)
+            .map_err(|error| error.to_string())?;
+        let outline = self.catalog.outline(kind, &params).map_err(|error| error.to_string())?;
+        Ok(ActionPlan {
+            kind: spec.kind.clone(),
+            params,
+            target: outline.target.unwrap_or_else(|| self.own_target()),
+            namespace: self.incident.namespace().map(str::to_owned),
+            summary: cut(outline.summary, SUMMARY_BYTES_MAX),
+            repeatability: outline.repeatability,
+        })
+    }
+
+    /// The incident's object, or the labels that it was grouped by.
+    fn own_target(&self) -> String {
+        if let Some(target) = &self.incident.target {
+            return target.to_string();
+        }
+        let group = group_labels(&self.rule.group_by, &self.incident.labels);
+        let text: Vec<String> = group.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let text = if text.is_empty() { self.incident.key.0.clone() } else { text.join(",") };
+        cut(text, TARGET_BYTES_MAX)
+    }
+}
+
+fn must_undo(spec: &RemedySpec) -> bool {
+    spec.verify.as_ref().is_some_and(|verify| verify.on_fail == OnFail::Rollback)
+}
+
+fn evaluate(condition: &Result<CompiledCondition, String>, facts: &ConditionFacts) -> ConditionOutcome {
+    match condition {
+        Ok(condition) => condition.evaluate(facts),
+        Err(why) => ConditionOutcome::Unknown(why.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! What the engine asks of the rules, answered from the [`RuleBook`].
+
+use super::book::RuleBook;
+use super::opening;
+use super::plan::Planner;
+use crate::domain::alert::Alert;
+use crate::domain::correlate::CorrelationKey;
+use crate::domain::decision::Candidate;
+use crate::domain::diagnosis::{ConditionOutcome, Finding};
+use crate::domain::escalation::{EscalationPolicy, select};
+use crate::domain::incident::Incident;
+use crate::domain::rule::{ResponseRule, RuleHash};
+use crate::domain::schedule::Schedule;
+use crate::domain::severity::Severity;
+use crate::engine::playbook::{Judge, KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Playbook for RuleBook {
+    fn matching(&self, alert: &Alert) -> Vec<Arc<KeptRule>> {
+        let set = self.current();
+        let mut rules: Vec<Arc<KeptRule>> = set.matching(&alert.labels).cloned().collect();
+        if rules.is_empty() {
+            rules.push(Arc::clone(&self.unmatched));
+        }
+        rules
+    }
+
+    fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {
+        opening::key(&kept.rule, &self.compiled(kept), alert)
+    }
+
+    fn outline(&self, kept: &KeptRule, alert: &Alert) -> Outline {
+        let opened = opening::open(&kept.rule, &self.compiled(kept), alert);
+        Outline {
+            severity: opened.severity,
+            summary: opened.summary,
+            runbook: opened.runbook,
+            target: opened.target,
+        }
+    }
+
+    fn policy(&self, kept: &KeptRule, severity: Severity, alert: &Alert) -> Option<Arc<KeptPolicy>> {
+        // Whom to tell of alerts that nobody wrote a rule for is the settings' business alone.
+        if kept.hash == self.unmatched.hash {
+            return None;
+        }
+        let set = self.current();
+        let named = kept.rule.escalation.as_deref();
+        let default = self.source.default_policy.as_deref();
+        let policy = select(set.policies(), named, default, severity, &alert.labels)?;
+        set.kept_policy(&policy.name).cloned()
+    }
+
+    fn schedules(&self) -> Arc<BTreeMap<String, Schedule>> {
+        Arc::clone(self.current().schedules())
+    }
+
+    fn rule_by_hash(&self, hash: &RuleHash) -> Option<Arc<KeptRule>> {
+        self.find_rule(hash)
+    }
+
+    fn policy_by_hash(&self, hash: &RuleHash) -> Option<Arc<KeptPolicy>> {
+        self.find_policy(hash)
+    }
+
+    fn adopt_rule(&self, text: Value) -> Result<Arc<KeptRule>, String> {
+        let rule: ResponseRule = serde_json::from_value(text).map_err(|error| error.to_string())?;
+        let kept = Arc::new(KeptRule::new(rule));
+        self.remember_rule(&kept);
+        Ok(kept)
+    }
+
+    fn adopt_policy(&self, text: Value) -> Result<Arc<KeptPolicy>, String> {
+        let policy: EscalationPolicy = serde_json::from_value(text).map_err(|error| error.to_string())?;
+        let kept = Arc::new(KeptPolicy::new(policy));
+        self.remember_policy(&kept);
+        Ok(kept)
+    }
+
+    fn diagnostics(&self, kept: &KeptRule, incident: &Incident) -> Vec<ReadyDiagnostic> {
+        self.plan_for(kept, incident, |planner| planner.diagnostics())
+    }
+
+    fn candidates(
+        &self,
+        kept: &KeptRule,
+        incident: &Incident,
+        findings: &[Finding],
+        judge: &Judge<'_>,
+    ) -> Vec<Candidate> {
+        self.plan_for(kept, incident, |planner| planner.candidates(findings, judge))
+    }
+
+    fn on_resolve(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {
+        self.plan_for(kept, incident, |planner| planner.on_resolve(findings))
+    }
+
+    fn checks(
+        &self,
+        kept: &KeptRule,
+        remedy: &str,
+        incident: &Incident,
+        findings: &[Finding],
+    ) -> Vec<ConditionOutcome> {
+        self.plan_for(kept, incident, |planner| planner.checks(remedy, findings))
+    }
+}
+
+impl RuleBook {
+    fn plan_for<T>(&self, kept: &KeptRule, incident: &Incident, ask: impl FnOnce(&Planner<'_>) -> T) -> T {
+        let compiled = self.compiled(kept);
+        let catalog = self.catalog();
+        let ladder = compiled.ladder(&kept.rule, catalog);
+        ask(&Planner { rule: &kept.rule, ladder, catalog, incident })
+    }
+}
