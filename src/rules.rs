@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches the world: files are read, never written, and no label can become code.
 //! Reading order: [`vocabulary`] (names that rules may use) → [`scope`] (the values behind them) → [`template`] and
-//! [`render`] → [`condition`] → `raw` (files as written) → [`load`] → [`ruleset`] and [`index`] → [`book`] and
+//! [`render`] → [`condition`] → `raw` (files as written) → [`mod@load`] → [`ruleset`] and [`index`] → [`book`] and
 //! [`mod@watch`] → [`compiled`], [`opening`] and `plan` → `playbook`, which answers the engine.
 
 pub mod book;

@@ -1,7 +1,7 @@
 //! Rule files as they are written: the shapes of the YAML documents, before anything is checked against anything.
 //!
 //! Unknown keys are refused here. Diagnostics and actions stay maps with the kind as their key, because their
-//! parameters belong to the catalog; [`super::load`] gives all of it its meaning.
+//! parameters belong to the catalog; [`mod@super::load`] gives all of it its meaning.
 
 use crate::domain::action::Tier;
 use crate::domain::notification::Destination;

@@ -46,11 +46,11 @@ pub(super) struct Seat {
     number: u64,
     network: IpAddr,
     waiting: AtomicU8,
-    /// Milliseconds since [`epoch`] at which `waiting` began.
+    /// Milliseconds since `epoch` at which `waiting` began.
     since_ms: AtomicU64,
     /// Requests in progress, until the last byte of the response is taken.
     requests: AtomicU32,
-    /// Milliseconds since [`epoch`] at which the client stopped taking bytes; 0 while it takes them.
+    /// Milliseconds since `epoch` at which the client stopped taking bytes; 0 while it takes them.
     write_stalled_ms: AtomicU64,
     /// HTTP/2 sends frames between requests too: bytes alone do not mean that a request begins.
     http2: AtomicBool,
