@@ -1,3 +1,5 @@
+//! Rules are replaced whole or not at all, and the last good ones stay.
+
 use super::*;
 use crate::domain::severity::Severity;
 use crate::engine::playbook::Playbook;

@@ -1,3 +1,5 @@
+//! An alert opens what its rule says, whatever its labels hold.
+
 use super::*;
 use crate::rules::test_support::{load_one, mk_alert};
 

@@ -1,3 +1,5 @@
+//! Remedies are planned with fixed values, or not at all.
+
 use super::*;
 use crate::domain::alert::Alert;
 use crate::domain::guardrail::{Guardrail, GuardrailVerdict};

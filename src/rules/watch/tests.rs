@@ -1,3 +1,5 @@
+//! Changes of rule files are noticed, whichever way they are made.
+
 use super::*;
 use crate::rules::book::BookSource;
 use crate::rules::test_support::{mk_catalog, mk_known};
