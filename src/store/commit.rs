@@ -14,7 +14,6 @@ use super::load::record_columns;
 use super::sql::{ROWS_MAX, Statement, Value};
 use crate::domain::incident::Incident;
 use crate::engine::ports::{AlertWrite, Commit, IncidentWrite, StoreError};
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// A statement with the number of rows that it must change; none where any number will do.
@@ -58,8 +57,8 @@ struct Plan {
 
 impl Plan {
     fn new(dialect: Dialect, commit: Commit) -> Result<Self, Failure> {
-        // The engine always says when; a caller that does not gets the time of writing.
-        let at = millis(commit.at.unwrap_or_else(Timestamp::now));
+        // The store has no clock. A caller that does not say when leaves its rows without a known age.
+        let at = commit.at.map_or(0, millis);
         let mut plan = Self { dialect, steps: Vec::new() };
         plan.dead_letters(&commit, at);
         plan.consumed(&commit);

@@ -6,7 +6,6 @@ use super::dialect::Dialect;
 use super::error::Failure;
 use super::sql::Statement;
 use crate::engine::ports::StoreError;
-use jiff::Timestamp;
 use sqlx::any::{Any, AnyConnectOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, Connection, Executor, Transaction};
@@ -62,9 +61,7 @@ impl Database {
     /// Writes a row, durably: reading alone would not notice a full or read-only disk.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let mut session = self.writer().await?;
-        let beat = Statement::new(self.dialect, "UPDATE pulse SET beat_at = ")
-            .bind(Timestamp::now().as_millisecond())
-            .text(" WHERE id = 1");
+        let beat = Statement::new(self.dialect, "UPDATE pulse SET beats = beats + 1 WHERE id = 1");
         let result = beat.execute(&mut session).await.map(drop);
         session.settle(result).await
     }

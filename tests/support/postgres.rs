@@ -2,6 +2,10 @@
 //!
 //! The server is the child of a small shell that holds a pipe to the test process: when the process ends, however it
 //! ends, the pipe closes and the shell stops the server and removes its files.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it starts a server and waits for it, before any test's clock runs"
+)]
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};

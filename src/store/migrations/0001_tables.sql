@@ -135,7 +135,7 @@ CREATE TABLE pause (
 
 -- Written to learn whether the database takes writes.
 CREATE TABLE pulse (
-    id      BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
-    beat_at BIGINT NOT NULL
+    id    BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    beats BIGINT NOT NULL
 );
-INSERT INTO pulse (id, beat_at) VALUES (1, 0);
+INSERT INTO pulse (id, beats) VALUES (1, 0);
