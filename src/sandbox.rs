@@ -14,9 +14,11 @@ pub mod pagerduty;
 pub mod prometheus;
 pub mod record;
 pub mod remedy;
+pub mod scenario;
 pub mod seed;
 pub mod server;
 pub mod slack;
+pub mod world;
 
 #[cfg(test)]
 mod test_support;

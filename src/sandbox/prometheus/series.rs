@@ -44,6 +44,13 @@ impl Course {
         }
     }
 
+    /// When a remedy took effect in the present run, if one did.
+    #[must_use]
+    pub fn remedied_at(&self) -> Option<f64> {
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.last().and_then(|run| run.remedied_at)
+    }
+
     /// How bad it is at `at`: 0.0 calm, 1.0 at the peak.
     ///
     /// It rises over `ramp` seconds from the beginning, stays, and falls over `recovery` seconds from the remedy.

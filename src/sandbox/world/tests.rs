@@ -1,0 +1,126 @@
+//! The world as a whole, without a product: a receiver stands in for it.
+
+use serde_json::Value as Json;
+
+use super::*;
+use crate::sandbox::test_support::{Receiver, mk_client};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A world three hundred times faster than the clock, with a receiver where the product would be.
+async fn mk_world() -> (World, Receiver) {
+    let world =
+        World::start(WorldOptions { speed: 300.0, ..WorldOptions::default() }).await.expect("free ports");
+    let receiver = Receiver::start().await;
+    world.connect(Product {
+        base_url: receiver.server.base_url(),
+        alertmanager_token: Some("am".into()),
+        viewer_token: Some("viewer".into()),
+    });
+    (world, receiver)
+}
+
+async fn apply_remedy(world: &World, path: &str) {
+    let request = mk_client()
+        .post(format!("{}{path}", world.remedies().base_url()))
+        .bearer_auth(world.remedies().token());
+    assert_eq!(request.send().await.expect("an answer").status(), 200);
+}
+
+async fn reached(world: &World, name: &str, phase: Phase) -> ScenarioState {
+    world.wait_for(name, phase, PATIENCE).await.unwrap_or_else(|state| panic!("not {phase:?} but {state:?}"))
+}
+
+#[tokio::test]
+async fn the_remedy_ends_the_alert_and_both_reach_the_product() {
+    let (world, receiver) = mk_world().await;
+    for (name, path) in [
+        ("high-error-rate", "/waf/rate-limit"),
+        ("high-latency", "/cache/warm"),
+        ("disk-space", "/disk/archive-logs"),
+    ] {
+        world.play(name).expect("calm");
+        let firing = reached(&world, name, Phase::Firing).await;
+        assert!(firing.value.is_some_and(|value| value > firing.measure.threshold));
+        apply_remedy(&world, path).await;
+        let resolved = reached(&world, name, Phase::Resolved).await;
+        assert!(resolved.value.is_some_and(|value| value < resolved.measure.threshold));
+        assert!(resolved.progress.fired_at < resolved.progress.ended_at);
+    }
+    let told = |status: &'static str| {
+        move |body: &Json| {
+            body["alerts"].as_array().is_some_and(|alerts| alerts.iter().any(|a| a["status"] == status))
+        }
+    };
+    let all = receiver.seen.wait_until(PATIENCE, |seen| {
+        let bodies: Vec<Json> =
+            seen.iter().filter_map(|seen| serde_json::from_str(&seen.what.body).ok()).collect();
+        ["HighErrorRate", "HighLatency", "DiskSpace"].iter().all(|&name| {
+            let mine = || bodies.iter().filter(move |body| body["groupLabels"]["alertname"] == name);
+            mine().any(told("firing")) && mine().any(told("resolved"))
+        })
+    });
+    let seen = all.await.expect("firing and resolved of all three");
+    assert_eq!(seen[0].what.headers["authorization"], "Bearer am");
+}
+
+#[tokio::test]
+async fn if_nobody_acts_it_fires_on_and_can_be_ended_by_itself() {
+    let (world, _receiver) = mk_world().await;
+    world.play("high-error-rate").expect("calm");
+    reached(&world, "high-error-rate", Phase::Firing).await;
+    assert_eq!(world.play("high-error-rate"), Err(PlayError::Running("high-error-rate".into())));
+    // Another hour of the world's time.
+    tokio::time::sleep(Duration::from_secs(12) / 10).await;
+    let later = world.state().into_iter().find(|state| state.name == "high-error-rate").expect("it exists");
+    assert_eq!((later.progress.phase, later.progress.remedied_at), (Phase::Firing, None));
+    world.end("high-error-rate").expect("it exists");
+    reached(&world, "high-error-rate", Phase::Resolved).await;
+    world.play("high-error-rate").expect("it can be played again");
+    reached(&world, "high-error-rate", Phase::Firing).await;
+}
+
+#[tokio::test]
+async fn a_remedy_that_does_not_work_leaves_it_firing() {
+    let (world, _receiver) = mk_world().await;
+    world.remedies().set_works(false);
+    world.play("high-error-rate").expect("calm");
+    reached(&world, "high-error-rate", Phase::Firing).await;
+    apply_remedy(&world, "/waf/rate-limit").await;
+    let stuck = world.wait_for("high-error-rate", Phase::Resolved, Duration::from_millis(500)).await;
+    assert_eq!(stuck.expect_err("nothing helped").progress.phase, Phase::Firing);
+}
+
+#[tokio::test]
+async fn the_wrong_remedy_does_not_help() {
+    let (world, _receiver) = mk_world().await;
+    world.play("high-error-rate").expect("calm");
+    reached(&world, "high-error-rate", Phase::Firing).await;
+    apply_remedy(&world, "/cache/warm").await;
+    assert!(world.wait_for("high-error-rate", Phase::Resolved, Duration::from_millis(500)).await.is_err());
+}
+
+#[tokio::test]
+async fn the_service_tells_its_own_state() {
+    let (world, _receiver) = mk_world().await;
+    let status = || async {
+        let url = format!("{}/status.json", world.remedies().base_url());
+        mk_client().get(url).send().await.expect("answer").json::<Json>().await.expect("JSON")
+    };
+    assert_eq!(status().await["facts"]["degraded"], 0.0);
+    world.play("high-error-rate").expect("calm");
+    reached(&world, "high-error-rate", Phase::Firing).await;
+    let facts = &status().await["facts"];
+    assert!(facts["error_ratio"].as_f64().is_some_and(|ratio| ratio > 0.05), "{facts}");
+    assert_eq!(facts["degraded"], 1.0);
+}
+
+#[tokio::test]
+async fn an_unknown_scenario_is_told_with_those_there_are() {
+    let (world, _receiver) = mk_world().await;
+    let error = world.play("meteor").expect_err("there is none").to_string();
+    assert!(
+        error.contains("meteor") && error.contains("high-error-rate, high-latency, disk-space"),
+        "{error}"
+    );
+}
