@@ -11,6 +11,7 @@ pub mod alerts;
 pub mod faults;
 pub mod form;
 pub mod pagerduty;
+mod pages;
 pub mod prometheus;
 pub mod record;
 pub mod remedy;

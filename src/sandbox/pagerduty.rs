@@ -16,28 +16,26 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use http::StatusCode;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 
 pub mod events;
 mod incidents;
+mod intake;
+mod routes;
 
 pub use events::Action;
 pub use incidents::{Effect, Incident, LogLine, Status};
 
-use super::faults::{Fault, FaultOrder, FaultPlan, Outcome};
+use super::faults::{Fault, FaultPlan};
 use super::record::{DEFAULT_CAPACITY, Record};
 use super::seed::random_hex;
 use super::server::{Port, Server, StartError};
-use events::{MAX_EVENT_BYTES, ValidEvent, checked_alert, checked_change};
+use events::MAX_EVENT_BYTES;
 use incidents::Incidents;
 
 /// Events of one routing key within [`RATE_WINDOW`].
@@ -143,11 +141,11 @@ impl PagerDutySandbox {
             events: Record::new(options.record_capacity),
         });
         let router = Router::new()
-            .route(ENQUEUE, post(enqueue))
-            .route(CHANGE_ENQUEUE, post(enqueue_change))
+            .route(ENQUEUE, post(intake::enqueue))
+            .route(CHANGE_ENQUEUE, post(intake::enqueue_change))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .with_state(Arc::clone(&shared))
-            .merge(ground_truth("", &shared));
+            .merge(routes::page_and_ground_truth("", &shared));
         Ok(Self { server: port.serve(router), shared })
     }
 
@@ -155,6 +153,11 @@ impl PagerDutySandbox {
     #[must_use]
     pub fn events_url(&self) -> String {
         self.server.base_url()
+    }
+
+    /// The page and the ground truth under another prefix, such as `/pagerduty`, for the overview of the world.
+    pub(super) fn page_under(&self, prefix: &str) -> Router {
+        routes::page_and_ground_truth(prefix, &self.shared)
     }
 
     /// The server, for outages.
@@ -199,168 +202,10 @@ impl PagerDutySandbox {
     }
 }
 
-async fn enqueue(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    shared.receive(ENQUEUE, &body).await
-}
-
-async fn enqueue_change(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
-    shared.receive(CHANGE_ENQUEUE, &body).await
-}
-
-/// An event on its way, with what is known of it so far.
-struct Arrival {
-    answer: (StatusCode, Value),
-    event: Event,
-}
-
 impl Shared {
-    async fn receive(&self, path: &'static str, body: &[u8]) -> Response {
-        let Some(fault) = self.faults.take(path) else { return self.answer(path, body, None) };
-        if !fault.takes_effect && fault.outcome != Outcome::Honest {
-            let mut lost = Event::of(path, body);
-            (lost.effect, lost.fault) = (Effect::Lost, Some(fault.clone()));
-            self.events.push(lost);
-        }
-        let told = fault.clone();
-        let vendor_error =
-            |name: &str| refusal(StatusCode::BAD_REQUEST, vec![name.to_owned()]).into_response();
-        fault.play(|| self.answer(path, body, Some(told)), vendor_error).await
-    }
-
-    fn answer(&self, path: &'static str, body: &[u8], fault: Option<Fault>) -> Response {
-        let mut arrival = self.carry_out(path, body);
-        arrival.event.fault = fault;
-        self.events.push(arrival.event);
-        (arrival.answer.0, Json(arrival.answer.1)).into_response()
-    }
-
-    fn carry_out(&self, path: &'static str, body: &[u8]) -> Arrival {
-        let mut event = Event::of(path, body);
-        if body.len() > MAX_EVENT_BYTES {
-            event.body = Value::Null;
-            let errors = vec![format!("the event has {} bytes (maximum is {MAX_EVENT_BYTES})", body.len())];
-            return event.refused(StatusCode::PAYLOAD_TOO_LARGE, errors);
-        }
-        let parsed: Value = match serde_json::from_slice(body) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                return event.refused(StatusCode::BAD_REQUEST, vec![format!("not valid JSON: {error}")]);
-            }
-        };
-        let checked = if path == ENQUEUE { checked_alert(&parsed) } else { checked_change(&parsed) };
-        let valid = match checked {
-            Ok(valid) => valid,
-            Err(errors) => return event.refused(StatusCode::BAD_REQUEST, errors),
-        };
-        event.action = valid.action;
-        event.dedup_key.clone_from(&valid.dedup_key);
-        event.summary.clone_from(&valid.summary);
-        let Some(service) = self.services.iter().find(|service| service.routing_key == valid.routing_key)
-        else {
-            return event.refused(StatusCode::BAD_REQUEST, vec!["Invalid routing key".to_owned()]);
-        };
-        event.service = Some(service.name.clone());
-        if !self.take_rate(&service.name) {
-            event.effect = Effect::Limited;
-            let message = "Requests for this service are arriving too quickly.  Please retry later.";
-            let answer = json!({"status": "throttle exceeded", "message": message});
-            return Arrival { answer: (StatusCode::TOO_MANY_REQUESTS, answer), event };
-        }
-        self.accept(path, &service.name, &valid, event)
-    }
-
-    fn accept(&self, path: &'static str, service: &str, valid: &ValidEvent, mut event: Event) -> Arrival {
-        let now = Timestamp::now();
-        if path == CHANGE_ENQUEUE {
-            self.incidents().note_change(service, valid.summary.as_deref().unwrap_or_default(), now);
-            event.effect = Effect::ChangeNoted;
-            let answer = json!({"status": "success", "message": "Change event processed"});
-            return Arrival { answer: (StatusCode::ACCEPTED, answer), event };
-        }
-        let dedup_key = valid.dedup_key.clone().unwrap_or_else(|| random_hex(16));
-        event.effect = self.incidents().apply(service, &dedup_key, valid, now);
-        event.dedup_key = Some(dedup_key.clone());
-        let answer = json!({"status": "success", "message": "Event processed", "dedup_key": dedup_key});
-        Arrival { answer: (StatusCode::ACCEPTED, answer), event }
-    }
-
-    fn take_rate(&self, service: &str) -> bool {
-        let mut rate = lock(&self.rate);
-        let Some(windows) = rate.as_mut() else { return true };
-        let (window, now) = (windows.entry(service.to_owned()).or_default(), Instant::now());
-        while window.front().is_some_and(|&oldest| now - oldest >= RATE_WINDOW) {
-            window.pop_front();
-        }
-        let free = window.len() < MAX_EVENTS_PER_WINDOW;
-        if free {
-            window.push_back(now);
-        }
-        free
-    }
-
     fn incidents(&self) -> MutexGuard<'_, Incidents> {
         lock(&self.incidents)
     }
-}
-
-impl Event {
-    fn of(path: &'static str, body: &[u8]) -> Self {
-        let mut body: Value = serde_json::from_slice(body).unwrap_or_default();
-        if let Some(fields) = body.as_object_mut() {
-            fields.remove("routing_key");
-        }
-        let (service, action, dedup_key, summary) = (None, None, None, None);
-        Self {
-            path,
-            service,
-            action,
-            dedup_key,
-            summary,
-            effect: Effect::Refused,
-            errors: Vec::new(),
-            body,
-            fault: None,
-        }
-    }
-
-    fn refused(mut self, status: StatusCode, errors: Vec<String>) -> Arrival {
-        self.errors.clone_from(&errors);
-        let Json(answer) = refusal(status, errors).1;
-        Arrival { answer: (status, answer), event: self }
-    }
-}
-
-fn refusal(status: StatusCode, errors: Vec<String>) -> (StatusCode, Json<Value>) {
-    let message = "Event object is invalid";
-    (status, Json(json!({"status": "invalid event", "message": message, "errors": errors})))
-}
-
-/// `GET PREFIX/_sandbox/…`: incidents and events, and faults to order.
-fn ground_truth(prefix: &str, shared: &Arc<Shared>) -> Router {
-    Router::new()
-        .route(&format!("{prefix}/_sandbox/incidents"), get(told_incidents))
-        .route(&format!("{prefix}/_sandbox/events"), get(told_events))
-        .route(&format!("{prefix}/_sandbox/faults"), post(ordered_faults))
-        .with_state(Arc::clone(shared))
-}
-
-async fn told_incidents(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(json!({"incidents": shared.incidents().list()}))
-}
-
-#[derive(Deserialize)]
-struct AfterQuery {
-    #[serde(default)]
-    after: u64,
-}
-
-async fn told_events(State(shared): State<Arc<Shared>>, Query(query): Query<AfterQuery>) -> Json<Value> {
-    Json(json!({"forgotten": shared.events.forgotten(), "events": shared.events.after(query.after)}))
-}
-
-async fn ordered_faults(State(shared): State<Arc<Shared>>, Json(order): Json<FaultOrder>) -> StatusCode {
-    shared.faults.obey(order);
-    StatusCode::NO_CONTENT
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,27 +12,22 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use axum::body::Bytes;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
+use axum::Router;
 use axum::routing::{get, post};
-use axum::{Json, Router};
-use http::{HeaderMap, StatusCode, Uri};
 use jiff::Timestamp;
 use regex::Regex;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value as Json_, json};
+use serde::Serialize;
 
+mod api;
 mod histogram;
 mod operators;
 mod params;
 pub mod promql;
 pub mod series;
 
-use super::faults::{Fault, FaultOrder, FaultPlan, Outcome};
+use super::faults::{Fault, FaultPlan};
 use super::record::{DEFAULT_CAPACITY, Record};
 use super::server::{Port, Server, StartError};
-use params::{BadParameter, Params};
 use promql::{EvalError, Evaluator, Sample, Value};
 use series::{Labels, Series};
 
@@ -123,12 +118,12 @@ impl PrometheusSandbox {
             queries: Record::new(DEFAULT_CAPACITY),
         });
         let router = Router::new()
-            .route(QUERY, get(instant).post(instant))
-            .route(QUERY_RANGE, get(range).post(range))
+            .route(QUERY, get(api::instant).post(api::instant))
+            .route(QUERY_RANGE, get(api::range).post(api::range))
             .route("/-/healthy", get(|| async { "Prometheus Server is Healthy.\n" }))
             .route("/-/ready", get(|| async { "Prometheus Server is Ready.\n" }))
-            .route("/_sandbox/queries", get(told_queries))
-            .route("/_sandbox/faults", post(ordered_faults))
+            .route("/_sandbox/queries", get(api::told_queries))
+            .route("/_sandbox/faults", post(api::ordered_faults))
             .with_state(Arc::clone(&shared));
         Ok(Self { server: port.serve(router), shared })
     }
@@ -196,121 +191,7 @@ pub fn now_seconds() -> f64 {
     Timestamp::now().as_millisecond() as f64 / 1_000.0
 }
 
-/// An error of the query API.
-struct ApiError {
-    kind: String,
-    message: String,
-}
-
-impl ApiError {
-    fn status(&self) -> StatusCode {
-        match self.kind.as_str() {
-            "bad_data" => StatusCode::BAD_REQUEST,
-            "execution" => StatusCode::UNPROCESSABLE_ENTITY,
-            "timeout" | "canceled" | "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
-            "not_found" => StatusCode::NOT_FOUND,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
-        (self.status(), Json(body)).into_response()
-    }
-}
-
-impl From<BadParameter> for ApiError {
-    fn from(BadParameter(message): BadParameter) -> Self {
-        Self { kind: "bad_data".into(), message }
-    }
-}
-
-impl From<EvalError> for ApiError {
-    fn from(error: EvalError) -> Self {
-        let kind = if matches!(error, EvalError::Parse(_)) { "bad_data" } else { "execution" };
-        Self { kind: kind.into(), message: error.to_string() }
-    }
-}
-
-async fn instant(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    shared.receive(QUERY, &Params::of(&uri, &headers, &body)).await
-}
-
-async fn range(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    shared.receive(QUERY_RANGE, &Params::of(&uri, &headers, &body)).await
-}
-
 impl Shared {
-    async fn receive(&self, path: &'static str, params: &Params) -> Response {
-        let Some(fault) = self.faults.take(path) else { return self.answer(path, params, None) };
-        let told = fault.clone();
-        if !fault.takes_effect && fault.outcome != Outcome::Honest {
-            let expr = params.query().unwrap_or_default().to_owned();
-            self.queries.push(QueryCall { path, expr, series: None, fault: Some(fault.clone()) });
-        }
-        let vendor_error = |kind: &str| {
-            let message = "scripted fault of the sandbox".to_owned();
-            ApiError { kind: kind.to_owned(), message }.into_response()
-        };
-        fault.play(|| self.answer(path, params, Some(told)), vendor_error).await
-    }
-
-    fn answer(&self, path: &'static str, params: &Params, fault: Option<Fault>) -> Response {
-        let expr = params.query().unwrap_or_default().to_owned();
-        let answered = self.carry_out(path, params);
-        let series = answered.as_ref().ok().map(|(data, _)| match &data["result"] {
-            Json_::Array(items) if data["resultType"] != "scalar" => items.len(),
-            _ => 1,
-        });
-        self.queries.push(QueryCall { path, expr, series, fault });
-        match answered {
-            Err(error) => error.into_response(),
-            Ok((data, warnings)) => {
-                let mut body = json!({"status": "success", "data": data});
-                if !warnings.is_empty() {
-                    body["warnings"] = json!(warnings);
-                }
-                Json(body).into_response()
-            }
-        }
-    }
-
-    fn carry_out(&self, path: &'static str, params: &Params) -> Result<(Json_, Vec<String>), ApiError> {
-        params.check_timeout()?;
-        let (expr, limit) = (params.query()?, params.limit()?);
-        let parsed = promql::parse(expr)?;
-        let lie = self.lie_about(expr);
-        let mut warnings = if let Some(Lie::Warned(warnings)) = &lie { warnings.clone() } else { Vec::new() };
-        let mut data = if path == QUERY {
-            let at = params.time(now_seconds())?;
-            let value = match lie {
-                Some(Lie::Nothing) => Value::Vector(Vec::new()),
-                Some(Lie::Always(value)) => Value::Vector(vec![Sample { labels: Labels::new(), value }]),
-                Some(Lie::Warned(_)) | None => self.value(&parsed, at)?,
-            };
-            instant_json(&value, at)
-        } else {
-            let (start, end, step) = params.range()?;
-            let series = match lie {
-                Some(Lie::Nothing) => Vec::new(),
-                Some(Lie::Always(value)) => {
-                    vec![(Labels::new(), instants(start, end, step).map(|at| (at, value)).collect())]
-                }
-                Some(Lie::Warned(_)) | None => self.range_values(&parsed, start, end, step)?,
-            };
-            range_json(&series)
-        };
-        if let (true, Json_::Array(items)) = (limit > 0, &mut data["result"])
-            && items.len() > limit
-        {
-            items.truncate(limit);
-            warnings.push("results truncated due to limit".to_owned());
-        }
-        Ok((data, warnings))
-    }
-
     fn lie_about(&self, expr: &str) -> Option<Lie> {
         let lies = self.lies.lock().unwrap_or_else(PoisonError::into_inner);
         lies.iter().find(|(about, _)| about.covers(expr)).map(|(_, lie)| lie.clone())
@@ -354,49 +235,6 @@ fn instants(start: f64, end: f64, step: f64) -> impl Iterator<Item = f64> {
     )]
     let last = ((end - start) / step).clamp(0.0, params::MAX_POINTS) as u32;
     (0..=last).map(move |index| start + step * f64::from(index))
-}
-
-fn instant_json(value: &Value, at: f64) -> Json_ {
-    match value {
-        Value::Scalar(value) => json!({"resultType": "scalar", "result": [at, number(*value)]}),
-        Value::Vector(samples) => {
-            let sample =
-                |sample: &Sample| json!({"metric": sample.labels, "value": [at, number(sample.value)]});
-            json!({"resultType": "vector", "result": samples.iter().map(sample).collect::<Vec<_>>()})
-        }
-    }
-}
-
-fn range_json(series: &[RangeSeries]) -> Json_ {
-    let one = |(labels, points): &RangeSeries| {
-        let values: Vec<_> = points.iter().map(|&(at, value)| json!([at, number(value)])).collect();
-        json!({"metric": labels, "values": values})
-    };
-    json!({"resultType": "matrix", "result": series.iter().map(one).collect::<Vec<_>>()})
-}
-
-/// A value as Prometheus writes it: a string, with `+Inf`, `-Inf` and `NaN`.
-fn number(value: f64) -> String {
-    if value.is_infinite() {
-        if value > 0.0 { "+Inf".into() } else { "-Inf".into() }
-    } else {
-        value.to_string()
-    }
-}
-
-#[derive(Deserialize)]
-struct AfterQuery {
-    #[serde(default)]
-    after: u64,
-}
-
-async fn told_queries(State(shared): State<Arc<Shared>>, Query(query): Query<AfterQuery>) -> Json<Json_> {
-    Json(json!({"forgotten": shared.queries.forgotten(), "queries": shared.queries.after(query.after)}))
-}
-
-async fn ordered_faults(State(shared): State<Arc<Shared>>, Json(order): Json<FaultOrder>) -> StatusCode {
-    shared.faults.obey(order);
-    StatusCode::NO_CONTENT
 }
 
 #[cfg(test)]

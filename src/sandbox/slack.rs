@@ -171,7 +171,7 @@ impl SlackSandbox {
             .route("/api/{method}", get(api::handle).post(api::handle))
             .route("/actions/{team}/{key}", post(routes::follow_up))
             .with_state(Arc::clone(&shared))
-            .merge(routes::ground_truth("", &shared));
+            .merge(routes::page_and_ground_truth("", &shared));
         Ok(Self { server: port.serve(router), shared })
     }
 
@@ -191,6 +191,11 @@ impl SlackSandbox {
     #[must_use]
     pub fn options(&self) -> &SlackOptions {
         &self.shared.options
+    }
+
+    /// The chat page and the ground truth under another prefix, such as `/slack`, for the overview of the world.
+    pub(super) fn page_under(&self, prefix: &str) -> Router {
+        routes::page_and_ground_truth(prefix, &self.shared)
     }
 
     /// The server, for outages.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Value as JsonValue, json};
+
 use super::series::{Course, Shape, Signal};
 use super::*;
 use crate::sandbox::form::{Spaces, encode};
@@ -17,7 +19,7 @@ async fn mk_prometheus() -> PrometheusSandbox {
 }
 
 /// Asks with GET; returns status and body.
-async fn ask(prometheus: &PrometheusSandbox, path: &str, params: &[(&str, &str)]) -> (u16, Json_) {
+async fn ask(prometheus: &PrometheusSandbox, path: &str, params: &[(&str, &str)]) -> (u16, JsonValue) {
     let pairs: Vec<_> =
         params.iter().map(|(name, value)| format!("{name}={}", encode(value, Spaces::Plus))).collect();
     let url = format!("{}{path}?{}", prometheus.base_url(), pairs.join("&"));
@@ -50,7 +52,7 @@ async fn a_post_form_asks_the_same() {
         .post(format!("{}{QUERY}", prometheus.base_url()))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body);
-    let answer: Json_ = request.send().await.expect("answer").json().await.expect("JSON");
+    let answer: JsonValue = request.send().await.expect("answer").json().await.expect("JSON");
     assert_eq!(answer["data"]["result"], json!([{"metric": {}, "value": [5.0, "1"]}]));
 }
 

@@ -12,12 +12,24 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{FollowUp, Shared};
+use super::{Channel, FollowUp, Shared};
 use crate::sandbox::faults::FaultOrder;
+use crate::sandbox::pages::Page;
 
-/// `GET PREFIX/_sandbox/…` and the orders that go with it.
-pub(super) fn ground_truth(prefix: &str, shared: &Arc<Shared>) -> Router {
+const PAGE: Page = Page {
+    name: "slack",
+    html: include_str!("page.html"),
+    css: include_str!("page.css"),
+    js: include_str!("page.js"),
+};
+
+/// The chat page at `PREFIX/`, `GET PREFIX/_sandbox/…` and the orders that go with it.
+pub(super) fn page_and_ground_truth(prefix: &str, shared: &Arc<Shared>) -> Router {
     let at = |path: &str| format!("{prefix}/_sandbox/{path}");
+    PAGE.routes(prefix).merge(ground_truth(at, shared))
+}
+
+fn ground_truth(at: impl Fn(&str) -> String, shared: &Arc<Shared>) -> Router {
     Router::new()
         .route(&at("state"), get(state))
         .route(&at("messages"), get(messages))
@@ -32,12 +44,19 @@ pub(super) fn ground_truth(prefix: &str, shared: &Arc<Shared>) -> Router {
 async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let options = &shared.options;
     let workspace = shared.workspace();
+    let channel = |channel: &Channel| {
+        let last_ts = workspace.messages(&channel.id).last().map(|message| message.ts.clone());
+        json!({
+            "id": channel.id, "name": channel.name,
+            "messages": workspace.messages(&channel.id).count(), "last_ts": last_ts,
+        })
+    };
     Json(json!({
         "version": workspace.version(),
         "team": {"id": options.team_id, "domain": options.team_domain},
         "bot": {"id": options.bot_user_id, "name": options.bot_name},
         "users": options.users,
-        "channels": workspace.channels().collect::<Vec<_>>(),
+        "channels": workspace.channels().map(channel).collect::<Vec<_>>(),
     }))
 }
 
