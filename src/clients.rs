@@ -17,4 +17,4 @@ pub mod slack;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests find their tables through the environment")]
-mod stand_in;
+pub(crate) mod stand_in;

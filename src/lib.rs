@@ -4,6 +4,7 @@
 pub use smokejumper_domain as domain;
 
 pub mod clients;
+pub mod diagnostics;
 pub mod engine;
 pub mod http;
 pub mod params;

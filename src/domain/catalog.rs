@@ -88,6 +88,8 @@ pub struct CheckedParams {
     pub slots: Vec<Slot>,
     /// Names outside the rule that must exist.
     pub references: Vec<Reference>,
+    /// Fields of the finding that this use names itself, beside those of its kind.
+    pub fields: Vec<String>,
 }
 
 /// Checks raw parameters: their shape, their bounds, the templated texts within.
@@ -127,7 +129,8 @@ pub struct DiagnosticKind {
     pub name: &'static str,
     /// One sentence for the reference.
     pub summary: &'static str,
-    /// Fields of its finding that conditions may read, each with a short description.
+    /// Fields of its finding that conditions may read, each with a short description. Where a use may name further
+    /// ones, [`CheckedParams::fields`] has them.
     pub fields: &'static [(&'static str, &'static str)],
     /// Longest time one run may take.
     pub timeout: Duration,

@@ -93,13 +93,14 @@ fn check_promql(params: &Value) -> Result<CheckedParams, ParamsError> {
     Ok(CheckedParams {
         slots: vec![Slot::new("/expr", SlotLanguage::Promql)],
         references: vec![Reference::Prometheus],
+        ..CheckedParams::default()
     })
 }
 
 fn check_links(params: &Value) -> Result<CheckedParams, ParamsError> {
     let links = params["links"].as_object().ok_or_else(|| ParamsError::at("/links", "expected links"))?;
     let slots = links.keys().map(|key| Slot::new(format!("/links/{key}"), SlotLanguage::Url)).collect();
-    Ok(CheckedParams { slots, references: Vec::new() })
+    Ok(CheckedParams { slots, ..CheckedParams::default() })
 }
 
 fn check_call(params: &Value) -> Result<CheckedParams, ParamsError> {
@@ -109,7 +110,7 @@ fn check_call(params: &Value) -> Result<CheckedParams, ParamsError> {
         Some(_) => vec![Slot::new("/path", SlotLanguage::Url)],
         None => Vec::new(),
     };
-    Ok(CheckedParams { slots, references: vec![Reference::Endpoint(endpoint)] })
+    Ok(CheckedParams { slots, references: vec![Reference::Endpoint(endpoint)], ..CheckedParams::default() })
 }
 
 fn check_task(params: &Value) -> Result<CheckedParams, ParamsError> {
@@ -117,7 +118,7 @@ fn check_task(params: &Value) -> Result<CheckedParams, ParamsError> {
     let steps = params["steps"].as_array().map_or(0, Vec::len);
     let mut slots = vec![Slot::new("/title", SlotLanguage::Text)];
     slots.extend((0..steps).map(|n| Slot::new(format!("/steps/{n}"), SlotLanguage::Text)));
-    Ok(CheckedParams { slots, references: Vec::new() })
+    Ok(CheckedParams { slots, ..CheckedParams::default() })
 }
 
 fn check_slack(params: &Value) -> Result<CheckedParams, ParamsError> {
@@ -126,6 +127,7 @@ fn check_slack(params: &Value) -> Result<CheckedParams, ParamsError> {
     Ok(CheckedParams {
         slots: vec![Slot::new("/text", SlotLanguage::Text)],
         references: vec![Reference::SlackChannel(channel)],
+        ..CheckedParams::default()
     })
 }
 

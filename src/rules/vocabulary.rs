@@ -5,7 +5,7 @@
 //! before there are findings. [`crate::rules::scope`] puts values behind these names.
 
 use crate::domain::catalog::Catalog;
-use crate::domain::rule::ResponseRule;
+use crate::domain::rule::{DiagnosticSpec, ResponseRule};
 use crate::yaml::nearest;
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub struct UnknownName {
 }
 
 /// Fields of a finding beside the common ones; `None` where its kind does not list them.
-type Fields = Option<Vec<&'static str>>;
+type Fields = Option<Vec<String>>;
 
 /// What may be named at one place of a rule.
 #[derive(Debug, Clone, Default)]
@@ -52,15 +52,19 @@ impl Vocabulary {
 
     /// For remedies and their conditions: the findings of the rule's diagnostics as well.
     pub fn deciding(rule: &ResponseRule, catalog: &Catalog) -> Self {
-        let fields = |kind: &str| {
-            let fields = catalog.diagnostic(kind)?.fields;
-            (!fields.is_empty()).then(|| fields.iter().map(|(name, _)| *name).collect())
+        let fields = |diagnostic: &DiagnosticSpec| {
+            let kind = catalog.diagnostic(&diagnostic.kind)?;
+            // Parameters that the kind refuses are told where they stand, and not once more at each name.
+            let named = (kind.check)(&diagnostic.params).ok()?.fields;
+            let fixed = kind.fields.iter().map(|(name, _)| (*name).to_owned());
+            let fields: Vec<String> = fixed.chain(named).collect();
+            (!fields.is_empty()).then_some(fields)
         };
         let findings = rule
             .diagnostics
             .iter()
             .filter(|diagnostic| !diagnostic.name.is_empty())
-            .map(|diagnostic| (diagnostic.name.clone(), fields(&diagnostic.kind)))
+            .map(|diagnostic| (diagnostic.name.clone(), fields(diagnostic)))
             .collect();
         Self { incident: true, findings: Some(findings) }
     }
@@ -123,7 +127,7 @@ impl Vocabulary {
         };
         match (rest.first(), fields) {
             (Some(field), Some(fields)) => {
-                let mut all = fields.clone();
+                let mut all: Vec<&str> = fields.iter().map(String::as_str).collect();
                 all.extend(FINDING_FIELDS);
                 known(field, &format!("findings.{name}"), &all)
             }

@@ -43,8 +43,9 @@ const ROOMS: &[Room] = &[
     room("rules", &["domain", "yaml", "period", "params", "engine"]),
     adapter("clients", &["domain"]),
     room("store", &["domain", "engine"]),
-    adapter("diagnostics", &["domain", "period", "params", "engine", "clients"]),
-    adapter("actions", &["domain", "period", "params", "engine", "clients"]),
+    // Both quote what others answer, so they take the redactor anew for each text.
+    adapter("diagnostics", &["domain", "period", "params", "engine", "clients", "secret"]),
+    adapter("actions", &["domain", "period", "params", "engine", "clients", "secret"]),
     adapter("notify", &["domain", "engine", "clients"]),
     // The doors compare credentials, so they hold live secrets.
     adapter("http", &["domain", "period", "engine", "clients", "secret"]),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use thiserror::Error;
 
-use super::guard::Forbidden;
+use super::guard::{Forbidden, Unresolved};
 
 /// An exchange without an answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,6 +42,15 @@ pub enum HttpError {
         /// Where it was to go.
         place: String,
         /// The chain of causes.
+        reason: String,
+    },
+    /// The name has no address, as far as our own resolver can tell: the request was not sent. Told apart for
+    /// probes only, where it may be our own network's trouble and not the other side's.
+    #[error("{place}: {reason}")]
+    Unresolved {
+        /// Where it was to go.
+        place: String,
+        /// What the resolver said.
         reason: String,
     },
     /// The deadline passed after the connection stood.
@@ -78,8 +87,11 @@ impl HttpError {
     }
 
     pub(super) fn from_reqwest(place: String, timeout: Duration, error: reqwest::Error) -> Self {
-        if let Some(forbidden) = find_forbidden(&error) {
+        if let Some(forbidden) = find_cause::<Forbidden>(&error) {
             return Self::Denied { place, reason: forbidden.to_string() };
+        }
+        if let Some(unresolved) = find_cause::<Unresolved>(&error) {
+            return Self::Unresolved { place, reason: unresolved.to_string() };
         }
         let (connect, builder, timed_out) = (error.is_connect(), error.is_builder(), error.is_timeout());
         let reason = chain_of(&error.without_url());
@@ -117,11 +129,11 @@ pub(crate) fn chain_of(error: &dyn StdError) -> String {
     text
 }
 
-fn find_forbidden(error: &reqwest::Error) -> Option<&Forbidden> {
+fn find_cause<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {
     let mut cause = error.source();
     while let Some(error) = cause {
-        if let Some(forbidden) = error.downcast_ref() {
-            return Some(forbidden);
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
         }
         cause = error.source();
     }

@@ -43,6 +43,16 @@ pub enum Forbidden {
     },
 }
 
+/// A name without an address.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the name {name} cannot be resolved: {reason}")]
+pub struct Unresolved {
+    /// The name.
+    pub name: String,
+    /// The resolver's words.
+    pub reason: String,
+}
+
 /// Checks what can be known before resolving: scheme, name, and addresses written into the URL.
 pub fn check_url(url: &Url, loopback: bool) -> Result<(), Forbidden> {
     if !matches!(url.scheme(), "http" | "https") {
@@ -142,7 +152,10 @@ impl Resolve for GuardedResolver {
         Box::pin(async move {
             check_name(name.as_str())?;
             // The port is put in by the connector.
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
+                .await
+                .map_err(|error| Unresolved { name: name.as_str().to_owned(), reason: error.to_string() })?
+                .collect();
             screen(&found, loopback)?;
             let addresses: Addrs = Box::new(found.into_iter());
             Ok(addresses)

@@ -1,0 +1,140 @@
+//! Diagnostics: one file for each way of gathering evidence.
+//!
+//! They read and never change anything: they are given a Prometheus client and a probe client, and nothing else.
+//! What cannot be had is an *unknown* finding with its reason, never zero and never "healthy"; a diagnostic cannot
+//! fail otherwise. URLs come from rules, and the probe client keeps them away from metadata services; a URL out of a
+//! label is never fetched. Everything that leaves here is bounded and has passed the redactor.
+//!
+//! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
+//! `UPDATE_DOCS=1 cargo test reference`. Reading order: [`Diagnostics`], `evidence`, then any diagnostic.
+
+mod evidence;
+mod http_check;
+mod http_json;
+mod http_metrics;
+mod links_render;
+mod probe;
+mod prom;
+mod prom_query;
+mod prom_range;
+mod trend;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::clients::http::{HttpClient, HttpError, HttpOptions};
+use crate::clients::prometheus::PrometheusClient;
+use crate::domain::catalog::DiagnosticKind;
+use crate::domain::diagnosis::Finding;
+use crate::domain::rule::DiagnosticSpec;
+use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
+use crate::secret::Keyring;
+
+use evidence::{Evidence, Unknown};
+
+/// Diagnostics that run at the same time; further ones wait within their own time limit. A storm of incidents must
+/// not become a storm of queries against a Prometheus that is in trouble itself.
+pub const RUNS_MAX: usize = 32;
+
+/// All diagnostics, in the order of the reference.
+const ENTRIES: [Entry; 6] = [
+    prom_query::ENTRY,
+    prom_range::ENTRY,
+    http_check::ENTRY,
+    http_json::ENTRY,
+    http_metrics::ENTRY,
+    links_render::ENTRY,
+];
+
+/// A diagnostic: what it is, and how it runs.
+struct Entry {
+    kind: DiagnosticKind,
+    run: for<'a> fn(&'a Tools, &'a Value, Moment) -> PortFuture<'a, Result<Evidence, Unknown>>,
+}
+
+/// What diagnostics may use. Only ways to read belong here.
+struct Tools {
+    prometheus: Option<PrometheusClient>,
+    probes: HttpClient,
+}
+
+/// When and how long one run may take.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    now: Timestamp,
+    timeout: Duration,
+}
+
+/// All kinds of diagnostics, for the catalog.
+pub fn kinds() -> Vec<DiagnosticKind> {
+    ENTRIES.into_iter().map(|entry| entry.kind).collect()
+}
+
+/// How to build [`Diagnostics`].
+#[derive(Debug)]
+pub struct DiagnosticsOptions {
+    /// The Prometheus of the settings; without one, `prom.*` findings are unknown and say how to configure it.
+    pub prometheus: Option<PrometheusClient>,
+    /// Lets probes reach the own machine, for the demo, tests and sidecars.
+    pub probe_loopback: bool,
+    /// Knows the secrets that must not show.
+    pub keyring: Keyring,
+}
+
+/// Gathers evidence: the engine's [`Diagnoser`].
+pub struct Diagnostics {
+    tools: Tools,
+    keyring: Keyring,
+    slots: Semaphore,
+}
+
+impl Diagnostics {
+    /// Ready to run.
+    ///
+    /// # Errors
+    /// Where the machine cannot make an HTTP client, such as without certificate authorities.
+    pub fn new(options: DiagnosticsOptions) -> Result<Self, HttpError> {
+        let probes = HttpClient::new(&HttpOptions::probes(options.probe_loopback))?;
+        Ok(Self {
+            tools: Tools { prometheus: options.prometheus, probes },
+            keyring: options.keyring,
+            slots: Semaphore::new(RUNS_MAX),
+        })
+    }
+
+    async fn run(&self, kind: &str, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+        let entry = ENTRIES.into_iter().find(|entry| entry.kind.name == kind);
+        let entry = entry.ok_or_else(|| Unknown::new(format!("this version has no diagnostic `{kind}`")))?;
+        let limited = async {
+            let _slot = self.slots.acquire().await.map_err(|error| Unknown::new(error.to_string()))?;
+            (entry.run)(&self.tools, params, moment).await
+        };
+        let late = || Unknown::new(format!("no answer within {} ms", moment.timeout.as_millis()));
+        tokio::time::timeout(moment.timeout, limited).await.unwrap_or_else(|_| Err(late()))
+    }
+}
+
+impl Diagnoser for Diagnostics {
+    fn diagnose<'a>(
+        &'a self,
+        spec: &'a DiagnosticSpec,
+        params: Value,
+        context: DiagnosisContext,
+        timeout: Duration,
+    ) -> PortFuture<'a, Finding> {
+        Box::pin(async move {
+            let began = Instant::now();
+            let moment = Moment { now: context.now, timeout };
+            let result = self.run(&spec.kind, &params, moment).await;
+            let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            evidence::finish(spec, result, context.now, duration_ms, &self.keyring.redactor())
+        })
+    }
+}
