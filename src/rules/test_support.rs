@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// `prom.query`, `prom.range`, `links.render`; `http.call`, `human.task`, `notify.slack`, `escalate`.
+/// `prom.query`, `prom.range`, `links.render`, `http.json`; `http.call`, `human.task`, `notify.slack`, `escalate`.
 pub(crate) fn mk_catalog() -> Catalog {
     Catalog::new(
         vec![
@@ -35,6 +35,7 @@ pub(crate) fn mk_catalog() -> Catalog {
                 check_promql,
             ),
             mk_diagnostic("links.render", &[], check_links),
+            mk_diagnostic("http.json", &[("http_status", "the status")], check_pick),
         ],
         vec![
             mk_action("http.call", Tier::T2, Performer::Machine, check_call),
@@ -101,6 +102,12 @@ fn check_links(params: &Value) -> Result<CheckedParams, ParamsError> {
     let links = params["links"].as_object().ok_or_else(|| ParamsError::at("/links", "expected links"))?;
     let slots = links.keys().map(|key| Slot::new(format!("/links/{key}"), SlotLanguage::Url)).collect();
     Ok(CheckedParams { slots, ..CheckedParams::default() })
+}
+
+/// Each name of `pick` becomes a field.
+fn check_pick(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let picks = params["pick"].as_object().ok_or_else(|| ParamsError::at("/pick", "expected names"))?;
+    Ok(CheckedParams { fields: picks.keys().cloned().collect(), ..CheckedParams::default() })
 }
 
 fn check_call(params: &Value) -> Result<CheckedParams, ParamsError> {

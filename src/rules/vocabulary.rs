@@ -29,7 +29,7 @@ pub struct UnknownName {
     pub help: String,
 }
 
-/// Fields of a finding beside the common ones; `None` where its kind does not list them.
+/// Fields of a finding beside the common ones; `None` where nobody lists them.
 type Fields = Option<Vec<String>>;
 
 /// What may be named at one place of a rule.
@@ -52,19 +52,11 @@ impl Vocabulary {
 
     /// For remedies and their conditions: the findings of the rule's diagnostics as well.
     pub fn deciding(rule: &ResponseRule, catalog: &Catalog) -> Self {
-        let fields = |diagnostic: &DiagnosticSpec| {
-            let kind = catalog.diagnostic(&diagnostic.kind)?;
-            // Parameters that the kind refuses are told where they stand, and not once more at each name.
-            let named = (kind.check)(&diagnostic.params).ok()?.fields;
-            let fixed = kind.fields.iter().map(|(name, _)| (*name).to_owned());
-            let fields: Vec<String> = fixed.chain(named).collect();
-            (!fields.is_empty()).then_some(fields)
-        };
         let findings = rule
             .diagnostics
             .iter()
             .filter(|diagnostic| !diagnostic.name.is_empty())
-            .map(|diagnostic| (diagnostic.name.clone(), fields(diagnostic)))
+            .map(|diagnostic| (diagnostic.name.clone(), fields(diagnostic, catalog)))
             .collect();
         Self { incident: true, findings: Some(findings) }
     }
@@ -134,6 +126,16 @@ impl Vocabulary {
             _ => Ok(()),
         }
     }
+}
+
+/// The fields of a diagnostic's kind, and those that this use of it names itself.
+///
+/// Parameters that the kind refuses are told where they stand, and not once more at each name.
+fn fields(diagnostic: &DiagnosticSpec, catalog: &Catalog) -> Fields {
+    let kind = catalog.diagnostic(&diagnostic.kind)?;
+    let mut fields: Vec<String> = kind.fields.iter().map(|(name, _)| (*name).to_owned()).collect();
+    fields.extend((kind.check)(&diagnostic.params).ok()?.fields);
+    (!fields.is_empty()).then_some(fields)
 }
 
 fn unknown_finding(name: &str, findings: &BTreeMap<String, Fields>) -> UnknownName {

@@ -186,6 +186,23 @@ fn one_mistake_does_not_look_like_two() {
 }
 
 #[test]
+fn fields_that_a_diagnostic_names_itself_can_be_used() {
+    let rule = |field: &str| {
+        mk_rule(
+            "r",
+            &format!(
+                "matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\n\
+                 diagnostics: [{{ name: q, http.json: {{ url: x, pick: {{ queue: /queue }} }} }}]\n\
+                 remedies: [{{ name: x, when: findings.q.{field} > 1, action: {{ escalate: {{}} }} }}]\n"
+            ),
+        )
+    };
+    assert_eq!(warnings(&rule("queue")), Vec::<String>::new());
+    assert_eq!(warnings(&rule("http_status")), Vec::<String>::new());
+    assert!(errors(&rule("queu")).contains("did you mean `queue`?"));
+}
+
+#[test]
 fn rules_are_tried_by_priority_and_then_by_place() {
     let rule = |name: &str, more: &str| {
         mk_rule(name, &format!("matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\n{more}"))
