@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use smokejumper::settings::Settings;
+use smokejumper::settings::{Mode, Settings};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const EXAMPLE: &str = "examples/smokejumper.yaml";
@@ -46,6 +46,18 @@ fn the_example_settings_are_accepted_as_they_are_and_with_everything_on() {
         let everything = load(&with_everything_on(except));
         assert!(everything.server.tls.is_some() && everything.telemetry.otlp_endpoint.is_some());
     }
+}
+
+#[test]
+fn the_example_settings_show_the_defaults() {
+    let (shown, default) = (load(&read(EXAMPLE)), Settings::default());
+    assert_eq!(shown.mode, default.mode);
+    assert_eq!(shown.store, default.store);
+    assert_eq!(shown.limits, default.limits);
+    assert_eq!(shown.guardrails, default.guardrails);
+    assert_eq!(shown.retention, default.retention);
+    assert_eq!(shown.telemetry, default.telemetry);
+    assert_eq!(shown.server.listen, default.server.listen);
 }
 
 #[test]
@@ -95,6 +107,32 @@ fn find_missing(schema: &Value, root: &Value, values: &[&Value], path: &str, mis
         let inner: Vec<&Value> = objects.flat_map(|object| object.values()).collect();
         find_missing(&schema["additionalProperties"], root, &inner, path, missing);
     }
+}
+
+/// The block of the README that holds these words.
+fn readme_block(words: &str) -> String {
+    let readme = read("README.md");
+    let mut blocks = readme.split("```").skip(1).step_by(2);
+    let block = blocks.find(|block| block.contains(words));
+    let block = block.unwrap_or_else(|| panic!("no block of the README holds `{words}`"));
+    block.split_once('\n').map(|(_, text)| text.to_owned()).expect("a block has lines")
+}
+
+#[test]
+fn the_settings_of_the_readme_are_accepted_and_touch_nothing() {
+    let settings = load(&readme_block("default_channel:"));
+    assert_eq!(settings.mode, Mode::DryRun);
+    assert!(settings.receivers.alertmanager.asks_for_credentials());
+}
+
+#[test]
+fn alertmanager_accepts_the_receiver_of_the_readme() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("alertmanager.yml"), readme_block("webhook_configs:"))
+        .expect("written");
+    let folder = folder.path().to_str().expect("a plain path");
+    let said = run("amtool", "prometheus-alertmanager", folder, &["check-config", "alertmanager.yml"]);
+    assert!(said.contains("1 receivers"), "{said}");
 }
 
 /// Runs a tool of Prometheus or Alertmanager in the folder `inside` and returns what it said.
