@@ -7,6 +7,7 @@ pub mod clients;
 pub mod diagnostics;
 pub mod engine;
 pub mod http;
+pub mod metrics;
 pub mod params;
 pub mod period;
 pub mod rules;

@@ -38,6 +38,19 @@ pub enum Closed {
 }
 
 impl Closed {
+    /// All reasons.
+    pub const ALL: [Self; 9] = [
+        Self::Refused,
+        Self::Displaced,
+        Self::HandshakeFailed,
+        Self::HandshakeTimeout,
+        Self::HeaderTimeout,
+        Self::IdleTimeout,
+        Self::WriteTimeout,
+        Self::LingerTimeout,
+        Self::CutAtStop,
+    ];
+
     /// The label value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -155,6 +168,13 @@ impl DoorMeter {
             "Time from the head of a delivery to its answer",
             self.ingest_seconds.clone(),
         );
+    }
+
+    /// Makes the series of the connections appear at zero, so that rates over them need no special case.
+    pub fn show_zeroes(&self) {
+        for why in Closed::ALL {
+            let _ = self.closed.get_or_create(&ReasonLabel { reason: why.as_str() });
+        }
     }
 
     /// A delivery was answered.

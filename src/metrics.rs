@@ -1,0 +1,145 @@
+//! What the service tells Prometheus about itself: one registry, names `smokejumper_…`, OpenMetrics text.
+//!
+//! Labels come from closed sets, or are bounded here, so that no alert and no rule file can make the number of series
+//! grow without end. Counting never blocks and never fails. `docs/` lists the names for dashboards and alerts.
+
+mod engine;
+mod labels;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::domain::effect::EffectKind;
+use crate::domain::incident::IncidentStatus;
+use crate::domain::severity::Severity;
+use crate::engine::ports::IncidentCounts;
+use crate::http::meter::DoorMeter;
+use engine::EngineMetrics;
+use labels::{IncidentLabels, KindLabel, OutcomeLabel};
+
+/// All metrics of the process. Cheap to clone; clones count together.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    doors: DoorMeter,
+    engine: EngineMetrics,
+    inbox_depth: Gauge,
+    effect_depth: Family<KindLabel, Gauge>,
+    incidents_open: Family<IncidentLabels, Gauge>,
+    rules_loaded: Gauge,
+    rule_reloads: Family<OutcomeLabel, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A registry of its own with everything at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("smokejumper");
+        let (doors, engine) = (DoorMeter::default(), EngineMetrics::default());
+        doors.register(&mut registry);
+        engine.register(&mut registry);
+        let (inbox_depth, effect_depth) = (Gauge::default(), Family::default());
+        let (incidents_open, rules_loaded) = (Family::default(), Gauge::default());
+        let rule_reloads = Family::default();
+        registry.register("inbox_depth", "Deliveries stored and not yet worked off", inbox_depth.clone());
+        registry.register("effect_queue_depth", "Effects that wait, by kind", effect_depth.clone());
+        registry.register("incidents_open", "Incidents that are not resolved", incidents_open.clone());
+        registry.register("rules_loaded", "Rules in force", rules_loaded.clone());
+        registry.register("rule_reloads", "Attempts to reload the rules, by outcome", rule_reloads.clone());
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What is running", build);
+        let metrics = Self(Arc::new(Inner {
+            registry,
+            doors,
+            engine,
+            inbox_depth,
+            effect_depth,
+            incidents_open,
+            rules_loaded,
+            rule_reloads,
+        }));
+        metrics.show_zeroes();
+        metrics
+    }
+
+    /// The counters of the doors.
+    pub fn doors(&self) -> DoorMeter {
+        self.0.doors.clone()
+    }
+
+    /// The rules were reloaded, or the last good ones were kept. `count` is the number of rules in force now.
+    pub fn rules_reloaded(&self, accepted: bool, count: usize) {
+        let outcome = if accepted { "accepted" } else { "refused" };
+        self.0.rule_reloads.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.set_rules_loaded(count);
+    }
+
+    /// The number of rules in force.
+    pub fn set_rules_loaded(&self, count: usize) {
+        self.0.rules_loaded.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// What waits in the store, as last read from it.
+    pub fn set_depths(&self, inbox: u64, effects: &BTreeMap<EffectKind, u64>) {
+        self.0.inbox_depth.set(inbox.try_into().unwrap_or(i64::MAX));
+        for kind in EffectKind::ALL {
+            let depth = effects.get(&kind).copied().unwrap_or(0);
+            let gauge = self.0.effect_depth.get_or_create_owned(&KindLabel { kind: kind.as_str() });
+            gauge.set(depth.try_into().unwrap_or(i64::MAX));
+        }
+    }
+
+    /// How many incidents stand how, as last read from the store. What is not counted there is set to zero.
+    pub fn set_incidents(&self, counts: &IncidentCounts) {
+        for severity in [Severity::P0, Severity::P1, Severity::P2, Severity::P3] {
+            for status in [IncidentStatus::Triggered, IncidentStatus::Acknowledged] {
+                let count = counts.get(&(severity, status)).copied().unwrap_or(0);
+                let labels = IncidentLabels { severity: severity.as_str(), status: status.as_str() };
+                let gauge = self.0.incidents_open.get_or_create_owned(&labels);
+                gauge.set(count.try_into().unwrap_or(i64::MAX));
+            }
+        }
+    }
+
+    /// The page that Prometheus reads: OpenMetrics text, version 1.0.0.
+    pub fn page(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.0.registry).expect("writing to a string cannot fail");
+        text
+    }
+
+    /// Series of closed sets are there from the start, so that rates and alerts over them need no special case.
+    fn show_zeroes(&self) {
+        self.0.doors.show_zeroes();
+        self.0.engine.show_zeroes();
+        self.set_depths(0, &BTreeMap::new());
+        self.set_incidents(&IncidentCounts::new());
+        for outcome in ["accepted", "refused"] {
+            let _ = self.0.rule_reloads.get_or_create(&OutcomeLabel { outcome });
+        }
+    }
+}
+
+/// Seconds as metrics want them.
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+use super::*;
+use crate::domain::decision::{Decision, Reason, RemedyDecision};
+use crate::domain::notification::Destination;
+use crate::engine::meter::Meter as _;
+use crate::http::meter::WebhookOutcome;
+
+fn mk_decision(decision: Decision, reason: Reason) -> RemedyDecision {
+    RemedyDecision { remedy: "restart".to_owned(), decision, reason }
+}
+
+#[track_caller]
+fn assert_line(page: &str, line: &str) {
+    assert!(page.lines().any(|have| have == line), "{line} is not in\n{page}");
+}
+
+/// Metrics whose label values show only when something happened; one of each.
+fn let_something_happen(metrics: &Metrics) {
+    metrics.matched("disk-space");
+    metrics.decided(&mk_decision(Decision::Skip, Reason::ConditionFails));
+    metrics.effect_done(EffectKind::Notify, "done");
+    metrics.notified(&Destination::PagerDuty { service: "pss-nano".to_owned() }, Duration::from_millis(80));
+    metrics.doors().webhook("alertmanager", WebhookOutcome::Stored, Duration::from_millis(2));
+}
+
+#[test]
+fn the_names_and_types_are_a_contract() {
+    let metrics = Metrics::new();
+    let_something_happen(&metrics);
+    let page = metrics.page();
+    let types: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("# TYPE smokejumper_")).collect();
+    assert_eq!(
+        types,
+        [
+            "connections gauge",
+            "connections_closed counter",
+            "webhooks_received counter",
+            "alerts_received counter",
+            "ingest_duration_seconds histogram",
+            "store_commits counter",
+            "store_commit_duration_seconds histogram",
+            "store_commit_batch_size histogram",
+            "step_conflicts counter",
+            "dead_letters counter",
+            "rule_matches counter",
+            "decisions counter",
+            "effects counter",
+            "notification_latency_seconds histogram",
+            "escalation_lag_seconds histogram",
+            "inbox_depth gauge",
+            "effect_queue_depth gauge",
+            "incidents_open gauge",
+            "rules_loaded gauge",
+            "rule_reloads counter",
+            "build info",
+        ]
+    );
+    assert_line(&page, &format!("smokejumper_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")));
+    assert_line(&page, "smokejumper_rule_reloads_total{outcome=\"refused\"} 0");
+    assert_line(&page, "smokejumper_connections_closed_total{reason=\"header_timeout\"} 0");
+    assert_line(&page, "smokejumper_store_commits_total{kind=\"step\"} 0");
+    assert_line(&page, "smokejumper_incidents_open{severity=\"P3\",status=\"acknowledged\"} 0");
+}
+
+#[test]
+fn what_the_engine_notes_is_on_the_page() {
+    let metrics = Metrics::new();
+    let notes = metrics.clone();
+    notes.deliveries_stored(16, Duration::from_millis(3));
+    notes.step_committed(2, Duration::from_millis(1));
+    notes.step_conflicted();
+    notes.dead_letter();
+    notes.matched("disk-space");
+    notes.decided(&mk_decision(Decision::Skip, Reason::ConditionFails));
+    notes.effect_done(EffectKind::Notify, "done");
+    notes.notified(&Destination::Slack { channel: "#incidents".to_owned() }, Duration::from_millis(80));
+    notes.escalation_lag(Duration::from_secs(2));
+    notes.doors().webhook("alertmanager", WebhookOutcome::Stored, Duration::from_millis(2));
+    notes.doors().alerts(3);
+    notes.rules_reloaded(true, 7);
+    notes.rules_reloaded(false, 7);
+    let page = metrics.page();
+    for line in [
+        "smokejumper_store_commits_total{kind=\"intake\"} 1",
+        "smokejumper_store_commits_total{kind=\"step\"} 1",
+        "smokejumper_store_commit_batch_size_sum 16.0",
+        "smokejumper_step_conflicts_total 1",
+        "smokejumper_dead_letters_total 1",
+        "smokejumper_rule_matches_total{rule=\"disk-space\"} 1",
+        "smokejumper_decisions_total{decision=\"skip\",reason=\"condition_fails\"} 1",
+        "smokejumper_effects_total{kind=\"notify\",outcome=\"done\"} 1",
+        "smokejumper_notification_latency_seconds_count{destination_kind=\"slack\"} 1",
+        "smokejumper_escalation_lag_seconds_sum 2.0",
+        "smokejumper_webhooks_received_total{receiver=\"alertmanager\",outcome=\"stored\"} 1",
+        "smokejumper_alerts_received_total 3",
+        "smokejumper_rule_reloads_total{outcome=\"accepted\"} 1",
+        "smokejumper_rule_reloads_total{outcome=\"refused\"} 1",
+        "smokejumper_rules_loaded 7",
+    ] {
+        assert_line(&page, line);
+    }
+    assert!(page.ends_with("# EOF\n"));
+}
+
+#[test]
+fn gauges_fall_back_to_zero() {
+    let metrics = Metrics::new();
+    metrics.set_depths(5, &BTreeMap::from([(EffectKind::Act, 2)]));
+    metrics.set_incidents(&IncidentCounts::from([((Severity::P0, IncidentStatus::Triggered), 4)]));
+    let page = metrics.page();
+    assert_line(&page, "smokejumper_inbox_depth 5");
+    assert_line(&page, "smokejumper_effect_queue_depth{kind=\"act\"} 2");
+    assert_line(&page, "smokejumper_incidents_open{severity=\"P0\",status=\"triggered\"} 4");
+    metrics.set_depths(0, &BTreeMap::new());
+    metrics.set_incidents(&IncidentCounts::new());
+    let page = metrics.page();
+    assert_line(&page, "smokejumper_effect_queue_depth{kind=\"act\"} 0");
+    assert_line(&page, "smokejumper_incidents_open{severity=\"P0\",status=\"triggered\"} 0");
+}
+
+#[test]
+fn ten_thousand_rules_do_not_make_ten_thousand_series() {
+    let metrics = Metrics::new();
+    for number in 0..10_000 {
+        metrics.matched(&format!("rule-{number}"));
+    }
+    metrics.matched("rule-5");
+    let page = metrics.page();
+    let series = page.lines().filter(|line| line.starts_with("smokejumper_rule_matches_total{")).count();
+    assert_eq!(series, labels::NAMES_MAX + 1);
+    assert_line(&page, "smokejumper_rule_matches_total{rule=\"rule-5\"} 2");
+    assert_line(&page, "smokejumper_rule_matches_total{rule=\"_other\"} 9000");
+}
