@@ -112,9 +112,9 @@ fn whitespace_of(path: &str, text: &str) -> Vec<Finding> {
     findings
 }
 
-/// Characters that change how text looks or reads without being seen.
+/// Characters that change how text looks or reads without being seen; those that join letters and pictures are fine.
 fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -46,11 +46,13 @@ const ROOMS: &[Room] = &[
     // Both quote what others answer, so they take the redactor anew for each text.
     adapter("diagnostics", &["domain", "period", "params", "engine", "clients", "secret"]),
     adapter("actions", &["domain", "period", "params", "engine", "clients", "secret"]),
-    adapter("notify", &["domain", "engine", "clients"]),
-    // The doors compare credentials, so they hold live secrets.
+    // Both hold live secrets: keys that are sent, and credentials that are compared.
+    adapter("notify", &["domain", "engine", "clients", "secret"]),
     adapter("http", &["domain", "period", "engine", "clients", "secret"]),
     // The simulated world would share the mistakes of whatever it imported.
     room("sandbox", &["domain"]),
+    // Counts what the engine and the doors report through their ports.
+    roof("metrics"),
     roof("settings"),
     roof("telemetry"),
     roof("app"),
@@ -81,29 +83,29 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ),
     ("config", &["settings"], "settings are typed values everywhere else"),
     ("opentelemetry", &["telemetry"], "exporters are wired at the roof"),
-    ("prometheus_client", &["telemetry", "app", "http"], "the floors count through the port `Meter`"),
+    ("prometheus_client", &["metrics", "http"], "the floors count through the port `Meter`"),
 ];
 
 /// Words that only some folders may say, because what they name changes the world or the state.
 const HANDLES: &[(&str, &[&str], &str)] = &[
     (
         "Method::POST",
-        &["actions", "clients", "http", "sandbox", "settings"],
+        &["actions", "clients", "cli", "http", "sandbox", "settings"],
         "diagnostics and notifiers only read or tell",
     ),
     (
         "Method::PUT",
-        &["actions", "clients", "http", "sandbox", "settings"],
+        &["actions", "clients", "cli", "http", "sandbox", "settings"],
         "diagnostics and notifiers only read or tell",
     ),
     (
         "Method::PATCH",
-        &["actions", "clients", "http", "sandbox", "settings"],
+        &["actions", "clients", "cli", "http", "sandbox", "settings"],
         "diagnostics and notifiers only read or tell",
     ),
     (
         "Method::DELETE",
-        &["actions", "clients", "http", "sandbox", "settings"],
+        &["actions", "clients", "cli", "http", "sandbox", "settings"],
         "diagnostics and notifiers only read or tell",
     ),
     ("Actor for", &["actions"], "only `actions/` touches the world"),
