@@ -3,12 +3,12 @@
 
 pub use smokejumper_domain as domain;
 
+pub mod cli;
 pub mod clients;
 pub mod diagnostics;
 pub mod engine;
 pub mod http;
 pub mod metrics;
-pub mod notify;
 pub mod params;
 pub mod period;
 pub mod rules;

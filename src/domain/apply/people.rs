@@ -40,8 +40,7 @@ pub(super) fn acknowledge(draft: &mut Draft, actor: Actor) -> Result<(), Refused
         escalation.next = None;
     }
     for destination in draft.pagerduty_destinations() {
-        let episode = draft.incident.episode;
-        draft.notify(&destination, Notice::Acknowledge { episode });
+        draft.notify(&destination, Notice::Acknowledge);
     }
     draft.visible();
     Ok(())

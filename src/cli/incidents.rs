@@ -1,0 +1,128 @@
+//! `incidents`: what is wrong now, everything about one incident, and the two things that people say about it.
+
+mod detail;
+mod list;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::answer::Answer;
+use super::failure::Failure;
+use super::ids;
+use super::remote::{Call, Remote, RemoteArgs, read, wait};
+use super::time::now;
+use crate::http::api::shapes::IncidentDetail;
+use list::ListArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  What is wrong right now?
+    $ smokejumper incidents list
+    ID        STATUS     SEV  RULE             TARGET                   STARTED  ESCALATES  …
+    6b1f03aa  triggered  P1   high-error-rate  Deployment/pss-nano/api  4m ago   in 56s     …
+
+  Everything about one: evidence, decisions with their reasons, the audit trail:
+    $ smokejumper incidents show 6b1f03aa
+
+  Take it, so that nobody else is called:
+    $ smokejumper incidents ack 6b1f03aa
+    6b1f03aa high-error-rate: acknowledged by una
+
+  For scripts, identities of all open incidents:
+    $ smokejumper incidents list --output json | jq -r '.incidents[].id'
+
+An ID may be given whole, or as a part of its beginning or end that leads to one incident.";
+
+/// See, acknowledge and resolve incidents of a running service.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct IncidentsArgs {
+    #[command(subcommand)]
+    command: Option<IncidentsCommand>,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum IncidentsCommand {
+    List(ListArgs),
+    /// Show one incident with its evidence, actions and timeline.
+    #[command(after_long_help = SHOW_EXAMPLES)]
+    Show {
+        /// The incident.
+        id: String,
+    },
+    /// Take an incident: nothing escalates from then on.
+    #[command(alias = "acknowledge", after_long_help = ACK_EXAMPLES)]
+    Ack {
+        /// The incident.
+        id: String,
+    },
+    /// End an incident: nothing is tried any more, and everybody who was told hears of it.
+    #[command(after_long_help = RESOLVE_EXAMPLES)]
+    Resolve {
+        /// The incident.
+        id: String,
+        /// Why, for the timeline.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  By the end of its identity, as lists show it:
+    $ smokejumper incidents show 6b1f03aa
+
+  Only what was decided, and why:
+    $ smokejumper incidents show 6b1f03aa --output json | jq '.actions[] | {remedy, reason}'
+    { \"remedy\": \"raise-connection-pool\", \"reason\": \"1 of 1 actions in 15m are used\" }";
+
+const ACK_EXAMPLES: &str = "\
+Examples:
+  Take an incident under the name that the token belongs to:
+    $ smokejumper incidents ack 6b1f03aa
+    6b1f03aa high-error-rate: acknowledged by una
+
+  Somebody was faster, exit code 1:
+    $ smokejumper incidents ack 6b1f03aa
+    error: already acknowledged by ben (409 Conflict)";
+
+const RESOLVE_EXAMPLES: &str = "\
+Examples:
+  End an incident and say why:
+    $ smokejumper incidents resolve 6b1f03aa --reason 'false alarm: load test'
+    6b1f03aa high-error-rate: resolved
+
+  Take the id from the list, for the only open incident of a rule:
+    $ smokejumper incidents resolve $(smokejumper incidents list --output json \\
+        | jq -r '.incidents[] | select(.rule == \"disk-space\") | .id')";
+
+pub(super) fn run(args: IncidentsArgs) -> Result<Answer, Failure> {
+    let remote = Remote::new(&args.remote)?;
+    wait(async {
+        match args.command.unwrap_or_else(|| IncidentsCommand::List(ListArgs::default())) {
+            IncidentsCommand::List(args) => list::run(&remote, args).await,
+            IncidentsCommand::Show { id } => show(&remote, &id).await,
+            IncidentsCommand::Ack { id } => tell(&remote, &id, "acknowledge", None).await,
+            IncidentsCommand::Resolve { id, reason } => tell(&remote, &id, "resolve", reason).await,
+        }
+    })
+}
+
+async fn show(remote: &Remote, id: &str) -> Result<Answer, Failure> {
+    let id = ids::whole(remote, id).await?;
+    let json = remote.ask(Call::get(&["api", "v1", "incidents", &id])).await?;
+    let incident: IncidentDetail = read(&json)?;
+    Ok(Answer::new(detail::page(&incident, now()), &json))
+}
+
+async fn tell(remote: &Remote, id: &str, verb: &str, reason: Option<String>) -> Result<Answer, Failure> {
+    let id = ids::whole(remote, id).await?;
+    let path = ["api", "v1", "incidents", &id, verb];
+    let call = Call::post(&path);
+    let call = if reason.is_some() { call.json(&json!({ "reason": reason })) } else { call };
+    let json = remote.ask(call).await?;
+    let incident: IncidentDetail = read(&json)?;
+    Ok(Answer::new(detail::headline(&incident), &json))
+}

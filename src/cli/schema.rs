@@ -1,0 +1,44 @@
+//! `schema`: JSON Schemas of the files that people write.
+
+use clap::{Args, ValueEnum};
+
+use super::answer::Answer;
+use super::failure::Failure;
+use crate::settings::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  Save the schema of the settings, for an editor that checks while you type:
+    $ smokejumper schema settings > smokejumper.schema.json
+    and as the first line of smokejumper.yaml:
+    # yaml-language-server: $schema=./smokejumper.schema.json
+
+  Look up the keys of one section:
+    $ smokejumper schema settings | jq '.\"$defs\".Guardrails.properties'
+    {
+      \"rates\": …
+      \"cooldown\": …
+    }";
+
+/// Print the JSON Schema of a kind of file.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct SchemaArgs {
+    /// What to describe.
+    #[arg(value_enum, default_value_t = Kind::Settings, ignore_case = true)]
+    kind: Kind,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The settings, `smokejumper.yaml`.
+    Settings,
+}
+
+pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
+    let schema = match args.kind {
+        Kind::Settings => Settings::json_schema(),
+    };
+    Ok(Answer::new(format!("{schema:#}"), &schema))
+}

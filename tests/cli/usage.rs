@@ -1,0 +1,55 @@
+//! Wrong usage is told with the way out, and with exit code 64.
+
+use crate::program::{EXIT_USAGE, smokejumper};
+
+fn refusal(arguments: &[&str]) -> String {
+    smokejumper(arguments).run().refused(EXIT_USAGE)
+}
+
+#[test]
+fn a_mistyped_command_or_option_gets_a_suggestion() {
+    assert!(refusal(&["incidnets"]).contains("incidents"));
+    assert!(refusal(&["incidents", "lst"]).contains("list"));
+    assert!(refusal(&["send", "--alertnam", "X"]).contains("--alertname"));
+    assert!(refusal(&["incidents", "list", "--status", "opne"]).contains("open"));
+    assert!(refusal(&["--output", "yaml", "incidents"]).contains("json"));
+}
+
+#[test]
+fn no_command_at_all_shows_help() {
+    assert!(refusal(&[]).contains("Usage: smokejumper"));
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    assert!(smokejumper(["--help"]).run().good().contains("Examples:"));
+    assert!(smokejumper(["incidents", "-h"]).run().good().contains("Usage:"));
+    assert_eq!(
+        smokejumper(["--version"]).run().good(),
+        format!("smokejumper {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn the_schema_of_the_settings_is_one() {
+    for arguments in
+        [vec!["schema"], vec!["schema", "settings"], vec!["schema", "settings", "--output", "json"]]
+    {
+        let schema = smokejumper(arguments).run().json();
+        assert_eq!(schema["title"], "Smokejumper settings");
+        assert!(schema["properties"]["guardrails"].is_object());
+    }
+    assert!(refusal(&["schema", "alert"]).contains("settings"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    use std::process::{Command, Stdio};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_smokejumper"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
