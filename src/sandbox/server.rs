@@ -18,6 +18,7 @@ use http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -87,7 +88,14 @@ impl Port {
 pub struct Server {
     address: SocketAddr,
     router: Router,
-    running: Mutex<Option<CancellationToken>>,
+    running: Mutex<Option<Running>>,
+}
+
+/// The accept loop while the server is up.
+#[derive(Debug)]
+struct Running {
+    stop: CancellationToken,
+    accepting: JoinHandle<()>,
 }
 
 impl Server {
@@ -111,10 +119,13 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// An outage: the port is closed and open connections are cut. What was recorded stays.
-    pub fn go_down(&self) {
-        if let Some(stop) = self.slot().take() {
+    /// An outage: when this returns, the port is closed and open connections are being cut. What was recorded stays.
+    pub async fn go_down(&self) {
+        let running = self.slot().take();
+        if let Some(Running { stop, accepting }) = running {
             stop.cancel();
+            // It ends without a result; a panic in it would have closed the port as well.
+            accepting.await.ok();
         }
     }
 
@@ -132,18 +143,20 @@ impl Server {
 
     fn serve(&self, listener: TcpListener) {
         let stop = CancellationToken::new();
-        *self.slot() = Some(stop.clone());
-        tokio::spawn(accept_loop(listener, self.router.clone(), stop));
+        let accepting = tokio::spawn(accept_loop(listener, self.router.clone(), stop.clone()));
+        *self.slot() = Some(Running { stop, accepting });
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<CancellationToken>> {
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.go_down();
+        if let Some(running) = self.slot().take() {
+            running.stop.cancel();
+        }
     }
 }
 
@@ -278,17 +291,9 @@ mod tests {
         let server = mk_server().await;
         let (client, url) = (mk_client(), server.base_url());
         assert!(client.get(&url).send().await.is_ok());
-        server.go_down();
-        // The accept loop needs a turn to close its socket; refusal is the state to reach.
-        let mut refused = false;
-        for _ in 0..100 {
-            refused = client.get(&url).send().await.is_err();
-            if refused {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        assert!(refused, "the port must be closed");
+        server.go_down().await;
+        let error = client.get(&url).send().await.expect_err("the port is closed");
+        assert!(error.is_connect(), "refused, not cut: {error:?}");
         server.come_back().await.expect("the port is free again");
         assert_eq!(client.get(&url).send().await.expect("up").text().await.expect("text"), "here");
     }

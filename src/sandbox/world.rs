@@ -121,7 +121,7 @@ impl World {
         let slack = SlackSandbox::start(slack).await?;
         let pagerduty = PagerDutySandbox::start(pagerduty).await?;
         let pages = slack.page_under("/slack").merge(pagerduty.page_under("/pagerduty"));
-        let server = Server::start(port, routes::routes(&stage).merge(pages)).await?;
+        let server = Server::start(port, routes::routes(&stage, sender.deliveries()).merge(pages)).await?;
         Ok(Self { slack, pagerduty, sender, stage, server, _stop: stop.drop_guard() })
     }
 

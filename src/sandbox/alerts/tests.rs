@@ -87,7 +87,7 @@ async fn a_refusal_comes_again_only_at_the_next_group_interval() {
 async fn an_unreachable_receiver_is_retried_like_a_server_error() {
     let receiver = Receiver::start().await;
     let sender = mk_sender(&receiver, Duration::from_secs(60));
-    receiver.server.go_down();
+    receiver.server.go_down().await;
     sender.fire(mk_alert("1"));
     let tries = sender.deliveries().wait_until(PATIENCE, |entries| !entries.is_empty()).await.expect("a try");
     assert_eq!(tries[0].what.status, None);

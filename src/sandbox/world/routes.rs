@@ -15,8 +15,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{PlayError, Product, Stage, lock};
+use crate::sandbox::alerts::Delivery;
 use crate::sandbox::pages::Page;
 use crate::sandbox::prometheus::now_seconds;
+use crate::sandbox::record::Record;
 
 /// How far back the chart goes, and how many points it has.
 const CHART_SECONDS: f64 = 120.0;
@@ -33,7 +35,7 @@ const PAGE: Page = Page {
     js: include_str!("page.js"),
 };
 
-pub(super) fn routes(stage: &Arc<Stage>) -> Router {
+pub(super) fn routes(stage: &Arc<Stage>, deliveries: &Record<Delivery>) -> Router {
     let own = Router::new()
         .route("/_sandbox/state", get(state))
         .route("/_sandbox/series", get(series))
@@ -41,7 +43,23 @@ pub(super) fn routes(stage: &Arc<Stage>) -> Router {
         .route("/_sandbox/end", post(end))
         .route("/_product/{*path}", get(product))
         .with_state(Arc::clone(stage));
-    PAGE.routes("").merge(own)
+    let sender =
+        Router::new().route("/_sandbox/deliveries", get(told_deliveries)).with_state(deliveries.clone());
+    PAGE.routes("").merge(own).merge(sender)
+}
+
+#[derive(Deserialize)]
+struct AfterQuery {
+    #[serde(default)]
+    after: u64,
+}
+
+/// Every try of the sender to deliver a webhook.
+async fn told_deliveries(
+    State(deliveries): State<Record<Delivery>>,
+    Query(query): Query<AfterQuery>,
+) -> Json<Value> {
+    Json(json!({"forgotten": deliveries.forgotten(), "deliveries": deliveries.after(query.after)}))
 }
 
 async fn state(State(stage): State<Arc<Stage>>) -> Json<Value> {

@@ -62,6 +62,9 @@ async fn the_remedy_ends_the_alert_and_both_reach_the_product() {
     });
     let seen = all.await.expect("firing and resolved of all three");
     assert_eq!(seen[0].what.headers["authorization"], "Bearer am");
+    let url = format!("{}_sandbox/deliveries", world.url());
+    let told: Json = mk_client().get(url).send().await.expect("answer").json().await.expect("JSON");
+    assert_eq!(told["deliveries"][0]["status"], 200, "the deliveries are told over HTTP too");
 }
 
 #[tokio::test]
