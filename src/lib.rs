@@ -3,6 +3,7 @@
 
 pub use smokejumper_domain as domain;
 
+pub mod actions;
 pub mod cli;
 pub mod clients;
 pub mod diagnostics;

@@ -4,6 +4,8 @@
 //! struct is read twice: when rules are loaded, with templates still in its texts, and when it is used, rendered.
 //! Nothing here renders, and nothing here knows a kind.
 
+mod statuses;
+
 use std::fmt::Display;
 
 use schemars::JsonSchema;
@@ -13,6 +15,8 @@ use serde_path_to_error::Segment;
 
 use crate::domain::catalog::ParamsError;
 use crate::period::Period;
+
+pub use statuses::Statuses;
 
 /// Reads parameters.
 ///

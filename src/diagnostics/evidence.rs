@@ -136,16 +136,6 @@ pub(super) fn length(duration: SignedDuration) -> String {
     jiff::fmt::friendly::SpanPrinter::new().duration_to_string(&whole)
 }
 
-/// A text from outside on one line, without control characters, cut.
-pub(super) fn one_line(text: &str, chars_max: usize) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(chars_max) {
-        None => line,
-        Some((end, _)) => format!("{}…", &line[..end]),
-    }
-}
-
 /// Rows for people, the first [`TABLE_ROWS_MAX`] of them, and how many more there are.
 pub(super) fn table(rows: &[String]) -> String {
     let mut lines: Vec<&str> = rows.iter().take(TABLE_ROWS_MAX).map(String::as_str).collect();
@@ -177,13 +167,6 @@ mod tests {
         ] {
             assert_eq!(shown(value), text);
         }
-    }
-
-    #[test]
-    fn a_text_from_outside_stays_on_one_line() {
-        assert_eq!(one_line(" a\n\tb\u{0} c\u{1b}[31m ", 20), "a b c [31m");
-        assert_eq!(one_line("日本語です", 2), "日本…");
-        assert_eq!(one_line("", 5), "");
     }
 
     #[test]

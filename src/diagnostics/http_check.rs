@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::evidence::{Evidence, Unknown};
-use super::probe::{self, Statuses};
+use super::probe;
 use super::{Entry, Moment, Tools};
 use crate::clients::http::{HttpAnswer, HttpError, Method};
 use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, Slot, SlotLanguage};
-use crate::params;
+use crate::params::{self, Statuses};
 
 /// Bytes of the answer that are read and searched.
 const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -6,11 +6,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::evidence::{Evidence, Unknown, one_line, table};
-use super::probe::{self, Statuses};
+use super::evidence::{Evidence, Unknown, table};
+use super::probe;
 use super::{Entry, Moment, Tools};
 use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
-use crate::params;
+use crate::domain::timeline::one_line;
+use crate::params::{self, Statuses};
 
 /// Bytes of a document; health and statistics pages have a few kilobytes.
 const BODY_BYTES_MAX: usize = 1024 * 1024;

@@ -4,13 +4,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::evidence::{Evidence, Unknown, finite, one_line, shown, table};
-use super::probe::{self, Statuses};
+use super::evidence::{Evidence, Unknown, finite, shown, table};
+use super::probe;
 use super::{Entry, Moment, Tools};
 use crate::clients::openmetrics::{self, Exposition};
 use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
 use crate::domain::matcher::{Matchers, ParseMode, parse};
-use crate::params;
+use crate::domain::timeline::one_line;
+use crate::params::{self, Statuses};
 
 /// Bytes of a page; a busy service's has a few hundred kilobytes.
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::evidence::{Evidence, Unknown, one_line};
+use super::evidence::{Evidence, Unknown};
 use super::{Entry, Moment, Tools, probe};
 use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::timeline::one_line;
 use crate::params;
 
 /// Most links; more than these nobody opens.

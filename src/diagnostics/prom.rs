@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::evidence::{Unknown, one_line, shown};
+use super::evidence::{Unknown, shown};
 use super::{Moment, Tools};
 use crate::clients::prometheus::answer::{Answer, Labels};
 use crate::clients::prometheus::{PrometheusClient, QueryLimits};
 use crate::domain::catalog::{CheckedParams, ParamsError, Reference, Slot, SlotLanguage};
+use crate::domain::timeline::one_line;
 use crate::params;
 
 /// Longest expression, as it is written in the rule. The longest of the runbooks is below 400 bytes.

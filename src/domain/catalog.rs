@@ -18,6 +18,17 @@ pub enum Performer {
     People,
 }
 
+/// Where the inverse of an action comes from, for rolling back what did not help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Inverse {
+    /// It touches nothing, so there is nothing to undo.
+    NotNeeded,
+    /// The remedy's `rollback` says it; without one there is none.
+    FromRule,
+    /// The action records it while it acts.
+    Recorded,
+}
+
 /// What a rendered text inside parameters will be used as, which decides how labels are escaped in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotLanguage {
@@ -153,6 +164,8 @@ pub struct ActionKind {
     pub repeatability: Repeatability,
     /// Who carries it out.
     pub performer: Performer,
+    /// Where its inverse comes from.
+    pub inverse: Inverse,
     /// Longest time one attempt may take.
     pub timeout: Duration,
     /// Checks its parameters.

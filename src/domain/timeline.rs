@@ -119,6 +119,16 @@ pub fn cut(mut text: String, bytes_max: usize) -> String {
     text
 }
 
+/// A text from outside on one line, without control characters, cut to so many characters.
+pub fn one_line(text: &str, chars_max: usize) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(chars_max) {
+        None => line,
+        Some((end, _)) => format!("{}…", &line[..end]),
+    }
+}
+
 /// A break in a chain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChainBroken {

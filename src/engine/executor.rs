@@ -143,6 +143,7 @@ impl Executor {
         });
         let Some(plan) = plan else { return self.finish(leased, None).await };
         let outcome = self.attempt(&plan, id, step, view).await;
+        let outcome = after_earlier_attempts(outcome, &plan, leased.attempt);
         self.meter.effect_done(leased.effect.kind(), outcome_word(&outcome));
         let unclear = matches!(outcome, ActionOutcome::Unknown { .. });
         if unclear && plan.repeatability == Repeatability::Idempotent && leased.attempt < REPEATS_MAX {
@@ -254,6 +255,20 @@ fn notice_failed(destination: &Destination, notice: &Notice, error: String, give
     Event::NoticeFailed { destination: destination.clone(), notice: notice.clone(), error, given_up }
 }
 
+/// An attempt that certainly was not carried out says nothing about the one before it, whose end nobody knew.
+fn after_earlier_attempts(outcome: ActionOutcome, plan: &ActionPlan, attempt: u32) -> ActionOutcome {
+    match outcome {
+        ActionOutcome::NotApplied { reason }
+            if attempt > 1 && plan.repeatability == Repeatability::Idempotent =>
+        {
+            let reason =
+                format!("an earlier attempt may have been carried out; the last one was not: {reason}");
+            ActionOutcome::Unknown { reason }
+        }
+        other => other,
+    }
+}
+
 fn outcome_word(outcome: &ActionOutcome) -> &'static str {
     match outcome {
         ActionOutcome::Applied { .. } => "applied",
@@ -274,4 +289,31 @@ fn since(earlier: Timestamp, later: Timestamp) -> Duration {
 
 fn millis_between(earlier: Timestamp, later: Timestamp) -> u64 {
     u64::try_from(since(earlier, later).as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(attempt: u32, repeatability: Repeatability) -> ActionOutcome {
+        let plan = ActionPlan {
+            kind: "http.call".to_owned(),
+            params: serde_json::Value::Null,
+            target: "endpoint:waf".to_owned(),
+            namespace: None,
+            summary: String::new(),
+            repeatability,
+        };
+        let outcome = ActionOutcome::NotApplied { reason: "refused".to_owned() };
+        after_earlier_attempts(outcome, &plan, attempt)
+    }
+
+    #[test]
+    fn a_repetition_that_is_refused_does_not_deny_the_attempt_before_it() {
+        let refused = ActionOutcome::NotApplied { reason: "refused".to_owned() };
+        assert_eq!(after(1, Repeatability::Idempotent), refused);
+        assert!(matches!(after(2, Repeatability::Idempotent), ActionOutcome::Unknown { .. }));
+        // What may not be repeated was not: its second lease is its first attempt.
+        assert_eq!(after(2, Repeatability::AtMostOnce), refused);
+    }
 }

@@ -9,8 +9,8 @@ use crate::domain::Labels;
 use crate::domain::action::{Repeatability, Tier};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::catalog::{
-    ActionKind, Catalog, CheckedParams, DiagnosticKind, ParamsError, Performer, PlanOutline, Reference, Slot,
-    SlotLanguage,
+    ActionKind, Catalog, CheckedParams, DiagnosticKind, Inverse, ParamsError, Performer, PlanOutline,
+    Reference, Slot, SlotLanguage,
 };
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::fingerprint::Fingerprint;
@@ -66,6 +66,7 @@ fn mk_action(
         tier_floor,
         repeatability: Repeatability::Idempotent,
         performer,
+        inverse: Inverse::FromRule,
         timeout: Duration::from_secs(5),
         check,
         schema: || json!({}),

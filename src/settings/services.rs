@@ -123,6 +123,9 @@ pub struct Endpoint {
     pub method: Method,
     /// Headers to send; credentials as secrets.
     pub headers: BTreeMap<String, PlainOrSecret>,
+    /// Whether a second POST or PATCH does no harm, such as where the server obeys `Idempotency-Key`. A call without a
+    /// clear answer is then sent again; without this, people look first. GET, PUT and DELETE are repeated anyway.
+    pub idempotent: bool,
     /// Time for one call.
     pub timeout: Period,
 }
@@ -133,6 +136,7 @@ impl Default for Endpoint {
             url: HttpUrl::default(),
             method: Method::Post,
             headers: BTreeMap::new(),
+            idempotent: false,
             timeout: CALL_TIMEOUT,
         }
     }

@@ -64,3 +64,10 @@ fn the_digest_does_not_depend_on_the_order_of_keys() {
     let other: serde_json::Value = serde_json::from_str(r#"{"b":{"d":3,"c":2},"a":1}"#).expect("JSON");
     assert_eq!(digest_of(&one), digest_of(&other));
 }
+
+#[test]
+fn a_text_from_outside_stays_on_one_line() {
+    assert_eq!(one_line(" a\n\tb\u{0} c\u{1b}[31m ", 20), "a b c [31m");
+    assert_eq!(one_line("日本語です", 2), "日本…");
+    assert_eq!(one_line("", 5), "");
+}

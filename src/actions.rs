@@ -1,0 +1,108 @@
+//! Actions: one file for each thing that a remedy can do.
+//!
+//! This is the only room that is given a handle that changes the world, and all it can reach are the endpoints that
+//! the settings name. Most actions touch nothing: they ask the engine to tell people, to escalate or to keep a
+//! document. An action never retries and never decides; it makes one attempt and says how that ended: applied, not
+//! applied, or unknown. Unknown is the honest word whenever the request may have arrived. Everything that leaves here
+//! is bounded and has passed the redactor.
+//!
+//! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
+//! `UPDATE_DOCS=1 cargo test reference`. Reading order: [`Actions`], [`endpoint`], then any action.
+
+mod checklist_start;
+pub mod endpoint;
+mod escalate;
+mod http_call;
+mod human_task;
+mod incident_postmortem;
+mod markdown;
+mod notify_pagerduty;
+mod notify_slack;
+mod outcome;
+mod request;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::clients::http::{HttpClient, HttpError, HttpOptions, ProxyChoice};
+use crate::domain::action::{ActionOutcome, ActionPlan};
+use crate::domain::catalog::{ActionKind, Endpoints};
+use crate::engine::ports::{ActionContext, Actor, PortFuture};
+use crate::secret::Keyring;
+
+pub use endpoint::{Endpoint, HeaderText};
+
+/// All actions, in the order of the reference.
+const ENTRIES: [Entry; 7] = [
+    http_call::ENTRY,
+    human_task::ENTRY,
+    checklist_start::ENTRY,
+    notify_slack::ENTRY,
+    notify_pagerduty::ENTRY,
+    escalate::ENTRY,
+    incident_postmortem::ENTRY,
+];
+
+/// An action: what it is, and how it is carried out.
+struct Entry {
+    kind: ActionKind,
+    act: for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> PortFuture<'a, ActionOutcome>,
+}
+
+/// What actions may use.
+struct Hands {
+    endpoints: BTreeMap<String, Endpoint>,
+    http: HttpClient,
+}
+
+/// All kinds of actions, for the catalog.
+pub fn kinds() -> Vec<ActionKind> {
+    ENTRIES.into_iter().map(|entry| entry.kind).collect()
+}
+
+/// What plans must know of the endpoints, for the catalog.
+pub fn outlines(endpoints: &BTreeMap<String, Endpoint>) -> Endpoints {
+    endpoints.iter().map(|(name, endpoint)| (name.clone(), endpoint.outline())).collect()
+}
+
+/// How to build [`Actions`].
+#[derive(Debug)]
+pub struct ActionsOptions {
+    /// The endpoints of the settings, by name: all that `http.call` can reach.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// Through which proxy they are reached.
+    pub proxy: ProxyChoice,
+    /// Knows the secrets that must not show.
+    pub keyring: Keyring,
+}
+
+/// Carries plans out: the engine's [`Actor`].
+pub struct Actions {
+    hands: Hands,
+    keyring: Keyring,
+}
+
+impl Actions {
+    /// Ready to act.
+    ///
+    /// # Errors
+    /// Where the machine cannot make an HTTP client, or the proxy's URL is not one.
+    pub fn new(options: ActionsOptions) -> Result<Self, HttpError> {
+        let http = HttpClient::new(&HttpOptions { proxy: options.proxy, ..HttpOptions::configured() })?;
+        Ok(Self { hands: Hands { endpoints: options.endpoints, http }, keyring: options.keyring })
+    }
+}
+
+impl Actor for Actions {
+    fn act<'a>(&'a self, plan: &'a ActionPlan, context: ActionContext) -> PortFuture<'a, ActionOutcome> {
+        Box::pin(async move {
+            let outcome = match ENTRIES.into_iter().find(|entry| entry.kind.name == plan.kind) {
+                Some(entry) => (entry.act)(&self.hands, plan, &context).await,
+                None => outcome::not_applied(format!("this version has no action `{}`", plan.kind)),
+            };
+            outcome::finish(outcome, &self.keyring.redactor())
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! `incident.postmortem`: the record of an incident as a document, for the people who learn from it.
+//!
+//! Everything in it comes out of what is stored with the incident, so the same incident gives the same document. It
+//! states what happened and leaves the causes to people.
+
+mod chapters;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::outcome::not_applied;
+use super::{Entry, request};
+use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Request, Tier};
+use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer};
+use crate::domain::timeline::one_line;
+use crate::engine::ports::ActionContext;
+use crate::params;
+
+/// Characters of the title.
+const TITLE_CHARS_MAX: usize = 200;
+
+pub(super) const ENTRY: Entry = Entry {
+    kind: ActionKind {
+        name: "incident.postmortem",
+        summary: "Keeps a document with the incident: summary, impact window, timeline, evidence, decisions with their \
+                  reasons, actions, and a list for prevention.",
+        tier_floor: Tier::T0,
+        repeatability: Repeatability::Idempotent,
+        performer: Performer::Machine,
+        inverse: Inverse::NotNeeded,
+        timeout: request::TIMEOUT,
+        check,
+        schema: params::schema::<Params>,
+        outline: |_, _| Ok(request::outline("write the incident's record")),
+    },
+    act: |_, plan, context| Box::pin(std::future::ready(act(plan, context))),
+};
+
+/// Parameters of `incident.postmortem`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    /// Title of the document. Default: the incident's summary. May hold templates.
+    #[schemars(length(min = 1, max = 200))]
+    title: Option<String>,
+}
+
+fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let Params { title } = params::read(params)?;
+    let slots = title.map(|title| request::title_slot("/title", &title)).transpose()?;
+    Ok(CheckedParams { slots: slots.into_iter().collect(), ..CheckedParams::default() })
+}
+
+fn act(plan: &ActionPlan, context: &ActionContext) -> ActionOutcome {
+    let Params { title } = match params::read(&plan.params) {
+        Ok(params) => params,
+        Err(error) => return not_applied(error.to_string()),
+    };
+    let Some(view) = &context.view else { return not_applied("the incident could not be read") };
+    let by_default = || format!("Incident record: {}", view.incident.summary);
+    let title = one_line(&title.unwrap_or_else(by_default), TITLE_CHARS_MAX);
+    let body = chapters::write(&title, view);
+    request::asked("the record is kept with the incident", Request::KeepDocument { title, body })
+}

@@ -1,0 +1,61 @@
+//! How an attempt ended, redacted and bounded.
+
+use crate::domain::action::{ActionOutcome, Request, Task};
+use crate::domain::redact::Redactor;
+use crate::domain::timeline::{LINE_TEXT_BYTES_MAX, cut};
+
+/// Longest text that an action tells people; messengers cut at a few thousand characters.
+const TEXT_BYTES_MAX: usize = 4_000;
+
+/// Longest document that is kept with an incident: above what an incident's record can come to.
+const DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+
+/// It was certainly not carried out.
+pub(super) fn not_applied(reason: impl Into<String>) -> ActionOutcome {
+    ActionOutcome::NotApplied { reason: reason.into() }
+}
+
+/// Nobody knows whether it was carried out.
+pub(super) fn unknown(reason: impl Into<String>) -> ActionOutcome {
+    ActionOutcome::Unknown { reason: reason.into() }
+}
+
+/// The outcome as it may leave this room. No action here records an inverse, which would be a plan and is not text.
+pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutcome {
+    let line = |text: String| cut(redactor.redact(&text).into_owned(), LINE_TEXT_BYTES_MAX);
+    match outcome {
+        ActionOutcome::NotApplied { reason } => ActionOutcome::NotApplied { reason: line(reason) },
+        ActionOutcome::Unknown { reason } => ActionOutcome::Unknown { reason: line(reason) },
+        ActionOutcome::HandedToPeople { task } => {
+            ActionOutcome::HandedToPeople { task: clean_task(task, redactor) }
+        }
+        ActionOutcome::Applied { detail, inverse, requests } => ActionOutcome::Applied {
+            detail: line(detail),
+            inverse,
+            requests: requests.into_iter().map(|request| clean(request, redactor)).collect(),
+        },
+    }
+}
+
+fn clean(request: Request, redactor: &Redactor) -> Request {
+    let text = |text: String, bytes_max| cut(redactor.redact(&text).into_owned(), bytes_max);
+    match request {
+        Request::Notify { destination, text: words } => {
+            Request::Notify { destination, text: text(words, TEXT_BYTES_MAX) }
+        }
+        Request::Escalate => Request::Escalate,
+        Request::StartTask { task } => Request::StartTask { task: clean_task(task, redactor) },
+        Request::KeepDocument { title, body } => Request::KeepDocument {
+            title: text(title, LINE_TEXT_BYTES_MAX),
+            body: text(body, DOCUMENT_BYTES_MAX),
+        },
+    }
+}
+
+fn clean_task(mut task: Task, redactor: &Redactor) -> Task {
+    let clean = |text: &mut String| *text = cut(redactor.redact(text).into_owned(), LINE_TEXT_BYTES_MAX);
+    clean(&mut task.title);
+    task.owner.iter_mut().for_each(clean);
+    task.items.iter_mut().for_each(|item| clean(&mut item.text));
+    task
+}
