@@ -3,7 +3,8 @@
 //! Nothing here touches the world: files are read, never written, and no label can become code.
 //! Reading order: [`vocabulary`] (names that rules may use) → [`scope`] (the values behind them) → [`template`] and
 //! [`render`] → [`condition`] → `raw` (files as written) → [`mod@load`] → [`ruleset`] and [`index`] → [`book`] and
-//! [`mod@watch`] → [`compiled`], [`opening`] and `plan` → `playbook`, which answers the engine.
+//! [`mod@watch`] → [`compiled`], [`opening`] and `plan` → `playbook`, which answers the engine. [`schema`]
+//! describes the files for editors.
 
 pub mod book;
 pub mod compiled;
@@ -17,6 +18,7 @@ mod playbook;
 mod raw;
 pub mod render;
 pub mod ruleset;
+pub mod schema;
 pub mod scope;
 pub mod template;
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use super::condition::CompiledCondition;
 use super::render::Templates;
-use crate::domain::catalog::{Catalog, CheckedParams, Slot};
+use crate::domain::catalog::{Catalog, CheckedParams, ParamsError};
 use crate::domain::rule::{ActionSpec, Condition, RemedySpec, ResponseRule, SeveritySpec, Template};
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -22,11 +22,13 @@ pub struct CompiledRule {
 #[derive(Debug)]
 pub(super) struct CompiledLadder {
     pub(super) templates: Templates,
-    /// Slots of each diagnostic, or why it cannot be used.
-    pub(super) diagnostics: Vec<Result<Vec<Slot>, String>>,
+    pub(super) diagnostics: Vec<Compiled>,
     pub(super) remedies: Vec<CompiledRemedy>,
-    pub(super) on_resolve: Vec<Result<Vec<Slot>, String>>,
+    pub(super) on_resolve: Vec<Compiled>,
 }
+
+/// One use of a diagnostic or an action, or why it cannot be used.
+pub(super) type Compiled = Result<CheckedParams, String>;
 
 /// One remedy.
 #[derive(Debug)]
@@ -34,8 +36,8 @@ pub(super) struct CompiledRemedy {
     /// `None` for a remedy that always applies.
     pub(super) when: Option<Result<CompiledCondition, String>>,
     pub(super) checks: Vec<Result<CompiledCondition, String>>,
-    pub(super) action: Result<Vec<Slot>, String>,
-    pub(super) rollback: Option<Result<Vec<Slot>, String>>,
+    pub(super) action: Compiled,
+    pub(super) rollback: Option<Compiled>,
 }
 
 impl CompiledRule {
@@ -68,12 +70,13 @@ impl CompiledLadder {
             .iter()
             .map(|spec| {
                 let checked = catalog.diagnostic(&spec.kind).map(|kind| (kind.check)(&spec.params));
-                slots(&spec.kind, &spec.params, checked.transpose(), &mut texts)
+                compile_use(&spec.kind, &spec.params, checked.transpose(), &mut texts)
             })
             .collect();
         let remedies =
             rule.remedies.iter().map(|spec| CompiledRemedy::new(spec, catalog, &mut texts)).collect();
-        let on_resolve = rule.on_resolve.iter().map(|spec| action_slots(spec, catalog, &mut texts)).collect();
+        let on_resolve =
+            rule.on_resolve.iter().map(|spec| compile_action(spec, catalog, &mut texts)).collect();
         Self { templates: Templates::compile_sound(texts), diagnostics, remedies, on_resolve }
     }
 }
@@ -86,30 +89,26 @@ impl CompiledRemedy {
         Self {
             when: spec.when.as_ref().map(compile),
             checks: spec.verify.iter().flat_map(|verify| &verify.checks).map(compile).collect(),
-            action: action_slots(&spec.action, catalog, texts),
-            rollback: spec.rollback.as_ref().map(|rollback| action_slots(rollback, catalog, texts)),
+            action: compile_action(&spec.action, catalog, texts),
+            rollback: spec.rollback.as_ref().map(|rollback| compile_action(rollback, catalog, texts)),
         }
     }
 }
 
-fn action_slots<'r>(
-    spec: &'r ActionSpec,
-    catalog: &Catalog,
-    texts: &mut Vec<&'r str>,
-) -> Result<Vec<Slot>, String> {
+fn compile_action<'r>(spec: &'r ActionSpec, catalog: &Catalog, texts: &mut Vec<&'r str>) -> Compiled {
     let checked = catalog.action(&spec.kind).map(|kind| (kind.check)(&spec.params));
-    slots(&spec.kind, &spec.params, checked.transpose(), texts)
+    compile_use(&spec.kind, &spec.params, checked.transpose(), texts)
 }
 
-/// The slots of one use; adds their texts to `texts`.
-fn slots<'r>(
+/// Compiles one use; adds the texts of its slots to `texts`.
+fn compile_use<'r>(
     kind: &str,
     params: &'r Value,
-    checked: Result<Option<CheckedParams>, crate::domain::catalog::ParamsError>,
+    checked: Result<Option<CheckedParams>, ParamsError>,
     texts: &mut Vec<&'r str>,
-) -> Result<Vec<Slot>, String> {
+) -> Compiled {
     let checked = checked.map_err(|error| format!("`{kind}` refuses its parameters: {error}"))?;
-    let slots = checked.ok_or_else(|| format!("this build knows no `{kind}`"))?.slots;
-    texts.extend(slots.iter().filter_map(|slot| params.pointer(&slot.pointer)?.as_str()));
-    Ok(slots)
+    let checked = checked.ok_or_else(|| format!("this build knows no `{kind}`"))?;
+    texts.extend(checked.slots.iter().filter_map(|slot| params.pointer(&slot.pointer)?.as_str()));
+    Ok(checked)
 }

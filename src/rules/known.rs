@@ -1,5 +1,6 @@
 //! What the settings know: names outside of rule files that rules refer to.
 
+use crate::domain::catalog::Reference;
 use std::collections::BTreeSet;
 
 /// Names that the settings define. `None` means that nobody has said, so that nothing is complained about.
@@ -27,5 +28,35 @@ impl Known {
             slack_channels: None,
             prometheus: true,
         }
+    }
+
+    /// Why something that an action needs is not there; `None` if it is, or nobody knows.
+    pub fn missing(&self, reference: &Reference) -> Option<String> {
+        let lacks = |names: &Option<BTreeSet<String>>, name: &str| {
+            names.as_ref().is_some_and(|names| !names.contains(name))
+        };
+        match reference {
+            Reference::Endpoint(name) if lacks(&self.endpoints, name) => {
+                Some(format!("there is no endpoint `{name}` in the settings"))
+            }
+            Reference::PagerDutyService(name) if lacks(&self.pagerduty_services, name) => {
+                Some(format!("there is no PagerDuty service `{name}` in the settings"))
+            }
+            Reference::SlackChannel(_) if !self.slack => {
+                Some("Slack is not set up in the settings".to_owned())
+            }
+            Reference::SlackChannel(name) if lacks(&self.slack_channels, name) => {
+                Some(format!("the Slack channel `{name}` is not known"))
+            }
+            Reference::Prometheus if !self.prometheus => {
+                Some("Prometheus is not set up in the settings".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there is no way at all to tell people: neither Slack nor PagerDuty is set up.
+    pub fn tells_nobody(&self) -> bool {
+        !self.slack && self.pagerduty_services.as_ref().is_some_and(BTreeSet::is_empty)
     }
 }

@@ -202,6 +202,14 @@ fn read<S: serde::de::DeserializeOwned>(
     }
 }
 
+/// Reads one document by its shape alone.
+#[cfg(test)]
+pub(super) fn read_shape(file: &str, text: &str) -> Result<(), Vec<Problem>> {
+    let mut report = Report::new(file, text);
+    parse(file, text, &mut report);
+    if report.problems.is_empty() { Ok(()) } else { Err(report.problems) }
+}
+
 fn check_head(kind: &str, api_version: Option<&str>, report: &mut Report<'_>) -> bool {
     let version_help = || Some(format!("write `apiVersion: {}`", raw::API_VERSION));
     match api_version {

@@ -3,11 +3,12 @@
 //!
 //! The same incident and findings always give the same plans: an approval is bound to their digest.
 
-use super::compiled::{CompiledLadder, CompiledRemedy};
+use super::compiled::{Compiled, CompiledLadder, CompiledRemedy};
 use super::condition::{CompiledCondition, ConditionFacts};
+use super::known::Known;
 use super::scope::Scope;
 use crate::domain::action::{ActionPlan, Tier};
-use crate::domain::catalog::{Catalog, Performer, Slot};
+use crate::domain::catalog::{Catalog, Performer};
 use crate::domain::correlate::group_labels;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
@@ -30,6 +31,7 @@ pub(super) struct Planner<'p> {
     pub(super) rule: &'p ResponseRule,
     pub(super) ladder: &'p CompiledLadder,
     pub(super) catalog: &'p Catalog,
+    pub(super) known: &'p Known,
     pub(super) incident: &'p Incident,
 }
 
@@ -41,9 +43,9 @@ impl Planner<'_> {
             .diagnostics
             .iter()
             .zip(&self.ladder.diagnostics)
-            .map(|(spec, slots)| {
-                let params = slots.clone().and_then(|slots| {
-                    let rendered = self.ladder.templates.render_params(&slots, &spec.params, &scope);
+            .map(|(spec, compiled)| {
+                let params = compiled.as_ref().map_err(Clone::clone).and_then(|checked| {
+                    let rendered = self.ladder.templates.render_params(&checked.slots, &spec.params, &scope);
                     rendered.map_err(|error| error.to_string())
                 });
                 let timeout = self.catalog.diagnostic(&spec.kind).map_or(NO_TIME, |kind| kind.timeout);
@@ -77,8 +79,13 @@ impl Planner<'_> {
         let tier = kind.map_or(spec.tier, |kind| spec.tier.max(kind.tier_floor));
         let performer = kind.map_or(Performer::Machine, |kind| kind.performer);
         let condition = compiled.when.as_ref().map_or(ConditionOutcome::Holds, |when| evaluate(when, facts));
+        let condition = match self.missing([Some(&compiled.action), compiled.rollback.as_ref()]) {
+            // What the settings lack is no reason to stop the ladder: the next remedy may do.
+            Some(why) if condition != ConditionOutcome::Fails => ConditionOutcome::Unknown(why),
+            _ => condition,
+        };
         let inverse = match (&spec.rollback, &compiled.rollback) {
-            (Some(rollback), Some(slots)) => Some(self.plan(rollback, slots, scope)),
+            (Some(rollback), Some(compiled)) => Some(self.plan(rollback, compiled, scope)),
             _ => None,
         };
         let plan = self.plan(&spec.action, &compiled.action, scope);
@@ -116,14 +123,16 @@ impl Planner<'_> {
             .iter()
             .zip(&self.ladder.on_resolve)
             .enumerate()
-            .map(|(index, (spec, slots))| {
+            .map(|(index, (spec, compiled))| {
                 let kind = self.catalog.action(&spec.kind);
                 Candidate {
                     remedy: format!("on-resolve-{}", index + 1),
                     tier: kind.map_or(Tier::T0, |kind| kind.tier_floor),
                     performer: kind.map_or(Performer::Machine, |kind| kind.performer),
                     condition: ConditionOutcome::Holds,
-                    plan: self.plan(spec, slots, &scope),
+                    plan: self
+                        .missing([Some(compiled)])
+                        .map_or_else(|| self.plan(spec, compiled, &scope), Err),
                     inverse: None,
                     guardrails: Vec::new(),
                     // A reopened incident may end again.
@@ -142,19 +151,20 @@ impl Planner<'_> {
         compiled.checks.iter().map(|check| evaluate(check, &facts)).collect()
     }
 
-    fn plan(
-        &self,
-        spec: &ActionSpec,
-        slots: &Result<Vec<Slot>, String>,
-        scope: &Scope,
-    ) -> Result<ActionPlan, String> {
-        let slots = slots.as_ref().map_err(Clone::clone)?;
+    /// What the settings lack of what these uses need.
+    fn missing<'u>(&self, uses: impl IntoIterator<Item = Option<&'u Compiled>>) -> Option<String> {
+        let checked = uses.into_iter().flatten().filter_map(|compiled| compiled.as_ref().ok());
+        checked.flat_map(|checked| &checked.references).find_map(|reference| self.known.missing(reference))
+    }
+
+    fn plan(&self, spec: &ActionSpec, compiled: &Compiled, scope: &Scope) -> Result<ActionPlan, String> {
+        let checked = compiled.as_ref().map_err(Clone::clone)?;
         let kind =
             self.catalog.action(&spec.kind).ok_or_else(|| format!("this build knows no `{}`", spec.kind))?;
         let params = self
             .ladder
             .templates
-            .render_params(slots, &spec.params, scope)
+            .render_params(&checked.slots, &spec.params, scope)
             .map_err(|error| error.to_string())?;
         let outline = self.catalog.outline(kind, &params).map_err(|error| error.to_string())?;
         Ok(ActionPlan {

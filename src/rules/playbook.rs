@@ -113,6 +113,6 @@ impl RuleBook {
         let compiled = self.compiled(kept);
         let catalog = self.catalog();
         let ladder = compiled.ladder(&kept.rule, catalog);
-        ask(&Planner { rule: &kept.rule, ladder, catalog, incident })
+        ask(&Planner { rule: &kept.rule, ladder, catalog, known: &self.source.known, incident })
     }
 }

@@ -20,7 +20,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// `prom.query`, `prom.range`, `links.render`, `http.json`; `http.call`, `human.task`, `notify.slack`, `escalate`.
+/// `prom.query`, `prom.range`, `links.render`, `http.json`; `http.call`, `human.task`,
+/// `notify.slack`, `escalate`, `incident.postmortem`, `checklist.start`.
 pub(crate) fn mk_catalog() -> Catalog {
     Catalog::new(
         vec![
@@ -31,7 +32,7 @@ pub(crate) fn mk_catalog() -> Catalog {
             ),
             mk_diagnostic(
                 "prom.range",
-                &[("last", "the newest value"), ("max", "the largest")],
+                &[("last", "the newest value"), ("predicted", "where it leads")],
                 check_promql,
             ),
             mk_diagnostic("links.render", &[], check_links),
@@ -42,6 +43,8 @@ pub(crate) fn mk_catalog() -> Catalog {
             mk_action("human.task", Tier::T3, Performer::People, check_task),
             mk_action("notify.slack", Tier::T0, Performer::Machine, check_slack),
             mk_action("escalate", Tier::T0, Performer::Machine, |_| Ok(CheckedParams::default())),
+            mk_action("incident.postmortem", Tier::T0, Performer::Machine, check_titled),
+            mk_action("checklist.start", Tier::T0, Performer::Machine, check_titled),
         ],
     )
 }
@@ -51,7 +54,8 @@ fn mk_diagnostic(
     fields: &'static [(&'static str, &'static str)],
     check: fn(&Value) -> Result<CheckedParams, ParamsError>,
 ) -> DiagnosticKind {
-    DiagnosticKind { name, summary: "", fields, timeout: Duration::from_secs(5), check, schema: || json!({}) }
+    let schema = if name == "prom.query" { prom_schema } else { any_schema };
+    DiagnosticKind { name, summary: "", fields, timeout: Duration::from_secs(5), check, schema }
 }
 
 fn mk_action(
@@ -69,7 +73,7 @@ fn mk_action(
         inverse: Inverse::FromRule,
         timeout: Duration::from_secs(5),
         check,
-        schema: || json!({}),
+        schema: any_schema,
         outline: |params, _| {
             Ok(PlanOutline {
                 target: params["endpoint"].as_str().map(|name| format!("endpoint/{name}")),
@@ -78,6 +82,14 @@ fn mk_action(
             })
         },
     }
+}
+
+fn any_schema() -> Value {
+    json!({ "type": "object" })
+}
+
+fn prom_schema() -> Value {
+    json!({ "type": "object", "required": ["expr"], "properties": { "expr": { "type": "string" } } })
 }
 
 fn text<'p>(params: &'p Value, key: &str) -> Result<&'p str, ParamsError> {
@@ -126,6 +138,15 @@ fn check_task(params: &Value) -> Result<CheckedParams, ParamsError> {
     let steps = params["steps"].as_array().map_or(0, Vec::len);
     let mut slots = vec![Slot::new("/title", SlotLanguage::Text)];
     slots.extend((0..steps).map(|n| Slot::new(format!("/steps/{n}"), SlotLanguage::Text)));
+    Ok(CheckedParams { slots, ..CheckedParams::default() })
+}
+
+/// `title`, and texts below `items`.
+fn check_titled(params: &Value) -> Result<CheckedParams, ParamsError> {
+    text(params, "title")?;
+    let items = params["items"].as_array().map_or(0, Vec::len);
+    let mut slots = vec![Slot::new("/title", SlotLanguage::Text)];
+    slots.extend((0..items).map(|n| Slot::new(format!("/items/{n}"), SlotLanguage::Text)));
     Ok(CheckedParams { slots, ..CheckedParams::default() })
 }
 

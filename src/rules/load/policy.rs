@@ -104,7 +104,15 @@ fn check_fallback(fallback: &[Destination], surroundings: &Surroundings<'_>, rep
     }
     let refusals: Vec<String> =
         fallback.iter().filter_map(|destination| uses::reachable(destination, surroundings).err()).collect();
-    if refusals.len() == fallback.len() {
+    if surroundings.known.tells_nobody() {
+        let help =
+            "incidents are recorded and shown; set up `slack` or `pagerduty` in the settings".to_owned();
+        report.warn(
+            "/spec/fallback",
+            "nobody can be told: neither Slack nor PagerDuty is set up",
+            Some(help),
+        );
+    } else if refusals.len() == fallback.len() {
         let message = format!("nobody in the fallback can be reached: {}", refusals.join("; "));
         let help = "set one of them up in the settings".to_owned();
         report.error("/spec/fallback", message, Some(help));
@@ -119,6 +127,9 @@ fn warn_unreachable(
     surroundings: &Surroundings<'_>,
     report: &mut Report<'_>,
 ) {
+    if surroundings.known.tells_nobody() {
+        return;
+    }
     for (index, destination) in destinations.iter().enumerate() {
         if let Err(why) = uses::reachable(destination, surroundings) {
             report.warn(&format!("{at}/{index}"), why, Some("others are told instead".to_owned()));

@@ -272,36 +272,91 @@ fn a_shadowed_rule_is_warned_about_where_it_stands() {
     insta::assert_snapshot!(shown.join("\n\n"));
 }
 
+fn load_good_with(known: &Known) -> (Vec<String>, Vec<String>) {
+    let file = SourceFile { name: "rules.yaml".to_owned(), text: GOOD.to_owned() };
+    let messages = |problems: &[Problem]| problems.iter().map(|problem| problem.message.clone()).collect();
+    match load_texts(vec![file], &mk_catalog(), known) {
+        Ok(set) => (Vec::new(), messages(set.warnings())),
+        Err(errors) => (messages(&errors.errors), messages(&errors.warnings)),
+    }
+}
+
 #[test]
-fn settings_that_lack_something_are_told_apart_by_what_still_works() {
+fn what_the_settings_lack_is_skipped_and_what_they_misspell_is_a_mistake() {
+    let known = Known {
+        endpoints: Some(BTreeSet::new()),
+        slack_channels: Some(["#leads".to_owned(), "#pss-nano".to_owned()].into()),
+        prometheus: false,
+        ..mk_known()
+    };
+    let endpoint = "there is no endpoint `waf` in the settings".to_owned();
+    let prometheus = "Prometheus is not set up in the settings".to_owned();
+    assert_eq!(load_good_with(&known), (vec![], vec![prometheus, endpoint.clone(), endpoint.clone()]));
+    let misspelt = Known { endpoints: Some(["wav".to_owned()].into()), ..mk_known() };
+    assert_eq!(load_good_with(&misspelt), (vec![endpoint.clone(), endpoint], vec![]));
+}
+
+#[test]
+fn a_fallback_that_nobody_hears_is_a_mistake_unless_nobody_can_be_told_at_all() {
+    let unheard = Known { pagerduty_services: Some(["other".to_owned()].into()), ..mk_known() };
+    let (errors, warnings) = load_good_with(&unheard);
+    let service = "there is no PagerDuty service `pss-nano` in the settings";
+    assert_eq!(errors, [format!("nobody in the fallback can be reached: {service}")]);
+    assert_eq!(warnings, [service]);
+
+    let nothing = Known { pagerduty_services: Some(BTreeSet::new()), slack: false, ..mk_known() };
+    let (errors, warnings) = load_good_with(&nothing);
+    assert_eq!(errors, Vec::<String>::new());
+    assert_eq!(
+        warnings,
+        ["Slack is not set up in the settings", "nobody can be told: neither Slack nor PagerDuty is set up"]
+    );
+}
+
+/// The files that come with the service.
+fn shipped() -> Vec<SourceFile> {
+    let folder = format!("{}/rules/*.yaml", env!("CARGO_MANIFEST_DIR"));
+    let found = files::read(&[folder]);
+    assert_eq!(found.problems, []);
+    assert!(found.files.len() >= 3, "{:?}", found.files.len());
+    found.files
+}
+
+#[test]
+fn the_shipped_rules_load_with_full_settings_and_with_none() {
+    let full = Known {
+        endpoints: Some(["waf-rate-limit", "cache-warm", "archive-logs"].map(str::to_owned).into()),
+        ..mk_known()
+    };
+    let set = load_texts(shipped(), &mk_catalog(), &full).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(set.warnings(), []);
     let nothing = Known {
         endpoints: Some(BTreeSet::new()),
         pagerduty_services: Some(BTreeSet::new()),
-        slack: true,
-        slack_channels: Some(["#leads".to_owned()].into()),
+        slack: false,
+        slack_channels: None,
         prometheus: false,
     };
-    let file = SourceFile { name: "rules.yaml".to_owned(), text: GOOD.to_owned() };
-    let errors = load_texts(vec![file], &mk_catalog(), &nothing).expect_err("the endpoint is missing");
-    let messages =
-        |problems: &[Problem]| problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>();
-    assert_eq!(
-        messages(&errors.errors),
-        [
-            "there is no endpoint `waf` in the settings",
-            "there is no endpoint `waf` in the settings",
-            "nobody in the fallback can be reached: there is no PagerDuty service `pss-nano` in the settings",
-        ]
-    );
-    assert_eq!(
-        messages(&errors.warnings),
-        [
-            "without Prometheus this will always be unknown",
-            "the Slack channel `#pss-nano` is not known",
-            "there is no PagerDuty service `pss-nano` in the settings",
-            "the Slack channel `#pss-nano` is not known",
-        ]
-    );
+    load_texts(shipped(), &mk_catalog(), &nothing).unwrap_or_else(|errors| panic!("{errors}"));
+}
+
+#[test]
+fn the_shipped_rules_answer_the_shipped_alerts() {
+    let set = load_texts(shipped(), &mk_catalog(), &Known::everything()).expect("loads");
+    for (alertname, namespace, rule) in [
+        ("HighErrorRate", "pss-nano", "pss-nano-high-error-rate"),
+        ("HighErrorRate", "shop", "service-high-error-rate"),
+        ("HighLatency", "pss-nano", "pss-nano-high-latency"),
+        ("HighLatency", "shop", "service-high-latency"),
+        ("DiskSpace", "pss-nano", "pss-nano-disk-space"),
+        ("DiskSpace", "", "node-disk-space"),
+    ] {
+        let labels: Labels = [("alertname", alertname), ("namespace", namespace)]
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .into();
+        let names: Vec<&str> = set.matching(&labels).map(|kept| kept.rule.name.as_str()).collect();
+        assert_eq!(names, [rule], "{alertname} in {namespace}");
+    }
 }
 
 #[test]

@@ -154,45 +154,27 @@ fn placeholders_elsewhere(value: &Value, at: &str, slots: &[Slot], pointer: &str
     }
 }
 
+/// A name that the settings lack: a mistake where it looks like a misspelt one. Otherwise the rule still works, as
+/// what needs the name is skipped.
 fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, report: &mut Report<'_>) {
     let known = surroundings.known;
-    match name {
-        Reference::Endpoint(name) => {
-            missing(name, known.endpoints.as_ref(), "endpoint", "`endpoints`", pointer, report)
+    let (word, names, section) = match name {
+        Reference::Policy(name) => return policy(name, surroundings, pointer, report),
+        Reference::Endpoint(word) => (word.as_str(), known.endpoints.as_ref(), "endpoints"),
+        Reference::PagerDutyService(word) => {
+            (word.as_str(), known.pagerduty_services.as_ref(), "pagerduty.services")
         }
-        Reference::PagerDutyService(name) => {
-            let services = known.pagerduty_services.as_ref();
-            missing(name, services, "PagerDuty service", "`pagerduty.services`", pointer, report);
-        }
-        Reference::Policy(name) => policy(name, surroundings, pointer, report),
-        Reference::SlackChannel(channel) => {
-            let destination = Destination::Slack { channel: channel.clone() };
-            if let Err(why) = reachable(&destination, surroundings) {
-                report.warn(pointer, why, None);
-            }
-        }
-        Reference::Prometheus if !known.prometheus => {
-            let help = "set `prometheus.url` in the settings".to_owned();
-            report.warn(pointer, "without Prometheus this will always be unknown", Some(help));
-        }
-        Reference::Prometheus => {}
-    }
-}
-
-fn missing(
-    name: &str,
-    known: Option<&BTreeSet<String>>,
-    what: &str,
-    section: &str,
-    pointer: &str,
-    report: &mut Report<'_>,
-) {
-    let Some(known) = known.filter(|known| !known.contains(name)) else { return };
-    let help = match nearest(name, known.iter().map(String::as_str)) {
-        Some(close) => format!("did you mean `{close}`?"),
-        None => format!("add it to {section} in the settings"),
+        Reference::SlackChannel(word) => (word.as_str(), known.slack_channels.as_ref(), "slack"),
+        Reference::Prometheus => ("", None, "prometheus"),
     };
-    report.error(pointer, format!("there is no {what} `{name}` in the settings"), Some(help));
+    let Some(why) = known.missing(name) else { return };
+    match nearest(word, names.into_iter().flatten().map(String::as_str)) {
+        Some(close) => report.error(pointer, why, Some(format!("did you mean `{close}`?"))),
+        None => {
+            let help = format!("set it up under `{section}` in the settings; until then this is skipped");
+            report.warn(pointer, why, Some(help));
+        }
+    }
 }
 
 /// Checks the name of an escalation policy.
@@ -225,20 +207,9 @@ fn named(
 
 /// Whether a destination can be reached as far as the settings tell, or why not.
 pub(super) fn reachable(destination: &Destination, surroundings: &Surroundings<'_>) -> Result<(), String> {
-    let known = surroundings.known;
-    match destination {
-        Destination::Slack { .. } if !known.slack => Err("Slack is not set up in the settings".to_owned()),
-        Destination::Slack { channel } => match &known.slack_channels {
-            Some(channels) if !channels.contains(channel) => {
-                Err(format!("the Slack channel `{channel}` is not known"))
-            }
-            _ => Ok(()),
-        },
-        Destination::PagerDuty { service } => match &known.pagerduty_services {
-            Some(services) if !services.contains(service) => {
-                Err(format!("there is no PagerDuty service `{service}` in the settings"))
-            }
-            _ => Ok(()),
-        },
-    }
+    let reference = match destination.clone() {
+        Destination::Slack { channel } => Reference::SlackChannel(channel),
+        Destination::PagerDuty { service } => Reference::PagerDutyService(service),
+    };
+    surroundings.known.missing(&reference).map_or(Ok(()), Err)
 }

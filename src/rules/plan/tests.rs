@@ -159,6 +159,24 @@ fn a_remedy_that_could_not_be_undone_is_not_planned() {
 }
 
 #[test]
+fn a_remedy_that_the_settings_do_not_equip_is_skipped_and_the_ladder_goes_on() {
+    let (_, rule, incident) = mk_world();
+    let source = BookSource {
+        patterns: Vec::new(),
+        catalog: Arc::new(mk_catalog()),
+        known: crate::rules::Known { endpoints: Some(Default::default()), ..mk_known() },
+        default_policy: None,
+    };
+    let book = RuleBook::with_set(source, crate::rules::RuleSet::default());
+    let mut candidates = book.candidates(&rule, &incident, &mk_findings(), &allow);
+    let why = ConditionOutcome::Unknown("there is no endpoint `waf` in the settings".to_owned());
+    assert_eq!(candidates[1].condition, why);
+    candidates[0].tried = true;
+    let decisions = crate::domain::decision::decide(&candidates);
+    assert_eq!(decisions[3].decision, crate::domain::decision::Decision::Run, "{decisions:?}");
+}
+
+#[test]
 fn a_stored_rule_with_kinds_that_this_build_lacks_still_answers() {
     let (book, rule, incident) = mk_world();
     let mut text = serde_json::to_value(&rule.rule).expect("JSON");

@@ -1,0 +1,122 @@
+//! JSON Schemas of the rule kinds, for editors and CI: `smokejumper schema`.
+//!
+//! They come from the types that the loader reads, with the parameters of the catalog's kinds put in, so that they
+//! cannot drift apart. What only the loader can see (names, templates, conditions) is not in them.
+
+use super::raw::{self, API_VERSION};
+use crate::domain::catalog::Catalog;
+use crate::domain::schedule::ScheduleSpec;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// The kinds that have a schema, in the order of the reference.
+pub const KINDS: [&str; 3] = ["ResponseRule", "EscalationPolicy", "Schedule"];
+
+/// The JSON Schema (draft 2020-12) of documents of one kind; `None` for a kind that is not in [`KINDS`].
+pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
+    match kind {
+        "ResponseRule" => Some(document::<raw::Rule>(kind, Some(catalog))),
+        "EscalationPolicy" => Some(document::<raw::Policy>(kind, None)),
+        "Schedule" => Some(document::<ScheduleSpec>(kind, None)),
+        _ => None,
+    }
+}
+
+fn document<S: JsonSchema>(kind: &str, catalog: Option<&Catalog>) -> Value {
+    let mut generator: SchemaGenerator = SchemaSettings::draft2020_12().into_generator();
+    let metadata = generator.subschema_for::<raw::Metadata>();
+    let spec = generator.subschema_for::<S>();
+    let mut definitions = generator.take_definitions(true);
+    if let Some(catalog) = catalog {
+        let mut found = Map::new();
+        definitions.insert("Diagnostic".to_owned(), diagnostics(catalog, &mut found));
+        definitions.insert("Action".to_owned(), actions(catalog, &mut found));
+        definitions.extend(found);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": kind,
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": false,
+        "properties": {
+            "apiVersion": { "const": API_VERSION },
+            "kind": { "const": kind },
+            "metadata": metadata,
+            "spec": spec,
+        },
+        "$defs": definitions,
+    })
+}
+
+/// A name, and exactly one diagnostic with its kind as the key.
+fn diagnostics(catalog: &Catalog, definitions: &mut Map<String, Value>) -> Value {
+    let choices = catalog.diagnostics().map(|kind| {
+        json!({
+            "type": "object",
+            "description": kind.summary,
+            "required": ["name", kind.name],
+            "additionalProperties": false,
+            "properties": {
+                "name": {
+                    "type": "string",
+                    "pattern": "^[a-z_][a-z0-9_]*$",
+                    "description": "Name of the finding: conditions say `findings.NAME`.",
+                },
+                kind.name: embed((kind.schema)(), kind.name, definitions),
+            },
+        })
+    });
+    json!({ "oneOf": choices.collect::<Vec<_>>() })
+}
+
+/// Exactly one action with its kind as the key.
+fn actions(catalog: &Catalog, definitions: &mut Map<String, Value>) -> Value {
+    let choices = catalog.actions().map(|kind| {
+        json!({
+            "type": "object",
+            "description": format!("{} Runs at {} or higher.", kind.summary, kind.tier_floor),
+            "required": [kind.name],
+            "additionalProperties": false,
+            "properties": { kind.name: embed((kind.schema)(), kind.name, definitions) },
+        })
+    });
+    json!({ "oneOf": choices.collect::<Vec<_>>() })
+}
+
+/// A schema that stood for itself, as a part: its definitions move to the root under names of their own.
+fn embed(mut schema: Value, kind: &str, definitions: &mut Map<String, Value>) -> Value {
+    let own = schema.as_object_mut().and_then(|schema| {
+        schema.remove("$schema");
+        schema.remove("$defs")
+    });
+    if let Some(Value::Object(own)) = own {
+        for (name, mut definition) in own {
+            point_to(&mut definition, kind);
+            definitions.insert(format!("{kind}.{name}"), definition);
+        }
+    }
+    point_to(&mut schema, kind);
+    schema
+}
+
+fn point_to(schema: &mut Value, kind: &str) {
+    match schema {
+        Value::Object(fields) => {
+            for (key, field) in fields.iter_mut() {
+                match field {
+                    Value::String(target) if key == "$ref" => {
+                        *target = target.replace("#/$defs/", &format!("#/$defs/{kind}."));
+                    }
+                    _ => point_to(field, kind),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| point_to(item, kind)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
