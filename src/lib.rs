@@ -10,6 +10,7 @@ pub mod diagnostics;
 pub mod engine;
 pub mod http;
 pub mod metrics;
+pub mod notify;
 pub mod params;
 pub mod period;
 pub mod rules;

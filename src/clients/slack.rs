@@ -63,6 +63,8 @@ pub struct Message {
     pub blocks: Option<Value>,
     /// The `ts` of the message whose thread this one belongs to; an update does not use it.
     pub thread_ts: Option<String>,
+    /// Whether a message in a thread is shown in the channel as well; an update does not use it.
+    pub broadcast: bool,
     /// Marks the message as ours, so that it can be found again after an ambiguous send.
     pub metadata: Option<Metadata>,
 }
@@ -153,6 +155,8 @@ impl SlackClient {
         self.posts.admit(channel).map_err(|wait| SendError::Paced { wait })?;
         let mut request = SlackApiChatPostMessageRequest::new(channel.into(), content);
         request.thread_ts = message.thread_ts.clone().map(Into::into);
+        // Slack knows the argument for replies alone.
+        request.reply_broadcast = (message.broadcast && message.thread_ts.is_some()).then_some(true);
         request.unfurl_links = Some(false);
         request.unfurl_media = Some(false);
         let answer: MessageAnswer =

@@ -58,6 +58,11 @@ impl Finding {
         }
     }
 
+    /// Whether its text has more than one line, such as a log or a table.
+    pub fn has_several_lines(&self) -> bool {
+        self.text.trim().lines().nth(1).is_some()
+    }
+
     /// Whether it could answer.
     pub fn is_known(&self) -> bool {
         self.status == FindingStatus::Known

@@ -318,7 +318,12 @@ impl Incident {
     /// PagerDuty's dedup key: stable within an episode, new after a reopening, since an alert that was resolved
     /// there would otherwise open a second incident under an old name.
     pub fn dedup_key(&self) -> String {
-        format!("smokejumper/{}/{}", self.id, self.episode)
+        self.dedup_key_of(self.episode)
+    }
+
+    /// PagerDuty's dedup key of one episode, which may have ended.
+    pub fn dedup_key_of(&self, episode: u32) -> String {
+        format!("smokejumper/{}/{episode}", self.id)
     }
 
     /// Names of remedies that were taken in this incident. Blocked and simulated ones were not taken: a

@@ -55,15 +55,25 @@ pub enum Notice {
         /// Whether people must look now.
         page: bool,
     },
+    /// Evidence below the card that the card has no room for. Taken from the incident when it is sent.
+    Evidence,
     /// PagerDuty: open or repeat the alert.
     Trigger {
         /// Why it is sent, such as the level's name.
         note: String,
+        /// Of which episode it tells. Fixed when it is wished: one that waited must not speak of a later episode.
+        episode: u32,
     },
     /// PagerDuty: somebody has taken it.
-    Acknowledge,
+    Acknowledge {
+        /// Which episode.
+        episode: u32,
+    },
     /// PagerDuty: it is over.
-    Resolve,
+    Resolve {
+        /// Which episode.
+        episode: u32,
+    },
     /// PagerDuty: something was changed in the world.
     Change {
         /// What was done.
@@ -79,9 +89,10 @@ impl Notice {
         match self {
             Self::Card => "card",
             Self::Reply { .. } => "reply",
+            Self::Evidence => "evidence",
             Self::Trigger { .. } => "trigger",
-            Self::Acknowledge => "acknowledge",
-            Self::Resolve => "resolve",
+            Self::Acknowledge { .. } => "acknowledge",
+            Self::Resolve { .. } => "resolve",
             Self::Change { .. } => "change",
         }
     }

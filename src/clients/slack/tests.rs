@@ -28,7 +28,13 @@ fn mk_message() -> Message {
     let payload = BTreeMap::from([("incident".to_owned(), "i-1".to_owned())]);
     let metadata = Metadata { event_type: "smokejumper_incident".to_owned(), payload };
     let thread_ts = Some("1.1".to_owned());
-    Message { text: "down".to_owned(), blocks: Some(blocks), thread_ts, metadata: Some(metadata) }
+    Message {
+        text: "down".to_owned(),
+        blocks: Some(blocks),
+        thread_ts,
+        broadcast: false,
+        metadata: Some(metadata),
+    }
 }
 
 async fn post(play: Play) -> Result<Posted, SendError> {
@@ -61,7 +67,8 @@ async fn a_post_carries_text_blocks_thread_and_metadata_and_returns_where_it_sta
 async fn an_update_replaces_text_and_blocks() {
     let server = StandIn::play([Play::json(200, json!({"ok": true}))]).await;
     let client = mk_client(&server.url("/api"));
-    let plain = Message { text: "up".to_owned(), blocks: None, thread_ts: None, metadata: None };
+    let plain =
+        Message { text: "up".to_owned(), blocks: None, thread_ts: None, broadcast: false, metadata: None };
     client.update_message("C1", "5.6", &plain).await.expect("updated");
     let seen = &server.seen()[0];
     assert_eq!(seen.line, "POST /api/chat.update HTTP/1.1");

@@ -40,7 +40,8 @@ pub(super) fn acknowledge(draft: &mut Draft, actor: Actor) -> Result<(), Refused
         escalation.next = None;
     }
     for destination in draft.pagerduty_destinations() {
-        draft.notify(&destination, Notice::Acknowledge);
+        let episode = draft.incident.episode;
+        draft.notify(&destination, Notice::Acknowledge { episode });
     }
     draft.visible();
     Ok(())

@@ -155,10 +155,14 @@ fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
             if known {
                 let text = format!("Not acknowledged yet: {level}");
                 draft.notify(destination, Notice::Reply { text, page: true });
+            } else if draft.incident.diagnosis_round > 0 {
+                // Whoever joins later finds below the card what the others found.
+                draft.notify(destination, Notice::Evidence);
             }
         }
         Destination::PagerDuty { .. } => {
-            draft.notify(destination, Notice::Trigger { note: level.to_owned() });
+            let episode = draft.incident.episode;
+            draft.notify(destination, Notice::Trigger { note: level.to_owned(), episode });
         }
     }
 }
@@ -169,7 +173,17 @@ pub(super) fn page(draft: &mut Draft, text: &str) {
         draft.notify(&destination, Notice::Reply { text: text.to_owned(), page: true });
     }
     for destination in draft.pagerduty_destinations() {
-        draft.notify(&destination, Notice::Trigger { note: text.to_owned() });
+        let episode = draft.incident.episode;
+        draft.notify(&destination, Notice::Trigger { note: text.to_owned(), episode });
+    }
+}
+
+/// Shows evidence of many lines at length below each card, which has room for a few.
+pub(super) fn evidence(draft: &mut Draft) {
+    if draft.findings.iter().any(|finding| finding.is_known() && finding.has_several_lines()) {
+        for destination in draft.slack_destinations() {
+            draft.notify(&destination, Notice::Evidence);
+        }
     }
 }
 
@@ -183,7 +197,8 @@ pub(super) fn say(draft: &mut Draft, destination: &Destination, text: &str) {
             draft.notify(destination, Notice::Reply { text: text.to_owned(), page: false });
         }
         Destination::PagerDuty { .. } => {
-            draft.notify(destination, Notice::Trigger { note: text.to_owned() });
+            let episode = draft.incident.episode;
+            draft.notify(destination, Notice::Trigger { note: text.to_owned(), episode });
         }
     }
 }
@@ -227,7 +242,7 @@ pub(super) fn sent(
             draft.notify(destination, Notice::Card);
         }
     }
-    if first_card || recovered || !matches!(notice, Notice::Card | Notice::Reply { .. }) {
+    if first_card || recovered || !matches!(notice, Notice::Card | Notice::Reply { .. } | Notice::Evidence) {
         draft.line(LineKind::Notification, Some("sent"), format!("{} reached {destination}", notice.kind()));
     }
 }

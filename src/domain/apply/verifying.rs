@@ -1,7 +1,7 @@
 //! Evidence arrives: for a decision, or to see whether a remedy helped.
 
 use super::draft::Draft;
-use super::{Facts, acting, alerts, deciding};
+use super::{Facts, acting, alerts, deciding, telling};
 use crate::action::{ActionId, ActionStatus};
 use crate::decision::Reason;
 use crate::diagnosis::{DiagnosisPurpose, Finding};
@@ -29,6 +29,7 @@ pub(super) fn diagnosis_done(
     match purpose {
         DiagnosisPurpose::Decide => {
             draft.line(LineKind::Diagnosis, Some("diagnosed"), text);
+            telling::evidence(draft);
             if draft.incident.phase == Phase::Diagnosing {
                 draft.incident.phase = Phase::Deciding;
                 draft.wants_decision = true;

@@ -185,3 +185,42 @@ fn a_slow_messenger_is_replaced_once() {
     world.happen(slow);
     assert!(!world.notices().iter().any(|notice| notice.contains("trigger")));
 }
+
+#[test]
+fn evidence_of_many_lines_is_shown_at_length_below_the_card() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.notices();
+    world.diagnosed_with("0.12");
+    assert!(
+        !world.notices().contains(&"slack:#incidents evidence".to_owned()),
+        "one line has room on the card"
+    );
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.notices();
+    world.diagnosed_with("12:00 ERROR\n12:01 ERROR");
+    let told = world.notices();
+    assert!(told.contains(&"slack:#incidents evidence".to_owned()), "{told:?}");
+    let told = escalate(&mut world);
+    assert!(told.contains(&"slack:#leads evidence".to_owned()), "who joins later sees it as well: {told:?}");
+}
+
+#[test]
+fn a_page_speaks_of_its_own_episode_even_when_it_is_sent_later() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.end_alert("a");
+    world.now = world.now.checked_add(minutes(5)).expect("in range");
+    world.fire_again("a");
+    let episodes: Vec<(&str, u32)> = world
+        .effects
+        .iter()
+        .filter_map(|effect| match &effect.effect {
+            Effect::Notify { notice: Notice::Trigger { episode, .. }, .. } => Some(("trigger", *episode)),
+            Effect::Notify { notice: Notice::Resolve { episode }, .. } => Some(("resolve", *episode)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(episodes, [("trigger", 0), ("resolve", 0), ("trigger", 1)]);
+}

@@ -259,9 +259,15 @@ impl World {
 
     /// Finishes the diagnosis that is wished.
     pub(super) fn diagnosed(&mut self) -> Transition {
+        self.diagnosed_with("0.12")
+    }
+
+    /// The same, with this text in the finding.
+    pub(super) fn diagnosed_with(&mut self, text: &str) -> Transition {
         let effect = self.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
         let Effect::Diagnose { purpose, round } = effect.effect else { panic!("a diagnosis") };
-        self.happen(Event::DiagnosisDone { purpose, round, findings: vec![mk_finding("ratio")] })
+        let finding = Finding { text: text.to_owned(), ..mk_finding("ratio") };
+        self.happen(Event::DiagnosisDone { purpose, round, findings: vec![finding] })
     }
 
     /// Brings the incident to the decision over `candidates`.

@@ -1,0 +1,271 @@
+//! Slack: one message an incident and channel, edited as the incident goes, with a thread below it.
+//!
+//! The message is found again by the channel id and timestamp that the engine keeps; where Slack no longer knows it, a
+//! new one is posted. What a message says is drawn in [`card()`] and `reply`, what a button carries is in [`button`],
+//! and what a press means is read in [`click`]. Slack has no idempotency key for posts: after an unclear end the
+//! message is posted again, and there may be two.
+
+mod blocks;
+pub mod button;
+pub mod card;
+pub mod click;
+mod markup;
+mod reply;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::clients::answer::SendError;
+use crate::clients::http::{HttpClient, HttpError};
+use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClient};
+use crate::domain::notification::{Destination, MessageRef, Notice};
+use crate::engine::ports::{Delivered, IncidentView};
+use crate::secret::{Keyring, Secret};
+use card::{Card, Frame};
+use reply::Reply;
+
+/// What our messages are called in their metadata.
+const EVENT_TYPE: &str = "smokejumper_incident";
+/// How long a reply waits before it asks again for the card that it belongs below.
+const CARD_WAIT: Duration = Duration::from_secs(2);
+/// How long after the incident's last change a reply still waits for a card. A card that was not posted by then was
+/// refused; what is said then stands alone rather than be lost, or hold back what waits behind it.
+const CARD_WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
+/// Channels whose ids are remembered. Real installations have dozens.
+const CHANNELS_MAX: usize = 1_024;
+
+/// Errors of `chat.update` after which the message is posted anew: it is gone, too old to be edited, or its channel is.
+const POST_ANEW: [&str; 4] =
+    ["message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"];
+
+/// What the notifier needs to know.
+#[derive(Debug, Clone)]
+pub struct SlackOptions {
+    /// Base address of the Web API.
+    pub api_url: String,
+    /// The bot token; a changed one is used from the next message on.
+    pub bot_token: Secret,
+    /// Where people reach our pages from outside.
+    pub external_url: Option<String>,
+}
+
+/// Tells Slack channels.
+#[derive(Debug)]
+pub struct SlackNotifier {
+    options: SlackOptions,
+    http: HttpClient,
+    keyring: Keyring,
+    live: Mutex<Live>,
+    /// Ids of channels by the names that rules use, so that posts by name and by id share one pace.
+    channels: Mutex<HashMap<String, String>>,
+}
+
+/// The client with the token that it was built for.
+#[derive(Debug)]
+struct Live {
+    token: SecretString,
+    client: Arc<SlackClient>,
+}
+
+impl SlackNotifier {
+    /// A notifier for one workspace. Texts are redacted with what `keyring` knows.
+    ///
+    /// # Errors
+    /// Where the API's address is not an http or https URL.
+    pub fn new(options: SlackOptions, http: HttpClient, keyring: Keyring) -> Result<Self, HttpError> {
+        let token = options.bot_token.current();
+        let client = Arc::new(SlackClient::new(http.clone(), &options.api_url, token.clone())?);
+        let live = Mutex::new(Live { token, client });
+        Ok(Self { options, http, keyring, live, channels: Mutex::default() })
+    }
+
+    /// Delivers one notice to a channel.
+    pub(super) async fn notify(
+        &self,
+        channel: &str,
+        destination: &Destination,
+        notice: &Notice,
+        view: &IncidentView,
+        now: Timestamp,
+    ) -> Delivered {
+        let redactor = self.keyring.redactor();
+        let frame =
+            Frame { now, external_url: self.options.external_url.as_deref(), redactor: redactor.as_ref() };
+        let known = view.incident.destination(destination).and_then(|state| state.message.as_ref());
+        let outcome = match notice {
+            Notice::Card => self.card(channel, known, view, &frame).await,
+            Notice::Reply { text, page } => match known {
+                Some(message) => self.reply(message, view, *page, reply::reply(text, *page, &frame)).await,
+                None if self.card_may_come(destination, view, now) => return wait_for_card(),
+                None => {
+                    let drawn = reply::standing_alone(text, *page, view, &frame);
+                    self.post(channel, message_of(drawn, view, None, false)).await.map(|_| None)
+                }
+            },
+            Notice::Evidence => match (known, card::details(view, &frame)) {
+                (Some(message), Some(Card { text, blocks })) => {
+                    self.reply(message, view, false, Reply { text, blocks }).await
+                }
+                // Without a card there is no thread, and in the channel it would only be in the way.
+                _ => Ok(None),
+            },
+            // These are PagerDuty's words; the card shows the same.
+            Notice::Trigger { .. }
+            | Notice::Acknowledge { .. }
+            | Notice::Resolve { .. }
+            | Notice::Change { .. } => Ok(None),
+        };
+        match outcome {
+            Ok(message) => Delivered::Yes { message },
+            Err(error) => super::after(error),
+        }
+    }
+
+    /// Forgets what is idle; called now and then by whoever keeps house.
+    pub fn prune(&self) {
+        lock(&self.live).client.prune();
+    }
+
+    /// Posts the card or brings it up to date, and falls back to plain text where Slack blames the blocks.
+    async fn card(
+        &self,
+        channel: &str,
+        known: Option<&MessageRef>,
+        view: &IncidentView,
+        frame: &Frame<'_>,
+    ) -> Result<Option<MessageRef>, SendError> {
+        let Card { text, blocks } = card::card(view, frame);
+        let full = Message {
+            text,
+            blocks: Some(blocks),
+            thread_ts: None,
+            broadcast: false,
+            metadata: Some(metadata(view, "card")),
+        };
+        match self.place(channel, known, &full).await {
+            Err(error) if is_message_fault(&error) => {
+                tracing::warn!(
+                    incident.id = %view.incident.id, %error,
+                    "Slack does not take the card; it is sent as plain text"
+                );
+                let plain = Message { text: card::plain(view, frame), blocks: None, metadata: None, ..full };
+                self.place(channel, known, &plain).await
+            }
+            other => other,
+        }
+        .map(Some)
+    }
+
+    async fn place(
+        &self,
+        channel: &str,
+        known: Option<&MessageRef>,
+        message: &Message,
+    ) -> Result<MessageRef, SendError> {
+        if let Some(known) = known {
+            match self.client()?.update_message(&known.channel, &known.ts, message).await {
+                Ok(()) => return Ok(known.clone()),
+                Err(SendError::Permanent { code, .. }) if POST_ANEW.contains(&code.as_str()) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.post(channel, message.clone()).await
+    }
+
+    /// Posts below a card. Where Slack blames the blocks, the text alone is posted.
+    async fn reply(
+        &self,
+        card: &MessageRef,
+        view: &IncidentView,
+        page: bool,
+        drawn: Reply,
+    ) -> Result<Option<MessageRef>, SendError> {
+        let message = message_of(drawn, view, Some(card.ts.clone()), page);
+        let client = self.client()?;
+        match client.post_message(&card.channel, &message).await {
+            Err(error) if is_message_fault(&error) => {
+                let plain = Message { blocks: None, metadata: None, ..message };
+                client.post_message(&card.channel, &plain).await.map(|_| None)
+            }
+            other => other.map(|_| None),
+        }
+    }
+
+    /// Posts into a channel that a rule names, and remembers its id.
+    async fn post(&self, channel: &str, message: Message) -> Result<MessageRef, SendError> {
+        let id = lock(&self.channels).get(channel).cloned();
+        let outcome = self.client()?.post_message(id.as_deref().unwrap_or(channel), &message).await;
+        let mut channels = lock(&self.channels);
+        match &outcome {
+            Ok(posted) => {
+                if channels.len() >= CHANNELS_MAX {
+                    channels.clear();
+                }
+                channels.insert(channel.to_owned(), posted.channel.clone());
+            }
+            // The name may stand for another channel by now.
+            Err(SendError::Permanent { .. }) => drop(channels.remove(channel)),
+            Err(_) => {}
+        }
+        outcome.map(|Posted { channel, ts }| MessageRef { channel, ts })
+    }
+
+    /// Whether a card is still on its way. Notices of one incident to one channel are carried out in order, so this is
+    /// rare, and it must end: the card may be queued behind the very reply that waits for it.
+    fn card_may_come(&self, destination: &Destination, view: &IncidentView, now: Timestamp) -> bool {
+        let failed = view.incident.destination(destination).is_some_and(|state| state.failure.is_some());
+        !failed && now.duration_since(view.incident.updated_at) < CARD_WAIT_MAX
+    }
+
+    /// The client for the token as it is now. A new token gets a new client; that the old one's pace is forgotten
+    /// costs at most one answer "too many requests".
+    fn client(&self) -> Result<Arc<SlackClient>, SendError> {
+        let token = self.options.bot_token.current();
+        let mut live = lock(&self.live);
+        if live.token.expose_secret() != token.expose_secret() {
+            let client = SlackClient::new(self.http.clone(), &self.options.api_url, token.clone())
+                .map_err(|error| SendError::Retry { after: None, reason: error.to_string() })?;
+            *live = Live { token, client: Arc::new(client) };
+        }
+        Ok(Arc::clone(&live.client))
+    }
+}
+
+fn message_of(drawn: Reply, view: &IncidentView, thread_ts: Option<String>, broadcast: bool) -> Message {
+    Message {
+        text: drawn.text,
+        blocks: Some(drawn.blocks),
+        thread_ts,
+        broadcast,
+        metadata: Some(metadata(view, "reply")),
+    }
+}
+
+fn metadata(view: &IncidentView, kind: &str) -> Metadata {
+    let payload = BTreeMap::from([
+        ("incident".to_owned(), view.incident.id.0.clone()),
+        ("kind".to_owned(), kind.to_owned()),
+    ]);
+    Metadata { event_type: EVENT_TYPE.to_owned(), payload }
+}
+
+fn is_message_fault(error: &SendError) -> bool {
+    matches!(error, SendError::Permanent { code, .. } if MESSAGE_FAULTS.contains(&code.as_str()))
+}
+
+fn wait_for_card() -> Delivered {
+    let reason = "its card is not posted yet".to_owned();
+    Delivered::Later { wait: Some(CARD_WAIT), reason, failed: false }
+}
+
+/// What is behind these locks is whole after every line.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,106 @@
+//! Since when, how many alerts, who is on it, and who hears next.
+
+use crate::domain::escalation::{DueStep, EscalationState, EscalationStep};
+use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::people::{Actor, Via};
+use crate::engine::ports::IncidentView;
+use crate::notify::slack::click::unknown_user_id;
+use crate::notify::slack::markup::{Scribe, moment};
+
+/// UTF-16 units of a person's or policy's name.
+const NAME_UNITS_MAX: usize = 80;
+
+/// Two columns of what people ask first.
+pub(super) fn fields(view: &IncidentView, scribe: Scribe<'_>) -> Vec<String> {
+    let incident = &view.incident;
+    let mut fields = vec![format!("*Since*\n{}", since(incident)), format!("*Alerts*\n{}", alerts(incident))];
+    if let Some((name, value)) = on_it(incident, scribe) {
+        fields.push(format!("*{name}*\n{value}"));
+    }
+    if let Some(next) = next_escalation(incident, scribe) {
+        fields.push(format!("*Escalates next*\n{next}"));
+    }
+    fields
+}
+
+/// The same on one line, for messages without blocks.
+pub(super) fn line(view: &IncidentView, scribe: Scribe<'_>) -> String {
+    let incident = &view.incident;
+    let mut parts = vec![format!("Since {}", since(incident)), alerts(incident)];
+    if let Some((name, value)) = on_it(incident, scribe) {
+        parts.push(format!("{name}: {value}"));
+    }
+    if let Some(next) = next_escalation(incident, scribe) {
+        parts.push(format!("Escalates next: {next}"));
+    }
+    parts.join(" · ")
+}
+
+fn since(incident: &Incident) -> String {
+    match incident.episode {
+        0 => moment(incident.started_at),
+        again => format!("{}, opened again {}", moment(incident.started_at), times(again)),
+    }
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    }
+}
+
+fn alerts(incident: &Incident) -> String {
+    let counts = incident.alerts;
+    match (counts.firing, counts.resolved) {
+        (firing, 0) => format!("{firing} firing"),
+        (0, 1) => "ended".to_owned(),
+        (0, ended) => format!("all {ended} ended"),
+        (firing, ended) => format!("{firing} firing, {ended} ended"),
+    }
+}
+
+fn on_it(incident: &Incident, scribe: Scribe<'_>) -> Option<(&'static str, String)> {
+    if let Some(resolution) = &incident.resolved {
+        let by = match &resolution.actor {
+            Some(actor) => person(actor, scribe),
+            None => "all alerts ended".to_owned(),
+        };
+        return Some(("Resolved", format!("{}, {by}", moment(resolution.at))));
+    }
+    match &incident.acknowledged {
+        Some(taken) => {
+            Some(("On it", format!("{} since {}", person(&taken.actor, scribe), moment(taken.at))))
+        }
+        None => Some(("On it", "nobody yet".to_owned())),
+    }
+}
+
+/// A person by name; somebody whom only Slack knows by a mention, which Slack shows as their name.
+pub(super) fn person(actor: &Actor, scribe: Scribe<'_>) -> String {
+    match unknown_user_id(&actor.name) {
+        Some(id) if actor.via == Via::Slack => format!("<@{id}>"),
+        _ => format!("*{}*", scribe.prose(&actor.name, NAME_UNITS_MAX)),
+    }
+}
+
+fn next_escalation(incident: &Incident, scribe: Scribe<'_>) -> Option<String> {
+    if incident.status != IncidentStatus::Triggered {
+        return None;
+    }
+    let state = incident.escalation.as_ref()?;
+    Some(match state.next {
+        Some(next) => format!("{}, {}", moment(next.due_at), step(state, next, scribe)),
+        None => "no further: everybody was told".to_owned(),
+    })
+}
+
+fn step(state: &EscalationState, next: DueStep, scribe: Scribe<'_>) -> String {
+    let policy = scribe.code(&state.policy, NAME_UNITS_MAX);
+    match next.step {
+        EscalationStep::Level(index) => format!("level {} of {policy}", index + 1),
+        EscalationStep::Reminder(index, _) => format!("level {} of {policy} again", index + 1),
+        EscalationStep::Repeat(_) => format!("all levels of {policy} again"),
+        EscalationStep::Fallback(_) => format!("fallback of {policy}"),
+    }
+}

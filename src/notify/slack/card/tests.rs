@@ -1,0 +1,135 @@
+//! What people read, in every state.
+
+use serde_json::Value;
+
+use super::*;
+use crate::notify::stories::{self, minutes};
+
+fn frame(redactor: &Redactor) -> Frame<'_> {
+    Frame { now: minutes(5), external_url: Some("https://smokejumper.example.com"), redactor }
+}
+
+fn drawn(view: &IncidentView) -> Card {
+    card(view, &frame(&Redactor::default()))
+}
+
+/// The card as lines that a reviewer can read: `#` for the header, `|` for columns, `[…]` for buttons, `~` for small print.
+fn read_aloud(card: &Card) -> String {
+    let mut lines = vec![format!("({})", card.text)];
+    for block in card.blocks.as_array().expect("an array of blocks") {
+        lines.push(match block["type"].as_str().expect("a type") {
+            "header" => format!("# {}", text_of(&block["text"])),
+            "section" if block.get("fields").is_some() => {
+                let fields = block["fields"].as_array().expect("fields").iter();
+                fields
+                    .map(|field| format!("| {}", text_of(field).replace('\n', ": ")))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            }
+            "section" => text_of(&block["text"]).to_owned(),
+            "context" => format!("~ {}", text_of(&block["elements"][0])),
+            "actions" => {
+                let buttons = block["elements"].as_array().expect("buttons").iter();
+                buttons.map(button).collect::<Vec<_>>().join("\n")
+            }
+            other => panic!("a kind of block that nobody reads aloud: {other}"),
+        });
+    }
+    lines.join("\n\n")
+}
+
+fn button(button: &Value) -> String {
+    let style = button["style"].as_str().unwrap_or("plain");
+    let mut line = format!(
+        "[{}] {style}, {} = {}",
+        text_of(&button["text"]),
+        button["action_id"].as_str().expect("an id"),
+        button["value"].as_str().expect("a value")
+    );
+    if let Some(confirm) = button.get("confirm") {
+        let asked = text_of(&confirm["text"]).replace('\n', " / ");
+        line.push_str(&format!("\n    {} {asked}", text_of(&confirm["title"])));
+    }
+    line
+}
+
+fn text_of(object: &Value) -> &str {
+    object["text"].as_str().expect("a text")
+}
+
+#[test]
+fn every_state_reads_well() {
+    for (name, view) in stories::all() {
+        insta::assert_snapshot!(name.replace(' ', "_"), read_aloud(&drawn(&view)));
+    }
+}
+
+#[test]
+fn the_whole_message_is_block_kit() {
+    insta::assert_json_snapshot!("block_kit", drawn(&stories::awaiting_approval()).blocks);
+}
+
+#[test]
+fn plain_text_tells_the_same_story() {
+    let redactor = Redactor::default();
+    let texts = stories::all()
+        .into_iter()
+        .map(|(name, view)| format!("{name}:\n{}", plain(&view, &frame(&redactor))));
+    insta::assert_snapshot!("plain", texts.collect::<Vec<_>>().join("\n\n"));
+}
+
+#[test]
+fn buttons_are_there_only_while_they_make_sense() {
+    let ids = |view: &IncidentView| -> Vec<String> {
+        let texts = stories::texts(&drawn(view).blocks);
+        texts.into_iter().filter(|(place, _)| place.ends_with("/action_id")).map(|(_, id)| id).collect()
+    };
+    let (ack, approve, reject) = ("smokejumper.acknowledge", "smokejumper.approve", "smokejumper.reject");
+    assert_eq!(ids(&stories::opened()), [ack]);
+    assert_eq!(ids(&stories::awaiting_approval()), [approve, reject, ack]);
+    assert_eq!(ids(&stories::awaiting_second_approval()), [approve, reject]);
+    assert_eq!(ids(&stories::acting()), Vec::<String>::new());
+    assert_eq!(ids(&stories::resolved()), Vec::<String>::new());
+}
+
+#[test]
+fn without_an_address_of_ours_and_a_runbook_the_card_still_names_the_incident() {
+    let mut view = stories::opened();
+    view.incident.runbook = Some("javascript:alert(1)".to_owned());
+    view.alerts.clear();
+    let redactor = Redactor::default();
+    let card = card(&view, &Frame { now: minutes(1), external_url: None, redactor: &redactor });
+    assert!(
+        read_aloud(&card).ends_with("~ Incident `019a3f7c5d2e7b40a1c2d3e4f5061728`"),
+        "{}",
+        read_aloud(&card)
+    );
+}
+
+#[test]
+fn secrets_stay_out_of_every_part() {
+    let redactor = Redactor::new(["hunter-two"]);
+    let mut view = stories::awaiting_approval();
+    view.incident.summary = "password=correct-horse at postgres://app:hunter-two@db/x".to_owned();
+    view.findings[0].text = "dsn hunter-two".to_owned();
+    view.findings[2].text = "line one\nAuthorization: Bearer abcdefghijklmnop\nhunter-two".to_owned();
+    view.incident.actions[0].plan.params = serde_json::json!({"api_key": "correct-horse", "x": "hunter-two"});
+    view.incident.actions[0].plan.summary = "call https://app:hunter-two@x/".to_owned();
+    view.incident.runbook = Some("https://wiki.example/?token=correct-horse".to_owned());
+    let text = format!("{:?}", card(&view, &frame(&redactor)));
+    let plain = plain(&view, &frame(&redactor));
+    for secret in ["hunter-two", "correct-horse", "abcdefghijklmnop"] {
+        assert!(!text.contains(secret) && !plain.contains(secret), "{secret} in {text}");
+    }
+}
+
+#[test]
+fn many_of_everything_are_counted_where_they_are_not_shown() {
+    let mut view = stories::handed_over();
+    let finding = view.findings[0].clone();
+    view.findings = (0..200).map(|_| finding.clone()).collect();
+    let action = view.incident.actions[0].clone();
+    view.incident.actions = (0..40).map(|_| action.clone()).collect();
+    let text = read_aloud(&drawn(&view));
+    assert!(text.contains("more findings") && text.contains("remedies before"), "{text}");
+}

@@ -1,0 +1,152 @@
+//! Who pressed which of our buttons.
+//!
+//! What arrives here has a valid signature, and that says only "Slack sent it": workspace and app are compared with the
+//! settings, and the person is looked up by Slack's user id, since names in Slack can be chosen freely. What the press
+//! may do is decided by the engine, with the role that the person has.
+
+use thiserror::Error;
+
+use super::button::{ValueError, parse_value, verb_of};
+use crate::clients::slack::interaction::{
+    Action, BlockActions, Interaction, InteractionError, parse_interaction,
+};
+use crate::domain::people::{Actor, Role, Via};
+use crate::engine::ports::{Click, Decoded, Decoder, Delivery, Source};
+
+/// What the name of somebody begins with whom only Slack knows. Their user id follows.
+const UNKNOWN_PREFIX: &str = "slack:";
+/// Longest user id that is taken. Slack's have about eleven characters.
+const USER_ID_CHARS_MAX: usize = 40;
+
+/// A person who may press buttons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The name in the audit trail.
+    pub name: String,
+    /// Their member id in Slack.
+    pub slack: String,
+    /// What they may do.
+    pub role: Role,
+}
+
+/// Whose presses count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// People with a role of their own.
+    pub known: Vec<Person>,
+    /// Whether everybody in the workspace may take an incident. Nobody who is not known ever approves.
+    pub anyone_may_acknowledge: bool,
+    /// The only workspace whose presses count; none for any that signs correctly.
+    pub team_id: Option<String>,
+    /// The only app whose presses count; none for any that signs correctly.
+    pub app_id: Option<String>,
+}
+
+/// Why presses do not count.
+#[derive(Debug, Error)]
+pub enum ClickRefused {
+    /// Not an interaction at all.
+    #[error("the delivery is no interaction of Slack's: {0}")]
+    Unreadable(#[from] InteractionError),
+    /// From another workspace.
+    #[error("it comes from workspace {found:?}, and slack.team_id allows only {allowed}")]
+    OtherTeam {
+        /// What the settings say.
+        allowed: String,
+        /// What the interaction says.
+        found: Option<String>,
+    },
+    /// From another app.
+    #[error("it comes from app {found:?}, and slack.app_id allows only {allowed}")]
+    OtherApp {
+        /// What the settings say.
+        allowed: String,
+        /// What the interaction says.
+        found: Option<String>,
+    },
+    /// The user id is not one.
+    #[error("it names no user of Slack's")]
+    NoUser,
+    /// A button of ours with a value that is not.
+    #[error("{0}")]
+    Value(#[from] ValueError),
+}
+
+/// What the presses in an interaction mean. Buttons that are not ours, and other kinds of interactions, mean nothing.
+///
+/// # Errors
+/// Where nothing in it may count.
+pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, ClickRefused> {
+    let Interaction::BlockActions(actions) = interaction else { return Ok(Vec::new()) };
+    check_origin(actions, people)?;
+    let actor = actor_of(actions, people)?;
+    let clicks = actions.actions.iter().filter_map(|action| read(action, &actor).transpose());
+    clicks.collect()
+}
+
+fn read(action: &Action, actor: &Actor) -> Result<Option<Click>, ClickRefused> {
+    let Some(verb) = verb_of(&action.action_id) else { return Ok(None) };
+    let value = parse_value(verb, action.value.as_deref())?;
+    Ok(Some(Click { subject: value.subject, verb, actor: actor.clone(), digest: value.digest }))
+}
+
+fn check_origin(actions: &BlockActions, people: &People) -> Result<(), ClickRefused> {
+    if let Some(allowed) = people.team_id.clone().filter(|id| actions.team_id.as_ref() != Some(id)) {
+        return Err(ClickRefused::OtherTeam { allowed, found: actions.team_id.clone() });
+    }
+    if let Some(allowed) = people.app_id.clone().filter(|id| actions.app_id.as_ref() != Some(id)) {
+        return Err(ClickRefused::OtherApp { allowed, found: actions.app_id.clone() });
+    }
+    Ok(())
+}
+
+fn actor_of(actions: &BlockActions, people: &People) -> Result<Actor, ClickRefused> {
+    let id = actions.user_id.as_str();
+    if !is_user_id(id) {
+        return Err(ClickRefused::NoUser);
+    }
+    if let Some(person) = people.known.iter().find(|person| person.slack == id) {
+        return Ok(Actor { name: person.name.clone(), via: Via::Slack, role: person.role });
+    }
+    let role = if people.anyone_may_acknowledge { Role::Responder } else { Role::Viewer };
+    Ok(Actor { name: format!("{UNKNOWN_PREFIX}{id}"), via: Via::Slack, role })
+}
+
+/// The user id within the name of somebody whom only Slack knows.
+pub(super) fn unknown_user_id(name: &str) -> Option<&str> {
+    name.strip_prefix(UNKNOWN_PREFIX).filter(|id| is_user_id(id))
+}
+
+fn is_user_id(id: &str) -> bool {
+    (1..=USER_ID_CHARS_MAX).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+/// Reads stored deliveries of `POST /webhooks/slack`. Their signature was checked before they were stored.
+#[derive(Debug, Clone, Default)]
+pub struct SlackDecoder {
+    /// Whose presses count.
+    pub people: People,
+}
+
+impl SlackDecoder {
+    /// Reads the raw form body of a delivery.
+    ///
+    /// # Errors
+    /// As [`click`], and where the body is no interaction.
+    pub fn read(&self, body: &[u8]) -> Result<Decoded, ClickRefused> {
+        Ok(Decoded::Clicks(click(&parse_interaction(body)?, &self.people)?))
+    }
+}
+
+impl Decoder for SlackDecoder {
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String> {
+        match delivery.source {
+            Source::Slack => self.read(&delivery.body).map_err(|refused| refused.to_string()),
+            other => Err(format!("a delivery of {} came to the reader of Slack's", other.as_str())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

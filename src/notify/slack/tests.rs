@@ -1,0 +1,283 @@
+//! The notifier against the simulated workspace, over real HTTP.
+
+use std::collections::BTreeMap;
+
+use jiff::ToSpan;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clients::http::{HttpOptions, ProxyChoice};
+use crate::engine::ports::Notifier;
+use crate::notify::Notifiers;
+use crate::notify::stories::{self, known_at, minutes};
+use crate::sandbox::faults::Fault;
+use crate::sandbox::slack::{self as sandbox, SlackSandbox};
+use crate::secret::SecretSource;
+
+const CHANNEL: &str = "#pss-nano-incidents";
+
+fn destination() -> Destination {
+    Destination::Slack { channel: CHANNEL.to_owned() }
+}
+
+fn mk_http() -> HttpClient {
+    let options = HttpOptions { proxy: ProxyChoice::Direct, ..HttpOptions::configured() };
+    HttpClient::new(&options).expect("an HTTP client")
+}
+
+async fn mk_workspace() -> SlackSandbox {
+    SlackSandbox::start(sandbox::SlackOptions::default()).await.expect("a free port")
+}
+
+fn mk_notifiers(slack: &SlackSandbox, token: &SecretSource) -> Notifiers {
+    let environment = BTreeMap::from([("SLACK".to_owned(), slack.options().bot_token.clone())]);
+    let keyring = Keyring::new(environment);
+    let options = SlackOptions {
+        api_url: slack.api_url(),
+        bot_token: keyring.open(token).expect("a token"),
+        external_url: Some("https://smokejumper.example.com".to_owned()),
+    };
+    let slack = SlackNotifier::new(options, mk_http(), keyring).expect("a notifier");
+    Notifiers { slack: Some(slack), pagerduty: None }
+}
+
+struct Story {
+    slack: SlackSandbox,
+    notifiers: Notifiers,
+    message: Option<MessageRef>,
+}
+
+impl Story {
+    async fn new() -> Self {
+        let slack = mk_workspace().await;
+        let notifiers = mk_notifiers(&slack, &SecretSource::Env("SLACK".to_owned()));
+        Self { slack, notifiers, message: None }
+    }
+
+    /// Delivers a notice about an incident that knows of the message that was sent last.
+    async fn tell(&mut self, notice: &Notice, view: IncidentView) -> Delivered {
+        let view = known_at(view, destination(), self.message.clone());
+        let delivered = self.notifiers.notify(&destination(), notice, &view, minutes(5)).await;
+        if let (Notice::Card, Delivered::Yes { message }) = (notice, &delivered) {
+            self.message.clone_from(message);
+        }
+        delivered
+    }
+
+    fn messages(&self) -> Vec<sandbox::Message> {
+        self.slack.messages(CHANNEL)
+    }
+
+    fn methods(&self) -> Vec<String> {
+        self.slack.calls().entries().into_iter().map(|call| call.what.method).collect()
+    }
+
+    fn last_args(&self) -> Value {
+        self.slack.calls().entries().last().expect("a call").what.args.clone()
+    }
+}
+
+fn mk_reply(text: &str, page: bool) -> Notice {
+    Notice::Reply { text: text.to_owned(), page }
+}
+
+fn is_yes(delivered: &Delivered) -> bool {
+    matches!(delivered, Delivered::Yes { .. })
+}
+
+#[tokio::test]
+async fn one_message_is_posted_and_edited_through_all_states() {
+    let mut story = Story::new().await;
+    story.slack.set_rate_limits(sandbox::RateLimits::Off);
+    for (name, view) in stories::all() {
+        let delivered = story.tell(&Notice::Card, view).await;
+        assert!(is_yes(&delivered), "{name}: {delivered:?}");
+    }
+    let messages = story.messages();
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].text.contains("Resolved after 14 min"), "{}", messages[0].text);
+    let first = story.slack.calls().entries().first().expect("a call").what.args.clone();
+    assert_eq!(first["unfurl_links"], false);
+    assert_eq!(first["metadata"]["event_payload"]["incident"], stories::opened().incident.id.0);
+}
+
+#[tokio::test]
+async fn replies_go_into_the_thread_and_pages_into_the_channel_as_well() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    let card = story.message.clone().expect("a card");
+    assert!(is_yes(&story.tell(&mk_reply("Scaled api", false), stories::acting()).await));
+    assert_eq!(story.last_args()["thread_ts"], card.ts);
+    assert_eq!(story.last_args().get("reply_broadcast"), None);
+    assert!(is_yes(&story.tell(&mk_reply("Not acknowledged yet: lead", true), stories::acting()).await));
+    assert_eq!(story.last_args()["reply_broadcast"], true);
+    let thread: Vec<_> =
+        story.messages().into_iter().filter(|message| message.thread_ts.as_ref() == Some(&card.ts)).collect();
+    assert!(thread.iter().any(|message| message.text == "🔔 Not acknowledged yet: lead"), "{thread:?}");
+}
+
+#[tokio::test]
+async fn long_evidence_follows_in_the_thread_and_short_evidence_is_not_repeated() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::diagnosed()).await;
+    assert!(is_yes(&story.tell(&Notice::Evidence, stories::opened()).await));
+    assert_eq!(story.messages().len(), 1);
+    assert!(is_yes(&story.tell(&Notice::Evidence, stories::diagnosed()).await));
+    let reply = story.messages().pop().expect("a reply");
+    assert!(reply.thread_ts.is_some() && reply.blocks[0].to_string().contains("waiting 9"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_gone_is_posted_anew() {
+    for error in ["message_not_found", "cant_update_message", "edit_window_closed"] {
+        let mut story = Story::new().await;
+        story.tell(&Notice::Card, stories::opened()).await;
+        let first = story.message.clone();
+        story.slack.faults().next("chat.update", Fault::vendor_error(error));
+        assert!(is_yes(&story.tell(&Notice::Card, stories::acting()).await));
+        assert_ne!(story.message, first, "{error}");
+        assert_eq!(story.messages().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn blocks_that_slack_refuses_become_plain_text_in_the_same_go() {
+    for error in ["invalid_blocks", "msg_blocks_too_long", "msg_too_long"] {
+        let mut story = Story::new().await;
+        story.slack.faults().next("chat.postMessage", Fault::vendor_error(error));
+        assert!(is_yes(&story.tell(&Notice::Card, stories::awaiting_approval()).await), "{error}");
+        let message = story.messages().pop().expect("a message");
+        assert!(message.blocks.is_empty() && message.text.contains("Proposed: Set MAX_DB_CONNECTIONS=50"));
+        // The next edit tries the whole card again.
+        assert!(is_yes(&story.tell(&Notice::Card, stories::awaiting_approval()).await));
+        assert!(!story.messages().pop().expect("a message").blocks.is_empty());
+    }
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    story.slack.faults().next("chat.postMessage", Fault::vendor_error("invalid_blocks"));
+    assert!(is_yes(&story.tell(&mk_reply("Scaled api", false), stories::opened()).await));
+    assert_eq!(story.last_args().get("blocks"), None);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_tried_again_and_the_duplicate_carries_the_same_buttons() {
+    let mut story = Story::new().await;
+    story.slack.faults().next("chat.postMessage", Fault::dropped().after_effect());
+    let delivered = story.tell(&Notice::Card, stories::awaiting_approval()).await;
+    assert!(matches!(delivered, Delivered::Later { failed: true, .. }), "{delivered:?}");
+    assert!(is_yes(&story.tell(&Notice::Card, stories::awaiting_approval()).await));
+    let values: Vec<Vec<String>> = story
+        .messages()
+        .iter()
+        .map(|message| {
+            let texts = stories::texts(&json!(message.blocks));
+            texts.into_iter().filter(|(place, _)| place.ends_with("/value")).map(|(_, value)| value).collect()
+        })
+        .collect();
+    assert_eq!(values.len(), 2);
+    assert_eq!(values[0], values[1]);
+}
+
+#[tokio::test]
+async fn asked_to_wait_it_waits_and_does_not_call_that_a_failure() {
+    let mut story = Story::new().await;
+    story.slack.faults().next("chat.postMessage", Fault::rate_limited(7));
+    let asked = story.tell(&Notice::Card, stories::opened()).await;
+    let Delivered::Later { wait: Some(wait), failed: false, .. } = asked else { panic!("{asked:?}") };
+    assert_eq!(wait, Duration::from_secs(7));
+    let calls = story.methods().len();
+    let held = story.tell(&Notice::Card, stories::opened()).await;
+    assert!(matches!(held, Delivered::Later { wait: Some(_), failed: false, .. }), "{held:?}");
+    assert_eq!(story.methods().len(), calls, "Slack is not asked again before its time");
+}
+
+#[tokio::test]
+async fn a_burst_keeps_the_pace_of_the_channel_whether_it_goes_by_name_or_by_id() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    let mut paced = 0;
+    for _ in 0..6 {
+        let delivered = story.tell(&mk_reply("step", false), stories::opened()).await;
+        paced += usize::from(matches!(delivered, Delivered::Later { failed: false, .. }));
+    }
+    assert!(paced >= 3, "{paced}");
+    assert!(story.slack.calls().entries().iter().all(|call| call.what.ok), "Slack had nothing to refuse");
+}
+
+#[tokio::test]
+async fn what_slack_refuses_for_good_is_said_so() {
+    let refusals = ["invalid_auth", "not_in_channel", "channel_not_found", "is_archived", "missing_scope"];
+    for error in refusals {
+        let mut story = Story::new().await;
+        story.slack.faults().next("chat.postMessage", Fault::vendor_error(error));
+        let delivered = story.tell(&Notice::Card, stories::opened()).await;
+        let Delivered::Never { reason } = delivered else { panic!("{delivered:?}") };
+        assert!(reason.starts_with(error), "{reason}");
+    }
+    for outage in [Fault::status(503), Fault::vendor_error("fatal_error"), Fault::dropped()] {
+        let mut story = Story::new().await;
+        story.slack.faults().next("chat.postMessage", outage);
+        let delivered = story.tell(&Notice::Card, stories::opened()).await;
+        assert!(matches!(delivered, Delivered::Later { wait: None, failed: true, .. }), "{delivered:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_reply_waits_for_its_card_but_not_for_ever() {
+    let mut story = Story::new().await;
+    let mut view = stories::opened();
+    view.incident.updated_at = minutes(5) - 10.seconds();
+    let delivered = story.tell(&mk_reply("first", true), view.clone()).await;
+    assert!(matches!(delivered, Delivered::Later { wait: Some(_), failed: false, .. }), "{delivered:?}");
+    assert!(story.messages().is_empty());
+    view.incident.updated_at = minutes(5) - 61.seconds();
+    assert!(is_yes(&story.tell(&mk_reply("Look at api", true), view).await));
+    let alone = story.messages().pop().expect("a message");
+    assert!(
+        alone.text.starts_with("🟠 P1 · Gathering evidence: 12.4 %")
+            && alone.text.ends_with("🔔 Look at api")
+    );
+    assert_eq!(alone.thread_ts, None);
+}
+
+#[tokio::test]
+async fn a_reply_whose_card_was_refused_stands_alone_at_once() {
+    let story = Story::new().await;
+    let mut view = known_at(stories::opened(), destination(), None);
+    view.incident.updated_at = minutes(5);
+    view.incident.destinations[0].failure = Some("channel_not_found".to_owned());
+    let delivered =
+        story.notifiers.notify(&destination(), &mk_reply("Look at api", true), &view, minutes(5)).await;
+    assert!(is_yes(&delivered), "{delivered:?}");
+    assert_eq!(story.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_token_is_used_without_a_restart() {
+    let slack = mk_workspace().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "xoxb-of-yesterday").expect("written");
+    let notifiers = mk_notifiers(&slack, &SecretSource::File(file.path().to_owned()));
+    let view = stories::opened();
+    let before = notifiers.notify(&destination(), &Notice::Card, &view, minutes(1)).await;
+    assert!(matches!(&before, Delivered::Never { reason } if reason.contains("invalid_auth")), "{before:?}");
+    std::fs::write(file.path(), &slack.options().bot_token).expect("written");
+    // A secret's file is looked at once a second.
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let mut after = before;
+    while !is_yes(&after) && std::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        after = notifiers.notify(&destination(), &Notice::Card, &view, minutes(1)).await;
+    }
+    assert!(is_yes(&after), "{after:?}");
+}
+
+#[tokio::test]
+async fn without_slack_in_the_settings_the_reason_names_the_way_out() {
+    let delivered =
+        Notifiers::default().notify(&destination(), &Notice::Card, &stories::opened(), minutes(1)).await;
+    assert!(
+        matches!(&delivered, Delivered::Never { reason } if reason.contains("slack.bot_token")),
+        "{delivered:?}"
+    );
+}
