@@ -61,6 +61,8 @@ pub struct Slack {
     pub team_id: Option<String>,
     /// The only app whose buttons count, such as `A0123456789`. Default: any that signs correctly.
     pub app_id: Option<String>,
+    /// Whether people who are not listed under `people` may take an incident by its button. They can never approve.
+    pub anyone_may_acknowledge: bool,
     /// Channel for incidents that no rule sends elsewhere.
     pub default_channel: Option<String>,
     /// Time for one call.
@@ -75,6 +77,7 @@ impl Default for Slack {
             signing_secret: SecretSources::default(),
             team_id: None,
             app_id: None,
+            anyone_may_acknowledge: true,
             default_channel: None,
             timeout: CALL_TIMEOUT,
         }

@@ -62,17 +62,14 @@ fn alerts(incident: &Incident) -> String {
 
 fn on_it(incident: &Incident, scribe: Scribe<'_>) -> Option<(&'static str, String)> {
     if let Some(resolution) = &incident.resolved {
-        let by = match &resolution.actor {
-            Some(actor) => person(actor, scribe),
-            None => "all alerts ended".to_owned(),
-        };
-        return Some(("Resolved", format!("{}, {by}", moment(resolution.at))));
+        let by = resolution.actor.as_ref().map(|actor| format!(" by {}", person(actor, scribe)));
+        return Some(("Resolved", format!("{}{}", moment(resolution.at), by.unwrap_or_default())));
     }
     match &incident.acknowledged {
         Some(taken) => {
             Some(("On it", format!("{} since {}", person(&taken.actor, scribe), moment(taken.at))))
         }
-        None => Some(("On it", "nobody yet".to_owned())),
+        None => Some(("On it", "*nobody yet*".to_owned())),
     }
 }
 

@@ -90,7 +90,7 @@ static OURS: LazyLock<Regex> = LazyLock::new(|| {
 /// How a line outside code may begin.
 static BEGINNING: LazyLock<Regex> = LazyLock::new(|| {
     let signs = "🔴|🟠|🟡|🔵|✅|✋|⛔|▶️|↩️|⌛|⏳|🔎|❌|❓|🧪|🚫|☐|☑|•|…";
-    Regex::new(&format!(r"^(?:\*|`|–|{signs}|nobody yet|no further|ended|all \d|\d+ firing|<!date\^|<https?:|<@|being gathered|level \d|Incident |Evidence at length|Since |Proposed: |Slack did not take)")).expect("a pattern")
+    Regex::new(&format!(r"^(?:\*|`|–|{signs}|no further|ended|all \d|\d+ firing|<!date\^|<https?:|<@|being gathered|level \d|Incident |Evidence at length|Since |Proposed: |Slack did not take)")).expect("a pattern")
 });
 
 fn check(card: &Card) {

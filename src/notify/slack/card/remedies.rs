@@ -174,8 +174,14 @@ fn handed_over(view: &IncidentView, scribe: Scribe<'_>) -> Option<String> {
     let mut lines = Lines::new(HANDED_OVER_UNITS_MAX);
     let why = &view.timeline[position].text;
     let why = why.strip_prefix("people go on: ").unwrap_or(why);
+    let skipped: Vec<&TimelineLine> = skipped(&view.timeline[..position]).collect();
+    // Where the last remedy is the reason, its own line has said so.
+    let said = view.incident.actions.last().is_some_and(|action| action.reason.to_string() == why);
+    if said && skipped.is_empty() {
+        return None;
+    }
     lines.push(format!("*Over to people:* {}", scribe.prose(why, PART_UNITS_MAX)));
-    for line in skipped(&view.timeline[..position]) {
+    for line in skipped {
         lines.push(format!("• {}", scribe.prose(&line.text, PART_UNITS_MAX)));
     }
     Some(lines.finish("reasons"))
