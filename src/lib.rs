@@ -19,4 +19,5 @@ pub mod sandbox;
 pub mod secret;
 pub mod settings;
 pub mod store;
+pub mod telemetry;
 pub mod yaml;

@@ -50,8 +50,9 @@ const SHAPES: &[Shape] = &[
         pattern: concat!(
             r"(?P<keep>(?i-u:passw(?:or)?d|passphrase|\bpwd|secret|token|api[_\-]?key|access[_\-]?key|",
             r"routing[_\-]?key|service[_\-]?key|integration[_\-]?key|private[_\-]?key|credentials?)",
-            r#"(?:\\?["'])?[ \t]*[:=][ \t]*)"#,
-            r#"(?P<value>\\"[^"\\]+\\"|"(?:[^"\\]|\\.)+"|'[^']+'|[^\s"'\\,;&<>{}()\[\]]+)"#
+            // Terminal colours may stand around the sign.
+            r#"(?:\\?["'])?(?:\x1b\[[0-9;]*m)*[ \t]*[:=][ \t]*(?:\x1b\[[0-9;]*m)*)"#,
+            r#"(?P<value>\\"[^"\\]+\\"|"(?:[^"\\]|\\.)+"|'[^']+'|[^\s"'\\,;&<>{}()\[\]\x1b]+)"#
         ),
         harmless: is_no_value,
     },
@@ -189,10 +190,11 @@ fn apply<'t>(text: Cow<'t, str>, replace: impl for<'a> Fn(&'a str) -> Cow<'a, st
     replaced.map_or(text, Cow::Owned)
 }
 
-/// The ways in which a value is written: as it is, inside a JSON string, inside a URL.
-fn spellings(secret: &str) -> [String; 3] {
-    let json = serde_json::Value::from(secret).to_string();
-    let json = json[1..json.len() - 1].to_owned();
+/// The ways in which a value is written: as it is, inside a JSON string, inside a JSON string that quotes another
+/// one, inside a URL.
+fn spellings(secret: &str) -> [String; 4] {
+    let json = in_json(secret);
+    let json_in_json = in_json(&json);
     let mut url = String::with_capacity(secret.len());
     for byte in secret.bytes() {
         match byte {
@@ -200,7 +202,13 @@ fn spellings(secret: &str) -> [String; 3] {
             _ => write!(url, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
-    [secret.to_owned(), json, url]
+    [secret.to_owned(), json, json_in_json, url]
+}
+
+/// The text as it stands between the quotes of a JSON string.
+fn in_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 #[cfg(test)]

@@ -35,6 +35,10 @@ fn each_shape_is_taken_and_its_surroundings_stay() {
         ("PGPASSWORD=hunter2 psql", "PGPASSWORD=[redacted] psql"),
         ("password: 'two words' next", "password: '[redacted]' next"),
         ("client_secret: s3cr3t, id: 7", "client_secret: [redacted], id: 7"),
+        (
+            "\u{1b}[3mpassword\u{1b}[0m\u{1b}[2m=\u{1b}[0mhunter2\u{1b}[0m x",
+            "\u{1b}[3mpassword\u{1b}[0m\u{1b}[2m=\u{1b}[0m[redacted]\u{1b}[0m x",
+        ),
         ("--password hunter2 --host db", "--password [redacted] --host db"),
         ("requirepass foobared\nport 6379", "requirepass [redacted]\nport 6379"),
         ("postgres://app:p@ss@db:5432/x", "postgres://[redacted]@db:5432/x"),
@@ -70,10 +74,11 @@ fn ordinary_text_is_handed_back_without_a_copy() {
 }
 
 #[test]
-fn known_values_are_found_plain_in_json_and_in_urls() {
+fn known_values_are_found_plain_in_json_of_any_depth_and_in_urls() {
     let redactor = Redactor::new(["p\"w/ 1", "abcd", "abcdefgh", "abc"]);
     assert_eq!(redactor.redact("x p\"w/ 1 y"), "x [redacted] y");
     assert_eq!(redactor.redact(r#"{"a":"p\"w/ 1"}"#), r#"{"a":"[redacted]"}"#);
+    assert_eq!(redactor.redact(r#"{"log":"{\"a\":\"p\\\"w/ 1\"}"}"#), r#"{"log":"{\"a\":\"[redacted]\"}"}"#);
     assert_eq!(redactor.redact("/q?a=p%22w%2F%201"), "/q?a=[redacted]");
     assert_eq!(
         redactor.redact("abcdefgh abcd abc"),
