@@ -1,0 +1,173 @@
+//! The outside world: it records what really happened to it, and is the judge of what the trail claims.
+
+use crate::crash::{CrashingStore, Random};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use smokejumper::domain::action::{ActionOutcome, ActionPlan};
+use smokejumper::domain::diagnosis::{Finding, FindingStatus};
+use smokejumper::domain::incident::IncidentId;
+use smokejumper::domain::notification::{Destination, MessageRef, Notice};
+use smokejumper::domain::rule::DiagnosticSpec;
+use smokejumper::engine::ports::{
+    ActionContext, Actor, Clock, Decoded, Decoder, Delivered, Delivery, Diagnoser, DiagnosisContext, Ids,
+    IncidentView, Notifier, PortFuture,
+};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A touch of the world.
+#[derive(Debug, Clone)]
+pub struct Act {
+    pub key: String,
+    pub at: Timestamp,
+}
+
+/// A notice that arrived.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub incident: IncidentId,
+    pub destination: Destination,
+    pub notice: Notice,
+    pub at: Timestamp,
+}
+
+/// What everybody in the world knows. Survives crashes of the process.
+#[derive(Clone)]
+pub struct Outside {
+    pub random: Random,
+    pub acts: Arc<Mutex<Vec<Act>>>,
+    pub told: Arc<Mutex<Vec<Told>>>,
+    now: Arc<Mutex<Timestamp>>,
+    ids: Arc<Mutex<u64>>,
+    /// While true, nothing fails any more.
+    pub calm: Arc<Mutex<bool>>,
+}
+
+impl Outside {
+    pub fn new(random: Random) -> Self {
+        let start: Timestamp = "2026-03-28T22:00:00Z".parse().expect("a time");
+        Self {
+            random,
+            acts: Arc::default(),
+            told: Arc::default(),
+            now: Arc::new(Mutex::new(start)),
+            ids: Arc::default(),
+            calm: Arc::default(),
+        }
+    }
+
+    pub fn advance(&self, by: SignedDuration) {
+        let mut now = self.now.lock().expect("not poisoned");
+        *now = now.checked_add(by).expect("in range");
+    }
+
+    fn trouble(&self, one_in: u64) -> bool {
+        !*self.calm.lock().expect("not poisoned") && self.random.one_in(one_in)
+    }
+}
+
+impl Clock for Outside {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().expect("not poisoned")
+    }
+}
+
+impl Ids for Outside {
+    fn incident(&self) -> IncidentId {
+        let mut ids = self.ids.lock().expect("not poisoned");
+        *ids += 1;
+        IncidentId(format!("{:032x}", *ids))
+    }
+    fn delivery(&self) -> String {
+        self.incident().0
+    }
+}
+
+/// Bodies are alerts as JSON.
+impl Decoder for Outside {
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String> {
+        serde_json::from_slice(&delivery.body).map(Decoded::Alerts).map_err(|error| error.to_string())
+    }
+}
+
+impl Diagnoser for Outside {
+    fn diagnose<'a>(
+        &'a self,
+        spec: &'a DiagnosticSpec,
+        _: Value,
+        context: DiagnosisContext,
+        _: Duration,
+    ) -> PortFuture<'a, Finding> {
+        let ok = self.random.one_in(2);
+        let Value::Object(fields) = json!({ "ok": ok }) else { unreachable!("an object") };
+        let finding = Finding {
+            name: spec.name.clone(),
+            kind: spec.kind.clone(),
+            status: FindingStatus::Known,
+            fields,
+            text: String::new(),
+            taken_at: context.now,
+            duration_ms: 1,
+        };
+        Box::pin(async move { finding })
+    }
+}
+
+impl Notifier for Outside {
+    fn notify<'a>(
+        &'a self,
+        destination: &'a Destination,
+        notice: &'a Notice,
+        view: &'a IncidentView,
+        now: Timestamp,
+    ) -> PortFuture<'a, Delivered> {
+        Box::pin(async move {
+            if self.trouble(6) {
+                return Delivered::Later { wait: None, reason: "503".to_owned(), failed: true };
+            }
+            self.told.lock().expect("not poisoned").push(Told {
+                incident: view.incident.id.clone(),
+                destination: destination.clone(),
+                notice: notice.clone(),
+                at: now,
+            });
+            // The message arrived, and the answer got lost on the way.
+            if self.trouble(10) {
+                return Delivered::Later { wait: None, reason: "timeout".to_owned(), failed: true };
+            }
+            let message = MessageRef { channel: "C".to_owned(), ts: format!("{}", self.random.next()) };
+            Delivered::Yes { message: Some(message) }
+        })
+    }
+}
+
+/// The hands of one process: they can be cut off between the touch and its record.
+pub struct Hands {
+    pub outside: Outside,
+    pub store: CrashingStore,
+}
+
+impl Actor for Hands {
+    fn act<'a>(&'a self, _: &'a ActionPlan, context: ActionContext) -> PortFuture<'a, ActionOutcome> {
+        Box::pin(async move {
+            if self.store.has_crashed() {
+                return ActionOutcome::NotApplied { reason: "the process is dead".to_owned() };
+            }
+            if self.outside.trouble(8) {
+                return ActionOutcome::NotApplied { reason: "refused".to_owned() };
+            }
+            self.outside
+                .acts
+                .lock()
+                .expect("not poisoned")
+                .push(Act { key: context.key.clone(), at: context.now });
+            if self.outside.trouble(5) {
+                self.store.crash();
+            }
+            if self.outside.trouble(8) {
+                return ActionOutcome::Unknown { reason: "timeout".to_owned() };
+            }
+            ActionOutcome::Applied { detail: "200".to_owned(), inverse: None, requests: Vec::new() }
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! One rule as a value: a T1 remedy that may not be repeated, verified, with a rollback; a policy with two levels.
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use smokejumper::domain::action::{ActionPlan, Repeatability, Tier};
+use smokejumper::domain::alert::Alert;
+use smokejumper::domain::catalog::Performer;
+use smokejumper::domain::correlate::{CorrelationKey, group_labels};
+use smokejumper::domain::decision::Candidate;
+use smokejumper::domain::diagnosis::{ConditionOutcome, Finding};
+use smokejumper::domain::escalation::{EscalationPolicy, Level, Repeat};
+use smokejumper::domain::guardrail::Subject;
+use smokejumper::domain::incident::Incident;
+use smokejumper::domain::notification::Destination;
+use smokejumper::domain::rule::{
+    ActionSpec, DiagnosticSpec, OnFail, RemedySpec, ResponseRule, RuleHash, SeveritySpec, VerifySpec,
+};
+use smokejumper::domain::schedule::Schedule;
+use smokejumper::domain::severity::Severity;
+use smokejumper::engine::playbook::{Judge, KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub struct OneRule {
+    rule: Arc<KeptRule>,
+    policy: Arc<KeptPolicy>,
+    schedules: Arc<BTreeMap<String, Schedule>>,
+}
+
+pub fn first_level() -> Destination {
+    Destination::PagerDuty { service: "first".to_owned() }
+}
+
+pub fn second_level() -> Destination {
+    Destination::Slack { channel: "#second".to_owned() }
+}
+
+pub const SECOND_AFTER: SignedDuration = SignedDuration::from_mins(15);
+
+impl OneRule {
+    pub fn new() -> Self {
+        let action = |endpoint: &str| ActionSpec {
+            kind: "http.call".to_owned(),
+            params: json!({ "endpoint": endpoint }),
+        };
+        let remedy = |name: &str, tier| RemedySpec {
+            name: name.to_owned(),
+            when: None,
+            tier,
+            action: action(name),
+            verify: Some(VerifySpec {
+                settle: SignedDuration::from_secs(10),
+                hold: SignedDuration::from_secs(20),
+                within: SignedDuration::from_mins(3),
+                checks: vec![smokejumper::domain::rule::Condition("findings.ratio.ok".to_owned())],
+                on_fail: OnFail::Rollback,
+            }),
+            rollback: Some(action("undo")),
+            approval_expires: SignedDuration::from_mins(15),
+            cooldown: Some(SignedDuration::ZERO),
+        };
+        let rule = ResponseRule {
+            name: "errors".to_owned(),
+            procedures: Vec::new(),
+            runbook: None,
+            summary: None,
+            priority: 0,
+            continues: false,
+            matchers: Default::default(),
+            severity: SeveritySpec::Fixed(Severity::P0),
+            target: None,
+            group_by: vec!["service".to_owned()],
+            escalation: Some("night".to_owned()),
+            diagnostics: vec![DiagnosticSpec {
+                name: "ratio".to_owned(),
+                kind: "prom.query".to_owned(),
+                params: json!({}),
+            }],
+            remedies: vec![remedy("limit", Tier::T1), remedy("fail-over", Tier::T2)],
+            on_resolve: Vec::new(),
+            dry_run: false,
+            reopen_within: SignedDuration::from_mins(30),
+        };
+        let level = |name: &str, after, destination| Level {
+            name: name.to_owned(),
+            after,
+            hours: None,
+            destinations: vec![destination],
+        };
+        let policy = EscalationPolicy {
+            name: "night".to_owned(),
+            selector: None,
+            acknowledge_within: None,
+            levels: vec![
+                level("first", SignedDuration::ZERO, first_level()),
+                level("second", SECOND_AFTER, second_level()),
+            ],
+            repeat: Some(Repeat { every: SignedDuration::from_mins(30), times: 2 }),
+            fallback: vec![Destination::Slack { channel: "#last".to_owned() }],
+        };
+        Self {
+            rule: Arc::new(KeptRule::new(rule)),
+            policy: Arc::new(KeptPolicy::new(policy)),
+            schedules: Arc::default(),
+        }
+    }
+}
+
+impl Playbook for OneRule {
+    fn matching(&self, _: &Alert) -> Vec<Arc<KeptRule>> {
+        vec![Arc::clone(&self.rule)]
+    }
+    fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {
+        CorrelationKey::for_group(&kept.rule.name, &group_labels(&kept.rule.group_by, &alert.labels))
+    }
+    fn outline(&self, _: &KeptRule, alert: &Alert) -> Outline {
+        Outline { severity: Severity::P0, summary: alert.name().to_owned(), runbook: None, target: None }
+    }
+    fn policy(&self, _: &KeptRule, _: Severity, _: &Alert) -> Option<Arc<KeptPolicy>> {
+        Some(Arc::clone(&self.policy))
+    }
+    fn schedules(&self) -> Arc<BTreeMap<String, Schedule>> {
+        Arc::clone(&self.schedules)
+    }
+    /// A restarted process must find the texts that incidents keep in the store, so nothing is known by digest.
+    fn rule_by_hash(&self, _: &RuleHash) -> Option<Arc<KeptRule>> {
+        None
+    }
+    fn policy_by_hash(&self, _: &RuleHash) -> Option<Arc<KeptPolicy>> {
+        None
+    }
+    fn adopt_rule(&self, text: Value) -> Result<Arc<KeptRule>, String> {
+        serde_json::from_value(text)
+            .map(|rule| Arc::new(KeptRule::new(rule)))
+            .map_err(|error| error.to_string())
+    }
+    fn adopt_policy(&self, text: Value) -> Result<Arc<KeptPolicy>, String> {
+        serde_json::from_value(text)
+            .map(|policy| Arc::new(KeptPolicy::new(policy)))
+            .map_err(|error| error.to_string())
+    }
+    fn diagnostics(&self, kept: &KeptRule, _: &Incident) -> Vec<ReadyDiagnostic> {
+        let ready = |spec: &DiagnosticSpec| ReadyDiagnostic {
+            spec: spec.clone(),
+            params: Ok(json!({})),
+            timeout: Duration::from_secs(5),
+        };
+        kept.rule.diagnostics.iter().map(ready).collect()
+    }
+    fn candidates(
+        &self,
+        kept: &KeptRule,
+        incident: &Incident,
+        _: &[Finding],
+        judge: &Judge<'_>,
+    ) -> Vec<Candidate> {
+        let plan = |endpoint: &str| ActionPlan {
+            kind: "http.call".to_owned(),
+            params: json!({ "endpoint": endpoint, "service": incident.labels.get("service") }),
+            target: format!("service:{}", incident.labels.get("service").map_or("", String::as_str)),
+            namespace: None,
+            summary: format!("call {endpoint}"),
+            repeatability: Repeatability::AtMostOnce,
+        };
+        kept.rule
+            .remedies
+            .iter()
+            .map(|remedy| {
+                let plan_here = plan(&remedy.name);
+                let name = format!("{}/{}", kept.rule.name, remedy.name);
+                let guardrails = judge(Subject {
+                    remedy: &name,
+                    target: &plan_here.target,
+                    namespace: None,
+                    cooldown: remedy.cooldown,
+                });
+                Candidate {
+                    remedy: remedy.name.clone(),
+                    tier: remedy.tier,
+                    performer: Performer::Machine,
+                    condition: ConditionOutcome::Holds,
+                    plan: Ok(plan_here),
+                    inverse: Some(plan("undo")),
+                    guardrails,
+                    tried: incident.tried_remedies().any(|tried| tried == remedy.name),
+                }
+            })
+            .collect()
+    }
+    fn on_resolve(&self, _: &KeptRule, _: &Incident, _: &[Finding]) -> Vec<Candidate> {
+        Vec::new()
+    }
+    fn checks(&self, _: &KeptRule, _: &str, _: &Incident, findings: &[Finding]) -> Vec<ConditionOutcome> {
+        let holds = findings.iter().any(|finding| finding.fields.get("ok") == Some(&Value::Bool(true)));
+        vec![if holds { ConditionOutcome::Holds } else { ConditionOutcome::Fails }]
+    }
+}

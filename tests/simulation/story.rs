@@ -1,0 +1,338 @@
+//! One seeded story and its judgement.
+
+use crate::crash::{CrashingStore, Random};
+use crate::outside::Outside;
+use crate::playbook::{SECOND_AFTER, first_level, second_level};
+use crate::process::Process;
+use jiff::{SignedDuration, Timestamp};
+use smokejumper::domain::Labels;
+use smokejumper::domain::action::{ActionId, ActionStatus};
+use smokejumper::domain::alert::{Alert, AlertStatus};
+use smokejumper::domain::approval::Verdict;
+use smokejumper::domain::fingerprint::Fingerprint;
+use smokejumper::domain::incident::{IncidentId, IncidentStatus};
+use smokejumper::domain::notification::Notice;
+use smokejumper::domain::people::{Actor, Role, Via};
+use smokejumper::domain::timeline::{LineKind, verify_chain};
+use smokejumper::engine::ports::{Clock, IncidentQuery, IncidentView, Reader};
+use smokejumper::store::{OpenOptions, SqlStore};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Half a minute is promised; a step of the manual clock and a restart are the rest.
+const LAG_MAX: SignedDuration = SignedDuration::from_secs(30);
+const TICK: SignedDuration = SignedDuration::from_secs(5);
+
+pub struct Story {
+    random: Random,
+    outside: Outside,
+    store: Arc<SqlStore>,
+    crashes: Arc<AtomicU64>,
+    process: Option<Process>,
+    /// Alerts whose firing was acknowledged to the sender.
+    stored: BTreeSet<Fingerprint>,
+    /// When somebody acknowledged which incident: commands that were answered with success.
+    acknowledged: BTreeMap<IncidentId, Timestamp>,
+    _folder: tempfile::TempDir,
+}
+
+pub struct Told {
+    pub crashes: u64,
+    pub acted: u64,
+    pub unknown: u64,
+}
+
+impl Story {
+    pub async fn new(seed: u64) -> Self {
+        // Memory where the machine has such a folder: what a power cut would lose is another test's matter.
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder");
+        let url = format!("sqlite://{}/s.db", folder.path().display());
+        let store = SqlStore::open(&url, &OpenOptions::default()).await.expect("a store");
+        let random = Random::new(seed);
+        Self {
+            outside: Outside::new(random.clone()),
+            random,
+            store: Arc::new(store),
+            crashes: Arc::default(),
+            process: None,
+            stored: BTreeSet::new(),
+            acknowledged: BTreeMap::new(),
+            _folder: folder,
+        }
+    }
+
+    pub async fn play(mut self) -> Told {
+        let one_in = 8 + self.random.below(40);
+        for _ in 0..40 {
+            self.alive(one_in).await;
+            self.something_happens().await;
+            self.work().await;
+            self.outside.advance(TICK);
+        }
+        *self.outside.calm.lock().expect("not poisoned") = true;
+        if let Some(process) = self.process.take() {
+            process.die();
+        }
+        // From here nothing crashes: two hours in which everything must come to its end.
+        let end = self.outside.now().checked_add(SignedDuration::from_hours(2)).expect("in range");
+        while self.outside.now() < end {
+            self.alive(0).await;
+            self.work().await;
+            self.sleep_until_due(end).await;
+        }
+        self.judge().await
+    }
+
+    /// Moves the clock to the next due effect, at least a tick.
+    async fn sleep_until_due(&self, end: Timestamp) {
+        use smokejumper::engine::ports::Store;
+        let now = self.outside.now();
+        let due_at = self.store.next_due().await.expect("reads").unwrap_or(end).min(end);
+        self.outside.advance(due_at.duration_since(now).max(TICK));
+    }
+
+    /// Restarts the process when it has crashed.
+    async fn alive(&mut self, one_in: u64) {
+        if self.process.as_ref().is_some_and(|process| process.store.has_crashed()) {
+            if let Some(process) = self.process.take() {
+                process.die();
+            }
+        }
+        if self.process.is_none() {
+            let random = self.random.clone();
+            let store = CrashingStore::new(self.store.clone(), random, one_in, Arc::clone(&self.crashes));
+            self.process = Some(Process::start(store, self.store.clone(), self.outside.clone()).await);
+        }
+    }
+
+    async fn something_happens(&mut self) {
+        match self.random.below(6) {
+            0..=2 => self.webhook().await,
+            3 => self.acknowledge().await,
+            4 => self.approve().await,
+            _ => {}
+        }
+    }
+
+    /// A webhook with a few alerts, perhaps sent twice, as a cluster of Alertmanagers does.
+    async fn webhook(&mut self) {
+        let now = self.outside.now();
+        let alerts: Vec<Alert> = (0..1 + self.random.below(3)).map(|_| self.mk_alert(now)).collect();
+        for _ in 0..1 + self.random.below(2) {
+            let Some(process) = &self.process else { return };
+            if process.post(&alerts).await {
+                self.stored.extend(alerts.iter().map(|alert| alert.fingerprint));
+            }
+        }
+    }
+
+    fn mk_alert(&self, now: Timestamp) -> Alert {
+        let labels = Labels::from([
+            ("alertname".to_owned(), "Errors".to_owned()),
+            ("service".to_owned(), format!("s{}", self.random.below(3))),
+            ("instance".to_owned(), format!("i{}", self.random.below(3))),
+        ]);
+        let resolved = self.random.one_in(3);
+        Alert {
+            fingerprint: Fingerprint::of_labels(&labels),
+            status: if resolved { AlertStatus::Resolved } else { AlertStatus::Firing },
+            labels,
+            annotations: Labels::new(),
+            starts_at: now.checked_sub(SignedDuration::from_secs(60)).expect("in range"),
+            ends_at: resolved.then_some(now),
+            generator_url: None,
+        }
+    }
+
+    async fn open_incidents(&self) -> Vec<smokejumper::domain::incident::Incident> {
+        let statuses = vec![IncidentStatus::Triggered, IncidentStatus::Acknowledged];
+        let query = IncidentQuery { statuses, limit: 100, after: None };
+        self.store.incidents(query).await.expect("reads")
+    }
+
+    async fn acknowledge(&mut self) {
+        let Some(incident) = self.open_incidents().await.into_iter().next() else { return };
+        let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
+        let Some(process) = &self.process else { return };
+        if process.commands.acknowledge(incident.id.clone(), actor).await.is_ok() {
+            self.acknowledged.insert(incident.id, self.outside.now());
+        }
+    }
+
+    async fn approve(&mut self) {
+        let waiting: Vec<ActionId> = self
+            .open_incidents()
+            .await
+            .iter()
+            .flat_map(|incident| incident.actions.iter())
+            .filter(|action| action.status == ActionStatus::AwaitingApproval)
+            .map(|action| action.id.clone())
+            .collect();
+        let Some(id) = waiting.into_iter().next() else { return };
+        let actor = Actor { name: "ravi".to_owned(), via: Via::Api, role: Role::Approver };
+        let Some(process) = &self.process else { return };
+        let _ = process.commands.decide(id, actor, Verdict::Approve, None, None).await;
+    }
+
+    async fn work(&mut self) {
+        for _ in 0..20 {
+            // Lets the tasks of the process take their turn.
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
+            let Some(process) = &self.process else { return };
+            if process.store.has_crashed() || !process.work().await {
+                return;
+            }
+        }
+    }
+
+    async fn judge(self) -> Told {
+        let query = IncidentQuery { statuses: Vec::new(), limit: 1_000, after: None };
+        let incidents = self.store.incidents(query).await.expect("reads");
+        let mut views = Vec::new();
+        for incident in incidents {
+            views.push(self.store.incident(&incident.id).await.expect("reads").expect("it is there"));
+        }
+        self.judge_i1(&views).await;
+        self.judge_i2();
+        for view in &views {
+            self.judge_i3(view);
+            self.judge_i4(view);
+            self.judge_i5(view);
+            judge_i7(view);
+        }
+        let unknown = views
+            .iter()
+            .flat_map(|view| &view.incident.actions)
+            .filter(|action| action.status == ActionStatus::OutcomeUnknown)
+            .count();
+        Told {
+            crashes: self.crashes.load(Ordering::SeqCst),
+            acted: self.outside.acts.lock().expect("not poisoned").len() as u64,
+            unknown: unknown as u64,
+        }
+    }
+
+    /// I1: what a sender was told is stored is known afterwards, and nothing is left unread.
+    async fn judge_i1(&self, views: &[IncidentView]) {
+        use smokejumper::engine::ports::{Store, Wanted};
+        assert_eq!(self.store.inbox_depth().await.expect("reads"), 0, "every delivery was read");
+        let wanted = Wanted { fingerprints: self.stored.iter().copied().collect(), ..Wanted::default() };
+        let known: BTreeSet<Fingerprint> = self
+            .store
+            .load(wanted)
+            .await
+            .expect("reads")
+            .alerts
+            .iter()
+            .map(|alert| alert.fingerprint)
+            .collect();
+        assert_eq!(known, self.stored, "I1: an alert that was acknowledged to its sender is lost");
+        for view in views {
+            let firing =
+                view.alerts.iter().filter(|(record, _)| record.status == AlertStatus::Firing).count();
+            assert_eq!(firing as u32, view.incident.alerts.firing, "the counts tell what the alerts tell");
+        }
+    }
+
+    /// I2: the world was touched at most once for each incident, remedy and step.
+    fn judge_i2(&self) {
+        let mut seen = BTreeSet::new();
+        for act in self.outside.acts.lock().expect("not poisoned").iter() {
+            assert!(seen.insert(act.key.clone()), "I2: {} touched the world twice", act.key);
+        }
+    }
+
+    /// I3: every T2 action that touched the world had its approval before.
+    fn judge_i3(&self, view: &IncidentView) {
+        for act in self.outside.acts.lock().expect("not poisoned").iter() {
+            let action =
+                view.incident.actions.iter().find(|action| act.key.starts_with(&format!("{}-", action.id)));
+            let Some(action) = action else { continue };
+            let approvals = action.approvals.records.iter().filter(|record| record.at <= act.at).count();
+            assert!(approvals >= action.tier.approvals_needed(), "I3: {} had no approval", act.key);
+        }
+    }
+
+    /// I4: while nobody acknowledged, each level was told by its time.
+    fn judge_i4(&self, view: &IncidentView) {
+        let told = self.outside.told.lock().expect("not poisoned");
+        let incident = &view.incident;
+        // A reopened incident counts anew; its first episode is judged like that of others.
+        if incident.episode > 0 {
+            return;
+        }
+        let quiet_from = [
+            incident.acknowledged.as_ref().map(|by| by.at),
+            incident.resolved.as_ref().map(|resolution| resolution.at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(self.outside.now());
+        for (destination, after) in [(first_level(), SignedDuration::ZERO), (second_level(), SECOND_AFTER)] {
+            let due_at = incident.started_at.checked_add(after).expect("in range");
+            let deadline = due_at.checked_add(LAG_MAX + TICK + TICK).expect("in range");
+            if deadline >= quiet_from {
+                continue;
+            }
+            let first = told
+                .iter()
+                .filter(|told| {
+                    told.incident == incident.id && told.destination == destination && told.at >= due_at
+                })
+                .map(|told| told.at)
+                .min();
+            let on_time = first.is_some_and(|at| at <= deadline);
+            // A messenger that keeps failing is replaced; the notice is then late by the messenger's fault.
+            let retried = view.timeline.iter().any(|line| line.reason.as_deref() == Some("delayed"));
+            let failing = !on_time
+                && first.is_some_and(|at| {
+                    at <= deadline.checked_add(SignedDuration::from_secs(90)).expect("in range")
+                });
+            assert!(
+                on_time || retried || failing,
+                "I4: {destination} of {} was told {first:?}, due {due_at}",
+                incident.id
+            );
+        }
+    }
+
+    /// I5: nobody is paged after an acknowledgement.
+    fn judge_i5(&self, view: &IncidentView) {
+        let Some(at) = self.acknowledged.get(&view.incident.id) else { return };
+        if view.incident.episode > 0 {
+            return;
+        }
+        let escalated = view.timeline.iter().find(|line| line.kind == LineKind::Escalation && line.at > *at);
+        assert_eq!(escalated, None, "I5: {} escalated after its acknowledgement", view.incident.id);
+        let triggers = self.outside.told.lock().expect("not poisoned");
+        let late = triggers.iter().find(|told| {
+            told.incident == view.incident.id
+                && matches!(told.notice, Notice::Reply { page: true, .. })
+                && told.at > at.checked_add(SignedDuration::from_mins(5)).expect("in range")
+                && !view.timeline.iter().any(|line| line.reason.as_deref() == Some("outcome_unknown"))
+                && !view.timeline.iter().any(|line| line.reason.as_deref() == Some("not_applied"))
+        });
+        assert!(late.is_none(), "I5: {late:?}");
+    }
+}
+
+/// I7: the trail is whole, and every intent has its outcome after it.
+fn judge_i7(view: &IncidentView) {
+    verify_chain(&view.timeline).expect("I7: the chain is whole");
+    let mut open = 0_i64;
+    for line in &view.timeline {
+        match line.kind {
+            LineKind::Intent => open += 1,
+            LineKind::Outcome => {
+                assert!(open > 0, "I7: an outcome without an intent in {}", view.incident.id);
+                open -= 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(open, 0, "I7: {} has an intent without an outcome", view.incident.id);
+}
