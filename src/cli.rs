@@ -18,6 +18,7 @@ mod pause;
 mod remote;
 mod schema;
 mod send;
+mod serve;
 mod terminal;
 mod time;
 
@@ -37,6 +38,9 @@ const ORDER_LATE: usize = 100;
 
 const EXAMPLES: &str = "\
 Examples:
+  See it work, with nothing else installed:
+    $ smokejumper demo
+
   Send a made-up alert to a running service, and look at the incident that it opens:
     $ smokejumper send --alertname HighErrorRate --label service=api
     $ smokejumper incidents list
@@ -62,6 +66,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(serve::DemoArgs),
+    Serve(serve::ServeArgs),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
     Pause(Box<pause::PauseArgs>),
@@ -85,6 +91,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn obey(command: Command) -> Result<Answer, Failure> {
     match command {
+        Command::Demo(args) => serve::demo(args),
+        Command::Serve(args) => serve::serve(args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
         Command::Pause(args) => pause::pause(&args),

@@ -24,7 +24,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::period::{NoPeriod, Period};
 pub use access::{Api, ApiToken, BasicAuth, Person, Receiver, Receivers, SecretHeader};
-pub use conduct::{Escalation, Guardrails, LogFormat, Mode, Rate, Rates, Retention, Store, Telemetry};
+pub use conduct::{
+    Escalation, Guardrails, LogFormat, Mode, Probes, Rate, Rates, Retention, Store, Telemetry,
+};
 pub use load::{SettingsError, process_environment};
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{Endpoint, Method, PagerDuty, PagerDutyService, Slack, Upstream};
@@ -67,6 +69,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Limits at the door.
     pub limits: Limits,
+    /// Where probes of rules may go.
+    pub probes: Probes,
     /// Logs and traces.
     pub telemetry: Telemetry,
 }
@@ -90,6 +94,7 @@ impl Default for Settings {
             escalation: Escalation::default(),
             retention: Retention::default(),
             limits: Limits::default(),
+            probes: Probes::default(),
             telemetry: Telemetry::default(),
         }
     }

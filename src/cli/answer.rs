@@ -39,8 +39,16 @@ impl Answer {
         Self { text, json: None, good: true }
     }
 
+    /// A good end with nothing to print.
+    pub(super) fn silent() -> Self {
+        Self::verbatim(String::new())
+    }
+
     /// The result as it is printed, with one line feed at its end.
     pub(super) fn show(&self, format: Format) -> String {
+        if self.json.is_none() && self.text.is_empty() {
+            return String::new();
+        }
         let mut shown = match (format, &self.json) {
             (Format::Json, Some(json)) => format!("{json:#}"),
             (Format::Text, _) | (Format::Json, None) => self.text.trim_end_matches('\n').to_owned(),

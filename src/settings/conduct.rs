@@ -1,9 +1,12 @@
 //! How the service behaves: what it may do, whom it tells by default, what it keeps, what it logs.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smokejumper_domain::guardrail;
 use smokejumper_domain::notification::Destination;
+use smokejumper_domain::schedule::{Schedule, ScheduleSpec};
 
 use super::values::{HttpUrl, PlainOrSecret};
 use crate::period::Period;
@@ -42,15 +45,26 @@ pub struct Guardrails {
     /// Least time between two runs of one remedy on one target, where the rule says nothing: the first run must have
     /// had time to show whether it helped.
     pub cooldown: Period,
+    /// Windows in which no action starts, by name, in Alertmanager's time-interval language. Messages go out all the
+    /// same.
+    pub freeze_windows: BTreeMap<String, ScheduleSpec>,
 }
 
 impl Default for Guardrails {
     fn default() -> Self {
-        Self { rates: Rates::default(), cooldown: Period::from_mins(15) }
+        Self { rates: Rates::default(), cooldown: Period::from_mins(15), freeze_windows: BTreeMap::new() }
     }
 }
 
 impl Guardrails {
+    /// The freeze windows as the guardrails judge them.
+    pub fn freezes(&self) -> BTreeMap<String, Schedule> {
+        let schedule = |(name, spec): (&String, &ScheduleSpec)| {
+            (name.clone(), Schedule { name: name.clone(), spec: spec.clone() })
+        };
+        self.freeze_windows.iter().map(schedule).collect()
+    }
+
     /// The limits as the guardrails judge them.
     pub fn limits(&self) -> guardrail::Limits {
         let rates = |rates: &[Rate]| rates.iter().map(|rate| (*rate).into()).collect();
@@ -61,6 +75,15 @@ impl Guardrails {
             cooldown: self.cooldown.signed(),
         }
     }
+}
+
+/// Where the probes of rules (`http.check`, `http.json`, `http.metrics`) may go. Link-local addresses and the metadata
+/// services of clouds are never reached, whatever is said here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Probes {
+    /// Whether probes may reach this machine itself. Off, because what listens on loopback trusts its callers.
+    pub allow_loopback: bool,
 }
 
 /// Limits on the number of actions that start. All limits of a list must hold.

@@ -30,10 +30,7 @@ fn invariants_hold_whatever_crashes_and_whatever_order_things_come_in() {
     let mut acted = 0;
     let mut unknown = 0;
     for seed in seeds() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             runtime.block_on(async { Story::new(seed).await.play().await })
         }));

@@ -1,0 +1,168 @@
+//! Builds the adapters from settings and secrets: evidence, actions, notifiers, and who may click.
+
+use crate::actions::endpoint::{Endpoint, HeaderText};
+use crate::actions::{Actions, ActionsOptions};
+use crate::clients::http::{Credentials, HttpClient, HttpOptions, ProxyChoice, Url};
+use crate::clients::prometheus::PrometheusClient;
+use crate::diagnostics::{Diagnostics, DiagnosticsOptions};
+use crate::notify::Notifiers;
+use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
+use crate::notify::slack::click::{People, Person, SlackDecoder};
+use crate::notify::slack::{SlackNotifier, SlackOptions};
+use crate::secret::{Keyring, SecretSet};
+use crate::settings::{PlainOrSecret, Settings, Upstream};
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Everything that reaches out.
+pub(super) struct Adapters {
+    pub(super) diagnostics: Arc<Diagnostics>,
+    pub(super) actions: Arc<Actions>,
+    pub(super) notifiers: Arc<Notifiers>,
+    pub(super) slack_decoder: SlackDecoder,
+    pub(super) slack_secrets: SecretSet,
+}
+
+impl Adapters {
+    /// Builds them all; nothing is sent yet.
+    pub(super) fn build(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Self> {
+        let http = HttpClient::new(&HttpOptions::configured()).context("the HTTP client cannot be built")?;
+        Ok(Self {
+            diagnostics: Arc::new(diagnostics(settings, keyring, &http)?),
+            actions: Arc::new(actions(settings, keyring)?),
+            notifiers: Arc::new(Notifiers {
+                slack: slack(settings, keyring, &http)?,
+                pagerduty: pagerduty(settings, keyring, &http)?,
+            }),
+            slack_decoder: SlackDecoder { people: people(settings) },
+            slack_secrets: match &settings.slack {
+                Some(slack) => keyring.open_all(&slack.signing_secret)?,
+                None => SecretSet::default(),
+            },
+        })
+    }
+}
+
+fn diagnostics(settings: &Settings, keyring: &Keyring, http: &HttpClient) -> anyhow::Result<Diagnostics> {
+    let prometheus = match &settings.prometheus {
+        Some(upstream) => {
+            let credentials = credentials(upstream, keyring)?;
+            Some(PrometheusClient::new(http.clone(), upstream.url.as_str(), credentials)?)
+        }
+        None => None,
+    };
+    let options = DiagnosticsOptions {
+        prometheus,
+        probe_loopback: settings.probes.allow_loopback,
+        keyring: keyring.clone(),
+    };
+    Diagnostics::new(options).context("the diagnostics cannot be built")
+}
+
+fn credentials(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<Credentials> {
+    if let Some(token) = keyring.open_all(&upstream.bearer_token)?.first() {
+        return Ok(Credentials::Bearer(token.current()));
+    }
+    Ok(match &upstream.basic_auth {
+        None => Credentials::None,
+        Some(basic) => {
+            let passwords = keyring.open_all(&basic.password)?;
+            let password = passwords.first().context("`basic_auth.password` is not set")?.current();
+            Credentials::Basic { username: basic.username.clone(), password }
+        }
+    })
+}
+
+/// The address of the store, which may be a secret as a whole.
+pub(super) fn store_url(settings: &Settings, keyring: &Keyring) -> anyhow::Result<String> {
+    match &settings.store.url {
+        PlainOrSecret::Plain(url) => Ok(url.clone()),
+        PlainOrSecret::Secret(source) => Ok(keyring.open(source)?.current().expose_secret().to_owned()),
+    }
+}
+
+fn actions(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
+    let endpoints = endpoints(settings, keyring)?;
+    let options = ActionsOptions { endpoints, proxy: ProxyChoice::default(), keyring: keyring.clone() };
+    Actions::new(options).context("the actions cannot be built")
+}
+
+/// The endpoints that `http.call` may call, with their secrets resolved.
+pub(super) fn endpoints(
+    settings: &Settings,
+    keyring: &Keyring,
+) -> anyhow::Result<BTreeMap<String, Endpoint>> {
+    settings
+        .endpoints
+        .iter()
+        .map(|(name, endpoint)| {
+            let place = || format!("`endpoints.{name}`");
+            let mut headers = Vec::new();
+            for (header, value) in &endpoint.headers {
+                let text = match value {
+                    PlainOrSecret::Plain(text) => HeaderText::Plain(text.clone()),
+                    PlainOrSecret::Secret(source) => {
+                        HeaderText::Secret(keyring.open(source).with_context(place)?)
+                    }
+                };
+                headers.push((header.clone(), text));
+            }
+            let built = Endpoint {
+                method: endpoint.method.as_str().parse().with_context(place)?,
+                url: Url::parse(endpoint.url.as_str()).with_context(place)?,
+                headers,
+                idempotent: endpoint.idempotent,
+                timeout: endpoint.timeout.get(),
+            };
+            Ok((name.clone(), built))
+        })
+        .collect()
+}
+
+fn slack(settings: &Settings, keyring: &Keyring, http: &HttpClient) -> anyhow::Result<Option<SlackNotifier>> {
+    let Some(slack) = &settings.slack else { return Ok(None) };
+    let tokens = keyring.open_all(&slack.bot_token)?;
+    let bot_token = tokens.first().context("`slack.bot_token` is not set")?.clone();
+    let options = SlackOptions {
+        api_url: slack.api_url.as_str().to_owned(),
+        bot_token,
+        external_url: Some(settings.server.public_url()),
+    };
+    Ok(Some(SlackNotifier::new(options, http.clone(), keyring.clone())?))
+}
+
+fn pagerduty(
+    settings: &Settings,
+    keyring: &Keyring,
+    http: &HttpClient,
+) -> anyhow::Result<Option<PagerDutyNotifier>> {
+    let Some(pagerduty) = &settings.pagerduty else { return Ok(None) };
+    let mut services = BTreeMap::new();
+    for (name, service) in &pagerduty.services {
+        let keys = keyring.open_all(&service.routing_key)?;
+        let key =
+            keys.first().with_context(|| format!("`pagerduty.services.{name}.routing_key` is not set"))?;
+        services.insert(name.clone(), key.clone());
+    }
+    let options = PagerDutyOptions {
+        events_url: pagerduty.events_url.as_str().to_owned(),
+        services,
+        external_url: Some(settings.server.public_url()),
+    };
+    Ok(Some(PagerDutyNotifier::new(options, http.clone(), keyring.clone())?))
+}
+
+fn people(settings: &Settings) -> People {
+    let person = |person: &crate::settings::Person| {
+        let slack = person.slack.clone()?;
+        Some(Person { name: person.name.clone(), slack, role: person.role })
+    };
+    People {
+        known: settings.people.iter().filter_map(person).collect(),
+        anyone_may_acknowledge: settings.slack.as_ref().is_none_or(|slack| slack.anyone_may_acknowledge),
+        team_id: settings.slack.as_ref().and_then(|slack| slack.team_id.clone()),
+        app_id: settings.slack.as_ref().and_then(|slack| slack.app_id.clone()),
+    }
+}

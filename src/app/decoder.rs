@@ -1,0 +1,29 @@
+//! Reads stored deliveries with the clients that checked them on receipt.
+
+use crate::clients::alertmanager;
+use crate::engine::ports::{Decoded, Decoder, Delivery, Source};
+use crate::notify::slack::click::SlackDecoder;
+
+/// Reads deliveries of every source.
+pub struct HouseDecoder {
+    slack: SlackDecoder,
+}
+
+impl HouseDecoder {
+    /// A decoder that knows the people behind Slack's users.
+    pub fn new(slack: SlackDecoder) -> Self {
+        Self { slack }
+    }
+}
+
+impl Decoder for HouseDecoder {
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String> {
+        match delivery.source {
+            Source::Alertmanager => {
+                let payload = alertmanager::parse(&delivery.body).map_err(|error| error.to_string())?;
+                Ok(Decoded::Alerts(payload.to_alerts(delivery.received_at)))
+            }
+            Source::Slack => self.slack.read(&delivery.body).map_err(|error| error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Starts the house floor by floor and stops it in the opposite order.
+
+use super::adapters::{self, Adapters};
+use super::decoder::HouseDecoder;
+use super::rulebook::{self, engine_settings};
+use super::upkeep;
+use crate::clients::http::install_crypto_provider;
+use crate::engine::clock::{SystemClock, TimeOrderedIds};
+use crate::engine::commands::Commands;
+use crate::engine::executor::Executor;
+use crate::engine::intake::Intake;
+use crate::engine::meter::Meter;
+use crate::engine::ports::{Clock, Ids, Store};
+use crate::engine::step::Stepper;
+use crate::engine::stepping::{Signals, Steps, seed_backlog};
+use crate::engine::worker;
+use crate::http::body::BodyGate;
+use crate::http::listener::Listener;
+use crate::http::routes::{Doors, router};
+use crate::http::services::Services;
+use crate::metrics::Metrics;
+use crate::secret::Keyring;
+use crate::settings::Settings;
+use crate::store::{OpenOptions, SqlStore};
+use anyhow::{Context, anyhow};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait at a stop for effects that are under way. What is not done by then is claimed again after the
+/// next start, which is the same path as after a crash.
+const WORKERS_GRACE: Duration = Duration::from_secs(10);
+
+/// Everything that a start needs.
+pub struct House {
+    settings: Settings,
+    keyring: Keyring,
+}
+
+/// A running house.
+pub struct Running {
+    /// The address that was bound.
+    pub address: SocketAddr,
+    store: Arc<SqlStore>,
+    doors: Floor,
+    workers: Floor,
+    steps: Floor,
+    intake: JoinHandle<()>,
+    upkeep: Floor,
+}
+
+/// Tasks that are stopped together.
+struct Floor {
+    name: &'static str,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Floor {
+    fn spawn(
+        name: &'static str,
+        task: impl FnOnce(CancellationToken) -> futures::future::BoxFuture<'static, ()>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        Self { name, task: tokio::spawn(task(stop.clone())), stop }
+    }
+}
+
+impl House {
+    /// A house with these settings and secrets.
+    pub fn new(settings: Settings, keyring: Keyring) -> Self {
+        Self { settings, keyring }
+    }
+
+    /// Starts everything; the doors open last.
+    ///
+    /// # Errors
+    /// A store that cannot be opened, rules that cannot be used, adapters that cannot be built, an address that
+    /// is taken.
+    pub async fn start(self) -> anyhow::Result<Running> {
+        install_crypto_provider();
+        let Self { settings, keyring } = self;
+        let store = open_store(&settings, &keyring).await?;
+        let metrics = Metrics::new();
+        let meter: Arc<dyn Meter> = Arc::new(metrics.clone());
+        let book = rulebook::open(&settings, &keyring)?;
+        let adapters = Adapters::build(&settings, &keyring)?;
+        let engine_settings = Arc::new(engine_settings(&settings));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds);
+        let signals = Signals::default();
+        seed_backlog(store.as_ref(), &signals).await.context("the inbox cannot be read")?;
+
+        let stepper = Arc::new(Stepper::new(
+            store.clone(),
+            book.clone(),
+            Arc::new(HouseDecoder::new(adapters.slack_decoder.clone())),
+            Arc::clone(&clock),
+            Arc::clone(&ids),
+            Arc::clone(&meter),
+            Arc::clone(&engine_settings),
+        ));
+        let steps_stop = CancellationToken::new();
+        let (steps, stepping) = Steps::new(stepper, signals.clone(), steps_stop.clone());
+        let steps_floor = Floor { name: "steps", stop: steps_stop, task: tokio::spawn(stepping) };
+        let (intake, intake_task) = Intake::new(
+            store.clone(),
+            Arc::clone(&meter),
+            Arc::clone(&signals.arrived),
+            Arc::clone(&signals.backlog),
+        );
+        let intake_task = tokio::spawn(intake_task);
+        let executor = Arc::new(Executor {
+            store: store.clone(),
+            reader: store.clone(),
+            playbook: book.clone(),
+            diagnoser: adapters.diagnostics,
+            actor: adapters.actions,
+            notifier: adapters.notifiers.clone(),
+            clock: Arc::clone(&clock),
+            meter,
+            steps: steps.clone(),
+        });
+        let owner = ids.delivery();
+        let worker_signals = signals.clone();
+        let workers =
+            Floor::spawn("workers", |stop| Box::pin(worker::run(executor, worker_signals, owner, stop)));
+        let page_of = metrics.clone();
+        let services = Services {
+            intake,
+            commands: Commands::new(steps, store.clone()),
+            reader: store.clone(),
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            ids,
+            slack_secrets: Arc::new(adapters.slack_secrets),
+            meter: metrics.doors(),
+            reload: rulebook::reloader(book.clone(), metrics.clone()),
+            metrics_page: Arc::new(move || page_of.page()),
+        };
+        let upkeep = upkeep::Upkeep {
+            store: store.clone(),
+            book,
+            metrics: metrics.clone(),
+            clock,
+            retention: engine_settings.retention,
+            notifiers: adapters.notifiers,
+        };
+        let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
+        let limits = settings.limits.of_connections();
+        let listener =
+            Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
+        let address = listener.local_address().context("the bound address is not known")?;
+        let doors = Doors {
+            alertmanager: Arc::new(settings.alertmanager_auth(&keyring, metrics.doors())?),
+            api: Arc::new(settings.api_auth(&keyring, metrics.doors())?),
+            bodies: BodyGate::new(settings.limits.of_bodies()),
+        };
+        let router = router(services, doors);
+        let doors = Floor::spawn("doors", |stop| Box::pin(listener.serve(router, stop)));
+        Ok(Running { address, store, doors, workers, steps: steps_floor, intake: intake_task, upkeep })
+    }
+}
+
+async fn open_store(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Arc<SqlStore>> {
+    let url = adapters::store_url(settings, keyring)?;
+    let store = SqlStore::open(&url, &OpenOptions::default()).await.context("the store cannot be opened")?;
+    let released = store.release_all().await.context("leases of the last run cannot be given back")?;
+    if released > 0 {
+        tracing::info!(effects = released, "effects that the last run had claimed are claimable again");
+    }
+    Ok(Arc::new(store))
+}
+
+impl Running {
+    /// Waits until `stop`, or until something ended that must not; then stops everything, doors first.
+    ///
+    /// # Errors
+    /// The name of what ended by itself.
+    pub async fn wait(mut self, stop: CancellationToken) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            () = stop.cancelled() => None,
+            _ = &mut self.doors.task => Some(self.doors.name),
+            _ = &mut self.workers.task => Some(self.workers.name),
+            _ = &mut self.steps.task => Some(self.steps.name),
+            _ = &mut self.upkeep.task => Some(self.upkeep.name),
+            _ = &mut self.intake => Some("intake"),
+        };
+        match ended {
+            None => {
+                self.stop().await;
+                Ok(())
+            }
+            // The floors below may be half alive: leave at once, the store holds what counts.
+            Some(name) => Err(anyhow!("{name} ended by itself; this is a defect, and the service stops")),
+        }
+    }
+
+    /// Stops everything, doors first, and closes the store.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        for floor in [self.doors, self.upkeep] {
+            floor.stop.cancel();
+            let _ = floor.task.await;
+        }
+        let _ = self.intake.await;
+        self.workers.stop.cancel();
+        self.steps.stop.cancel();
+        if tokio::time::timeout(WORKERS_GRACE, self.workers.task).await.is_err() {
+            tracing::warn!("effects were still under way; they are claimed again after the next start");
+        }
+        if tokio::time::timeout(WORKERS_GRACE, self.steps.task).await.is_err() {
+            tracing::warn!("steps were still waiting; their inputs are taken in after the next start");
+        }
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}

@@ -1,0 +1,140 @@
+//! Rules from settings: what they may name, where they lie, and how they are kept up to date.
+
+use super::adapters;
+use crate::actions;
+use crate::diagnostics;
+use crate::domain::catalog::Catalog;
+use crate::domain::notification::Destination;
+use crate::engine::EngineSettings;
+use crate::metrics::Metrics;
+use crate::rules::book::{BookSource, Reload, RuleBook};
+use crate::rules::known::Known;
+use crate::rules::watch;
+use crate::secret::Keyring;
+use crate::settings::{Mode, Settings};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Every diagnostic and action that this build can carry out, with the endpoints that the settings name.
+///
+/// # Errors
+/// An endpoint whose address or secret cannot be used.
+pub fn catalog(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Catalog> {
+    let endpoints = adapters::endpoints(settings, keyring)?;
+    Ok(kinds().with_endpoints(actions::outlines(&endpoints)))
+}
+
+/// Every diagnostic and action that this build can carry out.
+pub fn kinds() -> Catalog {
+    Catalog::new(diagnostics::kinds(), actions::kinds())
+}
+
+/// Names that the settings define.
+pub fn known(settings: &Settings) -> Known {
+    let services = settings.pagerduty.as_ref().map(|pagerduty| pagerduty.services.keys().cloned().collect());
+    Known {
+        endpoints: Some(settings.endpoints.keys().cloned().collect()),
+        pagerduty_services: Some(services.unwrap_or_default()),
+        slack: settings.slack.is_some(),
+        slack_channels: None,
+        prometheus: settings.prometheus.is_some(),
+    }
+}
+
+/// Loads the rules that the settings name.
+///
+/// # Errors
+/// Every mistake in them, at its place.
+pub(super) fn open(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Arc<RuleBook>> {
+    let source = BookSource {
+        patterns: settings.rules.0.clone(),
+        catalog: Arc::new(catalog(settings, keyring)?),
+        known: known(settings),
+        default_policy: settings.escalation.default_policy.clone(),
+    };
+    let book = RuleBook::open(source)?;
+    for warning in book.current().warnings() {
+        tracing::warn!(warning = %warning, "a rule is doubtful");
+    }
+    Ok(Arc::new(book))
+}
+
+/// What the engine is told by the settings.
+pub fn engine_settings(settings: &Settings) -> EngineSettings {
+    let channel = settings.slack.as_ref().and_then(|slack| slack.default_channel.clone());
+    let mut defaults: Vec<Destination> =
+        channel.into_iter().map(|channel| Destination::Slack { channel }).collect();
+    for destination in &settings.escalation.unmatched {
+        if !defaults.contains(destination) {
+            defaults.push(destination.clone());
+        }
+    }
+    EngineSettings {
+        dry_run: settings.mode == Mode::DryRun,
+        limits: settings.guardrails.limits(),
+        freezes: settings.guardrails.freezes(),
+        default_destinations: defaults,
+        fallback_destinations: settings.escalation.fallback.clone(),
+        retention: settings.retention.resolved_incidents.signed(),
+    }
+}
+
+/// Reloads on demand; answers with a sentence, or with every mistake.
+pub(super) fn reloader(book: Arc<RuleBook>, metrics: Metrics) -> Arc<crate::http::services::Reload> {
+    Arc::new(move || {
+        let reload = book.reload();
+        report(&book, &metrics, &reload);
+        match reload {
+            Reload::Unchanged => Ok("the rules are the same as before".to_owned()),
+            Reload::Loaded { rules, policies, schedules, warnings } => Ok(format!(
+                "{rules} rules, {policies} policies and {schedules} schedules are in force, with {warnings} warnings"
+            )),
+            Reload::Refused(errors) => Err(errors.to_string()),
+        }
+    })
+}
+
+/// Follows changes of the files, and SIGHUP, until `stop`.
+pub(super) async fn follow(book: Arc<RuleBook>, metrics: Metrics, stop: CancellationToken) {
+    metrics.set_rules_loaded(book.current().rules().len());
+    let watched = Arc::clone(&book);
+    let watched_metrics = metrics.clone();
+    let watching = watch::watch(Arc::clone(&book), stop.clone(), move |reload| {
+        report(&watched, &watched_metrics, reload);
+    });
+    tokio::join!(watching, on_hangup(book, metrics, stop));
+}
+
+async fn on_hangup(book: Arc<RuleBook>, metrics: Metrics, stop: CancellationToken) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::error!(
+            "SIGHUP cannot be listened to; rules are reloaded by /-/reload and by file changes only"
+        );
+        stop.cancelled().await;
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = stop.cancelled() => return,
+        }
+        let reloader = reloader(Arc::clone(&book), metrics.clone());
+        // The outcome is in the log and the metrics.
+        let _ = tokio::task::spawn_blocking(move || reloader()).await;
+    }
+}
+
+fn report(book: &RuleBook, metrics: &Metrics, reload: &Reload) {
+    match reload {
+        Reload::Unchanged => return,
+        Reload::Loaded { rules, warnings, .. } => {
+            tracing::info!(rules, warnings, "the rules were reloaded");
+            metrics.rules_reloaded(true, *rules);
+        }
+        Reload::Refused(errors) => {
+            tracing::error!(errors = %errors, "the new rules cannot be used; the old ones stay in force");
+            metrics.rules_reloaded(false, book.current().rules().len());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What goes on beside the engine: rules that change, gauges, retention, forgetting what is no longer paced.
+
+use super::gauges;
+use super::rulebook;
+use crate::engine::ports::{Clock, Store};
+use crate::metrics::Metrics;
+use crate::notify::Notifiers;
+use crate::rules::book::RuleBook;
+use crate::store::SqlStore;
+use jiff::SignedDuration;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How often gauges are read from the store. Scrapes come every 15 s or more; reading at each scrape would let a
+/// scraper load the store.
+const GAUGES_EVERY: Duration = Duration::from_secs(5);
+/// How often ended incidents are looked through for those to delete.
+const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// What upkeep needs.
+pub struct Upkeep {
+    /// The store.
+    pub store: Arc<SqlStore>,
+    /// The rules.
+    pub book: Arc<RuleBook>,
+    /// Where gauges are shown.
+    pub metrics: Metrics,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How long ended incidents are kept.
+    pub retention: SignedDuration,
+    /// Holds pacers that grow with destinations.
+    pub notifiers: Arc<Notifiers>,
+}
+
+impl Upkeep {
+    /// Runs until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(
+            rulebook::follow(Arc::clone(&self.book), self.metrics.clone(), stop.clone()),
+            self.refresh_gauges(&stop),
+            self.prune(&stop),
+        );
+    }
+
+    async fn refresh_gauges(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = gauges::refresh(self.store.as_ref(), &self.metrics).await {
+                tracing::warn!(error = %error, "gauges could not be read from the store");
+            }
+            pause(GAUGES_EVERY, stop).await;
+        }
+    }
+
+    async fn prune(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            self.forget_paces();
+            let ended_before = self.clock.now().checked_sub(self.retention);
+            if let Ok(ended_before) = ended_before {
+                match self.store.prune(ended_before).await {
+                    Ok(0) => {}
+                    Ok(count) => {
+                        tracing::info!(incidents = count, "incidents past their retention were deleted")
+                    }
+                    Err(error) => tracing::warn!(error = %error, "old incidents could not be deleted"),
+                }
+            }
+            pause(PRUNE_EVERY, stop).await;
+        }
+    }
+}
+
+impl Upkeep {
+    /// Pacers remember every channel and key that they ever saw; the old ones go.
+    fn forget_paces(&self) {
+        if let Some(slack) = &self.notifiers.slack {
+            slack.prune();
+        }
+        if let Some(pagerduty) = &self.notifiers.pagerduty {
+            pagerduty.prune();
+        }
+    }
+}
+
+async fn pause(time: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Cancels `stop` at SIGTERM or SIGINT.
+pub fn stop_on_signal(stop: CancellationToken) {
+    tokio::spawn(async move {
+        let (Ok(mut terminate), Ok(mut interrupt)) =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
+            tracing::error!("signals cannot be listened to; only SIGKILL stops this process");
+            return;
+        };
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM"),
+            _ = interrupt.recv() => tracing::info!("SIGINT"),
+        }
+        stop.cancel();
+    });
+}

@@ -1,0 +1,80 @@
+//! `serve` and `demo`: the two commands that run the service until a signal.
+
+use clap::Args;
+use std::path::PathBuf;
+
+use super::answer::Answer;
+use super::failure::Failure;
+use crate::app::{self, DemoOptions, ServeOptions};
+use crate::rules::RuleErrors;
+use crate::sandbox::world::DEFAULT_SPEED;
+use crate::settings::SettingsError;
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  Run with the settings in a file, until Ctrl-C or SIGTERM:
+    $ smokejumper serve --config smokejumper.yaml
+
+  Change one setting for this run; every key has such a variable:
+    $ SMOKEJUMPER__SERVER__LISTEN=127.0.0.1:9200 smokejumper serve --config smokejumper.yaml
+
+  Rules are read again when their files change, at SIGHUP, and at POST /-/reload. A new installation runs in
+  `mode: dry_run`: it decides and tells, and touches nothing.";
+
+/// Run the service.
+#[derive(Debug, Args)]
+#[command(after_long_help = SERVE_EXAMPLES)]
+pub(super) struct ServeArgs {
+    /// The settings file. Without it, defaults and `SMOKEJUMPER__…` variables hold.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  Play an incident in the browser, with a simulated Prometheus, Slack and PagerDuty:
+    $ smokejumper demo
+
+  Begin with a full disk, at half the speed:
+    $ smokejumper demo --scenario disk-space --speed 15
+
+  Nothing outside this machine is touched, and nothing stays behind.";
+
+/// Play an incident against a simulated world, in the browser.
+#[derive(Debug, Args)]
+#[command(after_long_help = DEMO_EXAMPLES)]
+pub(super) struct DemoArgs {
+    /// Port of the page; 9118, or a free one where that is taken.
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    /// What to begin with: high-error-rate, high-latency or disk-space.
+    #[arg(long, value_name = "NAME")]
+    scenario: Option<String>,
+    /// How many times faster than the clock the simulated world runs.
+    #[arg(long, value_name = "FACTOR", default_value_t = DEFAULT_SPEED)]
+    speed: f64,
+}
+
+pub(super) fn serve(args: ServeArgs) -> Result<Answer, Failure> {
+    run(app::serve(ServeOptions { config: args.config }))
+}
+
+pub(super) fn demo(args: DemoArgs) -> Result<Answer, Failure> {
+    run(app::demo(DemoOptions { port: args.port, scenario: args.scenario, speed: args.speed }))
+}
+
+fn run(service: impl Future<Output = anyhow::Result<()>>) -> Result<Answer, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}")))?;
+    runtime.block_on(service).map(|()| Answer::silent()).map_err(failure_of)
+}
+
+/// Wrong settings and rules are configuration; everything else may work at another time.
+fn failure_of(error: anyhow::Error) -> Failure {
+    let configuration =
+        error.downcast_ref::<SettingsError>().is_some() || error.downcast_ref::<RuleErrors>().is_some();
+    let text = format!("{error:#}");
+    if configuration { Failure::usage(text) } else { Failure::failed(text) }
+}
