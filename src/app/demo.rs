@@ -82,7 +82,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn make() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("smokejumper-demo-{}", uuid::Uuid::now_v7().simple()));
+        let path = std::env::temp_dir().join(format!("smokejumper-demo-{}", random_token()));
         std::fs::create_dir(&path).with_context(|| format!("{} cannot be made", path.display()))?;
         Ok(Self(path))
     }

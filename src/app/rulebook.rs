@@ -127,7 +127,7 @@ async fn on_hangup(book: Arc<RuleBook>, metrics: Metrics, stop: CancellationToke
 
 fn report(book: &RuleBook, metrics: &Metrics, reload: &Reload) {
     match reload {
-        Reload::Unchanged => return,
+        Reload::Unchanged => {}
         Reload::Loaded { rules, warnings, .. } => {
             tracing::info!(rules, warnings, "the rules were reloaded");
             metrics.rules_reloaded(true, *rules);

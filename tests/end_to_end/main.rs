@@ -2,6 +2,13 @@
 //! Alertmanager delivers it, the real binary diagnoses, asks, acts, verifies and closes, and the Slack and PagerDuty
 //! stand-ins record what arrives.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test starts servers, reads its own options and reports"
+)]
+
 mod exporter;
 
 #[path = "../support/servers.rs"]

@@ -4,6 +4,13 @@
 //! once for each action (I2), and every level of every incident is told in time (I4).
 //! `KILLS=<n>` changes how often, `KILL_SEED=<n>` plays the same moments again.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test starts servers, reads its own options and reports"
+)]
+
 mod recorder;
 
 #[path = "../support/servers.rs"]

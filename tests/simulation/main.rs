@@ -4,6 +4,13 @@
 //! A run is a pure function of its seed: a manual clock, one thread, seeded randomness. A failing seed is printed;
 //! `SIMULATION_SEED=<n> cargo test --test simulation` plays it alone, `SIMULATION_SEEDS=<n>` plays more of them.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test starts servers, reads its own options and reports"
+)]
+
 mod crash;
 mod outside;
 mod playbook;

@@ -94,10 +94,8 @@ impl Story {
 
     /// Restarts the process when it has crashed.
     async fn alive(&mut self, one_in: u64) {
-        if self.process.as_ref().is_some_and(|process| process.store.has_crashed()) {
-            if let Some(process) = self.process.take() {
-                process.die();
-            }
+        if let Some(process) = self.process.take_if(|process| process.store.has_crashed()) {
+            process.die();
         }
         if self.process.is_none() {
             let random = self.random.clone();
