@@ -7,7 +7,7 @@
 //! is bounded and has passed the redactor.
 //!
 //! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
-//! `UPDATE_DOCS=1 cargo test reference`. Reading order: [`Actions`], [`endpoint`], then any action.
+//! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Actions`], [`endpoint`], then any action.
 
 mod checklist_start;
 pub mod endpoint;

@@ -6,7 +6,7 @@
 //! label is never fetched. Everything that leaves here is bounded and has passed the redactor.
 //!
 //! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
-//! `UPDATE_DOCS=1 cargo test reference`. Reading order: [`Diagnostics`], `evidence`, then any diagnostic.
+//! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Diagnostics`], `evidence`, then any diagnostic.
 
 mod evidence;
 mod http_check;

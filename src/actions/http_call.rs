@@ -52,7 +52,9 @@ pub(super) const ENTRY: Entry = Entry {
     kind: ActionKind {
         name: "http.call",
         summary: "Sends one request to an endpoint of the settings, with an `Idempotency-Key`. A 2xx counts as carried \
-                  out, a 4xx as not carried out, everything else that may have arrived as unknown.",
+                  out, a 4xx as not carried out, everything else that may have arrived as unknown. After an unclear \
+                  end it is sent again only where the method is GET, HEAD, PUT or DELETE, or the settings call the \
+                  endpoint `idempotent`.",
         tier_floor: Tier::T2,
         repeatability: Repeatability::AtMostOnce,
         performer: Performer::Machine,
@@ -77,7 +79,7 @@ struct Params {
     path: Option<String>,
     /// Query parameters: texts, numbers or truth values. Texts may hold templates.
     #[serde(default)]
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     query: BTreeMap<String, Value>,
     /// JSON to send: an object or a list whose texts may hold templates, or the text of a JSON document, in which
     /// placeholders stand within quotes or are numbers.

@@ -46,7 +46,7 @@ struct Params {
     #[schemars(length(min = 8, max = 2048))]
     url: String,
     /// Names of fields, and the JSON pointer to each value, such as `/services/llm/status`.
-    #[schemars(length(min = 1, max = 32))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 32))]
     pick: BTreeMap<String, String>,
     /// What the answer must be like.
     #[serde(default)]

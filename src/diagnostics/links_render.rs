@@ -36,7 +36,7 @@ pub(super) const ENTRY: Entry = Entry {
 #[serde(deny_unknown_fields)]
 struct Params {
     /// URLs by title. Path and query may hold templates, whose values are percent-encoded; the host may not.
-    #[schemars(length(min = 1, max = 20))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 20))]
     links: BTreeMap<String, String>,
 }
 

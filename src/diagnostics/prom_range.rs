@@ -39,7 +39,7 @@ pub(super) const ENTRY: Entry = Entry {
         fields: &[
             (
                 "last",
-                "The newest value. This and all fields down to `points` are there for exactly one series.",
+                "The newest value. This and all fields down to `bad_points` are there for exactly one series.",
             ),
             ("min", "The smallest value."),
             ("max", "The largest value."),

@@ -1,0 +1,297 @@
+//! `docs/reference.md` is written from the kinds themselves, so that it cannot tell something else than the code.
+//!
+//! `UPDATE_DOCS=1 cargo test --test reference` writes it anew; without the variable the test says what differs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use smokejumper::domain::action::Repeatability;
+use smokejumper::domain::catalog::{ActionKind, DiagnosticKind, Inverse, ParamsCheck, Performer};
+use smokejumper::{actions, diagnostics};
+
+const HEAD: &str = "\
+# Reference of diagnostics and actions
+
+Written from the code by `UPDATE_DOCS=1 cargo test --test reference`; do not edit it by hand.
+
+A rule names a diagnostic or an action as the one key beside `name`, with its parameters below it.
+Unknown parameters are refused when rules are loaded.
+Texts that may hold templates see `labels`, `annotations` and `incident`, and in actions also `findings`.
+";
+
+const DIAGNOSTICS: &str = "
+## Diagnostics
+
+Every finding has the fields `status` (`known` or `unknown`), `text`, and, where it is unknown, `reason`.
+An unknown finding has no other fields, and a condition that reads it is unknown too: it never counts as true.
+";
+
+const ACTIONS: &str = "
+## Actions
+
+The tier is a floor: a rule may raise it.
+T0 only tells, T1 runs alone, T2 needs one approval, T3 needs two people or is done by people.
+";
+
+/// Fields of the kinds whose uses name their own.
+const PICKED_FIELDS: [(&str, &str); 3] = [
+    ("NAME", "Each name of `pick`."),
+    ("http_status", "The status of the answer."),
+    ("latency_ms", "From the request to the end of the answer."),
+];
+
+/// One use of each kind, shown in the reference and accepted by the kind's own check.
+const EXAMPLES: &[(&str, &str)] = &[
+    (
+        "prom.query",
+        r#"prom.query: { expr: 'sum(rate(http_requests_total{service="{{ labels.service }}"}[5m]))' }"#,
+    ),
+    (
+        "prom.range",
+        r#"prom.range:
+  expr: 'node_filesystem_avail_bytes{instance="{{ labels.instance }}",mountpoint="/"}'
+  window: 6h
+  threshold: 1e9
+  predict: { in: 4h }"#,
+    ),
+    (
+        "http.check",
+        r#"http.check: { url: "http://api.pss-nano.svc/health", expect: { status: 200, contains: '"ok"' } }"#,
+    ),
+    (
+        "http.json",
+        r#"http.json:
+  url: "http://api.pss-nano.svc/health"
+  pick: { database: /services/database/status, queue: /queue/length }
+  expect: { status: [200, 503] }"#,
+    ),
+    (
+        "http.metrics",
+        r#"http.metrics:
+  url: "http://cache.prod.svc:9102/metrics"
+  pick:
+    - { name: hits, series: 'cache_hits_total{tier=~"l1|l2"}', combine: sum }
+    - { name: ratio, series: cache_hit_ratio }"#,
+    ),
+    (
+        "links.render",
+        r#"links.render:
+  links:
+    Dashboard: "https://grafana.example.com/d/api?var-service={{ labels.service }}"
+    Logs: "https://logs.example.com/search?q={{ labels.service }}""#,
+    ),
+    (
+        "http.call",
+        r#"http.call:
+  endpoint: waf-rate-limit
+  path: "/services/{{ labels.service }}/limit"
+  body: { requests_per_second: 50, reason: "{{ incident.summary }}" }"#,
+    ),
+    (
+        "human.task",
+        r#"human.task:
+  title: "Fail {{ labels.service }} over to the second region"
+  owner: platform
+  steps: ["Check the replica's lag", "Switch the DNS record", "Watch the error ratio for ten minutes"]
+  within: 30m"#,
+    ),
+    (
+        "checklist.start",
+        r#"checklist.start: { title: After the incident, owner: team-api, items: [Check the backlog, Tell support] }"#,
+    ),
+    ("notify.slack", r##"notify.slack: { channel: "#support", text: "{{ incident.summary }}" }"##),
+    ("notify.pagerduty", "notify.pagerduty: { service: pss-nano, text: The machine could not mend it }"),
+    ("escalate", "escalate: {}"),
+    ("incident.postmortem", "incident.postmortem: {}"),
+];
+
+/// The example of a kind, after its own check has accepted it.
+fn example(name: &str, check: ParamsCheck) -> String {
+    let (_, text) = EXAMPLES.iter().find(|(kind, _)| *kind == name).expect("each kind has an example");
+    let spec: BTreeMap<String, Value> =
+        smokejumper::yaml::read(name, text).unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
+    check(&spec[name]).unwrap_or_else(|error| panic!("{name}: {}: {error}", error.pointer));
+    format!("```yaml\n{text}\n```\n\n")
+}
+
+#[test]
+fn the_reference_is_current() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
+    let written = reference();
+    #[allow(clippy::disallowed_methods, reason = "the way to ask a test to write")]
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &written).expect("docs can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    let first_difference = kept.lines().zip(written.lines()).find(|(kept, written)| kept != written);
+    assert!(
+        kept == written,
+        "docs/reference.md is not current: run UPDATE_DOCS=1 cargo test --test reference\n{first_difference:?}"
+    );
+}
+
+fn reference() -> String {
+    let mut out = HEAD.to_owned();
+    out.push_str(DIAGNOSTICS);
+    for kind in diagnostics::kinds() {
+        out.push_str(&diagnostic(&kind));
+    }
+    out.push_str(ACTIONS);
+    for kind in actions::kinds() {
+        out.push_str(&action(&kind));
+    }
+    out
+}
+
+fn diagnostic(kind: &DiagnosticKind) -> String {
+    let mut out = format!("\n### `{}`\n\n{}\n\n", kind.name, one_a_line(kind.summary));
+    writeln!(out, "Time limit: {} s.\n", kind.timeout.as_secs()).expect("a string");
+    out.push_str(&example(kind.name, kind.check));
+    out.push_str(&parameters(&(kind.schema)()));
+    let mut fields: Vec<(&str, &str)> = kind.fields.to_vec();
+    if fields.is_empty() {
+        fields = PICKED_FIELDS.to_vec();
+    }
+    out.push_str("\n| field of the finding | what |\n|---|---|\n");
+    for (name, words) in fields {
+        writeln!(out, "| `{name}` | {} |", sentence(words)).expect("a string");
+    }
+    out
+}
+
+fn action(kind: &ActionKind) -> String {
+    let repeated = match kind.repeatability {
+        Repeatability::Idempotent => "twice is the same as once",
+        Repeatability::AtMostOnce => "not after an unclear end, unless its plan says that it may",
+    };
+    let performer = match kind.performer {
+        Performer::Machine => "the machine",
+        Performer::People => "people",
+    };
+    let inverse = match kind.inverse {
+        Inverse::NotNeeded => "nothing to undo",
+        Inverse::FromRule => "by the remedy's `rollback`",
+        Inverse::Recorded => "recorded while acting",
+    };
+    let mut out = format!("\n### `{}`\n\n{}\n\n", kind.name, one_a_line(kind.summary));
+    writeln!(out, "| tier | carried out by | repetition | undone | time limit |\n|---|---|---|---|---|")
+        .expect("a string");
+    let seconds = kind.timeout.as_secs();
+    writeln!(out, "| {} | {performer} | {repeated} | {inverse} | {seconds} s |\n", kind.tier_floor)
+        .expect("a string");
+    out.push_str(&example(kind.name, kind.check));
+    out + &parameters(&(kind.schema)())
+}
+
+/// A table of all parameters, nested ones with their whole path.
+fn parameters(schema: &Value) -> String {
+    let mut rows = Vec::new();
+    collect(schema, schema, "", &mut rows);
+    if rows.is_empty() {
+        return "No parameters.\n".to_owned();
+    }
+    format!("| parameter | type | needed | what |\n|---|---|---|---|\n{}\n", rows.join("\n"))
+}
+
+fn collect(schema: &Value, root: &Value, path: &str, rows: &mut Vec<String>) {
+    let Some(properties) = schema["properties"].as_object() else { return };
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let is_needed = |name: &String| required.iter().any(|one| one == name);
+    let mut properties: Vec<(&String, &Value)> = properties.iter().collect();
+    properties.sort_by_key(|(name, _)| !is_needed(name));
+    for (name, property) in properties {
+        let needed = if is_needed(name) { "yes" } else { "" };
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let shape = resolve(property, root);
+        let words = property["description"].as_str().or(shape["description"].as_str()).unwrap_or_default();
+        rows.push(format!(
+            "| `{path}` | {} | {needed} | {}{} |",
+            type_of(shape, root),
+            sentence(words),
+            choices(shape)
+        ));
+        collect(shape, root, &path, rows);
+        if shape["type"] == "array" {
+            collect(resolve(&shape["items"], root), root, &format!("{path}[]"), rows);
+        }
+    }
+}
+
+/// Follows a reference, and takes the value's side of an optional one.
+fn resolve<'s>(schema: &'s Value, root: &'s Value) -> &'s Value {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return root.pointer(reference.trim_start_matches('#')).expect("references lead within the schema");
+    }
+    match schema["anyOf"].as_array() {
+        Some(sides) if sides.iter().any(|side| side["type"] == "null") => {
+            let side = sides.iter().find(|side| side["type"] != "null").expect("a side with a value");
+            resolve(side, root)
+        }
+        _ => schema,
+    }
+}
+
+fn type_of(shape: &Value, root: &Value) -> String {
+    let name = match &shape["type"] {
+        Value::String(_) if shape["description"] == "A length of time." => "time, such as `1h30m`".to_owned(),
+        Value::String(name) => name.clone(),
+        Value::Array(names) => {
+            let names: Vec<&str> =
+                names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect();
+            names.join(" or ")
+        }
+        _ if shape.get("oneOf").is_some() || shape.get("enum").is_some() => "string".to_owned(),
+        _ => match shape["anyOf"].as_array() {
+            Some(sides) => {
+                let mut names: Vec<String> =
+                    sides.iter().map(|side| type_of(resolve(side, root), root)).collect();
+                names.dedup();
+                names.join(" or ")
+            }
+            None => "any".to_owned(),
+        },
+    };
+    let bound = |least: &str, most: &str, unit: &str| {
+        let most = shape.get(most)?;
+        let least = shape.get(least).and_then(Value::as_u64).unwrap_or(0);
+        Some(format!(", {least} to {most} {unit}"))
+    };
+    let bounds = bound("minLength", "maxLength", "characters")
+        .or_else(|| bound("minItems", "maxItems", "items"))
+        .or_else(|| bound("minProperties", "maxProperties", "entries"));
+    name + &bounds.unwrap_or_default()
+}
+
+/// The values that there are, where they are a closed set.
+fn choices(shape: &Value) -> String {
+    let listed = |values: &[Value]| {
+        let words: Vec<String> =
+            values.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        if words.is_empty() { String::new() } else { format!(" One of {}.", words.join(", ")) }
+    };
+    match (&shape["enum"], &shape["oneOf"]) {
+        (Value::Array(values), _) => listed(values),
+        (_, Value::Array(variants)) => {
+            listed(&variants.iter().map(|variant| variant["const"].clone()).collect::<Vec<_>>())
+        }
+        _ => String::new(),
+    }
+}
+
+/// One line without the breaks of the source, safe within a table.
+fn sentence(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+/// One sentence a line, as all docs have it.
+fn one_a_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut out = String::new();
+    for (index, word) in words.iter().enumerate() {
+        let ends = word.ends_with('.') && words.get(index + 1).is_some();
+        write!(out, "{word}{}", if ends { "\n" } else { " " }).expect("a string");
+    }
+    out.trim_end().to_owned()
+}
