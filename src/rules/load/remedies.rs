@@ -4,7 +4,7 @@ use super::Surroundings;
 use super::report::Report;
 use super::uses;
 use crate::domain::action::Tier;
-use crate::domain::catalog::{ActionKind, Performer};
+use crate::domain::catalog::{ActionKind, Inverse, Performer};
 use crate::domain::rule::{
     ActionSpec, Condition, OnFail, RemedySpec, ResponseRule, VerifySpec, default_approval_expiry,
 };
@@ -81,7 +81,8 @@ impl<'l> Ladder<'l> {
         let has_rollback = raw.rollback.is_some();
         let rollback =
             raw.rollback.and_then(|map| Some(self.action(&map, &format!("{at}/rollback"), report)?.0));
-        let verify = raw.verify.map(|raw| self.verify(raw, has_rollback, at, report));
+        let can_undo = has_rollback || kind.is_some_and(|kind| kind.inverse == Inverse::Recorded);
+        let verify = raw.verify.map(|raw| self.verify(raw, can_undo, at, report));
         let undoes = verify.as_ref().is_some_and(|verify| verify.on_fail == OnFail::Rollback);
         if has_rollback && !undoes {
             let help = "add `verify` with `onFail: rollback`, or remove it".to_owned();
@@ -126,13 +127,7 @@ impl<'l> Ladder<'l> {
         Some((ActionSpec { kind: name.to_owned(), params: params.clone() }, kind))
     }
 
-    fn verify(
-        &self,
-        raw: raw::Verify,
-        has_rollback: bool,
-        remedy: &str,
-        report: &mut Report<'_>,
-    ) -> VerifySpec {
+    fn verify(&self, raw: raw::Verify, can_undo: bool, remedy: &str, report: &mut Report<'_>) -> VerifySpec {
         let at = format!("{remedy}/verify");
         let spec = VerifySpec {
             settle: raw.settle.map_or(SETTLE_DEFAULT, Period::signed),
@@ -162,7 +157,7 @@ impl<'l> Ladder<'l> {
                 report.warn(&at, "this check reads no finding, so it proves nothing", None);
             }
         }
-        if spec.on_fail == OnFail::Rollback && !has_rollback {
+        if spec.on_fail == OnFail::Rollback && !can_undo {
             let help = "add `rollback` with the action that undoes it, or use `onFail: next`".to_owned();
             report.error(&format!("{at}/onFail"), "there is no `rollback` to carry out", Some(help));
         }

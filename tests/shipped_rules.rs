@@ -1,0 +1,242 @@
+//! The rules that come with the service, held to the kinds that this build has, to the published schemas, and to the
+//! stories of the simulated world: each must find its evidence, choose the remedy that helps, and see that it helped.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use smokejumper::domain::action::{ActionPlan, Repeatability};
+use smokejumper::domain::alert::{Alert, AlertStatus};
+use smokejumper::domain::catalog::{Catalog, EndpointOutline};
+use smokejumper::domain::decision::{Decision, decide};
+use smokejumper::domain::diagnosis::{ConditionOutcome, Finding, FindingStatus};
+use smokejumper::domain::fingerprint::Fingerprint;
+use smokejumper::domain::guardrail::{Guardrail, GuardrailVerdict, Subject};
+use smokejumper::domain::incident::{Incident, IncidentId, Opening};
+use smokejumper::engine::playbook::{KeptRule, Playbook};
+use smokejumper::rules::load::load;
+use smokejumper::rules::schema::{KINDS, schema};
+use smokejumper::rules::{BookSource, Known, RuleBook};
+use smokejumper::sandbox::prometheus::promql::{self, Evaluator, Sample};
+use smokejumper::sandbox::scenario::{self, Scenario};
+use smokejumper::{actions, diagnostics};
+use std::sync::Arc;
+
+const ENDPOINTS: [&str; 3] = ["waf-rate-limit", "cache-warm", "archive-logs"];
+
+/// When the trouble of a story begins, in seconds since 1970.
+const BEGINS: f64 = 1_800_000_000.0;
+
+fn patterns() -> Vec<String> {
+    vec![concat!(env!("CARGO_MANIFEST_DIR"), "/rules/**/*.yaml").to_owned()]
+}
+
+fn mk_catalog() -> Catalog {
+    let outline = || EndpointOutline { method: "POST".to_owned(), repeatability: Repeatability::Idempotent };
+    let endpoints = ENDPOINTS.map(|name| (name.to_owned(), outline()));
+    Catalog::new(diagnostics::kinds(), actions::kinds()).with_endpoints(endpoints.into())
+}
+
+fn mk_known() -> Known {
+    Known {
+        endpoints: Some(ENDPOINTS.map(str::to_owned).into()),
+        pagerduty_services: Some(["pss-nano".to_owned()].into()),
+        ..Known::everything()
+    }
+}
+
+fn mk_book() -> RuleBook {
+    let source = BookSource {
+        patterns: patterns(),
+        catalog: Arc::new(mk_catalog()),
+        known: mk_known(),
+        default_policy: None,
+    };
+    RuleBook::open(source).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn they_load_without_a_word() {
+    let set = load(&patterns(), &mk_catalog(), &mk_known()).unwrap_or_else(|errors| panic!("{errors}"));
+    let warnings: Vec<String> = set.warnings().iter().map(|problem| problem.warning()).collect();
+    assert_eq!(warnings, Vec::<String>::new());
+    assert!(set.rules().len() >= 6 && set.policies().contains_key("pss-nano"));
+}
+
+#[test]
+fn they_match_the_published_schemas() {
+    let catalog = mk_catalog();
+    let mut seen = 0;
+    for path in glob::glob(&patterns()[0]).expect("a pattern").flatten() {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        for document in text.split("\n---\n") {
+            let document: Value = serde_saphyr::from_str(document).expect("YAML");
+            let kind = document["kind"].as_str().expect("a kind");
+            assert!(KINDS.contains(&kind), "{kind}");
+            let schema = schema(kind, &catalog).expect("a schema");
+            if let Err(error) = jsonschema::validate(&schema, &document) {
+                panic!("{}: {kind} {}: {error}", path.display(), document["metadata"]["name"]);
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen} documents");
+}
+
+fn mk_alert(scenario: &Scenario) -> Alert {
+    Alert {
+        fingerprint: Fingerprint::of_labels(&scenario.alert.labels),
+        status: AlertStatus::Firing,
+        labels: scenario.alert.labels.clone(),
+        annotations: scenario.alert.annotations.clone(),
+        starts_at: Timestamp::UNIX_EPOCH,
+        ends_at: None,
+        generator_url: None,
+    }
+}
+
+fn open(book: &RuleBook, kept: &KeptRule, alert: &Alert) -> Incident {
+    let outline = book.outline(kept, alert);
+    let opening = Opening {
+        id: IncidentId("inc-1".to_owned()),
+        key: book.key(kept, alert),
+        rule: kept.rule.name.clone(),
+        rule_hash: kept.hash.clone(),
+        severity: outline.severity,
+        summary: outline.summary,
+        runbook: outline.runbook,
+        target: outline.target,
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+    };
+    Incident::open(opening, Timestamp::UNIX_EPOCH)
+}
+
+/// What the rule's diagnostics would find `seconds` after the trouble began.
+fn findings(
+    book: &RuleBook,
+    kept: &KeptRule,
+    incident: &Incident,
+    scenario: &Scenario,
+    seconds: f64,
+) -> Vec<Finding> {
+    let evaluator = Evaluator { series: &scenario.series, now: BEGINS + seconds, speed: 1.0 };
+    let ready = book.diagnostics(kept, incident);
+    ready
+        .into_iter()
+        .map(|ready| {
+            let params = ready.params.unwrap_or_else(|why| panic!("{}: {why}", ready.spec.name));
+            let mut fields = serde_json::Map::new();
+            if let Some(expr) = params["expr"].as_str() {
+                let samples = samples(&evaluator, expr);
+                assert!(!samples.is_empty(), "{} finds nothing: {expr}", ready.spec.name);
+                fields.insert("count".to_owned(), json!(samples.len()));
+                if let [only] = &samples[..] {
+                    fields.insert("value".to_owned(), json!(only.value));
+                    fields.insert("last".to_owned(), json!(only.value));
+                }
+            }
+            let (name, kind) = (&ready.spec.name, &ready.spec.kind);
+            let unknown = Finding::unknown(name, kind, "", Timestamp::UNIX_EPOCH, 1);
+            Finding { status: FindingStatus::Known, fields, text: "as seen".to_owned(), ..unknown }
+        })
+        .collect()
+}
+
+fn samples(evaluator: &Evaluator<'_>, expr: &str) -> Vec<Sample> {
+    let parsed = promql::parse(expr).unwrap_or_else(|error| panic!("{expr}: {error}"));
+    match evaluator.value(&parsed).unwrap_or_else(|error| panic!("{expr}: {error}")) {
+        promql::Value::Vector(samples) => samples,
+        promql::Value::Scalar(value) => panic!("{expr} is the number {value}"),
+    }
+}
+
+fn allow(_: Subject<'_>) -> Vec<GuardrailVerdict> {
+    vec![GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: String::new(), until: None }]
+}
+
+/// The remedy that is asked for, with its plan.
+fn asked_for(
+    book: &RuleBook,
+    kept: &KeptRule,
+    incident: &Incident,
+    findings: &[Finding],
+) -> Option<(String, ActionPlan)> {
+    let candidates = book.candidates(kept, incident, findings, &allow);
+    let decisions = decide(&candidates);
+    let at = decisions.iter().position(|decision| decision.decision == Decision::Ask)?;
+    Some((candidates[at].remedy.clone(), candidates[at].plan.clone().expect("what is asked for is planned")))
+}
+
+#[test]
+fn each_story_is_found_out_and_ended_by_the_right_remedy() {
+    let book = mk_book();
+    for (scenario, rule, remedy, endpoint) in scenario::all(1.0, 7)
+        .into_iter()
+        .zip([
+            ("pss-nano-high-error-rate", "limit-traffic", "waf-rate-limit"),
+            ("pss-nano-high-latency", "warm-cache", "cache-warm"),
+            ("pss-nano-disk-space", "archive-logs", "archive-logs"),
+        ])
+        .map(|(scenario, (rule, remedy, endpoint))| (scenario, rule, remedy, endpoint))
+    {
+        let alert = mk_alert(&scenario);
+        let kept = book.matching(&alert).remove(0);
+        assert_eq!(kept.rule.name, rule, "{}", scenario.name);
+        let incident = open(&book, &kept, &alert);
+        let policy = book.policy(&kept, incident.severity, &alert).expect("a policy");
+        assert_eq!(policy.policy.name, "pss-nano");
+
+        let calm = findings(&book, &kept, &incident, &scenario, -60.0);
+        assert_eq!(
+            asked_for(&book, &kept, &incident, &calm),
+            None,
+            "{rule}: nothing is asked for while all is well"
+        );
+
+        scenario.course.begin(BEGINS);
+        let bad = findings(&book, &kept, &incident, &scenario, 1_800.0);
+        let (name, plan) = asked_for(&book, &kept, &incident, &bad).expect("a remedy is asked for");
+        assert_eq!((name.as_str(), plan.params["endpoint"].as_str()), (remedy, Some(endpoint)));
+        let still_bad = book.checks(&kept, remedy, &incident, &bad);
+        assert!(still_bad.contains(&ConditionOutcome::Fails), "{rule}: {still_bad:?}");
+
+        scenario.course.remedy(BEGINS + 1_800.0);
+        let healed = findings(&book, &kept, &incident, &scenario, 2_700.0);
+        let checks = book.checks(&kept, remedy, &incident, &healed);
+        assert!(checks.iter().all(|check| *check == ConditionOutcome::Holds), "{rule}: {checks:?}");
+
+        let after = book.on_resolve(&kept, &incident, &healed);
+        assert!(
+            !after.is_empty() && after.iter().all(|candidate| candidate.plan.is_ok()),
+            "{rule}: {after:?}"
+        );
+    }
+}
+
+#[test]
+fn the_rules_for_any_service_find_their_evidence_too() {
+    let book = mk_book();
+    for scenario in scenario::all(1.0, 7) {
+        let mut alert = mk_alert(&scenario);
+        let pss_nano = book.matching(&alert).remove(0);
+        let any = book
+            .current()
+            .rules()
+            .iter()
+            .find(|kept| kept.rule.hash() != pss_nano.hash && kept.rule.matchers.matches(&alert.labels))
+            .cloned()
+            .expect("a rule for any service");
+        alert.labels.insert("namespace".to_owned(), "pss-nano".to_owned());
+        let incident = open(&book, &any, &alert);
+        scenario.course.begin(BEGINS);
+        let found = findings(&book, &any, &incident, &scenario, 1_800.0);
+        let candidates = book.candidates(&any, &incident, &found, &allow);
+        let decisions = decide(&candidates);
+        assert!(
+            decisions.iter().any(|decision| decision.decision == Decision::Run),
+            "{}: {decisions:?}",
+            any.rule.name
+        );
+        assert!(candidates.iter().all(|candidate| candidate.plan.is_ok()), "{candidates:?}");
+        assert!(incident.runbook.is_some(), "the alert's own link is kept");
+    }
+}
