@@ -7,7 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use smokejumper::domain::catalog::Catalog;
+use smokejumper::rules::load::{SourceFile, load_texts};
+use smokejumper::rules::{Known, RuleSet};
 use smokejumper::settings::{Mode, Settings};
+use smokejumper::{actions, diagnostics};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const EXAMPLE: &str = "examples/smokejumper.yaml";
@@ -109,13 +113,59 @@ fn find_missing(schema: &Value, root: &Value, values: &[&Value], path: &str, mis
     }
 }
 
-/// The block of the README that holds these words.
+/// The YAML blocks of a page that hold these words.
+fn blocks(page: &str, words: &str) -> Vec<String> {
+    let text = read(page);
+    let blocks = text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("yaml\n"));
+    let found: Vec<String> = blocks.filter(|block| block.contains(words)).map(str::to_owned).collect();
+    assert!(!found.is_empty(), "no block of {page} holds `{words}`");
+    found
+}
+
 fn readme_block(words: &str) -> String {
-    let readme = read("README.md");
-    let mut blocks = readme.split("```").skip(1).step_by(2);
-    let block = blocks.find(|block| block.contains(words));
-    let block = block.unwrap_or_else(|| panic!("no block of the README holds `{words}`"));
-    block.split_once('\n').map(|(_, text)| text.to_owned()).expect("a block has lines")
+    blocks("README.md", words).remove(0)
+}
+
+fn load_rules(files: Vec<SourceFile>, known: &Known) -> RuleSet {
+    let catalog = Catalog::new(diagnostics::kinds(), actions::kinds());
+    load_texts(files, &catalog, known).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn mk_file(name: &str, text: String) -> SourceFile {
+    SourceFile { name: name.to_owned(), text }
+}
+
+#[test]
+fn each_rule_of_the_docs_loads_without_a_warning() {
+    let page = "docs/rules.md";
+    let policy = blocks(page, "kind: EscalationPolicy").remove(0);
+    let rules = blocks(page, "kind: ResponseRule");
+    assert!(rules.len() >= 3, "{} rules", rules.len());
+    for rule in rules {
+        let set = load_rules(vec![mk_file(page, rule), mk_file(page, policy.clone())], &Known::everything());
+        assert_eq!(set.warnings(), [], "{page}");
+    }
+}
+
+#[test]
+fn the_rule_of_the_readme_loads_without_a_warning() {
+    let set =
+        load_rules(vec![mk_file("README.md", readme_block("kind: ResponseRule"))], &Known::everything());
+    assert_eq!(set.warnings(), []);
+}
+
+#[test]
+fn the_shipped_rules_find_all_they_name_in_the_example_settings() {
+    let settings = load(&read(EXAMPLE));
+    let services = settings.pagerduty.expect("the example sets up PagerDuty").services;
+    let known = Known {
+        endpoints: Some(settings.endpoints.into_keys().collect()),
+        pagerduty_services: Some(services.into_keys().collect()),
+        ..Known::everything()
+    };
+    let names = ["nodes", "pss-nano", "services"].map(|name| format!("rules/{name}.yaml"));
+    let files = names.iter().map(|name| mk_file(name, read(name))).collect();
+    assert_eq!(load_rules(files, &known).warnings(), []);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! The names on the metrics page are a contract, and its size is bounded.
+
 use super::*;
 use crate::domain::decision::{Decision, Reason, RemedyDecision};
 use crate::domain::notification::Destination;
