@@ -1,3 +1,5 @@
+//! Log lines are JSON without secrets, and a slow reader never holds up the service.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
