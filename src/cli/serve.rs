@@ -18,8 +18,8 @@ Examples:
   Change one setting for this run; every key has such a variable:
     $ SMOKEJUMPER__SERVER__LISTEN=127.0.0.1:9200 smokejumper serve --config smokejumper.yaml
 
-  Rules are read again when their files change, at SIGHUP, and at POST /-/reload. A new installation runs in
-  `mode: dry_run`: it decides and tells, and touches nothing.";
+  Rules are read again when their files change, at SIGHUP, and at POST /-/reload.
+  A new installation runs in `mode: dry_run`: it decides and tells, and touches nothing.";
 
 /// Run the service.
 #[derive(Debug, Args)]
