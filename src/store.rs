@@ -6,7 +6,7 @@
 //! never logged: they hold labels.
 //!
 //! Reading order: `open` → `database` → `sql` → `inbox` → `load` → `commit` → `effects` → `ledger` → `reader` →
-//! `prune`.
+//! `prune` → `hints`.
 
 mod codec;
 mod commit;
@@ -14,6 +14,7 @@ mod database;
 mod dialect;
 mod effects;
 mod error;
+mod hints;
 mod inbox;
 mod ledger;
 mod load;
@@ -40,16 +41,19 @@ use crate::engine::ports::{
     PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
+use hints::Hints;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
+use tokio::sync::watch;
 
 /// The store on a SQL database.
 pub struct SqlStore {
     database: Database,
     /// Keeps other processes out of a SQLite file.
     _lock: Option<File>,
+    hints: Hints,
 }
 
 impl SqlStore {
@@ -58,8 +62,14 @@ impl SqlStore {
         open::open(url, options).await
     }
 
-    fn new(database: Database, lock: Option<File>) -> Self {
-        Self { database, _lock: lock }
+    fn new(database: Database, lock: Option<File>, hints: Hints) -> Self {
+        Self { database, _lock: lock, hints }
+    }
+
+    /// Changes when a process has written something that another may wait for: deliveries, or effects that are
+    /// due. Only a hint, and only from PostgreSQL: it may come late, twice or never, so polling goes on.
+    pub fn hints(&self) -> watch::Receiver<u64> {
+        self.hints.subscribe()
     }
 
     /// Which database it is.

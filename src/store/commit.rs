@@ -23,13 +23,18 @@ struct Step {
 }
 
 pub(super) async fn commit(database: &Database, commit: Commit) -> Result<(), StoreError> {
+    let due_now = commit.at.is_some_and(|at| commit.effects.iter().any(|effect| effect.due_at <= at));
     let steps = Plan::new(database.dialect, commit)?.steps;
     if steps.is_empty() {
         return Ok(());
     }
     let mut session = database.writer().await?;
     let result = run(database, &mut session, steps).await;
-    session.settle(result).await
+    session.settle(result).await?;
+    if due_now {
+        database.tell_news();
+    }
+    Ok(())
 }
 
 async fn run(
@@ -267,8 +272,11 @@ impl Plan {
             ]);
         }
         self.each(
+            // What joins a lane whose first row was postponed waits as long: see `effects::postpone`.
             "INSERT INTO effect (id, kind, lane, seq, urgent, ready_at, due_at, created_at, body) \
-             SELECT column1, column2, column3, column4, column5, column6, column6, column7, column8 FROM ",
+             SELECT column1, column2, column3, column4, column5, \
+             COALESCE((SELECT MAX(o.ready_at) FROM effect AS o WHERE o.lane = column3 AND o.owner IS NULL \
+             AND o.ready_at > column6), column6), column6, column7, column8 FROM ",
             rows,
             " AS v WHERE column1 IS NOT NULL",
             true,

@@ -8,9 +8,13 @@ use super::sql::Statement;
 use crate::engine::ports::StoreError;
 use sqlx::any::{Any, AnyConnectOptions};
 use sqlx::pool::PoolConnection;
-use sqlx::{AnyConnection, AnyPool, Connection, Executor, Transaction};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 use std::ops::{Deref, DerefMut};
-use tokio::sync::{Mutex, MutexGuard};
+use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+/// The smallest write.
+pub(super) const BEAT: &str = "UPDATE pulse SET beats = beats + 1 WHERE id = 1";
 
 /// The open database.
 pub(super) struct Database {
@@ -19,8 +23,10 @@ pub(super) struct Database {
     writer: Mutex<Option<AnyConnection>>,
     connect: AnyConnectOptions,
     /// What every new connection is told first.
-    setup: &'static str,
+    setup: String,
     pool: AnyPool,
+    /// Told when there may be something to do for other processes.
+    news: Arc<Notify>,
 }
 
 impl Database {
@@ -28,16 +34,31 @@ impl Database {
         dialect: Dialect,
         writer: Option<AnyConnection>,
         connect: AnyConnectOptions,
-        setup: &'static str,
+        setup: String,
         pool: AnyPool,
     ) -> Self {
-        Self { dialect, writer: Mutex::new(writer), connect, setup, pool }
+        Self { dialect, writer: Mutex::new(writer), connect, setup, pool, news: Arc::default() }
+    }
+
+    /// All connections of PostgreSQL, or the readers of SQLite.
+    pub(super) fn pool(&self) -> AnyPool {
+        self.pool.clone()
+    }
+
+    /// Told after every write that other processes may want to hear of.
+    pub(super) fn news(&self) -> Arc<Notify> {
+        Arc::clone(&self.news)
+    }
+
+    /// Something was written that somebody may be waiting for.
+    pub(super) fn tell_news(&self) {
+        self.news.notify_one();
     }
 
     /// A connection to read with.
     pub(super) async fn reader(&self) -> Result<Session<'_>, StoreError> {
         let pooled = self.pool.acquire().await.map_err(|error| StoreError::from(Failure::from(error)))?;
-        Ok(Session::Pooled(pooled))
+        Ok(Session::new(Held::Pooled(pooled)))
     }
 
     /// The connection to write with; callers are served in the order in which they came.
@@ -49,19 +70,19 @@ impl Database {
         if guard.is_none() {
             *guard = Some(self.open_writer().await.map_err(|error| StoreError::from(Failure::from(error)))?);
         }
-        Ok(Session::Writer(guard))
+        Ok(Session::new(Held::Writer(guard)))
     }
 
     async fn open_writer(&self) -> Result<AnyConnection, sqlx::Error> {
         let mut connection = AnyConnection::connect_with(&self.connect).await?;
-        connection.execute(self.setup).await?;
+        connection.execute(AssertSqlSafe(self.setup.clone())).await?;
         Ok(connection)
     }
 
     /// Writes a row, durably: reading alone would not notice a full or read-only disk.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         let mut session = self.writer().await?;
-        let beat = Statement::new(self.dialect, "UPDATE pulse SET beats = beats + 1 WHERE id = 1");
+        let beat = Statement::new(self.dialect, BEAT);
         let result = beat.execute(&mut session).await.map(drop);
         session.settle(result).await
     }
@@ -77,57 +98,84 @@ impl Database {
 }
 
 /// A connection that is in use.
-pub(super) enum Session<'a> {
+///
+/// It goes back only through [`Session::settle`]. A caller that gives up in the middle drops it instead, and then the
+/// connection is closed: the driver forgets a transaction whose `BEGIN` was sent and not yet answered, and whoever
+/// used that connection next would write into it, be told that it is stored, and lose it.
+pub(super) struct Session<'a> {
+    /// None once it was given back.
+    connection: Option<Held<'a>>,
+}
+
+enum Held<'a> {
     Writer(MutexGuard<'a, Option<AnyConnection>>),
     Pooled(PoolConnection<Any>),
 }
 
-impl Session<'_> {
+impl<'a> Session<'a> {
+    fn new(held: Held<'a>) -> Self {
+        Self { connection: Some(held) }
+    }
+
     /// Begins a transaction that may write. It is rolled back when it is dropped.
     pub(super) async fn begin(&mut self, dialect: Dialect) -> Result<Transaction<'_, Any>, Failure> {
         Ok((**self).begin_with(dialect.begin()).await?)
     }
 
-    /// Ends the use: throws the connection away where the failure may have left it in a state of its own.
-    pub(super) async fn settle<T>(self, result: Result<T, Failure>) -> Result<T, StoreError> {
-        let Err(failure) = result else { return result.map_err(StoreError::from) };
-        match self {
+    /// Ends the use: closes the connection where the failure may have left it in a state of its own.
+    pub(super) async fn settle<T>(mut self, result: Result<T, Failure>) -> Result<T, StoreError> {
+        let broken = match (&result, &self.connection) {
             // After a full disk or an IO error SQLite has rolled back by itself, and the driver, which does not
             // know, would take the next transaction for a nested one.
-            Self::Writer(mut guard) if !matches!(failure, Failure::Told(_)) => {
-                if let Some(connection) = guard.take() {
-                    let _ = connection.close().await;
-                }
-            }
-            Self::Pooled(connection) if failure.breaks_connection() => {
+            (Err(failure), Some(Held::Writer(_))) => !matches!(failure, Failure::Told(_)),
+            (Err(failure), _) => failure.breaks_connection(),
+            (Ok(_), _) => false,
+        };
+        if broken {
+            if let Some(connection) = self.take() {
+                // Whatever it says: the failure that is told is the first one.
                 let _ = connection.close().await;
             }
-            Self::Writer(_) | Self::Pooled(_) => {}
+        } else {
+            self.connection = None;
         }
-        Err(failure.into())
+        result.map_err(StoreError::from)
+    }
+
+    /// Takes the connection out of what keeps it, so that nobody uses it again.
+    fn take(&mut self) -> Option<AnyConnection> {
+        match self.connection.take()? {
+            Held::Writer(mut guard) => guard.take(),
+            Held::Pooled(connection) => Some(connection.detach()),
+        }
     }
 }
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        // Dropping a connection closes it: the server, or SQLite, then rolls back.
+        drop(self.take());
+    }
+}
+
+const IN_USE: &str = "a session holds its connection until it is settled, which takes the session";
 
 impl Deref for Session<'_> {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        match self {
-            Self::Writer(guard) => {
-                guard.as_ref().expect("the writer is opened before a session is given out")
-            }
-            Self::Pooled(connection) => connection,
+        match self.connection.as_ref().expect(IN_USE) {
+            Held::Writer(guard) => guard.as_ref().expect(IN_USE),
+            Held::Pooled(connection) => connection,
         }
     }
 }
 
 impl DerefMut for Session<'_> {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        match self {
-            Self::Writer(guard) => {
-                guard.as_mut().expect("the writer is opened before a session is given out")
-            }
-            Self::Pooled(connection) => connection,
+        match self.connection.as_mut().expect(IN_USE) {
+            Held::Writer(guard) => guard.as_mut().expect(IN_USE),
+            Held::Pooled(connection) => connection,
         }
     }
 }

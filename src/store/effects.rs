@@ -50,7 +50,14 @@ async fn leased(dialect: Dialect, session: &mut Session<'_>, claim: &Claim) -> R
         .text(" WHERE id IN (SELECT id FROM picked) RETURNING id, attempt, due_at, created_at, urgent, body")
         .fetch(session)
         .await?;
-    let mut leased = rows.iter().map(lease).collect::<Result<Vec<_>, _>>()?;
+    let mut leased = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match lease(row) {
+            Ok(lease) => leased.push(lease),
+            // Written by a newer version, most likely. It must not hold up the others; its lease will end.
+            Err(failure) => tracing::error!(error = %StoreError::from(failure), "an effect cannot be read"),
+        }
+    }
     leased.sort_by(|left, right| {
         right.urgent.cmp(&left.urgent).then(left.due_at.cmp(&right.due_at)).then(left.id.cmp(&right.id))
     });

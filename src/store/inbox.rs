@@ -18,7 +18,9 @@ pub(super) async fn append(database: &Database, deliveries: Vec<Delivery>) -> Re
     } else {
         append_chunks(database, &mut session, &deliveries).await
     };
-    session.settle(result).await
+    session.settle(result).await?;
+    database.tell_news();
+    Ok(())
 }
 
 async fn append_chunks(

@@ -4,11 +4,12 @@ use super::SqlStore;
 use super::database::Database;
 use super::dialect::Dialect;
 use super::error::OpenError;
+use super::hints::Hints;
 use super::migrate;
 use super::open::OpenOptions;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
-use sqlx::{AnyConnection, ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Executor};
 
 /// What every connection is told first. A commit is durable before it is answered, whatever the server's default
 /// (a stricter one stays); a statement that hangs ends before its lease does; a session that lost its client within
@@ -25,20 +26,17 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
         })?
         .disable_statement_logging();
     let place = place(&connect);
-    // A connection of its own, closed whatever happens: it holds the lock that orders migrations.
-    let mut connection =
-        AnyConnection::connect_with(&connect).await.map_err(|error| explain(&place, &error))?;
-    let migrated = migrate::run(Dialect::Postgres, &mut connection).await;
-    let closed = connection.close().await;
-    migrated.map_err(|error| migration(&place, error))?;
-    closed.map_err(|error| explain(&place, &error))?;
+    migrate::run(Dialect::Postgres, &connect).await.map_err(|error| migration(&place, error))?;
     let pool = AnyPoolOptions::new()
         .max_connections(options.connections.max(2))
         .acquire_timeout(options.wait)
         .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SETUP).await.map(drop) }))
         .connect_lazy_with(connect.clone());
-    Ok(SqlStore::new(Database::new(Dialect::Postgres, None, connect, SETUP, pool), None))
+    let listener = url.parse().map_err(|error: sqlx::Error| explain(&place, &error))?;
+    let database = Database::new(Dialect::Postgres, None, connect, SETUP.to_owned(), pool);
+    let hints = Hints::start(listener, database.pool(), database.news());
+    Ok(SqlStore::new(database, None, hints))
 }
 
 /// Where the database is, for people: the URL without its user and password.

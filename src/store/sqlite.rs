@@ -1,14 +1,15 @@
 //! The embedded database: one file, one process, one writer.
 
 use super::SqlStore;
-use super::database::Database;
+use super::database::{BEAT, Database};
 use super::dialect::Dialect;
 use super::error::OpenError;
+use super::hints::Hints;
 use super::migrate;
 use super::open::OpenOptions;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
-use sqlx::{AnyConnection, ConnectOptions, Connection, Executor, Row};
+use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -19,13 +20,30 @@ const APPLICATION_ID: i64 = 0x534D_4A50;
 /// delay the start too long; damage in them shows when the page is read.
 const CHECKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
+/// Pages of this size are SQLite's default, and what our files are made of.
+const PAGE_BYTES: u64 = 4_096;
+
 /// What the writer is told first. `FULL`: what was answered survives a power cut, not only a crash. The busy timeout
 /// covers backup tools; there is no second writer of ours.
-const WRITER_SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;";
+fn writer_setup(options: &OpenOptions) -> String {
+    let mut setup = format!(
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
+        options.wait.as_millis()
+    );
+    if let Some(bytes) = options.file_bytes_max {
+        setup.push_str(&format!("PRAGMA max_page_count = {};", bytes.div_ceil(PAGE_BYTES)));
+    }
+    setup
+}
 
 /// What readers are told first.
-const READER_SETUP: &str = "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;";
+fn reader_setup(options: &OpenOptions) -> String {
+    format!(
+        "PRAGMA busy_timeout = {}; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;",
+        options.wait.as_millis()
+    )
+}
 
 pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, OpenError> {
     let path = path_of(url)?;
@@ -37,27 +55,32 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
     let told = |error: sqlx::Error| explain(&path, &error);
     let mut writer = AnyConnection::connect_with(&connect).await.map_err(told)?;
     refuse_foreign(&mut writer, &path).await?;
-    writer.execute(WRITER_SETUP).await.map_err(told)?;
+    let setup = writer_setup(options);
+    writer.execute(AssertSqlSafe(setup.clone())).await.map_err(told)?;
     refuse_damaged(&mut writer, &path).await?;
-    migrate::run(Dialect::Sqlite, &mut writer).await.map_err(|error| match error {
+    migrate::run(Dialect::Sqlite, &connect).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => {
             OpenError::Newer { place: path.display().to_string(), found, known: migrate::newest() }
         }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(&path, &error),
         other => OpenError::Damaged { path: path.clone(), reason: other.to_string() },
     })?;
+    // Tables that are up to date are not written at start, so a file that cannot be written would show only later.
+    writer.execute(BEAT).await.map_err(told)?;
+    let readers = reader_setup(options);
     let pool = AnyPoolOptions::new()
         .max_connections(options.connections.max(1))
         .acquire_timeout(options.wait)
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
-        .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(READER_SETUP).await.map(drop) })
+        .after_connect(move |connection, _| {
+            let setup = AssertSqlSafe(readers.clone());
+            Box::pin(async move { connection.execute(setup).await.map(drop) })
         })
         .connect_lazy_with(connect.clone());
-    let database = Database::new(Dialect::Sqlite, Some(writer), connect, WRITER_SETUP, pool);
-    Ok(SqlStore::new(database, Some(lock)))
+    let database = Database::new(Dialect::Sqlite, Some(writer), connect, setup, pool);
+    Ok(SqlStore::new(database, Some(lock), Hints::silent()))
 }
 
 /// The file that a URL names: `sqlite://relative.db`, `sqlite:///absolute.db` or `sqlite:either.db`.

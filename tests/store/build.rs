@@ -15,7 +15,7 @@ use smokejumper::domain::rule::RuleHash;
 use smokejumper::domain::severity::Severity;
 use smokejumper::domain::timeline::{LineKind, TimelineLine};
 use smokejumper::engine::ports::{
-    AlertWrite, Claim, Commit, Delivery, Finish, IncidentWrite, Leased, Source,
+    AlertWrite, Claim, Commit, Delivery, Finish, IncidentWrite, Leased, Source, Wanted,
 };
 
 /// So many milliseconds after an arbitrary beginning.
@@ -186,4 +186,8 @@ pub fn wishing(effects: Vec<NewEffect>) -> Commit {
 
 pub fn finishing(finished: Vec<Finish>) -> Commit {
     Commit { at: Some(at(0)), finished, ..Commit::default() }
+}
+
+pub fn wanting(incident: &str) -> Wanted {
+    Wanted { ids: vec![id(incident)], ..Wanted::default() }
 }

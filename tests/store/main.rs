@@ -3,5 +3,7 @@
 mod build;
 mod contract;
 mod engines;
+mod faults;
+mod golden;
 #[path = "../support/postgres.rs"]
 mod postgres;

@@ -93,7 +93,8 @@ impl Postgres {
         file.write_all(settings.as_bytes()).expect("the configuration takes lines");
     }
 
-    fn run(&mut self) {
+    /// Starts the server, also after it was stopped.
+    pub fn run(&mut self) {
         let keeper = as_server_user(Path::new("/bin/sh"))
             .args(["-c", KEEPER, "keeper"])
             .arg(&self.programs)
@@ -120,6 +121,21 @@ impl Postgres {
             assert!(began.elapsed() < START_TIMEOUT, "PostgreSQL did not start:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Stops the server as a power cut would: no checkpoint, no farewell to its clients.
+    pub fn stop_immediately(&mut self) {
+        let mut keeper = self.keeper.take().expect("the server runs");
+        let stopped = as_server_user(&self.programs.join("pg_ctl"))
+            .args(["stop", "-m", "immediate", "-D"])
+            .arg(&self.data)
+            .stdout(Stdio::null())
+            .status()
+            .expect("pg_ctl runs");
+        assert!(stopped.success(), "PostgreSQL did not stop:\n{}", self.log());
+        // The keeper would remove the files: it must not outlive its server here.
+        keeper.kill().expect("the keeper can be killed");
+        keeper.wait().expect("the keeper ends");
     }
 
     /// Makes an empty database; returns its URL.

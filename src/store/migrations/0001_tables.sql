@@ -44,7 +44,7 @@ CREATE TABLE incident (
 CREATE UNIQUE INDEX incident_open_by_key ON incident (key) WHERE status <> 'resolved';
 CREATE INDEX incident_ended_by_key ON incident (key, ended_at) WHERE status = 'resolved';
 CREATE INDEX incident_ended_by_age ON incident (ended_at) WHERE status = 'resolved';
-CREATE INDEX incident_open_by_status ON incident (status, severity, id) WHERE status <> 'resolved';
+CREATE INDEX incident_open_by_status ON incident (status, id, severity) WHERE status <> 'resolved';
 
 -- Alerts that are remembered, in the incident that counts them; an empty incident_id is a tombstone.
 CREATE TABLE alert (

@@ -112,6 +112,29 @@ pub async fn a_postponed_effect_and_its_lane_wait(store: Subject) {
     assert_eq!(store.claim(mk_claim(500, 10)).await.expect("claimable")[0].id, effect_id("i1", 2));
 }
 
+pub async fn what_joins_a_postponed_lane_waits_with_it(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
+    let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    store.commit(wishing(vec![mk_notice("i1", 2, 0)])).await.expect("a lease is not waited for");
+    store.postpone(finish(&leased[0]), at(500)).await.expect("postponed");
+    store.commit(wishing(vec![mk_notice("i1", 3, 1), mk_notice("i1", 4, 900)])).await.expect("stored");
+    assert_eq!(store.next_due().await.expect("readable"), Some(at(500)));
+    for (number, now) in [(1, 500), (2, 500), (3, 500), (4, 900)] {
+        assert!(store.claim(mk_claim(now - 1, 10)).await.expect("claimable").is_empty());
+        let leased = store.claim(mk_claim(now, 10)).await.expect("claimable");
+        assert_eq!(leased[0].id, effect_id("i1", number));
+        store.commit(finishing(vec![finish(&leased[0])])).await.expect("finished");
+    }
+}
+
+pub async fn what_joins_a_leased_lane_follows_at_once(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
+    let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    store.commit(wishing(vec![mk_notice("i1", 2, 1)])).await.expect("stored");
+    store.commit(finishing(vec![finish(&leased[0])])).await.expect("finished");
+    assert_eq!(store.claim(mk_claim(1, 10)).await.expect("claimable").len(), 1);
+}
+
 pub async fn a_lost_lease_cannot_be_postponed(store: Subject) {
     store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
     let first = store.claim(mk_claim(0, 10)).await.expect("claimable");

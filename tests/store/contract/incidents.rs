@@ -11,6 +11,7 @@ use smokejumper::domain::timeline::verify_chain;
 use smokejumper::engine::ports::{Commit, Finish, Loaded, StoreError, Wanted};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub async fn an_incident_reads_back_equal_with_everything(store: Subject) {
     let mut write = mk_incident("i1", "key");
@@ -281,4 +282,40 @@ pub async fn a_thousand_rows_of_each_kind_are_one_commit(store: Subject) {
     store.commit(done).await.expect("finished");
     assert!(store.effect_depth().await.expect("countable").is_empty());
     assert_eq!(store.inbox_depth().await.expect("countable"), 0);
+}
+
+pub async fn a_commit_that_is_abandoned_is_there_as_a_whole_or_not_at_all(store: Subject) {
+    let names: Vec<String> = (0..60).map(|polls| format!("i{polls:02}")).collect();
+    for (polls, name) in (0_u64..).zip(&names) {
+        let commit = Commit {
+            alerts: vec![mk_firing(polls, name)],
+            effects: vec![mk_notice(name, 1, 0)],
+            ..committing(vec![mk_incident(name, name)])
+        };
+        let mut abandoned = store.commit(commit);
+        for _ in 0..polls / 2 {
+            if futures::poll!(&mut abandoned).is_ready() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_micros(50 * (polls % 8))).await;
+        }
+        drop(abandoned);
+        store.append(vec![mk_delivery(polls)]).await.expect("the next writer is not disturbed");
+    }
+    // A server may still be busy with the last word of somebody who left.
+    let began = Instant::now();
+    loop {
+        let mut there = 0;
+        for name in &names {
+            if let Some(view) = store.incident(&id(name)).await.expect("readable") {
+                assert_eq!((view.timeline.len(), view.alerts.len()), (1, 1), "{name} is there in part");
+                there += 1;
+            }
+        }
+        if store.effect_depth().await.expect("countable").values().sum::<u64>() == there {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "an effect without its incident, or the reverse");
+    }
+    assert_eq!(store.inbox_depth().await.expect("countable"), 60);
 }
