@@ -15,7 +15,7 @@ pub(super) fn line(text: &str) -> String {
     clean(text, |_| false)
 }
 
-/// A text that keeps its lines, each behind `indent`; otherwise as [`line`].
+/// A text that keeps its lines, each behind `indent`; otherwise as `line`.
 pub(super) fn block(text: &str, indent: &str) -> String {
     let cleaned = clean(text.trim_end(), |char| char == '\n' || char == '\t');
     cleaned.lines().map(|line| format!("{indent}{line}\n")).collect()

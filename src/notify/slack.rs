@@ -1,7 +1,7 @@
 //! Slack: one message an incident and channel, edited as the incident goes, with a thread below it.
 //!
 //! The message is found again by the channel id and timestamp that the engine keeps; where Slack no longer knows it, a
-//! new one is posted. What a message says is drawn in [`card()`] and `reply`, what a button carries is in [`button`],
+//! new one is posted. What a message says is drawn in `card` and `reply`, what a button carries is in [`button`],
 //! and what a press means is read in [`click`]. Slack has no idempotency key for posts: after an unclear end the
 //! message is posted again, and there may be two.
 
