@@ -32,7 +32,7 @@ use crate::domain::catalog::{ActionKind, Endpoints};
 use crate::engine::ports::{ActionContext, Actor, PortFuture};
 use crate::secret::Keyring;
 
-pub use endpoint::{Endpoint, HeaderText};
+pub use endpoint::Endpoint;
 
 /// All actions, in the order of the reference.
 const ENTRIES: [Entry; 7] = [

@@ -8,6 +8,7 @@
 //! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
 //! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Diagnostics`], `evidence`, then any diagnostic.
 
+pub mod access;
 mod evidence;
 mod http_check;
 mod http_json;
@@ -30,12 +31,13 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::clients::http::{HttpClient, HttpError, HttpOptions};
-use crate::clients::prometheus::PrometheusClient;
 use crate::domain::catalog::DiagnosticKind;
 use crate::domain::diagnosis::Finding;
 use crate::domain::rule::DiagnosticSpec;
 use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
 use crate::secret::Keyring;
+
+pub use access::{PrometheusAccess, SignIn};
 
 use evidence::{Evidence, Unknown};
 
@@ -61,7 +63,7 @@ struct Entry {
 
 /// What diagnostics may use. Only ways to read belong here.
 struct Tools {
-    prometheus: Option<PrometheusClient>,
+    prometheus: Option<PrometheusAccess>,
     probes: HttpClient,
 }
 
@@ -81,7 +83,7 @@ pub fn kinds() -> Vec<DiagnosticKind> {
 #[derive(Debug)]
 pub struct DiagnosticsOptions {
     /// The Prometheus of the settings; without one, `prom.*` findings are unknown and say how to configure it.
-    pub prometheus: Option<PrometheusClient>,
+    pub prometheus: Option<PrometheusAccess>,
     /// Lets probes reach the own machine, for the demo, tests and sidecars.
     pub probe_loopback: bool,
     /// Knows the secrets that must not show.

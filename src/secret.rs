@@ -9,5 +9,5 @@
 mod keyring;
 mod source;
 
-pub use keyring::{Keyring, Secret, SecretError, SecretSet};
+pub use keyring::{Keyring, LiveText, Secret, SecretError, SecretSet};
 pub use source::{SECRETS_LIVE_MAX, SecretSource, SecretSources};

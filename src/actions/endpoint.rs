@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clients::http::{HttpError, HttpRequest, Method, Url};
 use crate::domain::action::Repeatability;
 use crate::domain::catalog::EndpointOutline;
-use crate::secret::Secret;
+use crate::secret::LiveText;
 
 /// A named address, as an operator configured it.
 #[derive(Debug, Clone)]
@@ -15,20 +15,11 @@ pub struct Endpoint {
     /// Where requests go; a rule may only add to the path and the query.
     pub url: Url,
     /// Headers to send.
-    pub headers: Vec<(String, HeaderText)>,
+    pub headers: Vec<(String, LiveText)>,
     /// Whether the operator says that a second request does no harm, where the method does not say so itself.
     pub idempotent: bool,
     /// Time for one call.
     pub timeout: Duration,
-}
-
-/// The value of a header.
-#[derive(Debug, Clone)]
-pub enum HeaderText {
-    /// Anybody may see it.
-    Plain(String),
-    /// It is read anew for each call, and never shown.
-    Secret(Secret),
 }
 
 impl Endpoint {
@@ -54,13 +45,10 @@ impl Endpoint {
         query: impl Iterator<Item = (&'q String, String)>,
     ) -> Result<HttpRequest, HttpError> {
         let url = self.address(path, query)?;
-        self.headers.iter().try_fold(
-            HttpRequest::new(self.method.clone(), url).timeout(self.timeout),
-            |request, (name, value)| match value {
-                HeaderText::Plain(text) => request.header(name, text),
-                HeaderText::Secret(secret) => request.secret_header(name, &secret.current()),
-            },
-        )
+        let request = HttpRequest::new(self.method.clone(), url).timeout(self.timeout);
+        self.headers
+            .iter()
+            .try_fold(request, |request, (name, text)| request.secret_header(name, &text.current()))
     }
 
     /// Where a request goes. The path is added to the endpoint's own as it is, percent-encoding included; query values

@@ -14,7 +14,7 @@ use crate::clients::http::{Method, Url};
 use crate::domain::action::{Request, Step};
 use crate::domain::catalog::{Catalog, CheckedParams, ParamsError};
 use crate::engine::ports::IncidentView;
-use crate::secret::SecretSource;
+use crate::secret::{LiveText, SecretSource};
 
 const SECRET: &str = "planted-secret-4711";
 
@@ -34,8 +34,8 @@ fn mk_endpoint(base: &str, method: Method) -> Endpoint {
         method,
         url: Url::parse(&format!("{base}/api?v=2")).expect("a URL"),
         headers: vec![
-            ("X-Team".to_owned(), HeaderText::Plain("ops".to_owned())),
-            ("Authorization".to_owned(), HeaderText::Secret(secret)),
+            ("X-Team".to_owned(), LiveText::Plain("ops".to_owned())),
+            ("Authorization".to_owned(), LiveText::Secret(secret)),
         ],
         idempotent: false,
         timeout: Duration::from_millis(800),

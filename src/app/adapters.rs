@@ -1,15 +1,14 @@
 //! Builds the adapters from settings and secrets: evidence, actions, notifiers, and who may click.
 
-use crate::actions::endpoint::{Endpoint, HeaderText};
-use crate::actions::{Actions, ActionsOptions};
+use crate::actions::{Actions, ActionsOptions, Endpoint};
 use crate::clients::http::{Credentials, HttpClient, HttpOptions, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
-use crate::diagnostics::{Diagnostics, DiagnosticsOptions};
+use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn};
 use crate::notify::Notifiers;
 use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
-use crate::secret::{Keyring, SecretSet};
+use crate::secret::{Keyring, LiveText, SecretSet};
 use crate::settings::{PlainOrSecret, Settings, Upstream};
 use anyhow::Context;
 use secrecy::ExposeSecret;
@@ -30,7 +29,7 @@ impl Adapters {
     pub(super) fn build(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Self> {
         let http = HttpClient::new(&HttpOptions::configured()).context("the HTTP client cannot be built")?;
         Ok(Self {
-            diagnostics: Arc::new(diagnostics(settings, keyring, &http)?),
+            diagnostics: Arc::new(diagnostics(settings, keyring)?),
             actions: Arc::new(actions(settings, keyring)?),
             notifiers: Arc::new(Notifiers {
                 slack: slack(settings, keyring, &http)?,
@@ -45,14 +44,9 @@ impl Adapters {
     }
 }
 
-fn diagnostics(settings: &Settings, keyring: &Keyring, http: &HttpClient) -> anyhow::Result<Diagnostics> {
-    let prometheus = match &settings.prometheus {
-        Some(upstream) => {
-            let credentials = credentials(upstream, keyring)?;
-            Some(PrometheusClient::new(http.clone(), upstream.url.as_str(), credentials)?)
-        }
-        None => None,
-    };
+fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
+    let prometheus =
+        settings.prometheus.as_ref().map(|upstream| prometheus(upstream, keyring)).transpose()?;
     let options = DiagnosticsOptions {
         prometheus,
         probe_loopback: settings.probes.allow_loopback,
@@ -61,18 +55,46 @@ fn diagnostics(settings: &Settings, keyring: &Keyring, http: &HttpClient) -> any
     Diagnostics::new(options).context("the diagnostics cannot be built")
 }
 
-fn credentials(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<Credentials> {
-    if let Some(token) = keyring.open_all(&upstream.bearer_token)?.first() {
-        return Ok(Credentials::Bearer(token.current()));
-    }
-    Ok(match &upstream.basic_auth {
-        None => Credentials::None,
-        Some(basic) => {
-            let passwords = keyring.open_all(&basic.password)?;
-            let password = passwords.first().context("`basic_auth.password` is not set")?.current();
-            Credentials::Basic { username: basic.username.clone(), password }
+fn prometheus(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<PrometheusAccess> {
+    let authorities_pem = match &upstream.ca_file {
+        None => None,
+        Some(path) => {
+            let place = || format!("`prometheus.ca_file`: {} cannot be read", path.display());
+            Some(std::fs::read(path).with_context(place)?)
         }
+    };
+    let http = HttpClient::new(&HttpOptions { authorities_pem, ..HttpOptions::configured() })
+        .context("the HTTP client for `prometheus` cannot be built")?;
+    Ok(PrometheusAccess {
+        client: PrometheusClient::new(http, upstream.url.as_str(), Credentials::None)?,
+        sign_in: sign_in(upstream, keyring)?,
+        headers: headers(&upstream.headers, keyring).context("`prometheus.headers`")?,
+        timeout: upstream.timeout.get(),
     })
+}
+
+fn sign_in(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<SignIn> {
+    if let Some(token) = keyring.open_all(&upstream.bearer_token)?.first() {
+        return Ok(SignIn::Bearer(token.clone()));
+    }
+    let Some(basic) = &upstream.basic_auth else { return Ok(SignIn::Anonymous) };
+    let passwords = keyring.open_all(&basic.password)?;
+    let password = passwords.first().context("`basic_auth.password` is not set")?.clone();
+    Ok(SignIn::Basic { username: basic.username.clone(), password })
+}
+
+/// Headers of the settings, with their secrets resolved.
+fn headers(
+    headers: &BTreeMap<String, PlainOrSecret>,
+    keyring: &Keyring,
+) -> anyhow::Result<Vec<(String, LiveText)>> {
+    let live = |value: &PlainOrSecret| -> anyhow::Result<LiveText> {
+        Ok(match value {
+            PlainOrSecret::Plain(text) => LiveText::Plain(text.clone()),
+            PlainOrSecret::Secret(source) => LiveText::Secret(keyring.open(source)?),
+        })
+    };
+    headers.iter().map(|(name, value)| Ok((name.clone(), live(value)?))).collect()
 }
 
 /// The address of the store, which may be a secret as a whole.
@@ -99,20 +121,10 @@ pub(super) fn endpoints(
         .iter()
         .map(|(name, endpoint)| {
             let place = || format!("`endpoints.{name}`");
-            let mut headers = Vec::new();
-            for (header, value) in &endpoint.headers {
-                let text = match value {
-                    PlainOrSecret::Plain(text) => HeaderText::Plain(text.clone()),
-                    PlainOrSecret::Secret(source) => {
-                        HeaderText::Secret(keyring.open(source).with_context(place)?)
-                    }
-                };
-                headers.push((header.clone(), text));
-            }
             let built = Endpoint {
                 method: endpoint.method.as_str().parse().with_context(place)?,
                 url: Url::parse(endpoint.url.as_str()).with_context(place)?,
-                headers,
+                headers: headers(&endpoint.headers, keyring).with_context(place)?,
                 idempotent: endpoint.idempotent,
                 timeout: endpoint.timeout.get(),
             };

@@ -81,18 +81,25 @@ pub struct HttpOptions {
     pub proxy: ProxyChoice,
     /// Time for name, TCP and TLS; see [`CONNECT_TIMEOUT`].
     pub connect_timeout: Duration,
+    /// Certificates in PEM to trust besides the system's.
+    pub authorities_pem: Option<Vec<u8>>,
 }
 
 impl HttpOptions {
     /// For hosts that the settings name.
     pub fn configured() -> Self {
-        Self { reach: Reach::Configured, proxy: ProxyChoice::Environment, connect_timeout: CONNECT_TIMEOUT }
+        Self {
+            reach: Reach::Configured,
+            proxy: ProxyChoice::Environment,
+            connect_timeout: CONNECT_TIMEOUT,
+            authorities_pem: None,
+        }
     }
 
     /// For URLs out of rules; `loopback` lets the own machine through.
     pub fn probes(loopback: bool) -> Self {
         let reach = Reach::Probes { loopback };
-        Self { reach, proxy: ProxyChoice::Direct, connect_timeout: CONNECT_TIMEOUT }
+        Self { reach, proxy: ProxyChoice::Direct, ..Self::configured() }
     }
 }
 
@@ -114,7 +121,7 @@ pub struct HttpClient {
 impl HttpClient {
     /// Builds a client.
     ///
-    /// Fails where the proxy URL is not one, or where the machine has no certificate authorities at all.
+    /// Fails where the proxy URL is not one, where the authorities are no certificates in PEM, or where the machine has no certificate authorities at all.
     #[allow(clippy::disallowed_methods, reason = "this is the one builder")]
     pub fn new(options: &HttpOptions) -> Result<Self, HttpError> {
         install_crypto_provider();
@@ -136,6 +143,9 @@ impl HttpClient {
                 builder.proxy(proxy.map_err(|_| HttpError::setup("the proxy URL is not a URL"))?)
             }
         };
+        if let Some(pem) = &options.authorities_pem {
+            builder = builder.tls_certs_merge(authorities(pem)?);
+        }
         let inner =
             builder.build().map_err(|error| HttpError::setup(error::chain_of(&error.without_url())))?;
         Ok(Self { inner, reach: options.reach })
@@ -164,6 +174,12 @@ impl HttpClient {
         let (body, truncated) = read_up_to(response, request.answer_bytes_max).await.map_err(fail)?;
         Ok(HttpAnswer { status, headers, body, truncated, latency: started.elapsed() })
     }
+}
+
+/// The certificates of a PEM file, at least one.
+fn authorities(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, HttpError> {
+    let found = reqwest::Certificate::from_pem_bundle(pem).ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| HttpError::setup("the file with certificates to trust holds none in PEM"))
 }
 
 /// Reads at most `bytes_max` bytes of the decoded body; the rest is not read, and the connection is dropped.

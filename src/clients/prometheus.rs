@@ -12,6 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use secrecy::SecretString;
 use thiserror::Error;
 
 use super::answer::cut_chars;
@@ -105,6 +106,7 @@ pub struct PrometheusClient {
     http: HttpClient,
     base: String,
     credentials: Credentials,
+    headers: Vec<(String, SecretString)>,
 }
 
 impl PrometheusClient {
@@ -118,7 +120,19 @@ impl PrometheusClient {
             parsed.ok_or_else(|| HttpError::setup("prometheus.url is not an http or https URL"))?;
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { http, base: base.as_str().trim_end_matches('/').to_owned(), credentials })
+        Ok(Self {
+            http,
+            base: base.as_str().trim_end_matches('/').to_owned(),
+            credentials,
+            headers: Vec::new(),
+        })
+    }
+
+    /// The same client with other credentials and further headers, such as a tenant's name. Cheap: connections are
+    /// shared, so it suits credentials that change.
+    #[must_use]
+    pub fn signed_in(&self, credentials: Credentials, headers: Vec<(String, SecretString)>) -> Self {
+        Self { credentials, headers, ..self.clone() }
     }
 
     /// `/api/v1/query`: the expression at one instant; without `at`, at the server's now.
@@ -168,8 +182,13 @@ impl PrometheusClient {
             .append_pair("timeout", &format!("{}ms", limits.timeout.as_millis()))
             .append_pair("limit", &limits.series_max.to_string())
             .finish();
-        let request = HttpRequest::new(Method::POST, url)
-            .credentials(&self.credentials)
+        let request = self
+            .headers
+            .iter()
+            .try_fold(HttpRequest::new(Method::POST, url), |request, (name, value)| {
+                request.secret_header(name, value)
+            })
+            .and_then(|request| request.credentials(&self.credentials))
             .map_err(PrometheusError::Unreachable)?
             .body("application/x-www-form-urlencoded", form)
             .timeout(limits.timeout + ANSWER_MARGIN)

@@ -37,15 +37,16 @@ pub(super) fn check_expr(expr: &str) -> Result<CheckedParams, ParamsError> {
     })
 }
 
-/// The client, or the way out.
-pub(super) fn client(tools: &Tools) -> Result<&PrometheusClient, Unknown> {
+/// The client with the limits of one query, or the way out.
+pub(super) fn client(
+    tools: &Tools,
+    moment: Moment,
+    series_max: usize,
+) -> Result<(PrometheusClient, QueryLimits), Unknown> {
     let way_out = "no Prometheus is configured: set `prometheus.url` in the settings";
-    tools.prometheus.as_ref().ok_or_else(|| Unknown::new(way_out))
-}
-
-/// The limits of one query.
-pub(super) fn limits(moment: Moment, series_max: usize) -> QueryLimits {
-    QueryLimits { timeout: moment.timeout.saturating_sub(ANSWER_MARGIN).max(QUERY_TIME_MIN), series_max }
+    let access = tools.prometheus.as_ref().ok_or_else(|| Unknown::new(way_out))?;
+    let timeout = moment.timeout.saturating_sub(ANSWER_MARGIN).min(access.timeout).max(QUERY_TIME_MIN);
+    Ok((access.client_now(), QueryLimits { timeout, series_max }))
 }
 
 /// Refuses an answer that is only a part of the truth.

@@ -46,8 +46,8 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
     check(params)?;
     let Params { expr } = params::read(params)?;
-    let limits = prom::limits(moment, SERIES_MAX);
-    let answer = prom::client(tools)?.query(&expr, Some(moment.now), limits).await?;
+    let (client, limits) = prom::client(tools, moment, SERIES_MAX)?;
+    let answer = client.query(&expr, Some(moment.now), limits).await?;
     let samples = match prom::whole(answer)?.data {
         Data::Vector(samples) => samples,
         Data::Scalar(point) => vec![Sample { labels: Default::default(), point }],

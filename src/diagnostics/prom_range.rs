@@ -137,8 +137,8 @@ impl Params {
 async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
     check(params)?;
     let params: Params = params::read(params)?;
-    let limits = prom::limits(moment, SERIES_MAX);
-    let answer = prom::client(tools)?.query_range(&params.expr, params.range(moment.now), limits).await?;
+    let (client, limits) = prom::client(tools, moment, SERIES_MAX)?;
+    let answer = client.query_range(&params.expr, params.range(moment.now), limits).await?;
     match prom::whole(answer)?.data {
         Data::Matrix(series) => evidence(series, &params, moment.now),
         _ => Err(Unknown::new("the expression gives no series over time")),

@@ -9,9 +9,10 @@ use serde_json::json;
 
 use super::*;
 use crate::clients::http::{Credentials, ProxyChoice};
+use crate::clients::prometheus::PrometheusClient;
 use crate::domain::Labels;
 use crate::domain::diagnosis::FindingStatus;
-use crate::secret::SecretSource;
+use crate::secret::{LiveText, SecretSource};
 
 /// Long enough for a busy machine, short enough for a test that waits for it.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,13 +30,20 @@ fn mk_keyring() -> Keyring {
     keyring
 }
 
+/// Signs in with [`SECRET`], as the tenant `ops`.
+fn mk_access(url: &str, sign_in: SignIn) -> PrometheusAccess {
+    let options = HttpOptions { proxy: ProxyChoice::Direct, ..HttpOptions::configured() };
+    let http = HttpClient::new(&options).expect("an HTTP client");
+    let client = PrometheusClient::new(http, url, Credentials::None).expect("a client");
+    let headers = vec![("X-Scope-OrgID".to_owned(), LiveText::Plain("ops".to_owned()))];
+    PrometheusAccess { client, sign_in, headers, timeout: Duration::from_secs(60) }
+}
+
 fn mk_diagnostics(prometheus: Option<&str>) -> Diagnostics {
-    let prometheus = prometheus.map(|url| {
-        let options = HttpOptions { proxy: ProxyChoice::Direct, ..HttpOptions::configured() };
-        let http = HttpClient::new(&options).expect("an HTTP client");
-        PrometheusClient::new(http, url, Credentials::None).expect("a client")
-    });
-    let options = DiagnosticsOptions { prometheus, probe_loopback: true, keyring: mk_keyring() };
+    let keyring = mk_keyring();
+    let token = keyring.open(&SecretSource::Env("PLANTED".to_owned())).expect("the variable is set");
+    let prometheus = prometheus.map(|url| mk_access(url, SignIn::Bearer(token)));
+    let options = DiagnosticsOptions { prometheus, probe_loopback: true, keyring };
     Diagnostics::new(options).expect("diagnostics")
 }
 

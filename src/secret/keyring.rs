@@ -225,6 +225,25 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// A text of the settings that may be a secret, such as the value of a header.
+#[derive(Debug, Clone)]
+pub enum LiveText {
+    /// Anybody may see it.
+    Plain(String),
+    /// It follows its source, and is never shown.
+    Secret(Secret),
+}
+
+impl LiveText {
+    /// The value now. A plain one is kept out of sight as well: it is on its way beside secrets.
+    pub fn current(&self) -> SecretString {
+        match self {
+            Self::Plain(text) => SecretString::from(text.as_str()),
+            Self::Secret(secret) => secret.current(),
+        }
+    }
+}
+
 /// All live values of one setting: one, or two while it is being rotated; none where the setting is absent.
 #[derive(Debug, Clone, Default)]
 pub struct SecretSet(Vec<Secret>);

@@ -155,3 +155,57 @@ fn gzip_of_zeros() -> Vec<u8> {
     encoder.write_all(&vec![0; 1 << 20]).expect("memory");
     encoder.finish().expect("memory")
 }
+
+/// An authority in PEM, and a server on loopback with a certificate of it that answers everything with 204.
+async fn mk_tls_server() -> (Vec<u8>, String) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    install_crypto_provider();
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority_key = KeyPair::generate().expect("a key");
+    let authority_pem = authority.self_signed(&authority_key).expect("a certificate").pem();
+    let issuer = Issuer::new(authority, authority_key);
+    let key = KeyPair::generate().expect("a key");
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+    let certificate = params.signed_by(&key, &issuer).expect("a certificate").der().clone();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a server");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+    let url = format!("https://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            // A client that does not trust us breaks off here.
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            if stream.read_buf(&mut Vec::new()).await.is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 204 X\r\nconnection: close\r\n\r\n").await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    });
+    (authority_pem.into_bytes(), url)
+}
+
+#[tokio::test]
+async fn an_authority_of_our_own_is_trusted_where_the_settings_name_it() {
+    let (authority, url) = mk_tls_server().await;
+    let stranger = mk_client().send(mk_get(&url)).await.expect_err("nobody vouches for it");
+    assert!(!stranger.maybe_sent(), "{stranger}");
+    let with = |pem: &[u8]| HttpOptions {
+        proxy: ProxyChoice::Direct,
+        authorities_pem: Some(pem.to_vec()),
+        ..HttpOptions::configured()
+    };
+    let answer = HttpClient::new(&with(&authority)).expect("a client").send(mk_get(&url)).await;
+    assert_eq!(answer.expect("an answer").status, StatusCode::NO_CONTENT);
+    for pem in [&b""[..], b"no certificate"] {
+        let error = HttpClient::new(&with(pem)).expect_err("nothing to trust");
+        assert!(error.to_string().contains("holds none in PEM"), "{error}");
+    }
+}

@@ -73,6 +73,47 @@ async fn a_single_series_is_a_value() {
 }
 
 #[tokio::test]
+async fn a_query_signs_in_with_what_is_valid_now() {
+    let server = StandIn::play([vector(json!([sample(json!({}), "1")]))]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("password");
+    std::fs::write(&path, SECRET).expect("a file");
+    let keyring = mk_keyring();
+    let password = keyring.open(&SecretSource::File(path)).expect("a secret");
+    let sign_in = SignIn::Basic { username: "sj".to_owned(), password };
+    for access in [mk_access(&server.url(""), sign_in), mk_access(&server.url(""), SignIn::Anonymous)] {
+        let options =
+            DiagnosticsOptions { prometheus: Some(access), probe_loopback: false, keyring: keyring.clone() };
+        let diagnostics = Diagnostics::new(options).expect("diagnostics");
+        assert_known(&diagnose(&diagnostics, "prom.query", json!({"expr": "up"}), TIMEOUT).await);
+    }
+    let diagnostics = mk_diagnostics(Some(&server.url("")));
+    assert_known(&diagnose(&diagnostics, "prom.query", json!({"expr": "up"}), TIMEOUT).await);
+    let seen = server.seen();
+    let signed: Vec<_> = seen.iter().map(|seen| seen.header("authorization")).collect();
+    assert_eq!(
+        signed,
+        [Some("Basic c2o6cGxhbnRlZC1zZWNyZXQtNDcxMQ=="), None, Some("Bearer planted-secret-4711")]
+    );
+    assert!(seen.iter().all(|seen| seen.header("x-scope-orgid") == Some("ops")));
+}
+
+#[tokio::test]
+async fn the_settings_may_give_queries_less_time() {
+    let server = StandIn::play([vector(json!([sample(json!({}), "1")]))]).await;
+    let access = PrometheusAccess {
+        timeout: Duration::from_millis(1_200),
+        ..mk_access(&server.url(""), SignIn::Anonymous)
+    };
+    let options =
+        DiagnosticsOptions { prometheus: Some(access), probe_loopback: false, keyring: mk_keyring() };
+    let diagnostics = Diagnostics::new(options).expect("diagnostics");
+    assert_known(&diagnose(&diagnostics, "prom.query", json!({"expr": "up"}), TIMEOUT).await);
+    let body = String::from_utf8(server.seen()[0].body.clone()).expect("a form");
+    assert!(body.contains("timeout=1200ms"), "{body}");
+}
+
+#[tokio::test]
 async fn several_series_are_values_and_no_single_value() {
     let samples = json!([sample(json!({"pod": "a"}), "1"), sample(json!({"pod": "b"}), "3")]);
     let finding = query(vector(samples)).await;

@@ -1,0 +1,55 @@
+//! How Prometheus is reached: the client, and credentials that may change while we run.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::clients::http::Credentials;
+use crate::clients::prometheus::PrometheusClient;
+use crate::secret::{LiveText, Secret};
+
+/// The Prometheus of the settings.
+#[derive(Debug, Clone)]
+pub struct PrometheusAccess {
+    /// Speaks to it.
+    pub client: PrometheusClient,
+    /// How to sign in; read anew for each query.
+    pub sign_in: SignIn,
+    /// Further headers to send, such as a tenant's name.
+    pub headers: Vec<(String, LiveText)>,
+    /// Longest time for one query, where the diagnostic would give it more.
+    pub timeout: Duration,
+}
+
+/// How to sign in at Prometheus.
+#[derive(Debug, Clone, Default)]
+pub enum SignIn {
+    /// Not at all.
+    #[default]
+    Anonymous,
+    /// With a bearer token.
+    Bearer(Secret),
+    /// With a user and a password.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+    },
+}
+
+impl PrometheusAccess {
+    /// The client with the credentials that are valid now.
+    pub(super) fn client_now(&self) -> PrometheusClient {
+        let credentials = match &self.sign_in {
+            SignIn::Anonymous => Credentials::None,
+            SignIn::Bearer(token) => Credentials::Bearer(token.current()),
+            SignIn::Basic { username, password } => {
+                Credentials::Basic { username: username.clone(), password: password.current() }
+            }
+        };
+        let headers: Vec<(String, SecretString)> =
+            self.headers.iter().map(|(name, text)| (name.clone(), text.current())).collect();
+        self.client.signed_in(credentials, headers)
+    }
+}
