@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use crate::clients::http::{HttpClient, HttpError, HttpOptions, ProxyChoice};
 use crate::domain::action::{ActionOutcome, ActionPlan};
-use crate::domain::catalog::{ActionKind, Endpoints};
+use crate::domain::catalog::ActionKind;
 use crate::engine::ports::{ActionContext, Actor, PortFuture};
 use crate::secret::Keyring;
 
@@ -60,11 +60,6 @@ struct Hands {
 /// All kinds of actions, for the catalog.
 pub fn kinds() -> Vec<ActionKind> {
     ENTRIES.into_iter().map(|entry| entry.kind).collect()
-}
-
-/// What plans must know of the endpoints, for the catalog.
-pub fn outlines(endpoints: &BTreeMap<String, Endpoint>) -> Endpoints {
-    endpoints.iter().map(|(name, endpoint)| (name.clone(), endpoint.outline())).collect()
 }
 
 /// How to build [`Actions`].

@@ -4,6 +4,7 @@
 //! process exit with a failure: a responder that only looks alive is worse than one that is restarted.
 
 mod adapters;
+pub mod check;
 mod decoder;
 pub mod demo;
 mod gauges;

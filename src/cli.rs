@@ -10,6 +10,7 @@
 mod actions;
 mod alert;
 mod answer;
+mod check;
 mod completions;
 mod failure;
 mod ids;
@@ -41,9 +42,11 @@ Examples:
   See it work, with nothing else installed:
     $ smokejumper demo
 
-  Send a made-up alert to a running service, and look at the incident that it opens:
+  See every mistake in the settings and rules:
+    $ smokejumper check --config smokejumper.yaml
+
+  Send a made-up alert to a running service:
     $ smokejumper send --alertname HighErrorRate --label service=api
-    $ smokejumper incidents list
 
   Stop every automatic action at once:
     $ smokejumper pause --reason 'deploying by hand'
@@ -68,6 +71,7 @@ pub struct Cli {
 enum Command {
     Demo(serve::DemoArgs),
     Serve(serve::ServeArgs),
+    Check(check::CheckArgs),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
     Pause(Box<pause::PauseArgs>),
@@ -93,6 +97,7 @@ fn obey(command: Command) -> Result<Answer, Failure> {
     match command {
         Command::Demo(args) => serve::demo(args),
         Command::Serve(args) => serve::serve(args),
+        Command::Check(args) => Ok(check::run(args)),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
         Command::Pause(args) => pause::pause(&args),

@@ -12,6 +12,7 @@ mod conduct;
 mod doors;
 mod dump;
 mod load;
+mod locate;
 mod overlay;
 mod server;
 mod services;
@@ -28,6 +29,7 @@ pub use conduct::{
     Escalation, Guardrails, LogFormat, Mode, Probes, Rate, Rates, Retention, Store, Telemetry,
 };
 pub use load::{SettingsError, process_environment};
+pub use locate::Locator;
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{Endpoint, Method, PagerDuty, PagerDutyService, Slack, Upstream};
 pub use values::{HttpUrl, PlainOrSecret, TextList};

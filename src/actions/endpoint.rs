@@ -22,17 +22,21 @@ pub struct Endpoint {
     pub timeout: Duration,
 }
 
+/// What a plan must know of an endpoint; no secret is among it.
+///
+/// GET, HEAD, PUT and DELETE are idempotent by their definition (RFC 9110, 9.2.2); of the others only the operator
+/// knows.
+pub fn outline(method: &Method, idempotent: bool) -> EndpointOutline {
+    let by_method = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE].contains(method);
+    let repeatability =
+        if by_method || idempotent { Repeatability::Idempotent } else { Repeatability::AtMostOnce };
+    EndpointOutline { method: method.as_str().to_owned(), repeatability }
+}
+
 impl Endpoint {
     /// What a plan must know of it.
     pub fn outline(&self) -> EndpointOutline {
-        EndpointOutline { method: self.method.as_str().to_owned(), repeatability: self.repeatability() }
-    }
-
-    /// GET, HEAD, PUT and DELETE are idempotent by their definition (RFC 9110, 9.2.2); of the others only the operator
-    /// knows.
-    pub fn repeatability(&self) -> Repeatability {
-        let by_method = [Method::GET, Method::HEAD, Method::PUT, Method::DELETE].contains(&self.method);
-        if by_method || self.idempotent { Repeatability::Idempotent } else { Repeatability::AtMostOnce }
+        outline(&self.method, self.idempotent)
     }
 
     /// A request to it; see [`Self::address`].

@@ -239,7 +239,7 @@ async fn act(hands: &Hands, plan: &ActionPlan, context: &ActionContext) -> Actio
         return not_applied(format!("the settings have no endpoint `{name}` any more"));
     };
     // People approved a plan that may be repeated, or one that may not: the settings may have changed since.
-    if endpoint.repeatability() != plan.repeatability {
+    if endpoint.outline().repeatability != plan.repeatability {
         return not_applied(format!(
             "the endpoint `{name}` was changed in the settings since this was planned"
         ));

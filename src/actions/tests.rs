@@ -51,8 +51,8 @@ fn mk_actions(endpoint: Endpoint) -> Actions {
 }
 
 fn mk_catalog(endpoint: &Endpoint) -> Catalog {
-    let endpoints = BTreeMap::from([("waf".to_owned(), endpoint.clone())]);
-    Catalog::new(Vec::new(), kinds()).with_endpoints(outlines(&endpoints))
+    let endpoints = BTreeMap::from([("waf".to_owned(), endpoint.outline())]);
+    Catalog::new(Vec::new(), kinds()).with_endpoints(endpoints)
 }
 
 /// The plan that the rules would make of rendered parameters.

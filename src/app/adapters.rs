@@ -1,7 +1,7 @@
 //! Builds the adapters from settings and secrets: evidence, actions, notifiers, and who may click.
 
 use crate::actions::{Actions, ActionsOptions, Endpoint};
-use crate::clients::http::{Credentials, HttpClient, HttpOptions, ProxyChoice, Url};
+use crate::clients::http::{Credentials, HttpClient, HttpOptions, Method, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
 use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn};
 use crate::notify::Notifiers;
@@ -111,18 +111,20 @@ fn actions(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
     Actions::new(options).context("the actions cannot be built")
 }
 
+/// A method of the settings as the HTTP client knows it.
+pub(super) fn method(method: crate::settings::Method) -> Method {
+    method.as_str().parse().expect("the settings know only methods that HTTP has")
+}
+
 /// The endpoints that `http.call` may call, with their secrets resolved.
-pub(super) fn endpoints(
-    settings: &Settings,
-    keyring: &Keyring,
-) -> anyhow::Result<BTreeMap<String, Endpoint>> {
+fn endpoints(settings: &Settings, keyring: &Keyring) -> anyhow::Result<BTreeMap<String, Endpoint>> {
     settings
         .endpoints
         .iter()
         .map(|(name, endpoint)| {
             let place = || format!("`endpoints.{name}`");
             let built = Endpoint {
-                method: endpoint.method.as_str().parse().with_context(place)?,
+                method: method(endpoint.method),
                 url: Url::parse(endpoint.url.as_str()).with_context(place)?,
                 headers: headers(&endpoint.headers, keyring).with_context(place)?,
                 idempotent: endpoint.idempotent,

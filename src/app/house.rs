@@ -85,7 +85,10 @@ impl House {
         let store = open_store(&settings, &keyring).await?;
         let metrics = Metrics::new();
         let meter: Arc<dyn Meter> = Arc::new(metrics.clone());
-        let book = rulebook::open(&settings, &keyring)?;
+        let book = rulebook::open(&settings)?;
+        for warning in book.current().warnings() {
+            tracing::warn!(warning = %warning, "a rule is doubtful");
+        }
         let adapters = Adapters::build(&settings, &keyring)?;
         let engine_settings = Arc::new(engine_settings(&settings));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

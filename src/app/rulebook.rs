@@ -1,28 +1,28 @@
 //! Rules from settings: what they may name, where they lie, and how they are kept up to date.
 
 use super::adapters;
-use crate::actions;
+use crate::actions::{self, endpoint::outline};
 use crate::diagnostics;
 use crate::domain::catalog::Catalog;
 use crate::domain::notification::Destination;
 use crate::engine::EngineSettings;
 use crate::metrics::Metrics;
+use crate::rules::RuleErrors;
 use crate::rules::book::{BookSource, Reload, RuleBook};
 use crate::rules::known::Known;
 use crate::rules::watch;
-use crate::secret::Keyring;
-use crate::settings::{Mode, Settings};
+use crate::settings::{Endpoint, Mode, Settings};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Every diagnostic and action that this build can carry out, with the endpoints that the settings name.
-///
-/// # Errors
-/// An endpoint whose address or secret cannot be used.
-pub fn catalog(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Catalog> {
-    let endpoints = adapters::endpoints(settings, keyring)?;
-    Ok(kinds().with_endpoints(actions::outlines(&endpoints)))
+/// Every diagnostic and action that this build can carry out, with the endpoints that the settings name. Needs none
+/// of their secrets: a plan holds no header.
+pub fn catalog(settings: &Settings) -> Catalog {
+    let outline = |endpoint: &Endpoint| outline(&adapters::method(endpoint.method), endpoint.idempotent);
+    let endpoints = &settings.endpoints;
+    kinds()
+        .with_endpoints(endpoints.iter().map(|(name, endpoint)| (name.clone(), outline(endpoint))).collect())
 }
 
 /// Every diagnostic and action that this build can carry out.
@@ -46,18 +46,14 @@ pub fn known(settings: &Settings) -> Known {
 ///
 /// # Errors
 /// Every mistake in them, at its place.
-pub(super) fn open(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Arc<RuleBook>> {
+pub(super) fn open(settings: &Settings) -> Result<Arc<RuleBook>, RuleErrors> {
     let source = BookSource {
         patterns: settings.rules.0.clone(),
-        catalog: Arc::new(catalog(settings, keyring)?),
+        catalog: Arc::new(catalog(settings)),
         known: known(settings),
         default_policy: settings.escalation.default_policy.clone(),
     };
-    let book = RuleBook::open(source)?;
-    for warning in book.current().warnings() {
-        tracing::warn!(warning = %warning, "a rule is doubtful");
-    }
-    Ok(Arc::new(book))
+    RuleBook::open(source).map(Arc::new)
 }
 
 /// What the engine is told by the settings.

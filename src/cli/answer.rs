@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::failure::EXIT_FAILURE;
+use super::failure::EXIT_GOOD;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -23,20 +23,25 @@ pub(super) struct Answer {
     text: String,
     /// None where the text is the result itself, whatever the format.
     json: Option<Value>,
-    /// Whether nothing was found that the caller must look at.
-    good: bool,
+    exit: u8,
 }
 
 impl Answer {
     /// A good result.
     pub(super) fn new(text: impl Into<String>, json: &impl Serialize) -> Self {
         let json = serde_json::to_value(json).expect("results are plain values with text keys");
-        Self { text: text.into(), json: Some(json), good: true }
+        Self { text: text.into(), json: Some(json), exit: EXIT_GOOD }
     }
 
     /// A text that is the result itself in every format, such as a script.
     pub(super) fn verbatim(text: String) -> Self {
-        Self { text, json: None, good: true }
+        Self { text, json: None, exit: EXIT_GOOD }
+    }
+
+    /// The same result with another exit code: for what was found and the caller must look at.
+    pub(super) fn with_exit(mut self, exit: u8) -> Self {
+        self.exit = exit;
+        self
     }
 
     /// A good end with nothing to print.
@@ -58,6 +63,6 @@ impl Answer {
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {
-        if self.good { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FAILURE) }
+        ExitCode::from(self.exit)
     }
 }

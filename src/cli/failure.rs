@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+/// All is well.
+pub(super) const EXIT_GOOD: u8 = 0;
+
 /// Findings, or something that did not work.
 pub(super) const EXIT_FAILURE: u8 = 1;
 

@@ -19,6 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Name of the rule for alerts that no rule matches. Not a name that a file could use.
 pub const UNMATCHED: &str = "(unmatched)";
 
+/// Where the settings name the default policy.
+pub const DEFAULT_POLICY_KEY: &str = "escalation.default_policy";
+
 /// Most compiled or adopted rules that are kept at hand. When there are more, all are forgotten and compiled anew as
 /// they are needed: a rule takes some 50 µs to compile and some 10 KiB to keep.
 const CACHED_MAX: usize = 1024;
@@ -88,6 +91,7 @@ impl RuleBook {
     /// With every mistake in them: a service does not start with broken rules.
     pub fn open(source: BookSource) -> Result<Self, RuleErrors> {
         let set = load::load(&source.patterns, &source.catalog, &source.known)?;
+        let set = require_default_policy(&source, set)?;
         Ok(Self::with_set(source, set))
     }
 
@@ -144,6 +148,7 @@ impl RuleBook {
         }
         *attempted = hash;
         let loaded = load::load_found(found, &self.source.catalog, &self.source.known);
+        let loaded = loaded.and_then(|set| require_default_policy(&self.source, set));
         match loaded.and_then(|set| self.refuse_nothing(set)) {
             Ok(set) => {
                 let reload = Reload::Loaded {
@@ -209,6 +214,16 @@ impl RuleBook {
     pub(super) fn remember_policy(&self, kept: &Arc<KeptPolicy>) {
         keep(&self.adopted_policies, &kept.hash, kept);
     }
+}
+
+/// A default policy that is not there would mean that nobody is told of most incidents.
+fn require_default_policy(source: &BookSource, set: RuleSet) -> Result<RuleSet, RuleErrors> {
+    let Some(name) = source.default_policy.as_ref().filter(|name| !set.policies().contains_key(*name)) else {
+        return Ok(set);
+    };
+    let (message, help) = load::no_policy(name, set.policies().keys().map(String::as_str));
+    let problem = Problem::in_file(DEFAULT_POLICY_KEY, message).with_help(help);
+    Err(RuleErrors { errors: vec![problem], warnings: set.warnings().to_vec() })
 }
 
 fn keep<T>(cache: &Mutex<HashMap<RuleHash, Arc<T>>>, hash: &RuleHash, value: &Arc<T>) {

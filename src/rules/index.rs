@@ -49,6 +49,11 @@ impl RuleIndex {
     }
 }
 
+/// Whether the rules of an alert are found by its name, or must be tried for every alert.
+pub(super) fn names_its_alerts(matchers: &Matchers) -> bool {
+    alertnames(matchers).is_some()
+}
+
 /// The names that the alert must have one of; `None` if others are possible.
 fn alertnames(matchers: &Matchers) -> Option<Vec<&str>> {
     matchers.iter().filter(|matcher| matcher.name() == "alertname").find_map(|matcher| match matcher.op() {

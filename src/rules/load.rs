@@ -52,6 +52,46 @@ impl fmt::Display for RuleErrors {
     }
 }
 
+/// What a look at rule files found, whether or not they can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// How many files were read.
+    pub files: usize,
+    /// How many rules were found, broken ones included; likewise the others.
+    pub rules: usize,
+    /// Names of the escalation policies.
+    pub policies: BTreeSet<String>,
+    /// How many schedules.
+    pub schedules: usize,
+    /// The mistakes, in the order of files and lines.
+    pub errors: Vec<Problem>,
+    /// What is doubtful beside them.
+    pub warnings: Vec<Problem>,
+}
+
+/// Looks at all rule files that match the patterns.
+pub fn survey(patterns: &[String], catalog: &Catalog, known: &Known) -> Survey {
+    let found = files::read(patterns);
+    let Checked { names, set } = check_found(&found, catalog, known);
+    let (errors, warnings) = match set {
+        Ok(set) => (Vec::new(), set.warnings().to_vec()),
+        Err(RuleErrors { errors, warnings }) => (errors, warnings),
+    };
+    Survey {
+        files: found.files.len(),
+        rules: names.rules,
+        policies: names.policies,
+        schedules: names.schedules.len(),
+        errors,
+        warnings,
+    }
+}
+
+/// Why there is no such escalation policy, and the way out.
+pub fn no_policy<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> (String, String) {
+    uses::unnamed(name, known, "escalation policy", "EscalationPolicy")
+}
+
 /// Loads all rule files that match the patterns.
 ///
 /// # Errors
@@ -74,10 +114,15 @@ pub(super) fn load_found(
     catalog: &Catalog,
     known: &Known,
 ) -> Result<RuleSet, RuleErrors> {
+    check_found(&found, catalog, known).set
+}
+
+fn check_found(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     // Conditions are parsed on a large stack; one thread for all of them.
-    on_parser_stack(|| check(&found, catalog, known)).unwrap_or_else(|| {
+    on_parser_stack(|| check(found, catalog, known)).unwrap_or_else(|| {
         let problem = Problem::in_file("rules", "loading the rules died; this is a defect, please report it");
-        Err(RuleErrors { errors: vec![problem], warnings: Vec::new() })
+        let set = Err(RuleErrors { errors: vec![problem], warnings: Vec::new() });
+        Checked { names: Names::default(), set }
     })
 }
 
@@ -95,9 +140,16 @@ enum Content {
     Schedule(ScheduleSpec),
 }
 
+/// What all documents together came to.
+struct Checked {
+    names: Names,
+    set: Result<RuleSet, RuleErrors>,
+}
+
 /// Names that documents may refer to, with broken documents included: one mistake should not look like two.
 #[derive(Default)]
 struct Names {
+    rules: usize,
     policies: BTreeSet<String>,
     schedules: BTreeSet<String>,
 }
@@ -109,7 +161,7 @@ struct Surroundings<'c> {
     names: Names,
 }
 
-fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Result<RuleSet, RuleErrors> {
+fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     let texts: Vec<(&str, String)> = found
         .files
         .iter()
@@ -141,6 +193,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Result<RuleS
     }
     rules.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
     set::shadowed(&rules, &mut reports);
+    set::unindexed(&rules, &mut reports);
 
     let mut errors = found.problems.clone();
     let mut warnings = found.warnings.clone();
@@ -148,11 +201,13 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Result<RuleS
         errors.extend(sorted(report.problems));
         warnings.extend(sorted(report.warnings));
     }
-    if !errors.is_empty() {
-        return Err(RuleErrors { errors, warnings });
-    }
     let rules = rules.into_iter().map(|(_, rule)| rule).collect();
-    Ok(RuleSet::new(rules, policies, schedules, warnings, found.hash()))
+    let set = if errors.is_empty() {
+        Ok(RuleSet::new(rules, policies, schedules, warnings, found.hash()))
+    } else {
+        Err(RuleErrors { errors, warnings })
+    };
+    Checked { names: surroundings.names, set }
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -237,6 +292,9 @@ fn check_head(kind: &str, api_version: Option<&str>, report: &mut Report<'_>) ->
 fn names(parsed: &[Parsed<'_>]) -> Names {
     let mut names = Names::default();
     for document in parsed {
+        if document.kind == "ResponseRule" {
+            names.rules += 1;
+        }
         let Some(name) = document.name.clone() else { continue };
         match document.kind.as_str() {
             "EscalationPolicy" => names.policies.insert(name),

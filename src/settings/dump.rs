@@ -2,7 +2,7 @@
 //!
 //! Working on the tree instead of on each section means that a new section cannot be forgotten here.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -24,8 +24,32 @@ impl Settings {
 
     /// Every reference to a secret, with the key it stands at, such as `slack.bot_token`.
     pub fn secret_sources(&self) -> Vec<(String, SecretSource)> {
+        self.secret_places().into_iter().map(|(path, source)| (path.join("."), source)).collect()
+    }
+
+    /// Every reference to a secret, with the steps of the path to it.
+    pub(super) fn secret_places(&self) -> Vec<(Vec<String>, SecretSource)> {
         let mut found = Vec::new();
-        collect(&self.to_tree(), &mut Vec::new(), &mut found);
+        walk(&self.to_tree(), &mut Vec::new(), &mut |path, node| {
+            let source = as_secret(node);
+            let goes_on = source.is_none();
+            found.extend(source.map(|source| (path.to_vec(), source)));
+            goes_on
+        });
+        found
+    }
+
+    /// Every file that a key names for itself, such as a certificate, with the steps of the path to it.
+    pub(super) fn file_places(&self) -> Vec<(Vec<String>, PathBuf)> {
+        let mut found = Vec::new();
+        walk(&self.to_tree(), &mut Vec::new(), &mut |path, node| {
+            // Header names are not ours: one may end in `_file` too.
+            let [.., parent, key] = path else { return true };
+            if let (true, false, Value::String(file)) = (key.ends_with("_file"), parent == "headers", node) {
+                found.push((path.to_vec(), file.into()));
+            }
+            true
+        });
         found
     }
 
@@ -56,12 +80,12 @@ fn mask(node: &mut Value) {
     }
 }
 
-fn collect<'v>(node: &'v Value, path: &mut Vec<String>, found: &mut Vec<(String, SecretSource)>) {
-    if let Some(source) = as_secret(node) {
-        found.push((path.join("."), source));
+/// Visits every node with the steps of the path to it; goes below a node where `visit` says so.
+fn walk(node: &Value, path: &mut Vec<String>, visit: &mut impl FnMut(&[String], &Value) -> bool) {
+    if !visit(path, node) {
         return;
     }
-    let children: Vec<(String, &'v Value)> = match node {
+    let children: Vec<(String, &Value)> = match node {
         Value::Object(object) => object.iter().map(|(key, child)| (key.clone(), child)).collect(),
         Value::Array(items) => {
             items.iter().enumerate().map(|(index, child)| (index.to_string(), child)).collect()
@@ -70,7 +94,7 @@ fn collect<'v>(node: &'v Value, path: &mut Vec<String>, found: &mut Vec<(String,
     };
     for (step, child) in children {
         path.push(step);
-        collect(child, path, found);
+        walk(child, path, visit);
         path.pop();
     }
 }

@@ -13,7 +13,7 @@ use crate::yaml::{self, Places, Problem};
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The name shown for settings that come without a file.
-const NO_FILE: &str = "settings";
+pub(super) const NO_FILE: &str = "settings";
 
 /// All that is wrong with the settings, each with its place. Never holds a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +109,7 @@ impl Settings {
     }
 }
 
-fn read_file(path: &Path) -> Result<String, String> {
+pub(super) fn read_file(path: &Path) -> Result<String, String> {
     let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > FILE_BYTES_MAX {
         return Err(format!("it has {size} bytes, and {FILE_BYTES_MAX} is the limit: is it the right file?"));
@@ -119,7 +119,7 @@ fn read_file(path: &Path) -> Result<String, String> {
 }
 
 /// Turns findings into problems: shown at the variable where one set the value, else at the place in the file.
-fn place(findings: Vec<check::Finding>, places: &Places<'_>, overlay: &Overlay) -> Vec<Problem> {
+pub(super) fn place(findings: Vec<check::Finding>, places: &Places<'_>, overlay: &Overlay) -> Vec<Problem> {
     let mut problems: Vec<Problem> = findings
         .into_iter()
         .map(|finding| {

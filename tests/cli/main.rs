@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the program is run as a user runs it, on the machine's clock")]
 
+mod check;
 mod help;
 mod program;
 mod remote;

@@ -34,6 +34,12 @@ impl Program {
         self
     }
 
+    /// Runs it in this folder.
+    pub fn in_folder(mut self, folder: &std::path::Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Gives it something to read on stdin.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = bytes.into();

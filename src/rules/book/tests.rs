@@ -23,7 +23,7 @@ fn mk_source(directory: &Path) -> BookSource {
         patterns: vec![format!("{}/**/*.yaml", directory.display())],
         catalog: Arc::new(mk_catalog()),
         known: mk_known(),
-        default_policy: Some("default".to_owned()),
+        default_policy: None,
     }
 }
 
@@ -138,7 +138,8 @@ fn the_policy_is_the_rules_else_the_selected_one_else_the_default() {
         + &mk_policy("urgent", "selector: { severities: [P0] },")
         + &mk_policy("default", "");
     write(directory.path(), "a.yaml", &text);
-    let book = RuleBook::open(mk_source(directory.path())).expect("loads");
+    let source = BookSource { default_policy: Some("default".to_owned()), ..mk_source(directory.path()) };
+    let book = RuleBook::open(source).expect("loads");
     let policy = |alertname: &str, severity| {
         let alert = mk_alert(&[("alertname", alertname)]);
         let rule = book.matching(&alert).remove(0);
@@ -149,6 +150,26 @@ fn the_policy_is_the_rules_else_the_selected_one_else_the_default() {
     assert_eq!(policy("A", Severity::P0), "named");
     assert_eq!(policy("B", Severity::P0), "urgent");
     assert_eq!(policy("B", Severity::P1), "default");
+}
+
+#[test]
+fn a_default_policy_that_is_not_there_is_a_mistake_at_start_and_at_reload() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    write(path, "a.yaml", &(mk_rule("a", "A") + &mk_policy("nihgt", "")));
+    let source = || BookSource { default_policy: Some("night".to_owned()), ..mk_source(path) };
+    let refusal = RuleBook::open(source()).expect_err("nobody would be told").to_string();
+    assert!(
+        refusal.contains("escalation.default_policy: there is no escalation policy `night`"),
+        "{refusal}"
+    );
+    assert!(refusal.contains("did you mean `nihgt`?"), "{refusal}");
+
+    write(path, "a.yaml", &(mk_rule("a", "A") + &mk_policy("night", "")));
+    let book = RuleBook::open(source()).expect("loads");
+    write(path, "a.yaml", &mk_rule("a", "A"));
+    assert_eq!(book.reload().as_str(), "refused");
+    assert!(book.current().policies().contains_key("night"), "the last good one stays");
 }
 
 #[test]

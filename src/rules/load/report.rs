@@ -1,6 +1,6 @@
 //! Collects what is wrong with one document, each mistake at its place.
 
-use crate::yaml::{Places, Problem};
+use crate::yaml::{Place, Places, Problem};
 use std::cell::OnceCell;
 
 /// Most problems shown of one document.
@@ -42,10 +42,22 @@ impl<'t> Report<'t> {
         let steps: Vec<String> =
             pointer.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
         let steps: Vec<&str> = steps.iter().map(String::as_str).collect();
-        let problem = places.problem(&steps, message);
+        let mut problem = places.problem(&steps, message);
+        if let Place::File { .. } = problem.place {
+            // A file may hold many documents: what concerns all of one is shown at its first line.
+            let (line, column) = self.first_line();
+            problem = Problem::at(self.file, self.text, line, column, problem.message);
+        }
         match help {
             Some(help) => problem.with_help(help),
             None => problem,
         }
+    }
+
+    /// Line and column, from 1, where the document begins.
+    fn first_line(&self) -> (usize, usize) {
+        let begins = |line: &str| !matches!(line.trim_start().chars().next(), None | Some('#'));
+        let first = self.text.lines().enumerate().find(|(_, line)| begins(line));
+        first.map_or((1, 1), |(index, line)| (index + 1, line.len() - line.trim_start().len() + 1))
     }
 }

@@ -96,10 +96,6 @@ fn lint_matchers(matchers: &Matchers, report: &mut Report<'_>) {
     if matchers.iter().all(matches_anything) {
         let help = "say which alerts it is for, such as `alertname=\"HighErrorRate\"`".to_owned();
         report.warn("/spec/matchers", "this rule matches every alert", Some(help));
-    } else if matchers.required_equal("alertname").is_none() {
-        let help =
-            "with `alertname=\"…\"` it is found by name; without, it is tried for every alert".to_owned();
-        report.warn("/spec/matchers", "this rule names no single alert", Some(help));
     }
     for (index, matcher) in matchers.iter().enumerate() {
         if matcher.op() == MatchOp::Equal && matcher.value().is_empty() {

@@ -5,12 +5,16 @@ use super::report::Report;
 use super::rule::matches_anything;
 use crate::domain::matcher::{MatchOp, Matcher, Matchers};
 use crate::domain::rule::ResponseRule;
-use crate::rules::index::literal_values;
+use crate::rules::index::{literal_values, names_its_alerts};
 use crate::yaml::Place;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most earlier rules of one alert that a rule is compared with: a bound on loading time for sets of thousands.
 const COMPARED_MAX: usize = 500;
+
+/// Rules that may go without the name of an alert. Trying so many costs an alert about two microseconds; with
+/// thousands it would be most of the time that matching takes.
+const UNINDEXED_MAX: usize = 100;
 
 /// Complains about every second document of one kind and name.
 pub(super) fn duplicates(parsed: &[Parsed<'_>], reports: &mut [Report<'_>]) {
@@ -56,6 +60,18 @@ pub(super) fn shadowed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_
         if !rule.continues {
             ending.entry(alertname).or_default().push(rule);
         }
+    }
+}
+
+/// Warns once where many rules name no alert: they are tried one after the other for every alert that comes in.
+pub(super) fn unindexed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_>]) {
+    let mut others = rules.iter().filter(|(_, rule)| !names_its_alerts(&rule.matchers));
+    let Some((first, _)) = others.next() else { return };
+    let count = 1 + others.count();
+    if count > UNINDEXED_MAX {
+        let message = format!("this rule and {} others name no alert", count - 1);
+        let help = "each is tried for every alert; with `alertname=\"…\"` a rule is found by name".to_owned();
+        reports[*first].warn("/spec/matchers", message, Some(help));
     }
 }
 

@@ -236,12 +236,51 @@ fn doubtful_things_are_warned_about_and_stop_nothing() {
     assert_eq!(
         warnings(&ladder),
         [
-            "this rule names no single alert",
             "`job=\"\"` matches alerts without the label `job`",
             "nothing ever asks for this rollback",
             "`second` comes after `first`, which always applies",
         ]
     );
+}
+
+#[test]
+fn many_rules_that_name_no_alert_are_warned_about_once() {
+    let rules = |count: usize, matcher: &str| -> String {
+        (0..count)
+            .map(|at| {
+                let body = format!("matchers: ['{matcher}', 'job=\"{at}\"']\nseverity: P1\ngroupBy: [job]\n");
+                mk_rule(&format!("r{at}"), &body)
+            })
+            .collect()
+    };
+    assert_eq!(warnings(&rules(100, "severity=\"page\"")), Vec::<String>::new());
+    assert_eq!(warnings(&rules(101, "severity=\"page\"")), ["this rule and 100 others name no alert"]);
+    assert_eq!(warnings(&rules(101, "alertname=~\"A|B\"")), Vec::<String>::new());
+}
+
+#[test]
+fn what_concerns_a_whole_document_is_shown_where_it_begins() {
+    let text = "# rules\n---\n# the second\n\n  kind: Schedule\n---\nkind: Nothing\n";
+    let file = SourceFile { name: "r.yaml".to_owned(), text: text.to_owned() };
+    let errors = load_texts(vec![file], &mk_catalog(), &mk_known()).expect_err("no versions").errors;
+    assert_eq!(errors.iter().map(Problem::position).collect::<Vec<_>>(), [(5, 3), (7, 1)]);
+}
+
+#[test]
+fn a_survey_counts_broken_documents_and_keeps_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let good = mk_rule("good", "matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [job]\n");
+    let broken = mk_rule("broken", "matchers: ['alertname=\"A\"']\nseverity: P9\nescalation: nightt\n");
+    let policy = "---\napiVersion: smokejumper.dev/v1\nkind: EscalationPolicy\nmetadata: { name: night }\n\
+                  spec: { levels: [], fallback: [] }\n";
+    std::fs::write(folder.path().join("a.yaml"), good + &broken + policy).expect("written");
+    let survey =
+        survey(&[format!("{}/*.yaml", folder.path().display())], &mk_catalog(), &Known::everything());
+    assert_eq!((survey.files, survey.rules, survey.schedules), (1, 2, 0));
+    assert!(survey.policies.contains("night"));
+    let messages: Vec<&str> = survey.errors.iter().map(|problem| problem.message.as_str()).collect();
+    assert!(messages.contains(&"there is no escalation policy `nightt`"), "{messages:?}");
+    assert!(messages.contains(&"the fallback tells nobody"), "{messages:?}");
 }
 
 #[test]

@@ -195,14 +195,24 @@ fn named(
     pointer: &str,
     report: &mut Report<'_>,
 ) {
-    if known.contains(name) {
-        return;
+    if !known.contains(name) {
+        let (message, help) = unnamed(name, known.iter().map(String::as_str), what, kind);
+        report.error(pointer, message, Some(help));
     }
-    let help = match nearest(name, known.iter().map(String::as_str)) {
+}
+
+/// What to say of a name that no document has, and the way out.
+pub(super) fn unnamed<'n>(
+    name: &str,
+    known: impl IntoIterator<Item = &'n str>,
+    what: &str,
+    kind: &str,
+) -> (String, String) {
+    let help = match nearest(name, known) {
         Some(close) => format!("did you mean `{close}`?"),
         None => format!("add a document of kind `{kind}` with that name"),
     };
-    report.error(pointer, format!("there is no {what} `{name}`"), Some(help));
+    (format!("there is no {what} `{name}`"), help)
 }
 
 /// Whether a destination can be reached as far as the settings tell, or why not.

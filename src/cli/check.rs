@@ -1,0 +1,126 @@
+//! `check`: every mistake in settings and rules at its place, for people and for pipelines.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::answer::Answer;
+use super::failure::{EXIT_FAILURE, EXIT_USAGE};
+use super::terminal;
+use crate::app::check::{CheckOptions, Checked, check};
+use crate::settings::process_environment;
+use crate::yaml::{Place, Problem};
+
+const EXAMPLES: &str = "\
+Examples:
+  Check the settings and all rules that they name:
+    $ smokejumper check --config smokejumper.yaml
+    3 files: 6 rules, 1 policy, 1 schedule; 0 errors, 0 warnings
+
+  Only the rules of a folder, without settings: every endpoint and channel is taken to exist.
+    $ smokejumper check rules/
+
+  In a pipeline, where warnings count as well:
+    $ smokejumper check --config smokejumper.yaml --strict
+
+  For scripts:
+    $ smokejumper check --config smokejumper.yaml --output json | jq -r '.errors[].message'
+
+Warnings are rules that can never match, remedies that can never be reached, names that the
+settings lack. A check needs no secrets: one that is not there is a warning that never counts.
+Files that belong together, such as a rule and its policy, are checked together.
+
+Exit codes: 0 good, 1 errors (with --strict also warnings), 64 settings that cannot be used.";
+
+/// Check settings and rules, and show every mistake at its line.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct CheckArgs {
+    /// The settings file. Without it and without RULES, defaults and `SMOKEJUMPER__…` variables hold.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Rule files, folders or patterns to check instead of those that the settings name.
+    #[arg(value_name = "RULES")]
+    rules: Vec<String>,
+    /// Count warnings as findings; but for secrets and files that only this machine lacks.
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(super) fn run(args: CheckArgs) -> Answer {
+    let options = CheckOptions { config: args.config, rules: args.rules };
+    let checked = check(&options, &process_environment());
+    let answer = Answer::new(page(&checked), &document(&checked));
+    if !checked.settings_are_good {
+        answer.with_exit(EXIT_USAGE)
+    } else if !checked.errors.is_empty() || (args.strict && !checked.warnings.is_empty()) {
+        answer.with_exit(EXIT_FAILURE)
+    } else {
+        answer
+    }
+}
+
+/// Every problem as a compiler would show it, and a closing line.
+fn page(checked: &Checked) -> String {
+    let errors = checked.errors.iter().map(Problem::to_string);
+    let problems = errors.chain(warnings(checked).map(Problem::warning));
+    // Lines of files are quoted: nothing in them may reach the terminal as more than text.
+    let mut page: String = problems.map(|problem| format!("{}\n", terminal::block(&problem, ""))).collect();
+    page.push_str(&closing_line(checked));
+    page
+}
+
+/// What the rules are doubtful in, and what this machine lacks.
+fn warnings(checked: &Checked) -> impl Iterator<Item = &Problem> {
+    checked.warnings.iter().chain(&checked.absent)
+}
+
+fn closing_line(checked: &Checked) -> String {
+    let Checked { files, rules, policies, schedules, errors, .. } = checked;
+    let warnings = warnings(checked).count();
+    let found = format!("{}, {}", count(errors.len(), "error"), count(warnings, "warning"));
+    if !checked.settings_are_good && *files == 0 {
+        return format!("the settings cannot be used, so no rules were read; {found}");
+    }
+    format!(
+        "{}: {}, {} {}, {}; {found}",
+        count(*files, "file"),
+        count(*rules, "rule"),
+        policies,
+        if *policies == 1 { "policy" } else { "policies" },
+        count(*schedules, "schedule"),
+    )
+}
+
+fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
+fn document(checked: &Checked) -> Value {
+    json!({
+        "files": checked.files,
+        "rules": checked.rules,
+        "policies": checked.policies,
+        "schedules": checked.schedules,
+        "errors": checked.errors.iter().map(entry).collect::<Vec<_>>(),
+        "warnings": warnings(checked).map(entry).collect::<Vec<_>>(),
+    })
+}
+
+/// One problem; every key is always there, null where there is nothing to say.
+fn entry(problem: &Problem) -> Value {
+    let (file, variable, line, column) = match &problem.place {
+        Place::At { file, line, column } => (Some(file), None, Some(line), Some(column)),
+        Place::File { file } => (Some(file), None, None, None),
+        Place::Environment { variable } => (None, Some(variable), None, None),
+    };
+    json!({
+        "file": file,
+        "variable": variable,
+        "line": line,
+        "column": column,
+        "message": problem.message,
+        "help": problem.help,
+    })
+}

@@ -1,0 +1,231 @@
+//! `check`: every mistake at its place, a closing line, and exit codes that a pipeline can rely on.
+
+use std::path::Path;
+
+use crate::program::{EXIT_USAGE, Outcome, Program, smokejumper};
+use serde_json::{Value, json};
+
+const SETTINGS: &str = "\
+prometheus: { url: 'http://prometheus:9090' }
+slack:
+  bot_token: { env: SLACK_BOT_TOKEN }
+  default_channel: '#incidents'
+endpoints: { waf: { url: 'https://waf.example.com', headers: { Authorization: { env: WAF_TOKEN } } } }
+rules: ['rules/*.yaml']
+";
+
+const GOOD: &str = "\
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: high-error-rate }
+spec:
+  matchers: ['alertname=\"HighErrorRate\"']
+  severity: P1
+  groupBy: [service]
+  escalation: night
+  diagnostics:
+    - { name: error_ratio, prom.query: { expr: 'error_ratio{service=\"{{ labels.service }}\"}' } }
+  remedies:
+    - { name: shed-load, when: 'findings.error_ratio.value > 0.2', action: { http.call: { endpoint: waf } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: night }
+spec:
+  levels: [{ name: on-call, after: 0s, destinations: [{ slack: { channel: '#night' } }] }]
+  fallback: [{ slack: { channel: '#incidents' } }]
+";
+
+/// Five mistakes in two documents, and a rule that is never reached.
+const BAD: &str = "\
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: second }
+spec:
+  matchers: ['alertname=\"HighErrorRate\"', 'service=\"api\"']
+  severity: P7
+  groupBy: [service]
+  escalation: nigth
+  diagnostics:
+    - { name: error_ratio, prom.query: { expr: 'rate(error_ratio[5m]' } }
+  remedies:
+    - { name: shed-load, when: 'findings.eror_ratio.value > 0.2', action: { http.call: { endpoint: wafs } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedul
+metadata: { name: business }
+spec: { timeIntervals: [] }
+";
+
+/// A folder with settings and rules.
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir(folder.path().join("rules")).expect("a folder");
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("written");
+        }
+        Self(folder)
+    }
+
+    fn good() -> Self {
+        Self::with(&[("s.yaml", SETTINGS), ("rules/a.yaml", GOOD)])
+    }
+
+    fn bad() -> Self {
+        Self::with(&[("s.yaml", SETTINGS), ("rules/a.yaml", GOOD), ("rules/b.yaml", BAD)])
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// `check` in this folder.
+    fn check(&self, arguments: &[&str]) -> Program {
+        let arguments = ["check"].iter().chain(arguments);
+        smokejumper(arguments).in_folder(self.path())
+    }
+}
+
+fn with_secrets(program: Program) -> Program {
+    program.env("SLACK_BOT_TOKEN", "xoxb-of-some-length").env("WAF_TOKEN", "Bearer of-some-length")
+}
+
+fn document(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.stdout).expect("JSON on stdout")
+}
+
+#[test]
+fn good_settings_and_rules_are_one_line() {
+    let folder = Folder::good();
+    let line = with_secrets(folder.check(&["--config", "s.yaml", "--strict"])).run().good();
+    assert_eq!(line, "1 file: 1 rule, 1 policy, 0 schedules; 0 errors, 0 warnings\n");
+}
+
+#[test]
+fn every_mistake_is_shown_at_its_place() {
+    let outcome = with_secrets(Folder::bad().check(&["--config", "s.yaml"])).run();
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (1, ""));
+    insta::assert_snapshot!(outcome.stdout);
+}
+
+#[test]
+fn the_document_for_scripts_is_stable() {
+    let outcome = with_secrets(Folder::bad().check(&["--config", "s.yaml", "--output", "json"])).run();
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (1, ""));
+    insta::assert_snapshot!(outcome.stdout);
+}
+
+#[test]
+fn what_this_machine_lacks_is_a_warning_that_never_counts() {
+    let folder = Folder::good();
+    let shown = folder.check(&["--config", "s.yaml", "--strict"]).run().good();
+    assert!(shown.contains("slack.bot_token: the environment variable SLACK_BOT_TOKEN"), "{shown}");
+    assert!(shown.contains("--> s.yaml:3:3"), "{shown}");
+    assert!(shown.ends_with("0 errors, 2 warnings\n"), "{shown}");
+}
+
+#[test]
+fn warnings_count_where_the_caller_says_so() {
+    let folder = Folder::with(&[("s.yaml", SETTINGS), ("rules/a.yaml", &GOOD.replace("waf }", "cdn }"))]);
+    let check = |more: &[&str]| with_secrets(folder.check(&[&["--config", "s.yaml"], more].concat())).run();
+    assert!(check(&[]).good().contains("there is no endpoint `cdn` in the settings"));
+    let strict = check(&["--strict"]);
+    assert_eq!((strict.code, strict.stderr.as_str()), (1, ""));
+    assert!(strict.stdout.ends_with("0 errors, 1 warning\n"), "{}", strict.stdout);
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let text = SETTINGS.replace("{ env: SLACK_BOT_TOKEN }", "xoxb-4711-planted");
+    let folder = Folder::with(&[("s.yaml", &text), ("rules/a.yaml", GOOD)]);
+    for format in ["text", "json"] {
+        let program = folder.check(&["--config", "s.yaml", "--output", format]);
+        let outcome = program.env("WAF_TOKEN", "planted-waf-token").run();
+        assert_eq!(outcome.code, EXIT_USAGE);
+        assert!(outcome.stdout.contains("a secret must not stand here"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("planted"), "{}", outcome.stdout);
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_bad_configuration() {
+    let folder = Folder::with(&[("s.yaml", "prometheus: { ulr: 'http://p' }\nmode: enforced\n")]);
+    let outcome = folder.check(&["--config", "s.yaml"]).run();
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (EXIT_USAGE, ""));
+    insta::assert_snapshot!(outcome.stdout);
+
+    let missing = folder.check(&["--config", "none.yaml", "--output", "json"]).run();
+    assert_eq!(missing.code, EXIT_USAGE);
+    assert_eq!(document(&missing)["errors"][0]["file"], "none.yaml");
+    let variable = folder.check(&["--output", "json"]).env("SMOKEJUMPER__SERVER__LISTN", "x").run();
+    assert_eq!(variable.code, EXIT_USAGE);
+    assert_eq!(document(&variable)["errors"][0]["variable"], "SMOKEJUMPER__SERVER__LISTN");
+}
+
+#[test]
+fn a_default_policy_that_is_not_there_is_shown_in_the_settings() {
+    let text = format!("{SETTINGS}escalation: {{ default_policy: nigth }}\n");
+    let folder = Folder::with(&[("s.yaml", &text), ("rules/a.yaml", GOOD)]);
+    let outcome = with_secrets(folder.check(&["--config", "s.yaml", "--output", "json"])).run();
+    assert_eq!(outcome.code, 1);
+    assert_eq!(
+        document(&outcome)["errors"],
+        json!([{
+            "file": "s.yaml", "variable": null, "line": 7, "column": 31,
+            "message": "escalation.default_policy: there is no escalation policy `nigth`",
+            "help": "did you mean `night`?",
+        }])
+    );
+}
+
+#[test]
+fn rules_by_themselves_take_every_name_to_exist() {
+    let folder = Folder::good();
+    for rules in [&["rules"][..], &["rules/"], &["rules/*.yaml"], &["rules/a.yaml", "rules/a.yaml"]] {
+        let line = folder.check(rules).run().good();
+        assert_eq!(line, "1 file: 1 rule, 1 policy, 0 schedules; 0 errors, 0 warnings\n", "{rules:?}");
+    }
+}
+
+#[test]
+fn rules_that_are_named_stand_for_those_of_the_settings() {
+    let folder = Folder::bad();
+    let check = |rules: &str| with_secrets(folder.check(&["--config", "s.yaml", rules])).run();
+    check("rules/a.yaml").good();
+    let known = GOOD.replace("endpoint: waf", "endpoint: wav");
+    std::fs::write(folder.path().join("rules/a.yaml"), known).expect("written");
+    let outcome = check("rules/a.yaml");
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("did you mean `waf`?"), "{}", outcome.stdout);
+}
+
+#[test]
+fn finding_nothing_where_the_caller_pointed_is_a_mistake() {
+    let folder = Folder::good();
+    for nothing in ["rulse", "rulse/*.yaml", "rules/[", "s.yaml"] {
+        let outcome = folder.check(&[nothing]).run();
+        assert_eq!((outcome.code, outcome.stderr.as_str()), (1, ""), "{nothing}");
+        assert!(outcome.stdout.ends_with("1 error, 0 warnings\n"), "{}", outcome.stdout);
+    }
+    std::fs::create_dir(folder.path().join("empty")).expect("a folder");
+    assert_eq!(folder.check(&["rules", "empty"]).run().code, 1);
+}
+
+#[test]
+fn nothing_in_a_file_reaches_the_terminal_as_more_than_text() {
+    let text = GOOD.replace("severity: P1", "severity: \"\u{1b}]0;owned\u{7}\"");
+    let folder = Folder::with(&[("rules/a.yaml", &text)]);
+    let outcome = folder.check(&["rules"]).run();
+    assert_eq!(outcome.code, 1);
+    assert!(!outcome.stdout.contains(['\u{1b}', '\u{7}']), "{:?}", outcome.stdout);
+}
+
+#[test]
+fn the_shipped_rules_and_the_example_settings_are_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    smokejumper(["check", "rules", "--strict"]).in_folder(root).run().good();
+    smokejumper(["check", "--config", "examples/smokejumper.yaml", "--strict"]).in_folder(root).run().good();
+}
