@@ -47,7 +47,7 @@ pub(super) fn starting(draft: &mut Draft, id: &ActionId, step: Step, attempt: u3
     if action.step != step || !matches!(action.status, ActionStatus::Approved | ActionStatus::Running) {
         return;
     }
-    let refusal = if action.tier > Tier::T0 { must_not_start(draft, facts) } else { None };
+    let refusal = if action.tier > Tier::T0 { must_not_start(draft, &action, facts) } else { None };
     let interrupted = action.status == ActionStatus::Running && action.outcome.is_none() && attempt > 1;
     let once = plan_of(&action, step).is_some_and(|plan| plan.repeatability == Repeatability::AtMostOnce);
     if interrupted && (once || refusal.is_some()) {
@@ -88,9 +88,13 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
     draft.visible();
 }
 
-fn must_not_start(draft: &Draft, facts: &Facts<'_>) -> Option<Reason> {
+fn must_not_start(draft: &Draft, action: &Action, facts: &Facts<'_>) -> Option<Reason> {
     if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
         return Some(Reason::IncidentResolved);
+    }
+    // What people carry out is not guarded: to be asked is what they need most while the machine may not act.
+    if action.guardrails.is_empty() {
+        return None;
     }
     guardrail::first_denial(facts.last_moment)
         .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()))

@@ -4,6 +4,7 @@ use super::world::{World, denies, mk_candidate, mk_plan, mk_remedy, person};
 use crate::action::{ActionOutcome, ActionStatus, Repeatability, Request, Step, Task, TaskItem, Tier};
 use crate::apply::Transition;
 use crate::catalog::Performer;
+use crate::decision::Candidate;
 use crate::diagnosis::ConditionOutcome;
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
@@ -88,6 +89,23 @@ fn nothing_starts_after_pause_freeze_or_the_end() {
     let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
     assert!(!starting.may_start);
     assert_eq!(world.status(), ActionStatus::Cancelled);
+}
+
+#[test]
+fn people_are_asked_whatever_the_machine_may_not_do() {
+    for guardrail in [Guardrail::Pause, Guardrail::FreezeWindow] {
+        let by_hand = Candidate {
+            performer: Performer::People,
+            guardrails: Vec::new(),
+            ..mk_candidate("by-hand", Tier::T3)
+        };
+        let mut world = World::decided(vec![by_hand], vec![mk_remedy("by-hand", Tier::T3, None)]);
+        world.last_moment = vec![denies(guardrail, None)];
+        let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+        let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+        let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
+        assert!(starting.may_start);
+    }
 }
 
 #[test]
