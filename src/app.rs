@@ -12,7 +12,7 @@ mod house;
 mod rulebook;
 mod upkeep;
 
-pub use demo::{DemoOptions, demo};
+pub use demo::{DemoOptions, FIRST_SCENARIO, demo};
 pub use house::{House, Running};
 pub use rulebook::{catalog, engine_settings, kinds, known};
 

@@ -8,7 +8,7 @@ use super::upkeep;
 use crate::sandbox::world::{Product, World, WorldOptions};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// Port of the overview page where the caller does not say. A free one is taken when it is not free.
 const PAGE_PORT: u16 = 9118;
 /// The scenario that plays by itself.
-const FIRST_SCENARIO: &str = "high-error-rate";
+pub const FIRST_SCENARIO: &str = "high-error-rate";
 /// Bytes of randomness in a token of the demo.
 const TOKEN_BYTES: usize = 16;
 
@@ -28,9 +28,9 @@ const RULES: &str = include_str!("demo/rules.yaml");
 pub struct DemoOptions {
     /// Port of the overview page; none means the usual one.
     pub port: Option<u16>,
-    /// The scenario to begin with; none means the first.
-    pub scenario: Option<String>,
-    /// How many times faster than the clock the world runs.
+    /// The scenario to begin with.
+    pub scenario: String,
+    /// How many times faster than the clock the world runs; above zero.
     pub speed: f64,
 }
 
@@ -39,9 +39,6 @@ pub struct DemoOptions {
 /// # Errors
 /// A port that is taken, an unknown scenario, or a service that cannot start.
 pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
-    if !(options.speed.is_finite() && options.speed > 0.0) {
-        return Err(anyhow!("the speed is a number above zero, such as 30"));
-    }
     let world = start_world(&options).await?;
     let folder = Folder::make()?;
     let environment = secrets(&world);
@@ -58,7 +55,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
         alertmanager_token: environment.get("DEMO_RECEIVER_TOKEN").cloned(),
         viewer_token: environment.get("DEMO_VIEWER_TOKEN").cloned(),
     });
-    let scenario = options.scenario.as_deref().unwrap_or(FIRST_SCENARIO);
+    let scenario = options.scenario.as_str();
     world.play(scenario).with_context(|| format!("the scenario `{scenario}` cannot be played"))?;
     greet(&world, &product, scenario)?;
     upkeep::stop_on_signal(stop.clone());

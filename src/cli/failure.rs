@@ -3,6 +3,9 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::rules::RuleErrors;
+use crate::settings::SettingsError;
+
 /// All is well.
 pub(super) const EXIT_GOOD: u8 = 0;
 
@@ -29,6 +32,17 @@ impl Failure {
     /// The arguments or the configuration are wrong.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { exit: EXIT_USAGE, message: message.into(), help: None }
+    }
+
+    /// Of an error from the wiring: wrong settings and rules are configuration, everything else may work at another
+    /// time.
+    pub(super) fn of(error: anyhow::Error) -> Self {
+        let configuration =
+            error.downcast_ref::<SettingsError>().is_some() || error.downcast_ref::<RuleErrors>().is_some();
+        let text = format!("{error:#}");
+        // Mistakes in files are shown as a compiler would, the word included that we put before each failure.
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        if configuration { Self::usage(text) } else { Self::failed(text) }
     }
 
     /// Adds the way out.

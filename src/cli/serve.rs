@@ -1,14 +1,20 @@
 //! `serve` and `demo`: the two commands that run the service until a signal.
 
-use clap::Args;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::answer::Answer;
 use super::failure::Failure;
-use crate::app::{self, DemoOptions, ServeOptions};
-use crate::rules::RuleErrors;
+use crate::app::{self, DemoOptions, FIRST_SCENARIO, ServeOptions};
+use crate::sandbox::scenario;
 use crate::sandbox::world::DEFAULT_SPEED;
-use crate::settings::SettingsError;
+
+/// How fast the simulated world may run. Slower than the clock nothing would happen for minutes; much faster, a story
+/// would be over before its page is open, and its times would be below those that the sender can keep.
+const SPEEDS: RangeInclusive<f64> = 1.0..=600.0;
 
 const SERVE_EXAMPLES: &str = "\
 Examples:
@@ -47,12 +53,27 @@ pub(super) struct DemoArgs {
     /// Port of the page; 9118, or a free one where that is taken.
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// What to begin with: high-error-rate, high-latency or disk-space.
-    #[arg(long, value_name = "NAME")]
-    scenario: Option<String>,
-    /// How many times faster than the clock the simulated world runs.
-    #[arg(long, value_name = "FACTOR", default_value_t = DEFAULT_SPEED)]
+    /// What to begin with.
+    #[arg(long, value_name = "NAME", value_parser = scenarios(), default_value = FIRST_SCENARIO)]
+    scenario: String,
+    /// How many times faster than the clock the simulated world runs, from 1 to 600.
+    #[arg(long, value_name = "FACTOR", value_parser = speed, default_value_t = DEFAULT_SPEED)]
     speed: f64,
+}
+
+/// The stories that the simulated world can tell.
+fn scenarios() -> PossibleValuesParser {
+    let stories = scenario::all(DEFAULT_SPEED, 0);
+    stories.iter().map(|story| PossibleValue::new(story.name).help(story.title)).into()
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "write a number, such as 30".to_owned())?;
+    if SPEEDS.contains(&speed) {
+        Ok(speed)
+    } else {
+        Err(format!("the world runs {} to {} times as fast as the clock", SPEEDS.start(), SPEEDS.end()))
+    }
 }
 
 pub(super) fn serve(args: ServeArgs) -> Result<Answer, Failure> {
@@ -68,13 +89,5 @@ fn run(service: impl Future<Output = anyhow::Result<()>>) -> Result<Answer, Fail
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the runtime cannot start: {error}")))?;
-    runtime.block_on(service).map(|()| Answer::silent()).map_err(failure_of)
-}
-
-/// Wrong settings and rules are configuration; everything else may work at another time.
-fn failure_of(error: anyhow::Error) -> Failure {
-    let configuration =
-        error.downcast_ref::<SettingsError>().is_some() || error.downcast_ref::<RuleErrors>().is_some();
-    let text = format!("{error:#}");
-    if configuration { Failure::usage(text) } else { Failure::failed(text) }
+    runtime.block_on(service).map(|()| Answer::silent()).map_err(Failure::of)
 }

@@ -16,6 +16,18 @@ fn a_mistyped_command_or_option_gets_a_suggestion() {
 }
 
 #[test]
+fn the_demo_knows_its_stories_and_how_fast_it_can_run() {
+    let story = refusal(&["demo", "--scenario", "disk-spac"]);
+    assert!(story.contains("disk-space") && story.contains("high-latency"), "{story}");
+    for speed in ["fast", "0", "-1", "nan", "inf", "1e9"] {
+        let said = refusal(&["demo", &format!("--speed={speed}")]);
+        assert!(said.contains("write a number") || said.contains("1 to 600 times"), "{said}");
+    }
+    let script = smokejumper(["completions", "bash"]).run().good();
+    assert!(script.contains("high-error-rate"), "shells complete the stories");
+}
+
+#[test]
 fn no_command_at_all_shows_help() {
     assert!(refusal(&[]).contains("Usage: smokejumper"));
 }
