@@ -7,6 +7,7 @@ mod adapters;
 pub mod check;
 mod decoder;
 pub mod demo;
+pub mod explain;
 mod gauges;
 mod house;
 mod rulebook;

@@ -12,6 +12,7 @@ mod alert;
 mod answer;
 mod check;
 mod completions;
+mod explain;
 mod failure;
 mod ids;
 mod incidents;
@@ -45,8 +46,8 @@ Examples:
   See every mistake in the settings and rules:
     $ smokejumper check --config smokejumper.yaml
 
-  Send a made-up alert to a running service:
-    $ smokejumper send --alertname HighErrorRate --label service=api
+  See what would be done about an alert, and why:
+    $ smokejumper explain --config smokejumper.yaml --alertname HighErrorRate --label service=api
 
   Stop every automatic action at once:
     $ smokejumper pause --reason 'deploying by hand'
@@ -72,6 +73,7 @@ enum Command {
     Demo(serve::DemoArgs),
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Explain(Box<explain::ExplainArgs>),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
     Pause(Box<pause::PauseArgs>),
@@ -98,6 +100,7 @@ fn obey(command: Command) -> Result<Answer, Failure> {
         Command::Demo(args) => serve::demo(args),
         Command::Serve(args) => serve::serve(args),
         Command::Check(args) => Ok(check::run(args)),
+        Command::Explain(args) => explain::run(*args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
         Command::Pause(args) => pause::pause(&args),

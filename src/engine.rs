@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod commands;
 pub mod executor;
+pub mod gathering;
 pub mod intake;
 pub mod meter;
 pub mod playbook;

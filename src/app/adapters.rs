@@ -44,7 +44,7 @@ impl Adapters {
     }
 }
 
-fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
+pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
     let prometheus =
         settings.prometheus.as_ref().map(|upstream| prometheus(upstream, keyring)).transpose()?;
     let options = DiagnosticsOptions {

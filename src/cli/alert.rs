@@ -1,4 +1,7 @@
-//! A made-up alert out of arguments, for the commands that take one: `send` and `explain`.
+//! Alerts out of arguments and files, for the commands that take some: `send` and `explain`.
+
+use std::io::Read;
+use std::path::Path;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -7,6 +10,9 @@ use super::failure::Failure;
 use crate::domain::Labels;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::fingerprint::Fingerprint;
+
+/// Largest body that is read from a file, well above what the service takes by default: refusing is its part.
+const BODY_BYTES_MAX: u64 = 256 << 20;
 
 /// The label that names an alert.
 const ALERTNAME: &str = "alertname";
@@ -75,6 +81,27 @@ fn collect(what: &str, pairs: impl Iterator<Item = (String, String)>) -> Result<
         }
     }
     Ok(labels)
+}
+
+/// A path as it is shown; `-` is stdin.
+pub(super) fn name_of(path: &Path) -> String {
+    if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() }
+}
+
+/// Reads a whole file, or stdin for `-`.
+pub(super) fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
+    let fail = |why: String| Failure::usage(format!("{} cannot be read: {why}", name_of(path)));
+    let mut body = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(BODY_BYTES_MAX + 1).read_to_end(&mut body)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(BODY_BYTES_MAX + 1).read_to_end(&mut body))
+    };
+    read.map_err(|error| fail(error.to_string()))?;
+    if body.len() as u64 > BODY_BYTES_MAX {
+        return Err(fail(format!("it has more than {BODY_BYTES_MAX} bytes")));
+    }
+    Ok(body)
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! `send`: posts a webhook as Alertmanager would, to try a rule or to see that the door is open.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::alert::AlertArgs;
+use super::alert::{AlertArgs, read_body};
 use super::answer::Answer;
 use super::failure::Failure;
 use super::remote::{Call, Remote, RemoteArgs, wait};
@@ -14,9 +13,6 @@ use super::terminal;
 use super::time::now;
 use crate::clients::alertmanager::{self, Webhook};
 use crate::domain::alert::Alert;
-
-/// Largest body that is read from a file, well above what the service takes by default: refusing is its part.
-const BODY_BYTES_MAX: u64 = 256 << 20;
 
 /// The receiver's name that the webhook carries.
 const RECEIVER: &str = "smokejumper";
@@ -78,23 +74,6 @@ pub(super) fn run(args: &SendArgs) -> Result<Answer, Failure> {
     let alerts = alertmanager::parse(&body).map(|payload| payload.to_alerts(now)).unwrap_or_default();
     wait(remote.ask(Call::post(&path).body(body)))?;
     Ok(sent(&remote, &alerts))
-}
-
-/// Reads a whole file, or stdin for `-`.
-pub(super) fn read_body(path: &Path) -> Result<Vec<u8>, Failure> {
-    let shown = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
-    let fail = |why: String| Failure::usage(format!("{shown} cannot be read: {why}"));
-    let mut body = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(BODY_BYTES_MAX + 1).read_to_end(&mut body)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(BODY_BYTES_MAX + 1).read_to_end(&mut body))
-    };
-    read.map_err(|error| fail(error.to_string()))?;
-    if body.len() as u64 > BODY_BYTES_MAX {
-        return Err(fail(format!("it has more than {BODY_BYTES_MAX} bytes")));
-    }
-    Ok(body)
 }
 
 /// The body itself, whatever the format: it is what would be sent.

@@ -18,7 +18,7 @@ mod verifying;
 #[cfg(test)]
 mod tests;
 
-pub use draft::{Document, Transition};
+pub use draft::{Document, Told, Transition};
 
 use crate::approval::ApprovalRefused;
 use crate::decision::Candidate;
@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub last_moment: &'a [GuardrailVerdict],
     /// For events after which the incident may be over: the actions to take then, planned.
     pub on_resolve: &'a [Candidate],
+    /// For the alert that opens the incident: what could not be had as the rule wants it.
+    pub notes: &'a [String],
 }
 
 /// Why an event that a person sent was not taken. Nothing changed.

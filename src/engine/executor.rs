@@ -3,15 +3,16 @@
 //! IO happens here, outside any transaction and under a time limit shorter than the lease. What comes out is an
 //! event for the next step, which also finishes the effect; or the effect is given back for later.
 
-use super::playbook::{Playbook, ReadyDiagnostic};
+use super::gathering::gather;
+use super::playbook::Playbook;
 use super::ports::{
-    ActionContext, Actor, Clock, Delivered, Diagnoser, DiagnosisContext, Finish, IncidentView, Leased,
-    Notifier, Reader, Store, StoreError,
+    ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader, Store,
+    StoreError,
 };
 use super::step::{Input, Taken};
 use super::stepping::Steps;
 use crate::domain::action::{ActionId, ActionOutcome, ActionPlan, Repeatability, Step};
-use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
+use crate::domain::diagnosis::DiagnosisPurpose;
 use crate::domain::effect::{Effect, Wake};
 use crate::domain::event::Event;
 use crate::domain::notification::{Destination, Notice};
@@ -98,34 +99,14 @@ impl Executor {
                 None => None,
             },
         };
-        let ready = rule.map(|rule| self.playbook.diagnostics(&rule, incident)).unwrap_or_default();
-        let context = DiagnosisContext {
-            now: self.clock.now(),
-            started_at: incident.started_at,
-            labels: incident.labels.clone(),
+        let findings = match rule {
+            Some(rule) => {
+                gather(self.playbook.as_ref(), self.diagnoser.as_ref(), self.clock.as_ref(), &rule, incident)
+                    .await
+            }
+            None => Vec::new(),
         };
-        let runs = ready.into_iter().map(|diagnostic| self.run(diagnostic, context.clone()));
-        let findings = futures::future::join_all(runs).await;
         self.finish(leased, Some(Event::DiagnosisDone { purpose: purpose.clone(), round, findings })).await
-    }
-
-    /// One diagnostic; what cannot be had is unknown.
-    async fn run(&self, ready: ReadyDiagnostic, context: DiagnosisContext) -> Finding {
-        let ReadyDiagnostic { spec, params, timeout } = ready;
-        let began = self.clock.now();
-        let unknown = |why: String, now: Timestamp| {
-            Finding::unknown(&spec.name, &spec.kind, why, now, millis_between(began, now))
-        };
-        let params = match params {
-            Ok(params) => params,
-            Err(why) => return unknown(why, began),
-        };
-        let run = self.diagnoser.diagnose(&spec, params, context, timeout);
-        // The adapter keeps its own limit; this one is for an adapter that does not.
-        match tokio::time::timeout(timeout + Duration::from_secs(1), run).await {
-            Ok(finding) => finding,
-            Err(_) => unknown(format!("no answer within {timeout:?}"), self.clock.now()),
-        }
     }
 
     async fn act(&self, leased: &Leased, id: &ActionId, step: Step) -> Result<(), StoreError> {
@@ -285,10 +266,6 @@ fn backoff(attempt: u32) -> Duration {
 
 fn since(earlier: Timestamp, later: Timestamp) -> Duration {
     Duration::try_from(later.duration_since(earlier)).unwrap_or_default()
-}
-
-fn millis_between(earlier: Timestamp, later: Timestamp) -> u64 {
-    u64::try_from(since(earlier, later).as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -62,6 +62,8 @@ pub struct Outline {
     pub runbook: Option<String>,
     /// The object it is about.
     pub target: Option<Target>,
+    /// What could not be had as the rule wants it, such as a severity that no label gives.
+    pub notes: Vec<String>,
 }
 
 /// A diagnostic that is ready to run, or why it is not.

@@ -4,9 +4,13 @@
 //! [`crate::domain::apply`] run for each event in order, and commits everything at once with version checks. When
 //! somebody else wrote first, nothing of it has happened: the step loads again and judges again. Recovery after a
 //! crash is this same path, entered again with the inputs that are still in the store.
+//!
+//! [`rehearsal`] lets the same happen for `explain`, without a store.
 
 mod arrivals;
 mod batch;
+mod judging;
+pub mod rehearsal;
 mod working;
 
 use super::EngineSettings;

@@ -38,6 +38,7 @@ impl Playbook for RuleBook {
             summary: opened.summary,
             runbook: opened.runbook,
             target: opened.target,
+            notes: opened.notes,
         }
     }
 

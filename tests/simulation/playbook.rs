@@ -115,7 +115,8 @@ impl Playbook for OneRule {
         CorrelationKey::for_group(&kept.rule.name, &group_labels(&kept.rule.group_by, &alert.labels))
     }
     fn outline(&self, _: &KeptRule, alert: &Alert) -> Outline {
-        Outline { severity: Severity::P0, summary: alert.name().to_owned(), runbook: None, target: None }
+        let (severity, summary) = (Severity::P0, alert.name().to_owned());
+        Outline { severity, summary, runbook: None, target: None, notes: Vec::new() }
     }
     fn policy(&self, _: &KeptRule, _: Severity, _: &Alert) -> Option<Arc<KeptPolicy>> {
         Some(Arc::clone(&self.policy))

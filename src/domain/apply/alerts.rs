@@ -96,6 +96,9 @@ fn open(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
         draft.incident.rule
     );
     draft.line(LineKind::Opened, Some("opened"), text);
+    for note in facts.notes {
+        draft.line(LineKind::Opened, Some("noted"), note.clone());
+    }
     telling::begin_escalation(draft, facts);
     begin_diagnosis(draft, facts);
     draft.visible();

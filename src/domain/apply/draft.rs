@@ -20,6 +20,17 @@ pub struct Document {
     pub body: String,
 }
 
+/// Whom the escalation told in one transition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The level, or what stood in for one.
+    pub name: String,
+    /// Whom.
+    pub destinations: Vec<Destination>,
+    /// Levels that were skipped because they are off hours.
+    pub skipped: Vec<String>,
+}
+
 /// What one event brought about. To be written in one transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
@@ -39,6 +50,8 @@ pub struct Transition {
     pub start: Option<Start>,
     /// What was decided about each remedy, for metrics.
     pub decisions: Vec<RemedyDecision>,
+    /// Whom the escalation told, in order.
+    pub told: Vec<Told>,
     /// The facts for [`crate::event::Event::Decide`] are wanted next, in the same transaction.
     pub wants_decision: bool,
     /// For [`crate::event::Event::ActionStarting`]: whether the worker may go on.
@@ -58,6 +71,7 @@ pub(super) struct Draft {
     pub(super) documents: Vec<Document>,
     pub(super) start: Option<Start>,
     pub(super) decisions: Vec<RemedyDecision>,
+    pub(super) told: Vec<Told>,
     pub(super) wants_decision: bool,
     pub(super) may_start: bool,
     pub(super) changed: bool,
@@ -76,6 +90,7 @@ impl Draft {
             documents: Vec::new(),
             start: None,
             decisions: Vec::new(),
+            told: Vec::new(),
             wants_decision: false,
             may_start: false,
             changed: false,
@@ -228,6 +243,7 @@ impl Draft {
             documents: self.documents,
             start: self.start,
             decisions: self.decisions,
+            told: self.told,
             wants_decision: self.wants_decision,
             may_start: self.may_start,
             changed: self.changed,

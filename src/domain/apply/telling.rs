@@ -1,6 +1,6 @@
 //! Who hears what: escalation as time passes, messages that arrive, and messages that do not.
 
-use super::draft::Draft;
+use super::draft::{Draft, Told};
 use super::{Facts, alerts, deciding, verifying};
 use crate::action::Task;
 use crate::effect::{EffectId, Wake};
@@ -9,12 +9,13 @@ use crate::incident::IncidentStatus;
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::timeline::LineKind;
 
+/// What the settings' own destinations are called, where no level names them.
+const BY_DEFAULT: &str = "default destinations";
+
 /// Starts the path of the policy; without a policy the default destinations hear.
 pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
     let Some(policy) = facts.policy else {
-        for destination in facts.default_destinations {
-            open_at(draft, destination, "opened");
-        }
+        tell(draft, facts.default_destinations, BY_DEFAULT, "opened");
         return;
     };
     let first = policy.first(draft.now);
@@ -32,9 +33,18 @@ pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
     }
     // Where the policy begins without a channel, the default channels carry the story.
     if draft.slack_destinations().is_empty() {
-        for destination in facts.default_destinations {
-            open_at(draft, destination, "opened");
-        }
+        tell(draft, facts.default_destinations, BY_DEFAULT, "opened");
+    }
+}
+
+/// Tells destinations that no level of a policy names.
+fn tell(draft: &mut Draft, destinations: &[Destination], name: &str, level: &str) {
+    for destination in destinations {
+        open_at(draft, destination, level);
+    }
+    if !destinations.is_empty() {
+        let destinations = destinations.to_vec();
+        draft.told.push(Told { name: name.to_owned(), destinations, skipped: Vec::new() });
     }
 }
 
@@ -92,11 +102,7 @@ pub(super) fn escalate_now(draft: &mut Draft, facts: &Facts<'_>) {
             draft.cancel_wake(&Wake::Escalate);
             reach(draft, step, facts);
         }
-        None => {
-            for destination in facts.fallback_destinations {
-                open_at(draft, destination, "escalated by the rule");
-            }
-        }
+        None => tell(draft, facts.fallback_destinations, "fallback", "escalated by the rule"),
     }
 }
 
@@ -127,6 +133,11 @@ fn reach(draft: &mut Draft, step: EscalationStep, facts: &Facts<'_>) {
     for destination in &reached.destinations {
         open_at(draft, destination, &reached.name);
     }
+    draft.told.push(Told {
+        name: reached.name.clone(),
+        destinations: reached.destinations.clone(),
+        skipped: reached.skipped.clone(),
+    });
     if let Some(state) = &mut draft.incident.escalation {
         state.next = reached.next;
         state.reached = reached.level.max(state.reached);

@@ -12,7 +12,7 @@ use crate::domain::correlate::CorrelationKey;
 use crate::domain::event::Event;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId, Opening};
-use crate::engine::playbook::KeptRule;
+use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::{AlertWrite, Click, ClickVerb, StoreError, StoredAlert, Wanted};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -145,26 +145,17 @@ impl Batch<'_> {
             return id.clone();
         }
         let id = self.stepper.ids.incident();
-        let outline = self.stepper.playbook.outline(rule, alert);
-        let policy = self.stepper.playbook.policy(rule, outline.severity, alert);
+        let playbook = self.stepper.playbook.as_ref();
+        let Opens { opening, policy, notes } = opens(playbook, id.clone(), key.clone(), rule, alert);
         self.keep_text(&rule.hash, &rule.rule);
         if let Some(policy) = &policy {
             self.keep_text(&policy.hash, &policy.policy);
         }
-        let opening = Opening {
-            id: id.clone(),
-            key: key.clone(),
-            rule: rule.rule.name.clone(),
-            rule_hash: rule.hash.clone(),
-            severity: outline.severity,
-            summary: outline.summary,
-            runbook: outline.runbook,
-            target: outline.target,
-            labels: alert.labels.clone(),
-            annotations: alert.annotations.clone(),
-        };
         self.by_key.insert(key.clone(), id.clone());
-        self.insert(Working::new(Incident::open(opening, self.now), Arc::clone(rule), policy));
+        let incident = Incident::open(opening, self.now);
+        let mut working = Working::new(incident, Arc::clone(rule), policy);
+        working.notes = notes;
+        self.insert(working);
         id
     }
 
@@ -197,6 +188,39 @@ impl Batch<'_> {
     fn latest_record(&self, fingerprint: Fingerprint) -> Option<&AlertRecord> {
         self.memory.of(fingerprint).iter().map(|stored| &stored.record).max_by_key(|record| record.updated_at)
     }
+}
+
+/// How an alert opens an incident under a rule.
+pub(super) struct Opens {
+    pub(super) opening: Opening,
+    pub(super) policy: Option<Arc<KeptPolicy>>,
+    /// What could not be had as the rule wants it.
+    pub(super) notes: Vec<String>,
+}
+
+/// What opening an incident for an alert under a rule needs to know.
+pub(super) fn opens(
+    playbook: &dyn Playbook,
+    id: IncidentId,
+    key: CorrelationKey,
+    rule: &KeptRule,
+    alert: &Alert,
+) -> Opens {
+    let outline = playbook.outline(rule, alert);
+    let policy = playbook.policy(rule, outline.severity, alert);
+    let opening = Opening {
+        id,
+        key,
+        rule: rule.rule.name.clone(),
+        rule_hash: rule.hash.clone(),
+        severity: outline.severity,
+        summary: outline.summary,
+        runbook: outline.runbook,
+        target: outline.target,
+        labels: alert.labels.clone(),
+        annotations: alert.annotations.clone(),
+    };
+    Opens { opening, policy, notes: outline.notes }
 }
 
 /// The event that a click stands for.

@@ -1,15 +1,16 @@
 //! A batch on its way from the inputs to one commit.
 
+use super::judging::{Gathered, Judge};
 use super::working::Working;
 use super::{Input, StepReport, Stepper, Taken, arrivals};
 use crate::domain::action::{Action, ActionId};
-use crate::domain::apply::{self, Facts, Refused, Transition};
+use crate::domain::apply::{self, Refused, Transition};
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::decision::{Candidate, RemedyDecision};
 use crate::domain::diagnosis::{ConditionOutcome, DiagnosisPurpose, Finding};
 use crate::domain::effect::Wake;
 use crate::domain::event::Event;
-use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict};
+use crate::domain::guardrail::{self, GuardrailVerdict};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::engine::playbook::{KeptPolicy, KeptRule};
@@ -34,15 +35,6 @@ pub(super) struct Batch<'s> {
     ledger: Option<Ledger>,
     report: StepReport,
     decisions: Vec<RemedyDecision>,
-}
-
-/// Facts of one event, owned while [`apply::apply`] borrows them.
-#[derive(Default)]
-struct Gathered {
-    candidates: Vec<Candidate>,
-    checks: Vec<ConditionOutcome>,
-    last_moment: Vec<GuardrailVerdict>,
-    on_resolve: Vec<Candidate>,
 }
 
 impl<'s> Batch<'s> {
@@ -244,19 +236,9 @@ impl<'s> Batch<'s> {
         }
         let gathered = self.gather(id, &event).await?;
         let schedules = self.stepper.playbook.schedules();
-        let settings = &self.stepper.settings;
         let Some(working) = self.working.get(id) else { return Ok(None) };
-        let facts = Facts {
-            rule: &working.rule.rule,
-            policy: working.policy.as_ref().map(|kept| &kept.policy),
-            schedules: &schedules,
-            default_destinations: &settings.default_destinations,
-            fallback_destinations: &settings.fallback_destinations,
-            candidates: &gathered.candidates,
-            checks: &gathered.checks,
-            last_moment: &gathered.last_moment,
-            on_resolve: &gathered.on_resolve,
-        };
+        let policy = working.policy.as_deref();
+        let facts = gathered.facts(&working.rule, policy, &schedules, &self.stepper.settings);
         Ok(Some(apply::apply(working.incident.clone(), event, &facts, self.now)))
     }
 
@@ -305,6 +287,7 @@ impl<'s> Batch<'s> {
         }
         let Some(working) = self.working.get(id) else { return Ok(gathered) };
         match event {
+            Event::AlertSeen { .. } => gathered.notes.clone_from(&working.notes),
             Event::Decide | Event::Ballot { .. } => gathered.candidates = self.judge(working),
             Event::ActionStarting { action, .. } => {
                 gathered.last_moment = self.last_moment(working, action);
@@ -347,27 +330,14 @@ impl<'s> Batch<'s> {
 
     /// The ladder, judged over findings and guardrails.
     fn judge(&self, working: &Working) -> Vec<Candidate> {
-        let facts = self.guard_facts(working);
-        let now = self.now;
-        let judge = |subject: guardrail::Subject<'_>| match &facts {
-            Some(facts) => guardrail::judge(subject, facts, now),
-            // Without facts nothing is judged, and what is not judged is not done.
-            None => Vec::new(),
+        let judge = Judge {
+            playbook: self.stepper.playbook.as_ref(),
+            settings: &self.stepper.settings,
+            ledger: self.ledger.as_ref(),
+            now: self.now,
         };
         let findings = working.findings.as_deref().unwrap_or_default();
-        self.stepper.playbook.candidates(&working.rule, &working.incident, findings, &judge)
-    }
-
-    fn guard_facts(&self, working: &Working) -> Option<GuardFacts> {
-        let ledger = self.ledger.as_ref()?;
-        let settings = &self.stepper.settings;
-        Some(GuardFacts {
-            pauses: ledger.pauses.clone(),
-            dry_run: settings.dry_run || working.rule.rule.dry_run,
-            freeze: settings.open_freeze(self.now),
-            starts: ledger.starts.clone(),
-            limits: settings.limits.clone(),
-        })
+        judge.ladder(&working.rule, &working.incident, findings)
     }
 
     /// What must hold at the last moment: the limits were counted when the start was allowed.

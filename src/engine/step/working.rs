@@ -17,6 +17,8 @@ pub(super) struct Working {
     pub(super) policy: Option<Arc<KeptPolicy>>,
     /// Findings as they stand, once somebody needed them.
     pub(super) findings: Option<Vec<Finding>>,
+    /// For an incident that this batch opens: what could not be had as the rule wants it.
+    pub(super) notes: Vec<String>,
     loaded_version: u64,
     changed: bool,
     lines: Vec<TimelineLine>,
@@ -34,6 +36,7 @@ impl Working {
             rule,
             policy,
             findings,
+            notes: Vec::new(),
             loaded_version,
             changed: false,
             lines: Vec::new(),

@@ -30,6 +30,22 @@ fn a_rule_without_diagnostics_decides_at_once() {
 }
 
 #[test]
+fn what_the_rule_could_not_say_stands_in_the_first_lines() {
+    let mut world = World::new(Vec::new());
+    world.notes = vec!["severity taken as P1: `urgent` is no severity".to_owned()];
+    world.fire("a");
+    world.fire("b");
+    let noted: Vec<&str> = world
+        .lines
+        .iter()
+        .filter(|line| line.reason.as_deref() == Some("noted"))
+        .map(|line| line.text.as_str())
+        .collect();
+    assert_eq!(noted, ["severity taken as P1: `urgent` is no severity"]);
+    assert_eq!(world.lines[1].seq, 2);
+}
+
+#[test]
 fn it_closes_only_when_the_last_alert_ended() {
     let mut world = World::new(Vec::new());
     world.fire("a");

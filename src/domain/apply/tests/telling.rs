@@ -1,6 +1,7 @@
 //! Escalation as time passes, and messages that do not arrive.
 
 use super::world::{World, minutes, pagerduty, person, slack};
+use crate::apply::{Told, Transition};
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::incident::IncidentStatus;
@@ -38,6 +39,33 @@ fn after_the_last_level_everybody_hears_again_and_then_the_fallback_for_ever() {
         assert!(told.contains(&"pagerduty:last trigger".to_owned()), "{told:?}");
     }
     assert_eq!(world.wakes(|wake| *wake == Wake::Escalate).len(), 1, "an urgent incident is never forgotten");
+}
+
+#[test]
+fn whom_the_escalation_tells_is_what_it_says() {
+    let mut world = World::new(vec![]);
+    let opened = world.fire("a");
+    let wake = world.take_effect(|effect| matches!(effect, Effect::Wake(Wake::Escalate)));
+    let due = world.happen(Event::Woken { effect: wake.id, wake: Wake::Escalate });
+    let told = |transition: &Transition| -> Vec<String> {
+        let shown = |told: &Told| {
+            let whom: Vec<String> = told.destinations.iter().map(ToString::to_string).collect();
+            format!("{}: {}", told.name, whom.join(", "))
+        };
+        transition.told.iter().map(shown).collect()
+    };
+    assert_eq!(told(&opened), ["on-call: pagerduty:shop, slack:#incidents"]);
+    assert_eq!(told(&due), ["lead: slack:#leads"]);
+}
+
+#[test]
+fn without_a_policy_the_default_destinations_are_told() {
+    let mut world = World::new(vec![]);
+    world.policy = None;
+    let opened = world.fire("a");
+    assert_eq!(opened.told.len(), 1);
+    assert_eq!(opened.told[0].destinations, [slack("#default")]);
+    assert_eq!(world.notices(), ["slack:#default card"]);
 }
 
 #[test]

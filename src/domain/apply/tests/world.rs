@@ -39,6 +39,7 @@ pub(super) struct World {
     pub(super) checks: Vec<ConditionOutcome>,
     pub(super) last_moment: Vec<GuardrailVerdict>,
     pub(super) on_resolve: Vec<Candidate>,
+    pub(super) notes: Vec<String>,
     pub(super) effects: Vec<NewEffect>,
     pub(super) lines: Vec<TimelineLine>,
 }
@@ -209,6 +210,7 @@ impl World {
             checks: Vec::new(),
             last_moment: Vec::new(),
             on_resolve: Vec::new(),
+            notes: Vec::new(),
             effects: Vec::new(),
             lines: Vec::new(),
         }
@@ -225,6 +227,7 @@ impl World {
             checks: &self.checks,
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
+            notes: &self.notes,
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now)?;
         self.incident = transition.incident.clone();

@@ -1,0 +1,196 @@
+//! `smokejumper explain`: what the service would make of an alert, by the service's own rules and functions.
+//!
+//! Nothing is stored, and nobody is told. No network is touched either, unless the caller asks for the rule's
+//! diagnostics to be run, which only read. What a store would know is taken as empty: nothing is paused, and no action
+//! has started before.
+
+use super::adapters;
+use super::rulebook::{self, engine_settings};
+use crate::actions::{Actions, ActionsOptions};
+use crate::clients::http::{ProxyChoice, install_crypto_provider};
+use crate::diagnostics::Diagnostics;
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::diagnosis::{Finding, FindingStatus};
+use crate::engine::EngineSettings;
+use crate::engine::gathering::gather;
+use crate::engine::playbook::{KeptRule, Playbook};
+use crate::engine::ports::{Clock, Ledger};
+use crate::engine::step::rehearsal::{Rehearsal, Stage};
+use crate::rules::book::{RuleBook, UNMATCHED};
+use crate::secret::Keyring;
+use crate::settings::Settings;
+use anyhow::Context;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a finding is unknown that nobody asked for.
+const NOT_GATHERED: &str = "it was not gathered";
+
+/// Where findings come from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Evidence {
+    /// From nowhere: all of them are unknown.
+    #[default]
+    Unknown,
+    /// From the caller, by the names that the rules give them; those that are not named are unknown.
+    Given(BTreeMap<String, GivenFinding>),
+    /// From the rule's diagnostics, which are really run.
+    Diagnosed,
+}
+
+/// A finding as a caller tells it: the fields that conditions read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GivenFinding {
+    /// Why it is unknown; none for a known one.
+    pub unknown: Option<String>,
+    /// Its fields.
+    pub fields: Map<String, Value>,
+    /// What people would read.
+    pub text: String,
+}
+
+/// What `explain` was told.
+#[derive(Debug, Clone)]
+pub struct ExplainOptions {
+    /// The settings file; none means defaults and environment only.
+    pub config: Option<PathBuf>,
+    /// The time at which the alert arrives.
+    pub now: Timestamp,
+    /// Where findings come from.
+    pub evidence: Evidence,
+}
+
+/// Settings and rules, ready to explain alerts.
+pub struct Explainer {
+    book: Arc<RuleBook>,
+    settings: EngineSettings,
+    ledger: Ledger,
+    now: Timestamp,
+    evidence: Evidence,
+    diagnoser: Option<Diagnostics>,
+    /// Has no endpoints, so that it cannot reach anything.
+    actor: Actions,
+}
+
+/// What would be made of one alert.
+pub struct Explained<'e> {
+    /// The rules that answer it, in order; never empty.
+    pub rules: Vec<Arc<KeptRule>>,
+    /// What each of them would do; empty for an alert that has ended, as it opens nothing.
+    pub rehearsals: Vec<Rehearsal<'e>>,
+    /// Rules that match as well and are not reached.
+    pub not_reached: Vec<String>,
+}
+
+/// The time that the caller said.
+struct StoppedClock(Timestamp);
+
+impl Clock for StoppedClock {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+impl Explainer {
+    /// Reads settings and rules. Secrets are only needed, and only those of Prometheus, to run diagnostics.
+    ///
+    /// # Errors
+    /// Settings or rules that cannot be used, or a secret that is missing for the diagnostics.
+    pub fn new(options: ExplainOptions, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
+        install_crypto_provider();
+        let settings = Settings::load(options.config.as_deref(), environment)?;
+        let book = rulebook::open(&settings)?;
+        let keyring = Keyring::new(environment.clone());
+        let diagnoser = match options.evidence {
+            Evidence::Diagnosed => Some(adapters::diagnostics(&settings, &keyring)?),
+            Evidence::Unknown | Evidence::Given(_) => None,
+        };
+        let actor = ActionsOptions { endpoints: BTreeMap::new(), proxy: ProxyChoice::default(), keyring };
+        Ok(Self {
+            book,
+            settings: engine_settings(&settings),
+            ledger: Ledger::default(),
+            now: options.now,
+            evidence: options.evidence,
+            diagnoser,
+            actor: Actions::new(actor).context("the actions cannot be built")?,
+        })
+    }
+
+    /// Explains one alert.
+    pub async fn explain(&self, alert: &Alert) -> Explained<'_> {
+        let rules = self.book.matching(alert);
+        let answering: BTreeSet<&str> = rules.iter().map(|kept| kept.rule.name.as_str()).collect();
+        let set = self.book.current();
+        let not_reached = set
+            .rules()
+            .iter()
+            .filter(|kept| kept.rule.matchers.matches(&alert.labels))
+            .map(|kept| kept.rule.name.clone())
+            .filter(|name| !answering.contains(name.as_str()))
+            .collect();
+        let mut rehearsals = Vec::new();
+        if alert.status == AlertStatus::Firing {
+            for rule in &rules {
+                rehearsals.push(self.rehearse(rule, alert).await);
+            }
+        }
+        Explained { rules, rehearsals, not_reached }
+    }
+
+    async fn rehearse(&self, rule: &Arc<KeptRule>, alert: &Alert) -> Rehearsal<'_> {
+        let stage = Stage {
+            playbook: self.book.as_ref(),
+            settings: &self.settings,
+            ledger: &self.ledger,
+            now: self.now,
+        };
+        let mut rehearsal = Rehearsal::open(stage, Arc::clone(rule), alert);
+        let findings = self.findings(&rehearsal).await;
+        rehearsal.diagnosed(findings);
+        rehearsal.carry_out_what_touches_nothing(&self.actor).await;
+        rehearsal.escalate();
+        rehearsal
+    }
+
+    async fn findings(&self, rehearsal: &Rehearsal<'_>) -> Vec<Finding> {
+        if let Some(diagnoser) = &self.diagnoser {
+            let clock = StoppedClock(self.now);
+            return gather(self.book.as_ref(), diagnoser, &clock, rehearsal.rule(), rehearsal.incident())
+                .await;
+        }
+        let finding = |name: &str, kind: &str| {
+            let given = match &self.evidence {
+                Evidence::Given(given) => given.get(name),
+                Evidence::Unknown | Evidence::Diagnosed => None,
+            };
+            given.map_or_else(
+                || Finding::unknown(name, kind, NOT_GATHERED, self.now, 0),
+                |given| given.finding(name, kind, self.now),
+            )
+        };
+        let diagnostics = &rehearsal.rule().rule.diagnostics;
+        diagnostics.iter().map(|spec| finding(&spec.name, &spec.kind)).collect()
+    }
+}
+
+impl GivenFinding {
+    fn finding(&self, name: &str, kind: &str, now: Timestamp) -> Finding {
+        let unknown = Finding::unknown(name, kind, self.unknown.as_deref().unwrap_or_default(), now, 0);
+        if self.unknown.is_some() {
+            return unknown;
+        }
+        let (fields, text) = (self.fields.clone(), self.text.clone());
+        Finding { status: FindingStatus::Known, fields, text, ..unknown }
+    }
+}
+
+impl Explained<'_> {
+    /// Whether no rule of the files matches, so that the implicit last rule answers.
+    pub fn is_unmatched(&self) -> bool {
+        self.rules.iter().all(|kept| kept.rule.name == UNMATCHED)
+    }
+}

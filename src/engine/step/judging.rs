@@ -1,0 +1,86 @@
+//! What one event is judged over: the ladder of a rule over findings and guardrails, and the facts around it.
+//!
+//! Batches and rehearsals both come here, so that what `explain` says is what the service does.
+
+use crate::domain::apply::Facts;
+use crate::domain::decision::Candidate;
+use crate::domain::diagnosis::{ConditionOutcome, Finding};
+use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict};
+use crate::domain::incident::Incident;
+use crate::domain::schedule::Schedule;
+use crate::engine::EngineSettings;
+use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
+use crate::engine::ports::Ledger;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Facts of one event, owned while [`crate::domain::apply`] borrows them.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) checks: Vec<ConditionOutcome>,
+    pub(super) last_moment: Vec<GuardrailVerdict>,
+    pub(super) on_resolve: Vec<Candidate>,
+    pub(super) notes: Vec<String>,
+}
+
+impl Gathered {
+    /// The facts for one event of an incident under this rule and policy.
+    pub(super) fn facts<'f>(
+        &'f self,
+        rule: &'f KeptRule,
+        policy: Option<&'f KeptPolicy>,
+        schedules: &'f BTreeMap<String, Schedule>,
+        settings: &'f EngineSettings,
+    ) -> Facts<'f> {
+        Facts {
+            rule: &rule.rule,
+            policy: policy.map(|kept| &kept.policy),
+            schedules,
+            default_destinations: &settings.default_destinations,
+            fallback_destinations: &settings.fallback_destinations,
+            candidates: &self.candidates,
+            checks: &self.checks,
+            last_moment: &self.last_moment,
+            on_resolve: &self.on_resolve,
+            notes: &self.notes,
+        }
+    }
+}
+
+/// What ladders are judged by.
+pub(super) struct Judge<'j> {
+    pub(super) playbook: &'j dyn Playbook,
+    pub(super) settings: &'j EngineSettings,
+    /// None where it could not be read: nothing is judged then, and what is not judged is not done.
+    pub(super) ledger: Option<&'j Ledger>,
+    pub(super) now: Timestamp,
+}
+
+impl Judge<'_> {
+    /// The ladder of an incident's rule, judged over findings and guardrails.
+    pub(super) fn ladder(
+        &self,
+        rule: &KeptRule,
+        incident: &Incident,
+        findings: &[Finding],
+    ) -> Vec<Candidate> {
+        let facts = self.guard_facts(rule);
+        let judge = |subject: guardrail::Subject<'_>| match &facts {
+            Some(facts) => guardrail::judge(subject, facts, self.now),
+            None => Vec::new(),
+        };
+        self.playbook.candidates(rule, incident, findings, &judge)
+    }
+
+    fn guard_facts(&self, rule: &KeptRule) -> Option<GuardFacts> {
+        let ledger = self.ledger?;
+        Some(GuardFacts {
+            pauses: ledger.pauses.clone(),
+            dry_run: self.settings.dry_run || rule.rule.dry_run,
+            freeze: self.settings.open_freeze(self.now),
+            starts: ledger.starts.clone(),
+            limits: self.settings.limits.clone(),
+        })
+    }
+}
