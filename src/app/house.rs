@@ -160,6 +160,7 @@ impl House {
             alertmanager: Arc::new(settings.alertmanager_auth(&keyring, metrics.doors())?),
             api: Arc::new(settings.api_auth(&keyring, metrics.doors())?),
             bodies: BodyGate::new(settings.limits.of_bodies()),
+            signed_bodies: BodyGate::new(settings.limits.of_interactions()),
         };
         let router = router(services, doors);
         let doors = Floor::spawn("doors", |stop| Box::pin(listener.serve(router, stop)));

@@ -31,6 +31,9 @@ pub const DEPTH_MAX: usize = 64;
 /// body of tiny alerts takes once it is read.
 pub const ALERTS_MAX: usize = 50_000;
 
+/// Bytes of one annotation that are kept. Slack shows less than half of it.
+const ANNOTATION_BYTES_MAX: usize = 8 * 1024;
+
 /// Names and values in the byte order of the names, each name once.
 pub type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
@@ -103,6 +106,9 @@ impl Payload<'_> {
 impl WireAlert<'_> {
     /// The alert as the domain knows it. `received_at` stands in for a start that was not told.
     ///
+    /// Nothing that is told has happened later than now: a sender whose clock is ahead must not have its alerts end
+    /// before they begin, or have a new firing taken for one from before the end.
+    ///
     /// An alert without a usable status is resolved if it has an end that has passed, which is Alertmanager's own
     /// definition, and fires otherwise: a page too many rather than one too few.
     pub fn to_alert(&self, received_at: Timestamp) -> Alert {
@@ -112,12 +118,27 @@ impl WireAlert<'_> {
             fingerprint: self.fingerprint,
             status,
             labels: owned(&self.labels),
-            annotations: owned(&self.annotations),
-            starts_at: self.starts_at.unwrap_or(received_at),
-            ends_at: self.ends_at.filter(|_| status == AlertStatus::Resolved),
+            annotations: short(&self.annotations),
+            starts_at: self.starts_at.map_or(received_at, |starts_at| starts_at.min(received_at)),
+            ends_at: self
+                .ends_at
+                .filter(|_| status == AlertStatus::Resolved)
+                .map(|ends_at| ends_at.min(received_at)),
             generator_url: self.generator_url.as_deref().map(str::to_owned),
         }
     }
+}
+
+/// Annotations describe, and nobody reads a megabyte of description: longer ones are cut, so that an incident, which
+/// keeps them, stays small. Labels are identity and stay as they are.
+fn short(pairs: &Pairs<'_>) -> crate::domain::Labels {
+    let cut = |text: &str| match text.len() > ANNOTATION_BYTES_MAX {
+        true => {
+            format!("{}… ({} bytes)", &text[..text.floor_char_boundary(ANNOTATION_BYTES_MAX)], text.len())
+        }
+        false => text.to_owned(),
+    };
+    pairs.iter().map(|(name, value)| (name.to_string(), cut(value))).collect()
 }
 
 fn owned(pairs: &Pairs<'_>) -> crate::domain::Labels {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Version, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
@@ -61,7 +61,7 @@ impl BodyGate {
         match tokio::time::timeout(self.limits.body_timeout, self.collect(body)).await {
             Ok(read) => read,
             Err(_) => Err(Problem::unavailable(format!(
-                "the body did not arrive within {} s",
+                "the body did not arrive within {} s (limits.body_timeout)",
                 self.limits.body_timeout.as_secs_f32()
             ))),
         }
@@ -97,7 +97,7 @@ impl BodyGate {
     }
 
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-        let busy = || Problem::unavailable("too many bodies are being read at once");
+        let busy = || Problem::unavailable("too many bodies are being read at once (limits.bodies_bytes)");
         let bytes = u32::try_from(bytes).map_err(|_| busy())?;
         Arc::clone(&self.free).try_acquire_many_owned(bytes).map_err(|_| busy())
     }
@@ -112,14 +112,7 @@ pub async fn gate_bodies(State(gate): State<BodyGate>, request: Request, next: N
             drop(taken);
             response
         }
-        Err(problem) => {
-            let mut response = problem.about(parts.uri.path()).into_response();
-            // The rest of the body is unread: the connection is of no further use. (HTTP/2 resets the stream instead.)
-            if parts.version < Version::HTTP_2 {
-                response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
-            }
-            response
-        }
+        Err(problem) => problem.about(parts.uri.path()).into_response(),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::domain::people::Role;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, Uri, header};
+use http::{Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -57,6 +57,12 @@ pub async fn reload(principal: Principal, State(services): State<Services>) -> R
 pub async fn not_found(uri: Uri) -> Problem {
     Problem::not_found("there is nothing here; GET /api/openapi.json lists what there is")
         .about(uri.path().to_owned())
+}
+
+/// A path of ours with another method than it has.
+pub async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{method} is not for this path; GET /api/openapi.json lists what there is");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).about(uri.path().to_owned())
 }
 
 /// A handler panicked: a defect. The caller may try again; the log has the place.

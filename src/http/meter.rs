@@ -130,6 +130,7 @@ pub struct DoorMeter {
     auth_failures: Family<DoorLabel, Counter>,
     webhooks: Family<WebhookLabels, Counter>,
     alerts: Counter,
+    alerts_refused: Counter,
     ingest_seconds: Histogram,
 }
 
@@ -141,6 +142,7 @@ impl Default for DoorMeter {
             auth_failures: Family::default(),
             webhooks: Family::default(),
             alerts: Counter::default(),
+            alerts_refused: Counter::default(),
             // 0.25 ms to 8 s: from one commit on a good disk to a store that is about to be given up.
             ingest_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
         }
@@ -164,6 +166,11 @@ impl DoorMeter {
         registry.register("webhooks_received", "Deliveries by receiver and outcome", self.webhooks.clone());
         registry.register("alerts_received", "Alerts in stored deliveries", self.alerts.clone());
         registry.register(
+            "alerts_refused",
+            "Alerts in stored deliveries that could not be read, such as those without labels",
+            self.alerts_refused.clone(),
+        );
+        registry.register(
             "ingest_duration_seconds",
             "Time from the head of a delivery to its answer",
             self.ingest_seconds.clone(),
@@ -186,6 +193,11 @@ impl DoorMeter {
     /// A stored delivery held so many alerts.
     pub fn alerts(&self, count: u64) {
         self.alerts.inc_by(count);
+    }
+
+    /// A stored delivery held so many alerts that could not be read.
+    pub fn alerts_refused(&self, count: u64) {
+        self.alerts_refused.inc_by(count);
     }
 
     pub(super) fn opened(&self) {

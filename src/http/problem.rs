@@ -69,7 +69,11 @@ impl Problem {
 
     /// 413: the body is larger than `limit_bytes`.
     pub fn too_large(limit_bytes: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {limit_bytes} bytes"))
+        let detail = format!(
+            "the body is larger than {limit_bytes} bytes; set max_alerts in Alertmanager's receiver, \
+             or raise limits.body_bytes"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     }
 
     /// 503 with `Retry-After`: busy, starting, stopping, or a store that does not answer. The only answer to give when

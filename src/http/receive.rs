@@ -6,22 +6,13 @@
 pub mod alertmanager;
 pub mod slack;
 
-use super::meter::WebhookOutcome;
 use super::problem::Problem;
 use super::services::Services;
 use crate::engine::ports::{Delivery, Source};
 use bytes::Bytes;
-use http::StatusCode;
-use std::time::Instant;
 
 /// Stores one delivery.
 pub(super) async fn store(services: &Services, source: Source, body: Bytes) -> Result<(), Problem> {
     let delivery = Delivery { id: services.ids.delivery(), source, received_at: services.clock.now(), body };
     services.intake.accept(delivery).await.map_err(|error| Problem::unavailable(error.to_string()))
-}
-
-/// Counts how a delivery was answered.
-fn note(services: &Services, source: Source, began: Instant, result: &Result<StatusCode, Problem>) {
-    let status = result.as_ref().map_or_else(|problem| problem.status, |status| *status);
-    services.meter.webhook(source.as_str(), WebhookOutcome::of_status(status), began.elapsed());
 }

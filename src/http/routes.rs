@@ -1,15 +1,19 @@
 //! All routes on one page.
 //!
 //! Three doors: receivers (each with its own credentials), the API (bearer tokens with roles), and what anybody on
-//! the network may ask (health, metrics). Bodies are let in by the caller's middleware; handlers see them whole.
+//! the network may ask (health, metrics). Credentials come first and bodies second, so that a stranger's body takes
+//! no memory from a sender's; handlers see bodies whole.
 
 use super::api;
 use super::auth::{ApiAuth, ReceiverAuth, require_credentials, require_principal};
 use super::body::{BodyGate, gate_bodies};
 use super::health;
+use super::meter::{Receiving, count_deliveries};
 use super::receive::{alertmanager, slack};
 use super::services::Services;
+use crate::engine::ports::Source;
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
@@ -24,18 +28,31 @@ pub struct Doors {
     pub alertmanager: Arc<ReceiverAuth>,
     /// The API's.
     pub api: Arc<ApiAuth>,
-    /// Lets bodies in.
+    /// Lets bodies in whose senders have shown credentials.
     pub bodies: BodyGate,
+    /// Lets bodies in that carry their own proof, which is looked at when they are there.
+    pub signed_bodies: BodyGate,
 }
 
 /// The whole service.
 pub fn router(services: Services, doors: Doors) -> Router {
+    let counted = |source: Source| {
+        let receiving = Receiving { meter: services.meter.clone(), receiver: source.as_str() };
+        from_fn_with_state(receiving, count_deliveries)
+    };
+    let gate = from_fn_with_state(doors.bodies, gate_bodies);
+    let signed_gate = from_fn_with_state(doors.signed_bodies, gate_bodies);
     let alertmanager_door = from_fn_with_state(doors.alertmanager, require_credentials);
     let api_door = from_fn_with_state(doors.api, require_principal);
-    let receivers = Router::new()
-        .route("/webhooks/alertmanager", post(alertmanager::receive).route_layer(alertmanager_door))
-        // Slack signs its requests instead of showing credentials; the handler checks before it reads.
-        .route("/webhooks/slack", post(slack::receive));
+    // Of the layers of a route, the last one is passed first.
+    let alertmanager = post(alertmanager::receive)
+        .route_layer(gate.clone())
+        .route_layer(alertmanager_door)
+        .route_layer(counted(Source::Alertmanager));
+    // Slack signs its requests instead of showing credentials; the handler checks before it reads.
+    let slack = post(slack::receive).route_layer(signed_gate).route_layer(counted(Source::Slack));
+    let receivers =
+        Router::new().route("/webhooks/alertmanager", alertmanager).route("/webhooks/slack", slack);
     let api = Router::new()
         .route("/api/v1/incidents", get(api::incidents::list))
         .route("/api/v1/incidents/{id}", get(api::incidents::show))
@@ -47,6 +64,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/api/v1/actions/{id}/reject", post(api::actions::reject))
         .route("/api/v1/pause", get(api::pause::show).put(api::pause::change))
         .route("/-/reload", post(health::reload))
+        .route_layer(gate)
         .route_layer(api_door);
     let open = Router::new()
         .route("/api/openapi.json", get(api::openapi))
@@ -59,7 +77,9 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .merge(api)
         .merge(open)
         .fallback(health::not_found)
-        .layer(from_fn_with_state(doors.bodies, gate_bodies))
+        .method_not_allowed_fallback(health::wrong_method)
+        // The gates hold the limits of the settings; the framework's own would refuse what they let in.
+        .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(health::panicked))
         .layer(map_response(harden))
         .with_state(services)

@@ -37,6 +37,7 @@ fn the_names_and_types_are_a_contract() {
             "connections_closed counter",
             "webhooks_received counter",
             "alerts_received counter",
+            "alerts_refused counter",
             "ingest_duration_seconds histogram",
             "store_commits counter",
             "store_commit_duration_seconds histogram",

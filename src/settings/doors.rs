@@ -9,6 +9,7 @@ use crate::http::auth::{ApiAuth, Credential, Hosts, ReceiverAuth, TokenHolder};
 use crate::http::body::BodyLimits;
 use crate::http::listener::{ConnectionLimits, TlsFiles};
 use crate::http::meter::DoorMeter;
+use crate::http::receive::slack::{INTERACTION_BYTES_MAX, INTERACTIONS_BYTES_MAX};
 use crate::secret::{Keyring, SecretError};
 
 impl Limits {
@@ -32,6 +33,15 @@ impl Limits {
         BodyLimits {
             body_bytes: self.body_bytes,
             bodies_bytes: self.bodies_bytes,
+            body_timeout: self.body_timeout.get(),
+        }
+    }
+
+    /// What the gate for Slack's interactions bounds.
+    pub fn of_interactions(&self) -> BodyLimits {
+        BodyLimits {
+            body_bytes: self.body_bytes.min(INTERACTION_BYTES_MAX),
+            bodies_bytes: self.bodies_bytes.min(INTERACTIONS_BYTES_MAX),
             body_timeout: self.body_timeout.get(),
         }
     }

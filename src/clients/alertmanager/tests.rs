@@ -136,10 +136,23 @@ fn odd_times_never_cost_an_alert() {
         let alert = read_alert(mk_alert_with(json!({"startsAt": odd, "endsAt": odd})));
         assert_eq!((alert.starts_at, alert.ends_at), (time(RECEIVED), None), "{odd}");
     }
-    let future = "2030-01-01T01:00:00+01:00";
-    let alert =
-        read_alert(mk_alert_with(json!({"status": "resolved", "startsAt": future, "endsAt": future})));
-    assert_eq!((alert.starts_at, alert.ends_at), (time("2030-01-01T00:00:00Z"), Some(time(future))));
+    let offset = json!({"status": "resolved", "startsAt": "2020-01-01T01:00:00+01:00"});
+    assert_eq!(read_alert(mk_alert_with(offset)).starts_at, time("2020-01-01T00:00:00Z"));
+    for zoneless in ["2020-01-01T00:00:00", "2020-01-01 00:00:00", "2020-01-01"] {
+        let alert = read_alert(mk_alert_with(json!({"startsAt": zoneless})));
+        assert_eq!(alert.starts_at, time(RECEIVED), "{zoneless}: nobody knows which zone is meant");
+    }
+    for future in ["2030-01-01T00:00:00Z", "9999-12-30T21:59:59Z"] {
+        let told = json!({"status": "resolved", "startsAt": future, "endsAt": future});
+        let alert = read_alert(mk_alert_with(told));
+        let now = time(RECEIVED);
+        assert_eq!((alert.starts_at, alert.ends_at), (now, Some(now)), "{future}: it has not happened yet");
+    }
+    let endless = json!({"startsAt": "9999-12-31T23:59:59Z", "endsAt": "+12345-01-01T00:00:00Z"});
+    assert_eq!(read_alert(mk_alert_with(endless)).starts_at, time(RECEIVED), "beyond what a time can be");
+    let backwards = json!({"status": "resolved", "endsAt": "2020-01-01T00:00:00Z"});
+    assert_eq!(read_alert(mk_alert_with(backwards)).ends_at, Some(time("2020-01-01T00:00:00Z")));
+    let future = "2030-01-01T00:00:00Z";
     let firing = read_alert(mk_alert_with(json!({"endsAt": future})));
     assert_eq!(firing.ends_at, None, "an alert that fires has no end yet");
 }
@@ -162,6 +175,10 @@ fn annotations_of_any_kind_are_tolerated() {
     let alert = read_alert(mk_alert_with(json!({"annotations": odd})));
     assert_eq!(alert.annotations, labels(&[("count", "3"), ("on", "true"), ("summary", "s")]));
     assert!(read_alert(mk_alert_with(json!({"annotations": null}))).annotations.is_empty());
+    let long = json!({"a": "ä".repeat(5_000), "b": "b".repeat(8 * 1024)});
+    let alert = read_alert(mk_alert_with(json!({"annotations": long})));
+    assert_eq!(alert.annotations["a"], format!("{}… (10000 bytes)", "ä".repeat(4 * 1024)));
+    assert_eq!(alert.annotations["b"].len(), 8 * 1024, "what fits stays whole");
     let twice = String::from_utf8(mk_body(&json!([mk_alert()]))).expect("text");
     let twice =
         twice.replace("\"summary\":\"12 %\"", "\"summary\":\"first\",\"a\":\"b\",\"summary\":\"last\"");

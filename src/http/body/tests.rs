@@ -50,8 +50,8 @@ async fn a_body_is_handed_on_whole_and_its_memory_comes_back() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_413_announced_or_not() {
     let gate = mk_gate(4, 1000);
-    let (status, body, headers) = send(&gate, mk_post(mk_pieces(&["he", "llo"]))).await;
-    assert_eq!((status, &headers["connection"]), (413, &header::HeaderValue::from_static("close")));
+    let (status, body, _) = send(&gate, mk_post(mk_pieces(&["he", "llo"]))).await;
+    assert_eq!(status, 413);
     assert!(body.contains("larger than 4 bytes"), "{body}");
     // 200 MB are refused by their announcement; not one byte of the body is asked for.
     let never = stream::poll_fn(|_| -> std::task::Poll<Option<Result<Bytes, Infallible>>> {

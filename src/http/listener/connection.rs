@@ -1,13 +1,15 @@
 //! Serves one connection: handshake, requests one after another, and an orderly end.
 
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::CONNECTION;
-use axum::http::{Request, Version};
+use axum::http::{HeaderValue, Request, Version};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -102,11 +104,16 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         let (seat, router) = (Arc::clone(seat), shared.router.clone());
         async move {
-            let in_progress = InProgress::begin(seat, request.version() == Version::HTTP_2);
-            let mut request = request.map(Body::new);
+            let is_http2 = request.version() == Version::HTTP_2;
+            let in_progress = InProgress::begin(seat, is_http2);
+            let read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+            let mut request = request.map(|body| Body::new(Noted { body, read: Arc::clone(&read) }));
             request.extensions_mut().insert(peer);
-            let response = router.oneshot(request).await?;
-            if response.headers().get(CONNECTION).is_some_and(|value| value == "close") {
+            let mut response = router.oneshot(request).await?;
+            // What is left of an unread body would be taken for the next request: the connection is of no further
+            // use. (HTTP/2 resets the stream instead.)
+            if !is_http2 && !read.load(Ordering::Relaxed) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 in_progress.0.leaves_request_unread();
             }
             Ok::<_, std::convert::Infallible>(
@@ -150,6 +157,36 @@ impl Drop for InProgress {
     }
 }
 
+/// A request body that notes when it was read to its end.
+struct Noted {
+    body: Incoming,
+    read: Arc<AtomicBool>,
+}
+
+impl HttpBody for Noted {
+    type Data = bytes::Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.read.store(true, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A response body that keeps its request in progress until it is sent or given up.
 struct Tracked {
     body: Body,
@@ -161,10 +198,10 @@ impl HttpBody for Tracked {
     type Error = axum::Error;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -3,7 +3,7 @@
 //! The signature is checked over the raw body before anything is read. Slack waits three seconds for the answer;
 //! what the click means is worked out after it is stored.
 
-use super::{note, store};
+use super::store;
 use crate::clients::slack::interaction::parse_interaction;
 use crate::clients::slack::signature::verify_signature;
 use crate::engine::ports::Source;
@@ -12,7 +12,12 @@ use crate::http::services::Services;
 use axum::extract::State;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use std::time::Instant;
+
+/// Size of one interaction. It carries the message with its blocks, which is some 100 kB when it is encoded.
+pub const INTERACTION_BYTES_MAX: usize = 1024 * 1024;
+/// Size of all interactions in memory at once. Their senders are strangers until the signature is checked, so they
+/// have memory of their own and cannot take that of Alertmanager.
+pub const INTERACTIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Checks and stores one interaction.
 ///
@@ -23,13 +28,6 @@ pub async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let began = Instant::now();
-    let result = take(&services, &headers, body).await;
-    note(&services, Source::Slack, began, &result);
-    result
-}
-
-async fn take(services: &Services, headers: &HeaderMap, body: Bytes) -> Result<StatusCode, Problem> {
     let Some(secrets) = services.signing_secrets() else {
         return Err(Problem::not_found(
             "Slack is not set up: `slack.signing_secret` is missing in the settings",
@@ -48,6 +46,6 @@ async fn take(services: &Services, headers: &HeaderMap, body: Bytes) -> Result<S
         Problem::unauthorized()
     })?;
     parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-    store(services, Source::Slack, body).await?;
+    store(&services, Source::Slack, body).await?;
     Ok(StatusCode::OK)
 }
