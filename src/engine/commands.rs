@@ -104,6 +104,7 @@ impl Commands {
             Taken::Refused(refused) => Err(CommandError::Refused(refused)),
             Taken::NoSuchIncident => Err(CommandError::NoSuchIncident),
             Taken::Lost => Err(CommandError::Store(StoreError::Conflict)),
+            Taken::Unreadable(error) => Err(CommandError::Store(StoreError::Corrupt(error))),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::meter::Meter;
 use super::ports::{Delivery, Store, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -20,6 +21,10 @@ pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Deliveries that may be stored and not yet read. Beyond, senders are asked to come again: a backlog of this size
 /// takes a minute to work off, and a sender that repeats is better than a disk that fills up.
 pub const BACKLOG_DELIVERIES_MAX: u64 = 200_000;
+
+/// Longest wait of a sender for its delivery to be stored. Alertmanager hangs up after ten seconds without having
+/// heard why; an answer that comes before says that the store is slow, and is tried again like any other.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 
 /// Why a delivery was not taken. All of it is temporary: the sender should come again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +75,11 @@ impl Intake {
             mpsc::error::TrySendError::Full(_) => IntakeError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
         })?;
-        stored.await.unwrap_or(Err(IntakeError::Stopping))
+        match tokio::time::timeout(ANSWER_WITHIN, stored).await {
+            Ok(answer) => answer.unwrap_or(Err(IntakeError::Stopping)),
+            // It may be stored yet: a delivery that comes twice changes nothing.
+            Err(_) => Err(IntakeError::Store(format!("it does not answer within {ANSWER_WITHIN:?}"))),
+        }
     }
 }
 

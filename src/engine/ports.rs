@@ -238,11 +238,15 @@ pub enum StoreError {
     Corrupt(String),
 }
 
+/// Bytes of deliveries that are read together, beyond which [`Store::peek`] takes no further one. With the limit of one
+/// body it bounds the memory of a step.
+pub const PEEK_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
 /// The durable side: inbox, incidents, effects, ledger. All replicas share one.
 pub trait Store: Send + Sync {
     /// Writes deliveries durably, all in one transaction.
     fn append(&self, deliveries: Vec<Delivery>) -> PortFuture<'_, Result<(), StoreError>>;
-    /// The oldest deliveries that nobody consumed. Replicas may see the same ones; the commit decides.
+    /// The oldest deliveries that nobody consumed, at most `limit`, and fewer once they have [`PEEK_BYTES_MAX`]. Replicas may see the same ones; the commit decides.
     fn peek(&self, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>>;
     /// How many deliveries wait.
     fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>>;

@@ -16,7 +16,7 @@ mod working;
 use super::EngineSettings;
 use super::meter::Meter;
 use super::playbook::Playbook;
-use super::ports::{Clock, Decoder, Delivery, Finish, Ids, Store, StoreError};
+use super::ports::{Clock, Commit, DeadLetter, Decoder, Delivery, Finish, Ids, Store, StoreError};
 use crate::domain::apply::Refused;
 use crate::domain::effect::EffectKind;
 use crate::domain::event::Event;
@@ -62,6 +62,8 @@ pub enum Taken {
     NoSuchIncident,
     /// Somebody else took it, or the lease was lost; nothing changed.
     Lost,
+    /// Something that is stored and that it concerns cannot be read; nothing changed.
+    Unreadable(String),
 }
 
 /// Takes inputs in.
@@ -102,18 +104,20 @@ impl Stepper {
         Self { store, playbook, decoder, clock, ids, meter, settings, kept_texts: Mutex::default() }
     }
 
-    /// Takes in a batch. On a store error nothing of it has happened.
+    /// Takes in a batch. On a store error it is taken in at another time; what was taken in already is then lost to
+    /// others, which is no harm.
     pub async fn step(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
         for _ in 0..BATCH_TRIES_MAX {
             match self.attempt(inputs).await {
                 Err(StoreError::Conflict) => self.meter.step_conflicted(),
+                Err(StoreError::Corrupt(_)) => break,
                 other => return other,
             }
         }
         self.one_by_one(inputs).await
     }
 
-    /// One input that conflicts must not hold up the others.
+    /// One input that conflicts, or that concerns what cannot be read, must not hold up the others.
     async fn one_by_one(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
         let mut report = StepReport::default();
         for input in inputs {
@@ -129,10 +133,32 @@ impl Stepper {
         for _ in 0..SINGLE_TRIES_MAX {
             match self.attempt(std::slice::from_ref(input)).await {
                 Err(StoreError::Conflict) => self.meter.step_conflicted(),
+                Err(StoreError::Corrupt(error)) => return Ok(self.set_aside(input, error).await),
                 other => return other,
             }
         }
         Ok(StepReport { taken: vec![Taken::Lost], ..StepReport::default() })
+    }
+
+    /// A delivery that can never be taken in is kept for people, among the dead letters. Where even that fails it
+    /// stays where it is: then the database as a whole is not well.
+    async fn set_aside(&self, input: &Input, error: String) -> StepReport {
+        let unreadable =
+            StepReport { taken: vec![Taken::Unreadable(error.clone())], ..StepReport::default() };
+        let Input::Delivery(delivery) = input else { return unreadable };
+        let dead = DeadLetter { delivery: delivery.id.clone(), error: error.clone() };
+        let commit = Commit { at: Some(self.clock.now()), dead: vec![dead], ..Commit::default() };
+        if let Err(failure) = self.store.commit(commit).await {
+            tracing::error!(delivery.id, error, failure = %failure, "a delivery cannot be taken in and waits");
+            return unreadable;
+        }
+        tracing::error!(
+            delivery.id,
+            error,
+            "a delivery cannot be taken in: it is kept among the dead letters"
+        );
+        self.meter.dead_letter();
+        StepReport { taken: vec![Taken::Done], consumed: 1, ..StepReport::default() }
     }
 
     async fn attempt(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {

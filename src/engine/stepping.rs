@@ -3,7 +3,7 @@
 //! A single task takes all steps of a process, so that a process never conflicts with itself and inputs that
 //! arrive while a transaction runs share the next one. Replicas conflict through the store's version checks.
 
-use super::ports::{Store, StoreError};
+use super::ports::{PEEK_BYTES_MAX, Store, StoreError};
 use super::step::{Input, Stepper, Taken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -105,7 +105,9 @@ impl Task {
         if self.inbox_may_hold && !self.stop.is_cancelled() {
             match self.stepper.store.peek(BATCH_DELIVERIES_MAX).await {
                 Ok(deliveries) => {
-                    self.inbox_may_hold = deliveries.len() as u32 >= BATCH_DELIVERIES_MAX;
+                    let bytes: u64 = deliveries.iter().map(|delivery| delivery.body.len() as u64).sum();
+                    self.inbox_may_hold =
+                        deliveries.len() as u32 >= BATCH_DELIVERIES_MAX || bytes >= PEEK_BYTES_MAX;
                     inputs.extend(deliveries.into_iter().map(Input::Delivery));
                 }
                 Err(error) => self.store_failed(&error).await,
@@ -125,8 +127,20 @@ impl Task {
                 if !report.due_now.is_empty() {
                     self.signals.effects.notify_one();
                 }
+                let mut left_behind = None;
+                for (input, taken) in inputs.iter().zip(&report.taken) {
+                    if let (Input::Delivery(_), Taken::Unreadable(error)) = (input, taken) {
+                        left_behind = Some(error.clone());
+                    }
+                }
                 for (answer, taken) in answers.into_iter().zip(report.taken) {
-                    let _ = answer.send(Ok(taken));
+                    let _ = answer.send(match taken {
+                        Taken::Unreadable(error) => Err(StoreError::Corrupt(error)),
+                        taken => Ok(taken),
+                    });
+                }
+                if let Some(error) = left_behind {
+                    self.store_failed(&StoreError::Corrupt(error)).await;
                 }
             }
             Err(error) => {

@@ -23,6 +23,10 @@ struct Step {
 }
 
 pub(super) async fn commit(database: &Database, commit: Commit) -> Result<(), StoreError> {
+    if !commit.dead.is_empty() {
+        // What cannot be read because the file is damaged can be read again once it is restored.
+        database.refuse_when_damaged()?;
+    }
     let due_now = commit.at.is_some_and(|at| commit.effects.iter().any(|effect| effect.due_at <= at));
     let steps = Plan::new(database.dialect, commit)?.steps;
     if steps.is_empty() {

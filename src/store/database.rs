@@ -10,7 +10,8 @@ use sqlx::any::{Any, AnyConnectOptions};
 use sqlx::pool::PoolConnection;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 /// The smallest write.
@@ -25,6 +26,10 @@ pub(super) struct Database {
     /// What every new connection is told first.
     setup: String,
     pool: AnyPool,
+    /// How long to wait for the writer.
+    wait: Duration,
+    /// What was said of a damaged file, once it was.
+    damage: OnceLock<String>,
     /// Told when there may be something to do for other processes.
     news: Arc<Notify>,
 }
@@ -36,8 +41,10 @@ impl Database {
         connect: AnyConnectOptions,
         setup: String,
         pool: AnyPool,
+        wait: Duration,
     ) -> Self {
-        Self { dialect, writer: Mutex::new(writer), connect, setup, pool, news: Arc::default() }
+        let (writer, news) = (Mutex::new(writer), Arc::default());
+        Self { dialect, writer, connect, setup, pool, wait, damage: OnceLock::new(), news }
     }
 
     /// All connections of PostgreSQL, or the readers of SQLite.
@@ -58,7 +65,7 @@ impl Database {
     /// A connection to read with.
     pub(super) async fn reader(&self) -> Result<Session<'_>, StoreError> {
         let pooled = self.pool.acquire().await.map_err(|error| StoreError::from(Failure::from(error)))?;
-        Ok(Session::new(Held::Pooled(pooled)))
+        Ok(Session::new(Held::Pooled(pooled), &self.damage))
     }
 
     /// The connection to write with; callers are served in the order in which they came.
@@ -66,11 +73,18 @@ impl Database {
         if self.dialect == Dialect::Postgres {
             return self.reader().await;
         }
-        let mut guard = self.writer.lock().await;
+        // While another process holds the lock, everybody who writes waits for it in turn: nobody may wait for all.
+        let Ok(mut guard) = tokio::time::timeout(self.wait, self.writer.lock()).await else {
+            return Err(StoreError::Unavailable(format!(
+                "the writer of the database file was not free within {:?}: another process may hold its lock, or the \
+                 disk is slow",
+                self.wait
+            )));
+        };
         if guard.is_none() {
             *guard = Some(self.open_writer().await.map_err(|error| StoreError::from(Failure::from(error)))?);
         }
-        Ok(Session::new(Held::Writer(guard)))
+        Ok(Session::new(Held::Writer(guard), &self.damage))
     }
 
     async fn open_writer(&self) -> Result<AnyConnection, sqlx::Error> {
@@ -81,10 +95,20 @@ impl Database {
 
     /// Writes a row, durably: reading alone would not notice a full or read-only disk.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
+        self.refuse_when_damaged()?;
         let mut session = self.writer().await?;
         let beat = Statement::new(self.dialect, BEAT);
         let result = beat.execute(&mut session).await.map(drop);
         session.settle(result).await
+    }
+
+    /// Nothing is promised any more over a file that is known to be damaged: until it is restored, which needs a
+    /// restart, senders are asked to come again.
+    pub(super) fn refuse_when_damaged(&self) -> Result<(), StoreError> {
+        match self.damage.get() {
+            None => Ok(()),
+            Some(said) => Err(StoreError::Unavailable(said.clone())),
+        }
     }
 
     /// Closes all connections; SQLite writes its log back into the file.
@@ -105,6 +129,7 @@ impl Database {
 pub(super) struct Session<'a> {
     /// None once it was given back.
     connection: Option<Held<'a>>,
+    damage: &'a OnceLock<String>,
 }
 
 enum Held<'a> {
@@ -113,8 +138,8 @@ enum Held<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(held: Held<'a>) -> Self {
-        Self { connection: Some(held) }
+    fn new(held: Held<'a>, damage: &'a OnceLock<String>) -> Self {
+        Self { connection: Some(held), damage }
     }
 
     /// Begins a transaction that may write. It is rolled back when it is dropped.
@@ -124,6 +149,15 @@ impl<'a> Session<'a> {
 
     /// Ends the use: closes the connection where the failure may have left it in a state of its own.
     pub(super) async fn settle<T>(mut self, result: Result<T, Failure>) -> Result<T, StoreError> {
+        if let Err(failure) = &result
+            && let Some(said) = failure.tells_damage()
+            && self.damage.set(said.clone()).is_ok()
+        {
+            tracing::error!(
+                error = said,
+                "the database is damaged: stop the service and restore it from a backup"
+            );
+        }
         let broken = match (&result, &self.connection) {
             // After a full disk or an IO error SQLite has rolled back by itself, and the driver, which does not
             // know, would take the next transaction for a nested one.

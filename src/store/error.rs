@@ -113,6 +113,13 @@ impl Failure {
         Self::Told(StoreError::Conflict)
     }
 
+    /// What to say of a file that is damaged as such, rather than one row of it.
+    pub(super) fn tells_damage(&self) -> Option<String> {
+        let Self::Database(sqlx::Error::Database(said)) = self else { return None };
+        let code = said.code().filter(|code| code.len() < 5)?.parse::<u32>().ok()?;
+        matches!(code & 0xff, 11 | 26).then(|| damaged(said.message()))
+    }
+
     /// Whether the connection should not be used again: anything that the database itself did not say.
     pub(super) fn breaks_connection(&self) -> bool {
         match self {
@@ -163,6 +170,10 @@ fn sorted(error: &sqlx::Error) -> StoreError {
     }
 }
 
+fn damaged(message: &str) -> String {
+    format!("the database file is damaged, restore it from a backup ({message})")
+}
+
 fn sqlite(code: u32, message: &str) -> StoreError {
     // The low byte is the primary code; the rest says more about it.
     match code & 0xff {
@@ -170,10 +181,11 @@ fn sqlite(code: u32, message: &str) -> StoreError {
             StoreError::Unavailable(format!("the database file is locked by another process ({message})"))
         }
         8 => StoreError::Unavailable(format!("the database file is read-only ({message})")),
+        10 => StoreError::Unavailable(format!(
+            "the database file cannot be read or written: check the disk, its mount, quotas and limits ({message})"
+        )),
         13 => StoreError::Unavailable(format!("the disk is full ({message})")),
-        11 | 26 => {
-            StoreError::Corrupt(format!("the database file is damaged, restore it from a backup ({message})"))
-        }
+        11 | 26 => StoreError::Corrupt(damaged(message)),
         18..=20 => StoreError::Corrupt(format!("refused by the database: {message}")),
         _ => StoreError::Unavailable(message.to_owned()),
     }

@@ -1,10 +1,11 @@
 //! Deliveries: written before they are answered, read in the order in which they came.
 
 use super::codec::{millis, plain, timestamp, unescaped};
-use super::database::Database;
+use super::database::{Database, Session};
+use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
 use super::sql::{Columns, ROWS_MAX, Statement, Value};
-use crate::engine::ports::{Delivery, Source, StoreError};
+use crate::engine::ports::{Delivery, PEEK_BYTES_MAX, Source, StoreError};
 use sqlx::any::AnyRow;
 
 /// Writes deliveries. The hot path: a batch that fits one statement needs no transaction of its own.
@@ -12,6 +13,7 @@ pub(super) async fn append(database: &Database, deliveries: Vec<Delivery>) -> Re
     if deliveries.is_empty() {
         return Ok(());
     }
+    database.refuse_when_damaged()?;
     let mut session = database.writer().await?;
     let result = if deliveries.len() <= ROWS_MAX {
         insert(database, &deliveries).execute(&mut session).await.map(drop)
@@ -25,7 +27,7 @@ pub(super) async fn append(database: &Database, deliveries: Vec<Delivery>) -> Re
 
 async fn append_chunks(
     database: &Database,
-    session: &mut super::database::Session<'_>,
+    session: &mut Session<'_>,
     deliveries: &[Delivery],
 ) -> Result<(), Failure> {
     let mut transaction = session.begin(database.dialect).await?;
@@ -53,16 +55,41 @@ fn insert(database: &Database, deliveries: &[Delivery]) -> Statement {
     .text(" AS v WHERE column1 IS NOT NULL ON CONFLICT (id) DO NOTHING")
 }
 
-/// The oldest deliveries; identities sort by time.
+/// The oldest deliveries; identities sort by time. Sizes are asked for first, so that a queue of large bodies is never
+/// in memory as a whole.
 pub(super) async fn peek(database: &Database, limit: u32) -> Result<Vec<Delivery>, StoreError> {
     let mut session = database.reader().await?;
-    let statement = Statement::new(
-        database.dialect,
-        "SELECT id, source, received_at, body FROM inbox ORDER BY id LIMIT ",
-    )
-    .bind(i64::from(limit));
-    let result = statement.fetch(&mut session).await.and_then(|rows| rows.iter().map(delivery).collect());
+    let result = oldest(database.dialect, &mut session, limit).await;
     session.settle(result).await
+}
+
+async fn oldest(dialect: Dialect, session: &mut Session<'_>, limit: u32) -> Result<Vec<Delivery>, Failure> {
+    let sizes = Statement::new(
+        dialect,
+        "SELECT id, CAST(LENGTH(body) AS BIGINT) AS bytes FROM inbox ORDER BY id LIMIT ",
+    )
+    .bind(i64::from(limit))
+    .fetch(session)
+    .await?;
+    let (mut count, mut bytes, mut last) = (0, 0, None);
+    for row in sizes.iter().map(Columns) {
+        if bytes >= PEEK_BYTES_MAX {
+            break;
+        }
+        count += 1;
+        bytes += row.int("bytes")?.unsigned_abs();
+        last = Some(row.text("id")?);
+    }
+    let Some(last) = last else { return Ok(Vec::new()) };
+    Statement::new(dialect, "SELECT id, source, received_at, body FROM inbox WHERE id <= ")
+        .bind(last)
+        .text(" ORDER BY id LIMIT ")
+        .bind(count)
+        .fetch(session)
+        .await?
+        .iter()
+        .map(delivery)
+        .collect()
 }
 
 fn delivery(row: &AnyRow) -> Result<Delivery, Failure> {

@@ -34,7 +34,7 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SETUP).await.map(drop) }))
         .connect_lazy_with(connect.clone());
     let listener = url.parse().map_err(|error: sqlx::Error| explain(&place, &error))?;
-    let database = Database::new(Dialect::Postgres, None, connect, SETUP.to_owned(), pool);
+    let database = Database::new(Dialect::Postgres, None, connect, SETUP.to_owned(), pool, options.wait);
     let hints = Hints::start(listener, database.pool(), database.news());
     Ok(SqlStore::new(database, None, hints))
 }

@@ -49,7 +49,13 @@ async fn page(
         }
         let rows = statement.text(" ORDER BY id DESC LIMIT ").bind(i64::from(limit)).fetch(session).await?;
         for row in &rows {
-            found.push(codec::incident(&Columns(row).text("body")?)?);
+            match codec::incident(&Columns(row).text("body")?) {
+                Ok(incident) => found.push(incident),
+                // One row that is damaged, or that a newer version wrote, must not hide all the others.
+                Err(failure) => {
+                    tracing::error!(error = %StoreError::from(failure), "an incident cannot be listed");
+                }
+            }
         }
     }
     found.sort_unstable_by(|left: &Incident, right| right.id.cmp(&left.id));

@@ -79,7 +79,7 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
             Box::pin(async move { connection.execute(setup).await.map(drop) })
         })
         .connect_lazy_with(connect.clone());
-    let database = Database::new(Dialect::Sqlite, Some(writer), connect, setup, pool);
+    let database = Database::new(Dialect::Sqlite, Some(writer), connect, setup, pool, options.wait);
     Ok(SqlStore::new(database, Some(lock), Hints::silent()))
 }
 

@@ -11,7 +11,12 @@
 )]
 
 mod bodies;
+mod databases;
 mod house;
+mod rule_files;
+
+#[path = "../support/postgres.rs"]
+mod postgres;
 
 #[path = "../support/servers.rs"]
 mod servers;

@@ -51,6 +51,7 @@ contract! {
     inbox::a_delivery_that_is_appended_again_is_there_once,
     inbox::a_consumed_delivery_is_gone_and_cannot_be_consumed_again,
     inbox::a_dead_letter_leaves_the_inbox,
+    inbox::a_queue_of_large_deliveries_is_never_read_as_a_whole,
     incidents::an_incident_reads_back_equal_with_everything,
     incidents::a_change_needs_the_version_that_was_loaded,
     incidents::a_version_may_rise_by_more_than_one,

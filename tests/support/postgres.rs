@@ -6,6 +6,8 @@
     clippy::disallowed_methods,
     reason = "it starts a server and waits for it, before any test's clock runs"
 )]
+// Each test file is a crate of its own and uses some of this.
+#![allow(dead_code, reason = "shared by test crates that each use a part")]
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};

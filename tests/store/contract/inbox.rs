@@ -2,7 +2,7 @@
 
 use super::{Subject, is_conflict};
 use crate::build::*;
-use smokejumper::engine::ports::{Commit, DeadLetter};
+use smokejumper::engine::ports::{Commit, DeadLetter, PEEK_BYTES_MAX};
 
 pub async fn deliveries_come_back_in_order_and_byte_for_byte(store: Subject) {
     let mut deliveries: Vec<_> = (0..5).map(mk_delivery).collect();
@@ -51,4 +51,21 @@ pub async fn a_dead_letter_leaves_the_inbox(store: Subject) {
     assert_eq!(store.inbox_depth().await.expect("countable"), 0);
     let again = Commit { dead: vec![dead], ..committing(vec![]) };
     assert!(is_conflict(store.commit(again).await), "it was consumed");
+}
+
+pub async fn a_queue_of_large_deliveries_is_never_read_as_a_whole(store: Subject) {
+    let deliveries: Vec<_> = (0..6)
+        .map(|number| {
+            let mut delivery = mk_delivery(number);
+            delivery.body = vec![b'x'; PEEK_BYTES_MAX as usize / 3].into();
+            delivery
+        })
+        .collect();
+    store.append(deliveries.clone()).await.expect("stored");
+    let first = store.peek(100).await.expect("readable");
+    assert_eq!(first, deliveries[..4], "the one that reaches the limit is the last one");
+    let consumed = first.iter().map(|delivery| delivery.id.clone()).collect();
+    store.commit(Commit { consumed, ..committing(vec![]) }).await.expect("consumed");
+    assert_eq!(store.peek(100).await.expect("readable"), deliveries[4..], "none is passed over");
+    assert_eq!(store.peek(1).await.expect("readable"), deliveries[4..5]);
 }
