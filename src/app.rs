@@ -8,6 +8,7 @@ pub mod check;
 mod decoder;
 pub mod demo;
 pub mod explain;
+mod files;
 mod gauges;
 mod house;
 mod rulebook;

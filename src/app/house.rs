@@ -2,6 +2,7 @@
 
 use super::adapters::{self, Adapters};
 use super::decoder::HouseDecoder;
+use super::files;
 use super::rulebook::{self, engine_settings};
 use super::upkeep;
 use crate::clients::http::install_crypto_provider;
@@ -152,7 +153,8 @@ impl House {
             notifiers: adapters.notifiers,
         };
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
-        let limits = settings.limits.of_connections();
+        let mut limits = settings.limits.of_connections();
+        limits.connections = files::connections_within_limits(limits.connections);
         let listener =
             Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
         let address = listener.local_address().context("the bound address is not known")?;

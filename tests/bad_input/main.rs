@@ -14,6 +14,7 @@ mod bodies;
 mod databases;
 mod house;
 mod rule_files;
+mod senders;
 
 #[path = "../support/postgres.rs"]
 mod postgres;
