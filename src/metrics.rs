@@ -23,7 +23,7 @@ use crate::domain::severity::Severity;
 use crate::engine::ports::IncidentCounts;
 use crate::http::meter::DoorMeter;
 use engine::EngineMetrics;
-use labels::{IncidentLabels, KindLabel, OutcomeLabel};
+use labels::{DirectionLabel, IncidentLabels, KindLabel, OutcomeLabel};
 
 /// All metrics of the process. Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
@@ -39,6 +39,7 @@ struct Inner {
     incidents_open: Family<IncidentLabels, Gauge>,
     rules_loaded: Gauge,
     rule_reloads: Family<OutcomeLabel, Counter>,
+    clock_jumps: Family<DirectionLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -56,12 +57,17 @@ impl Metrics {
         engine.register(&mut registry);
         let (inbox_depth, effect_depth) = (Gauge::default(), Family::default());
         let (incidents_open, rules_loaded) = (Family::default(), Gauge::default());
-        let rule_reloads = Family::default();
+        let (rule_reloads, clock_jumps) = (Family::default(), Family::default());
         registry.register("inbox_depth", "Deliveries stored and not yet worked off", inbox_depth.clone());
         registry.register("effect_queue_depth", "Effects that wait, by kind", effect_depth.clone());
         registry.register("incidents_open", "Incidents that are not resolved", incidents_open.clone());
         registry.register("rules_loaded", "Rules in force", rules_loaded.clone());
         registry.register("rule_reloads", "Attempts to reload the rules, by outcome", rule_reloads.clone());
+        registry.register(
+            "clock_jumps",
+            "How often the machine's clock was set, by direction",
+            clock_jumps.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
         let metrics = Self(Arc::new(Inner {
@@ -73,6 +79,7 @@ impl Metrics {
             incidents_open,
             rules_loaded,
             rule_reloads,
+            clock_jumps,
         }));
         metrics.show_zeroes();
         metrics
@@ -93,6 +100,11 @@ impl Metrics {
     /// The number of rules in force.
     pub fn set_rules_loaded(&self, count: usize) {
         self.0.rules_loaded.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// The machine's clock was set, `forward` or `back`.
+    pub fn clock_jumped(&self, direction: &'static str) {
+        self.0.clock_jumps.get_or_create(&DirectionLabel { direction }).inc();
     }
 
     /// What waits in the store, as last read from it.
@@ -132,6 +144,9 @@ impl Metrics {
         self.set_incidents(&IncidentCounts::new());
         for outcome in ["accepted", "refused"] {
             let _ = self.0.rule_reloads.get_or_create(&OutcomeLabel { outcome });
+        }
+        for direction in ["back", "forward"] {
+            let _ = self.0.clock_jumps.get_or_create(&DirectionLabel { direction });
         }
     }
 }

@@ -42,7 +42,7 @@ use crate::engine::ports::{
 };
 use database::Database;
 use hints::Hints;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -128,6 +128,14 @@ impl Store for SqlStore {
 
     fn release_all(&self) -> PortFuture<'_, Result<u64, StoreError>> {
         Box::pin(effects::release_all(&self.database))
+    }
+
+    fn clock_went_back(
+        &self,
+        now: Timestamp,
+        by: Option<SignedDuration>,
+    ) -> PortFuture<'_, Result<u64, StoreError>> {
+        Box::pin(effects::clock_went_back(&self.database, now, by))
     }
 
     fn next_due(&self) -> PortFuture<'_, Result<Option<Timestamp>, StoreError>> {

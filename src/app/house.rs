@@ -177,6 +177,10 @@ async fn open_store(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Ar
     if released > 0 {
         tracing::info!(effects = released, "effects that the last run had claimed are claimable again");
     }
+    let moved = store.clock_went_back(SystemClock.now(), None).await.context("timers cannot be looked at")?;
+    if moved > 0 {
+        tracing::error!(effects = moved, "the clock is behind the last run: its timers wait anew from now");
+    }
     Ok(Arc::new(store))
 }
 

@@ -2,6 +2,7 @@
 
 use super::gauges;
 use super::rulebook;
+use crate::engine::clock::{ClockWatch, Jump};
 use crate::engine::ports::{Clock, Store};
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
@@ -9,7 +10,7 @@ use crate::rules::book::RuleBook;
 use crate::store::SqlStore;
 use jiff::SignedDuration;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 const GAUGES_EVERY: Duration = Duration::from_secs(5);
 /// How often ended incidents are looked through for those to delete.
 const PRUNE_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How often the clocks are compared. A part of the half minute by which an escalation may be late.
+const CLOCK_EVERY: Duration = Duration::from_secs(1);
 
 /// What upkeep needs.
 pub struct Upkeep {
@@ -42,6 +46,7 @@ impl Upkeep {
             rulebook::follow(Arc::clone(&self.book), self.metrics.clone(), stop.clone()),
             self.refresh_gauges(&stop),
             self.prune(&stop),
+            self.watch_clock(&stop),
         );
     }
 
@@ -51,6 +56,43 @@ impl Upkeep {
                 tracing::warn!(error = %error, "gauges could not be read from the store");
             }
             pause(GAUGES_EVERY, stop).await;
+        }
+    }
+
+    /// Timers are points in time. When the clock is set forward they are due at once; when it is set back they would
+    /// be late by as much, so they are moved.
+    async fn watch_clock(&self, stop: &CancellationToken) {
+        let (mut watch, began) = (ClockWatch::default(), Instant::now());
+        let mut waits: Option<SignedDuration> = None;
+        while !stop.is_cancelled() {
+            match watch.look(self.clock.now(), began.elapsed()) {
+                None => {}
+                Some(Jump::Forward(by)) => {
+                    tracing::warn!(
+                        seconds = by.as_secs(),
+                        "the clock was set forward: what is due by now is done now"
+                    );
+                    self.metrics.clock_jumped("forward");
+                }
+                Some(Jump::Back(by)) => {
+                    tracing::error!(
+                        seconds = by.as_secs(),
+                        "the clock was set back: timers are moved with it"
+                    );
+                    self.metrics.clock_jumped("back");
+                    waits = Some(waits.map_or(by, |before| before + by));
+                }
+            }
+            if waits.is_some() {
+                match self.store.clock_went_back(self.clock.now(), waits).await {
+                    Ok(effects) => {
+                        tracing::info!(effects, "timers were moved");
+                        waits = None;
+                    }
+                    Err(error) => tracing::warn!(error = %error, "timers could not be moved yet"),
+                }
+            }
+            pause(CLOCK_EVERY, stop).await;
         }
     }
 

@@ -104,12 +104,13 @@ pub fn observe(previous: Option<&AlertRecord>, alert: &Alert, now: Timestamp) ->
     match (known.status, alert.status) {
         (Firing, Firing) => Observation::Repeated,
         // An end older than the episode that we know belongs to an earlier one: a late resolve.
-        (Firing, Resolved) if ends_before_known_start(known, alert) => Observation::AlreadyEnded,
+        (Firing, Resolved) if ends_before_known_start(known, alert, now) => Observation::AlreadyEnded,
         (Firing, Resolved) => Observation::Ended,
         (Resolved, Resolved) => Observation::AlreadyEnded,
         (Resolved, Firing) => {
             let ended_at = known.ends_at.unwrap_or(known.updated_at);
-            let told_recently = now.duration_since(known.updated_at) < LATE_FIRING_WINDOW;
+            // In both directions: after a clock was set back, what was told before it lies in the future.
+            let told_recently = now.duration_since(known.updated_at).abs() < LATE_FIRING_WINDOW;
             if alert.starts_at <= ended_at && told_recently {
                 Observation::LateFiring
             } else {
@@ -119,8 +120,12 @@ pub fn observe(previous: Option<&AlertRecord>, alert: &Alert, now: Timestamp) ->
     }
 }
 
-fn ends_before_known_start(known: &AlertRecord, alert: &Alert) -> bool {
-    alert.ends_at.is_some_and(|ended_at| ended_at < known.starts_at && alert.starts_at < known.starts_at)
+/// A start in the future was written before a clock was set back, and says nothing about what came before it.
+fn ends_before_known_start(known: &AlertRecord, alert: &Alert, now: Timestamp) -> bool {
+    known.starts_at <= now
+        && alert
+            .ends_at
+            .is_some_and(|ended_at| ended_at < known.starts_at && alert.starts_at < known.starts_at)
 }
 
 /// The record to remember after an observation; `None` leaves the old one as it is.

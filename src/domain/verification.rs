@@ -47,6 +47,9 @@ impl Verification {
         now: Timestamp,
     ) -> VerificationStep {
         self.looks = self.looks.saturating_add(1);
+        // What lies in the future was noted before the clock was set back.
+        self.began_at = self.began_at.min(now);
+        self.holding_since = self.holding_since.map(|since| since.min(now));
         let deadline = after(self.began_at, spec.within);
         match first_failure(spec, checks) {
             None => {

@@ -19,7 +19,7 @@ use crate::domain::rule::{DiagnosticSpec, RuleHash};
 use crate::domain::severity::Severity;
 use crate::domain::timeline::TimelineLine;
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -266,6 +266,14 @@ pub trait Store: Send + Sync {
     fn postpone(&self, effect: Finish, until: Timestamp) -> PortFuture<'_, Result<(), StoreError>>;
     /// Gives back all leases of workers that are known to be gone (at start, for a store of one process).
     fn release_all(&self) -> PortFuture<'_, Result<u64, StoreError>>;
+    /// The clock was set back: moves effects that were wished before that, so that they are due as long from now as
+    /// they were then. `by` is how far it was set back where the caller has seen it; without, only effects are moved
+    /// that were wished in what is now the future. Safe to say twice. Returns how many were moved.
+    fn clock_went_back(
+        &self,
+        now: Timestamp,
+        by: Option<SignedDuration>,
+    ) -> PortFuture<'_, Result<u64, StoreError>>;
     /// When the next effect is due.
     fn next_due(&self) -> PortFuture<'_, Result<Option<Timestamp>, StoreError>>;
     /// How many effects wait, by kind.

@@ -54,6 +54,7 @@ fn the_names_and_types_are_a_contract() {
             "incidents_open gauge",
             "rules_loaded gauge",
             "rule_reloads counter",
+            "clock_jumps counter",
             "build info",
         ]
     );

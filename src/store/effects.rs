@@ -7,7 +7,7 @@ use super::error::{Failure, corrupt};
 use super::sql::{Columns, Statement, Value};
 use crate::domain::effect::{EffectId, EffectKind};
 use crate::engine::ports::{Claim, Finish, Leased, StoreError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
 
@@ -139,6 +139,44 @@ pub(super) async fn release_all(database: &Database) -> Result<u64, StoreError> 
     );
     let result = statement.execute(&mut session).await;
     session.settle(result).await
+}
+
+/// How far in the future an effect must have been wished to be taken for one of another time, where nobody has seen
+/// the clock being set: the clocks of replicas differ a little, and wrong ones by more.
+const WISHED_AHEAD_MIN: SignedDuration = SignedDuration::from_secs(60);
+/// The same where it was seen.
+const WISHED_AHEAD_SEEN: SignedDuration = SignedDuration::from_secs(1);
+
+/// Moves effects back that were wished before the clock was set back.
+///
+/// An effect that lies in the future as a whole is moved by what is known: by as much as the clock was set back, or
+/// so that it was wished just now. Once moved it does not lie in the future any more, so replicas may all do this.
+pub(super) async fn clock_went_back(
+    database: &Database,
+    now: Timestamp,
+    by: Option<SignedDuration>,
+) -> Result<u64, StoreError> {
+    let least = if by.is_some() { WISHED_AHEAD_SEEN } else { WISHED_AHEAD_MIN };
+    let ahead = now.checked_add(least).unwrap_or(Timestamp::MAX);
+    let mut session = database.writer().await?;
+    let set = |statement: Statement, column: &'static str| {
+        let statement = statement.text(column);
+        match by {
+            Some(by) => statement.bind(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
+            None => statement.text("(created_at - ").bind(millis(now)).text(")"),
+        }
+    };
+    let statement = Statement::new(database.dialect, "UPDATE effect SET ready_at = ");
+    let statement = set(statement, "ready_at - ");
+    let statement = set(statement, ", due_at = due_at - ");
+    let statement = set(statement, ", created_at = created_at - ");
+    let statement = statement.text(" WHERE created_at > ").bind(millis(ahead));
+    let result = statement.execute(&mut session).await;
+    let moved = session.settle(result).await?;
+    if moved > 0 {
+        database.tell_news();
+    }
+    Ok(moved)
 }
 
 /// When the next effect can be claimed, or a lease ends.

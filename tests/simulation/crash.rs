@@ -131,6 +131,13 @@ impl Store for CrashingStore {
     fn release_all(&self) -> PortFuture<'_, Result<u64, StoreError>> {
         self.call(|store| store.release_all())
     }
+    fn clock_went_back(
+        &self,
+        now: jiff::Timestamp,
+        by: Option<jiff::SignedDuration>,
+    ) -> PortFuture<'_, Result<u64, StoreError>> {
+        self.call(move |store| store.clock_went_back(now, by))
+    }
     fn next_due(&self) -> PortFuture<'_, Result<Option<jiff::Timestamp>, StoreError>> {
         self.call(|store| store.next_due())
     }

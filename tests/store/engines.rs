@@ -83,6 +83,8 @@ contract! {
     effects::a_cancelled_effect_is_gone_unless_it_is_leased,
     effects::the_next_due_time_looks_past_what_is_blocked,
     effects::an_effect_without_its_incident_in_its_name_is_refused,
+    effects::a_clock_that_went_back_takes_its_effects_along_once,
+    effects::effects_from_the_future_wait_anew_where_nobody_saw_the_clock_go_back,
     ledger::starts_are_counted_over_the_version_they_were_judged_by,
     ledger::of_starts_judged_over_one_ledger_exactly_one_is_allowed,
     ledger::a_pause_is_set_replaced_and_lifted_and_voids_earlier_judgements,

@@ -83,6 +83,23 @@ fn the_end_of_an_earlier_episode_does_not_end_the_one_that_fires() {
     assert_eq!(known.map(|record| record.status), Some(AlertStatus::Firing));
 }
 
+#[test]
+fn a_clock_that_was_set_back_hides_neither_a_new_firing_nor_an_end() {
+    let day = 86_400;
+    let ended_tomorrow = AlertRecord {
+        status: AlertStatus::Resolved,
+        starts_at: at(day - 60),
+        ends_at: Some(at(day)),
+        updated_at: at(day),
+    };
+    assert_eq!(observe(Some(&ended_tomorrow), &firing(5), at(10)), Observation::Started);
+    let a_moment_ago = AlertRecord { updated_at: at(20), ends_at: Some(at(20)), ..ended_tomorrow };
+    assert_eq!(observe(Some(&a_moment_ago), &firing(5), at(10)), Observation::LateFiring);
+    let firing_since_tomorrow =
+        AlertRecord { status: AlertStatus::Firing, starts_at: at(day), ends_at: None, updated_at: at(day) };
+    assert_eq!(observe(Some(&firing_since_tomorrow), &resolved(5, 9), at(10)), Observation::Ended);
+}
+
 proptest! {
     /// One episode, told in any order with any duplicates within the window, ends resolved whenever its end was told.
     #[test]

@@ -8,6 +8,10 @@ use crate::escalation::{EscalationState, EscalationStep, Reached};
 use crate::incident::IncidentStatus;
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::timeline::LineKind;
+use jiff::SignedDuration;
+
+/// How much earlier than its due time a step may come because the clocks of replicas differ.
+const CLOCKS_DIFFER_MAX: SignedDuration = SignedDuration::from_secs(5);
 
 /// What the settings' own destinations are called, where no level names them.
 const BY_DEFAULT: &str = "default destinations";
@@ -82,9 +86,22 @@ fn escalation_due(draft: &mut Draft, facts: &Facts<'_>) {
     if draft.incident.status != IncidentStatus::Triggered {
         return;
     }
-    let step = draft.incident.escalation.as_ref().and_then(|state| state.next).map(|next| next.step);
-    if let Some(step) = step {
-        reach(draft, step, facts);
+    let next = draft.incident.escalation.as_ref().and_then(|state| state.next);
+    if let Some(next) = next {
+        follow_clock_back(draft, next.due_at.duration_since(draft.now));
+        reach(draft, next.step, facts);
+    }
+}
+
+/// A step that comes before its time tells that the clock was set back meanwhile. The start is moved as well, so that
+/// the later levels keep their distance instead of waiting until the clock is there again.
+fn follow_clock_back(draft: &mut Draft, early: SignedDuration) {
+    if early > CLOCKS_DIFFER_MAX
+        && let Some(state) = &mut draft.incident.escalation
+    {
+        state.started_at = state.started_at.checked_sub(early).unwrap_or(state.started_at);
+        let text = format!("the clock was set back by about {early:#}: the next levels follow the new time");
+        draft.line(LineKind::Escalation, Some("clock_set_back"), text);
     }
 }
 

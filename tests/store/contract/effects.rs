@@ -2,7 +2,8 @@
 
 use super::{Subject, is_conflict};
 use crate::build::*;
-use smokejumper::domain::effect::EffectKind;
+use jiff::SignedDuration;
+use smokejumper::domain::effect::{EffectKind, NewEffect};
 use smokejumper::engine::ports::{Commit, Finish};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -176,4 +177,41 @@ pub async fn an_effect_without_its_incident_in_its_name_is_refused(store: Subjec
     wish.id.0 = "nameless".to_owned();
     let refused = store.commit(wishing(vec![wish])).await.expect_err("it belongs to nobody");
     assert!(refused.to_string().contains("nameless"), "{refused}");
+}
+
+/// A message of its own, wished at one second and due at another.
+fn wish(number: u64, wished: i64, due: i64) -> Commit {
+    let effect = NewEffect { lane: None, ..mk_notice("i1", number, due * 1_000) };
+    Commit { at: Some(at(wished * 1_000)), ..wishing(vec![effect]) }
+}
+
+/// Which effects can be claimed at a second.
+async fn claimed(store: &Subject, second: i64) -> Vec<String> {
+    let leased = store.claim(mk_claim(second * 1_000, 9)).await.expect("claimable");
+    leased.into_iter().map(|lease| lease.id.0).collect()
+}
+
+pub async fn a_clock_that_went_back_takes_its_effects_along_once(store: Subject) {
+    // A message that is due at once, a timer, and one that was set long before the clock was.
+    for commit in [wish(1, 100_000, 100_000), wish(2, 100_000, 100_900), wish(3, 10_000, 101_000)] {
+        store.commit(commit).await.expect("stored");
+    }
+    let now = at(13_600_000);
+    assert!(claimed(&store, 13_600).await.is_empty(), "all of it would be a day late");
+    let by = Some(SignedDuration::from_secs(86_400));
+    assert_eq!(store.clock_went_back(now, by).await.expect("moved"), 2, "the old one was wished before now");
+    assert_eq!(store.clock_went_back(now, by).await.expect("moved"), 0, "another replica saw it too");
+    assert_eq!(claimed(&store, 13_600).await, ["i1-e1"]);
+    assert!(claimed(&store, 14_499).await.iter().all(|id| id == "i1-e1"), "not earlier than it was meant");
+    assert!(claimed(&store, 14_500).await.contains(&"i1-e2".to_owned()));
+}
+
+pub async fn effects_from_the_future_wait_anew_where_nobody_saw_the_clock_go_back(store: Subject) {
+    store.commit(wish(1, 100_000, 100_900)).await.expect("stored");
+    store.commit(wish(2, 1_030, 1_100)).await.expect("stored");
+    let now = at(1_000_000);
+    assert_eq!(store.clock_went_back(now, None).await.expect("moved"), 1, "clocks differ by half a minute");
+    assert_eq!(store.clock_went_back(now, None).await.expect("moved"), 0);
+    assert!(claimed(&store, 1_899).await.iter().all(|id| id == "i1-e2"));
+    assert!(claimed(&store, 1_900).await.contains(&"i1-e1".to_owned()));
 }

@@ -252,3 +252,53 @@ fn a_page_speaks_of_its_own_episode_even_when_it_is_sent_later() {
         .collect();
     assert_eq!(episodes, [("trigger", 0), ("resolve", 0), ("trigger", 1)]);
 }
+
+/// The world of the other tests with a third level at half an hour.
+fn mk_three_levels() -> World {
+    let mut world = World::new(vec![]);
+    if let Some(policy) = &mut world.policy {
+        let mut third = policy.levels[1].clone();
+        third.name = "head".to_owned();
+        third.after = minutes(30);
+        third.destinations = vec![slack("#heads")];
+        policy.levels.push(third);
+    }
+    world
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_move_the_later_levels_away() {
+    let mut world = mk_three_levels();
+    world.fire("a");
+    let timer = world.take_effect(|effect| matches!(effect, Effect::Wake(Wake::Escalate)));
+    world.notices();
+    // The timer moves with the clock, and comes due a quarter of an hour after the incident's real start.
+    let set_back_by = SignedDuration::from_hours(24);
+    world.now = timer.due_at.checked_sub(set_back_by).expect("in range");
+    world.happen(Event::Woken { effect: timer.id, wake: Wake::Escalate });
+    assert!(world.notices().contains(&"slack:#leads card".to_owned()));
+    assert!(world.reasons().contains(&"clock_set_back"));
+    let second_at = world.now;
+    let told = escalate(&mut world);
+    assert!(told.contains(&"slack:#heads card".to_owned()), "{told:?}");
+    assert_eq!(world.now.duration_since(second_at), minutes(15), "the levels keep their distance");
+    assert_eq!(world.reasons().iter().filter(|reason| **reason == "clock_set_back").count(), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_forward_skips_no_level_and_tells_each_once() {
+    let mut world = mk_three_levels();
+    world.fire("a");
+    world.notices();
+    world.now = world.now.checked_add(SignedDuration::from_hours(24)).expect("in range");
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        let now = world.now;
+        told.extend(escalate(&mut world));
+        assert_eq!(world.now, now, "what is overdue is due at once");
+    }
+    for level in ["slack:#leads card", "slack:#heads card"] {
+        assert_eq!(told.iter().filter(|notice| *notice == level).count(), 1, "{level}: {told:?}");
+    }
+    assert!(world.wakes(|wake| *wake == Wake::Escalate)[0] > world.now, "then it waits again");
+}
