@@ -31,7 +31,7 @@ pub use conduct::{
 pub use load::{SettingsError, process_environment};
 pub use locate::Locator;
 pub use server::{ClientCertificate, Limits, Server, Tls};
-pub use services::{Endpoint, Method, PagerDuty, PagerDutyService, Slack, Upstream};
+pub use services::{Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Slack};
 pub use values::{HttpUrl, PlainOrSecret, TextList};
 
 /// Everything that an operator can set. Holds references to secrets, never their values.
@@ -47,13 +47,13 @@ pub struct Settings {
     pub receivers: Receivers,
     /// Who may use the API.
     pub api: Api,
-    /// The Alertmanager that silences are kept in.
-    pub alertmanager: Option<Upstream>,
+    /// The Alertmanager in which people silence alerts.
+    pub alertmanager: Option<Alertmanager>,
     /// The Prometheus that diagnostics ask.
-    pub prometheus: Option<Upstream>,
+    pub prometheus: Option<Prometheus>,
     /// The Slack app that speaks for us.
     pub slack: Option<Slack>,
-    /// People who may press buttons, by their names in Slack.
+    /// People who may press buttons, by their member ids in Slack.
     pub people: Vec<Person>,
     /// Named addresses that `http.call` may call.
     pub endpoints: BTreeMap<String, Endpoint>,

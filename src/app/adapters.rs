@@ -9,7 +9,7 @@ use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
 use crate::secret::{Keyring, LiveText, SecretSet};
-use crate::settings::{PlainOrSecret, Settings, Upstream};
+use crate::settings::{Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
@@ -27,13 +27,12 @@ pub(super) struct Adapters {
 impl Adapters {
     /// Builds them all; nothing is sent yet.
     pub(super) fn build(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Self> {
-        let http = HttpClient::new(&HttpOptions::configured()).context("the HTTP client cannot be built")?;
         Ok(Self {
             diagnostics: Arc::new(diagnostics(settings, keyring)?),
             actions: Arc::new(actions(settings, keyring)?),
             notifiers: Arc::new(Notifiers {
-                slack: slack(settings, keyring, &http)?,
-                pagerduty: pagerduty(settings, keyring, &http)?,
+                slack: slack(settings, keyring)?,
+                pagerduty: pagerduty(settings, keyring)?,
             }),
             slack_decoder: SlackDecoder { people: people(settings) },
             slack_secrets: match &settings.slack {
@@ -55,7 +54,7 @@ pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Res
     Diagnostics::new(options).context("the diagnostics cannot be built")
 }
 
-fn prometheus(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<PrometheusAccess> {
+fn prometheus(upstream: &Prometheus, keyring: &Keyring) -> anyhow::Result<PrometheusAccess> {
     let authorities_pem = match &upstream.ca_file {
         None => None,
         Some(path) => {
@@ -73,7 +72,7 @@ fn prometheus(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<Promethe
     })
 }
 
-fn sign_in(upstream: &Upstream, keyring: &Keyring) -> anyhow::Result<SignIn> {
+fn sign_in(upstream: &Prometheus, keyring: &Keyring) -> anyhow::Result<SignIn> {
     if let Some(token) = keyring.open_all(&upstream.bearer_token)?.first() {
         return Ok(SignIn::Bearer(token.clone()));
     }
@@ -135,7 +134,13 @@ fn endpoints(settings: &Settings, keyring: &Keyring) -> anyhow::Result<BTreeMap<
         .collect()
 }
 
-fn slack(settings: &Settings, keyring: &Keyring, http: &HttpClient) -> anyhow::Result<Option<SlackNotifier>> {
+/// A client for a service that people are told by.
+fn messenger(timeout: Period) -> anyhow::Result<HttpClient> {
+    let options = HttpOptions { request_timeout: timeout.get(), ..HttpOptions::configured() };
+    HttpClient::new(&options).context("the HTTP client cannot be built")
+}
+
+fn slack(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<SlackNotifier>> {
     let Some(slack) = &settings.slack else { return Ok(None) };
     let tokens = keyring.open_all(&slack.bot_token)?;
     let bot_token = tokens.first().context("`slack.bot_token` is not set")?.clone();
@@ -143,15 +148,12 @@ fn slack(settings: &Settings, keyring: &Keyring, http: &HttpClient) -> anyhow::R
         api_url: slack.api_url.as_str().to_owned(),
         bot_token,
         external_url: Some(settings.server.public_url()),
+        alertmanager_url: settings.alertmanager.as_ref().map(|alertmanager| alertmanager.url.to_string()),
     };
-    Ok(Some(SlackNotifier::new(options, http.clone(), keyring.clone())?))
+    Ok(Some(SlackNotifier::new(options, messenger(slack.timeout)?, keyring.clone())?))
 }
 
-fn pagerduty(
-    settings: &Settings,
-    keyring: &Keyring,
-    http: &HttpClient,
-) -> anyhow::Result<Option<PagerDutyNotifier>> {
+fn pagerduty(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<PagerDutyNotifier>> {
     let Some(pagerduty) = &settings.pagerduty else { return Ok(None) };
     let mut services = BTreeMap::new();
     for (name, service) in &pagerduty.services {
@@ -165,7 +167,7 @@ fn pagerduty(
         services,
         external_url: Some(settings.server.public_url()),
     };
-    Ok(Some(PagerDutyNotifier::new(options, http.clone(), keyring.clone())?))
+    Ok(Some(PagerDutyNotifier::new(options, messenger(pagerduty.timeout)?, keyring.clone())?))
 }
 
 fn people(settings: &Settings) -> People {
@@ -178,5 +180,69 @@ fn people(settings: &Settings) -> People {
         anyone_may_acknowledge: settings.slack.as_ref().is_none_or(|slack| slack.anyone_may_acknowledge),
         team_id: settings.slack.as_ref().and_then(|slack| slack.team_id.clone()),
         app_id: settings.slack.as_ref().and_then(|slack| slack.app_id.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::stand_in::{Play, StandIn};
+    use crate::domain::notification::{Destination, Notice};
+    use crate::engine::ports::{Delivered, Notifier};
+    use crate::notify::stories;
+    use std::path::Path;
+
+    fn mk_adapters(text: &str) -> Adapters {
+        let environment = ["BOT", "KEY"].map(|name| (name.to_owned(), "a-secret-of-some-length".to_owned()));
+        let environment = BTreeMap::from(environment);
+        let settings = Settings::from_text("s.yaml", text, Path::new(""), &environment)
+            .unwrap_or_else(|error| panic!("{error}"));
+        Adapters::build(&settings, &Keyring::new(environment)).expect("adapters")
+    }
+
+    async fn tell(adapters: &Adapters, destination: Destination, notice: Notice) -> Delivered {
+        let now = stories::minutes(5);
+        adapters.notifiers.notify(&destination, &notice, &stories::opened(), now).await
+    }
+
+    #[tokio::test]
+    async fn messengers_get_the_time_that_the_settings_say() {
+        let silent = StandIn::play([Play::Silence]).await;
+        let url = silent.url("");
+        let adapters = mk_adapters(&format!(
+            "slack: {{ api_url: '{url}', bot_token: {{ env: BOT }}, timeout: 50ms }}\n\
+             pagerduty: {{ events_url: '{url}', timeout: 60ms, services: {{ shop: {{ routing_key: {{ env: KEY }} }} }} }}"
+        ));
+        let slack = Destination::Slack { channel: "#x".to_owned() };
+        let pagerduty = Destination::PagerDuty { service: "shop".to_owned() };
+        let trigger = Notice::Trigger { note: "opened".to_owned(), episode: 0 };
+        for (destination, notice, time) in
+            [(slack, Notice::Card, "within 50 ms"), (pagerduty, trigger, "within 60 ms")]
+        {
+            let told = tell(&adapters, destination, notice).await;
+            let Delivered::Later { reason, failed: true, .. } = told else { panic!("{told:?}") };
+            assert!(reason.contains(time), "{reason}");
+        }
+    }
+
+    #[tokio::test]
+    async fn cards_link_to_the_alertmanager_of_the_settings() {
+        let posted = r#"{"ok": true, "channel": "C1", "ts": "1.1"}"#;
+        let slack = StandIn::play([Play::text(200, posted), Play::text(200, posted)]).await;
+        let settings = format!("slack: {{ api_url: '{}', bot_token: {{ env: BOT }} }}\n", slack.url(""));
+        let with = format!("{settings}alertmanager: {{ url: 'https://alertmanager.example.com' }}\n");
+        for text in [&settings, &with] {
+            let told =
+                tell(&mk_adapters(text), Destination::Slack { channel: "#x".to_owned() }, Notice::Card).await;
+            assert!(matches!(told, Delivered::Yes { .. }), "{told:?}");
+        }
+        let bodies: Vec<bool> = slack
+            .seen()
+            .iter()
+            .map(|request| {
+                String::from_utf8_lossy(&request.body).contains("alertmanager.example.com/#/silences/new")
+            })
+            .collect();
+        assert_eq!(bodies, [false, true]);
     }
 }

@@ -59,8 +59,11 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<RuleBook>, RuleErrors> {
 /// What the engine is told by the settings.
 pub fn engine_settings(settings: &Settings) -> EngineSettings {
     let channel = settings.slack.as_ref().and_then(|slack| slack.default_channel.clone());
-    let mut defaults: Vec<Destination> =
+    let default_channel: Vec<Destination> =
         channel.into_iter().map(|channel| Destination::Slack { channel }).collect();
+    let fallback = &settings.escalation.fallback;
+    let fallback = if fallback.is_empty() { &default_channel } else { fallback }.clone();
+    let mut defaults = default_channel;
     for destination in &settings.escalation.unmatched {
         if !defaults.contains(destination) {
             defaults.push(destination.clone());
@@ -71,7 +74,7 @@ pub fn engine_settings(settings: &Settings) -> EngineSettings {
         limits: settings.guardrails.limits(),
         freezes: settings.guardrails.freezes(),
         default_destinations: defaults,
-        fallback_destinations: settings.escalation.fallback.clone(),
+        fallback_destinations: fallback,
         retention: settings.retention.resolved_incidents.signed(),
     }
 }
@@ -132,5 +135,32 @@ fn report(book: &RuleBook, metrics: &Metrics, reload: &Reload) {
             tracing::error!(errors = %errors, "the new rules cannot be used; the old ones stay in force");
             metrics.rules_reloaded(false, book.current().rules().len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn destinations(text: &str) -> (Vec<String>, Vec<String>) {
+        let settings = Settings::from_text("s.yaml", text, Path::new(""), &BTreeMap::new())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let settings = engine_settings(&settings);
+        let shown = |all: &[Destination]| all.iter().map(ToString::to_string).collect();
+        (shown(&settings.default_destinations), shown(&settings.fallback_destinations))
+    }
+
+    #[test]
+    fn the_default_channel_hears_what_nobody_else_would() {
+        let slack = "slack: { bot_token: { env: BOT }, default_channel: '#all' }\n";
+        let all = vec!["slack:#all".to_owned()];
+        assert_eq!(destinations(slack), (all.clone(), all.clone()));
+        let named = format!(
+            "{slack}escalation: {{ fallback: [{{ slack: {{ channel: '#last' }} }}], unmatched: [{{ slack: {{ channel: '#all' }} }}] }}"
+        );
+        assert_eq!(destinations(&named), (all, vec!["slack:#last".to_owned()]));
+        assert_eq!(destinations(""), (vec![], vec![]));
     }
 }

@@ -83,6 +83,8 @@ pub struct HttpOptions {
     pub connect_timeout: Duration,
     /// Certificates in PEM to trust besides the system's.
     pub authorities_pem: Option<Vec<u8>>,
+    /// Time for one exchange, where the request sets none itself; see [`REQUEST_TIMEOUT`].
+    pub request_timeout: Duration,
 }
 
 impl HttpOptions {
@@ -93,6 +95,7 @@ impl HttpOptions {
             proxy: ProxyChoice::Environment,
             connect_timeout: CONNECT_TIMEOUT,
             authorities_pem: None,
+            request_timeout: REQUEST_TIMEOUT,
         }
     }
 
@@ -116,6 +119,7 @@ pub fn install_crypto_provider() {
 pub struct HttpClient {
     inner: reqwest::Client,
     reach: Reach,
+    request_timeout: Duration,
 }
 
 impl HttpClient {
@@ -129,7 +133,7 @@ impl HttpClient {
             .user_agent(USER_AGENT)
             .redirect(Policy::none())
             .connect_timeout(options.connect_timeout)
-            .timeout(REQUEST_TIMEOUT)
+            .timeout(options.request_timeout)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX);
         builder = match (options.reach, &options.proxy) {
@@ -148,7 +152,7 @@ impl HttpClient {
         }
         let inner =
             builder.build().map_err(|error| HttpError::setup(error::chain_of(&error.without_url())))?;
-        Ok(Self { inner, reach: options.reach })
+        Ok(Self { inner, reach: options.reach, request_timeout: options.request_timeout })
     }
 
     /// Sends one request and reads its answer, whatever the status.
@@ -161,7 +165,7 @@ impl HttpClient {
             guard::check_url(&request.url, loopback)
                 .map_err(|why| HttpError::Denied { place: place.clone(), reason: why.to_string() })?;
         }
-        let timeout = request.timeout;
+        let timeout = request.timeout.unwrap_or(self.request_timeout);
         let fail = |error| HttpError::from_reqwest(place.clone(), timeout, error);
         let started = Instant::now();
         let mut outgoing = self.inner.request(request.method, request.url).headers(request.headers);

@@ -21,8 +21,9 @@ use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longest time for one delivery of a notice, well below its lease.
-const NOTIFY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for one delivery of a notice, below its lease, and above the ten seconds that the settings allow for
+/// one call: who made the call says best why it failed.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time for one attempt of an action, where its kind states none.
 pub const ACT_TIMEOUT: Duration = Duration::from_secs(60);
 /// An urgent notice that is not delivered by then is told to the next destination as well, while it goes on being

@@ -54,6 +54,8 @@ pub struct SlackOptions {
     pub bot_token: Secret,
     /// Where people reach our pages from outside.
     pub external_url: Option<String>,
+    /// Where people reach Alertmanager's pages.
+    pub alertmanager_url: Option<String>,
 }
 
 /// Tells Slack channels.
@@ -96,8 +98,12 @@ impl SlackNotifier {
         now: Timestamp,
     ) -> Delivered {
         let redactor = self.keyring.redactor();
-        let frame =
-            Frame { now, external_url: self.options.external_url.as_deref(), redactor: redactor.as_ref() };
+        let frame = Frame {
+            now,
+            external_url: self.options.external_url.as_deref(),
+            alertmanager_url: self.options.alertmanager_url.as_deref(),
+            redactor: redactor.as_ref(),
+        };
         let known = view.incident.destination(destination).and_then(|state| state.message.as_ref());
         let outcome = match notice {
             Notice::Card => self.card(channel, known, view, &frame).await,

@@ -142,15 +142,14 @@ pub struct Escalation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Resolved incidents with findings, actions and timeline: a quarter, for the reviews that look back.
+    /// Resolved incidents with findings, actions and timeline, and bodies that could not be read: a quarter, for the
+    /// reviews that look back. Other bodies are deleted once they are worked off.
     pub resolved_incidents: Period,
-    /// Received bodies, once they are worked off: a week, to see afterwards what a sender really sent.
-    pub inbox: Period,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { resolved_incidents: Period::from_days(90), inbox: Period::from_days(7) }
+        Self { resolved_incidents: Period::from_days(90) }
     }
 }
 

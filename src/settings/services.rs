@@ -14,10 +14,19 @@ use crate::secret::SecretSources;
 /// Time for one call to another service: long enough for a busy Prometheus, far shorter than an effect's lease.
 const CALL_TIMEOUT: Period = Period::from_secs(10);
 
-/// A Prometheus or Alertmanager, and how to sign in to it.
+/// The Alertmanager in which people silence alerts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alertmanager {
+    /// Address of its pages, as people reach it: cards link to its form for a silence. Nothing is sent there.
+    #[schemars(required)]
+    pub url: HttpUrl,
+}
+
+/// A Prometheus, and how to sign in to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Upstream {
+pub struct Prometheus {
     /// Base address, without `/api/…`.
     #[schemars(required)]
     pub url: HttpUrl,
@@ -29,11 +38,11 @@ pub struct Upstream {
     pub headers: BTreeMap<String, PlainOrSecret>,
     /// Certificates in PEM to trust besides the system's.
     pub ca_file: Option<PathBuf>,
-    /// Time for one call.
+    /// Time for one query; a diagnostic may allow less.
     pub timeout: Period,
 }
 
-impl Default for Upstream {
+impl Default for Prometheus {
     fn default() -> Self {
         Self {
             url: HttpUrl::default(),
@@ -65,7 +74,7 @@ pub struct Slack {
     pub anyone_may_acknowledge: bool,
     /// Channel for incidents that no rule sends elsewhere.
     pub default_channel: Option<String>,
-    /// Time for one call.
+    /// Time for one call, at most 10s.
     pub timeout: Period,
 }
 
@@ -92,7 +101,7 @@ pub struct PagerDuty {
     pub events_url: HttpUrl,
     /// Services by the name that rules use.
     pub services: BTreeMap<String, PagerDutyService>,
-    /// Time for one call.
+    /// Time for one call, at most 10s.
     pub timeout: Period,
 }
 
@@ -129,7 +138,7 @@ pub struct Endpoint {
     /// Whether a second POST or PATCH does no harm, such as where the server obeys `Idempotency-Key`. A call without a
     /// clear answer is then sent again; without this, people look first. GET, PUT and DELETE are repeated anyway.
     pub idempotent: bool,
-    /// Time for one call.
+    /// Time for one call, at most 55s.
     pub timeout: Period,
 }
 

@@ -51,7 +51,7 @@ guardrails: { rates: { per_target: [{ count: 2, window: 1h }] }, cooldown: 5m }
 escalation:
   default_policy: pss-nano
   fallback: [{ pagerduty: { service: pss-nano } }, { slack: { channel: "#incidents" } }]
-retention: { inbox: 3d }
+retention: { resolved_incidents: 30d }
 limits: { connections: 10 }
 telemetry: { log_format: json, otlp_endpoint: "http://localhost:4318" }
 "##;

@@ -14,7 +14,7 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::place_of;
-use super::{ANSWER_BYTES_MAX, HttpError, REQUEST_TIMEOUT};
+use super::{ANSWER_BYTES_MAX, HttpError};
 use crate::clients::answer::RETRY_AFTER_MAX;
 
 /// How a client shows who it is.
@@ -41,19 +41,20 @@ pub struct HttpRequest {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Option<Bytes>,
-    pub(super) timeout: Duration,
+    /// None leaves it to the client.
+    pub(super) timeout: Option<Duration>,
     pub(super) answer_bytes_max: usize,
 }
 
 impl HttpRequest {
-    /// A request without headers or body, with the default deadline and answer limit.
+    /// A request without headers or body, with the client's deadline and the default answer limit.
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
             url,
             headers: HeaderMap::new(),
             body: None,
-            timeout: REQUEST_TIMEOUT,
+            timeout: None,
             answer_bytes_max: ANSWER_BYTES_MAX,
         }
     }
@@ -118,7 +119,7 @@ impl HttpRequest {
 
     /// Sets the deadline of the whole exchange.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 

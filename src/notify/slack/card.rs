@@ -39,6 +39,8 @@ pub struct Frame<'a> {
     pub now: Timestamp,
     /// Where people reach our pages from outside, without a slash at the end.
     pub external_url: Option<&'a str>,
+    /// Where people reach Alertmanager's pages.
+    pub alertmanager_url: Option<&'a str>,
     /// Takes secrets out of everything that is quoted.
     pub redactor: &'a Redactor,
 }

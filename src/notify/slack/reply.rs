@@ -89,7 +89,12 @@ mod tests {
         reply(
             text,
             page,
-            &Frame { now: jiff::Timestamp::UNIX_EPOCH, external_url: None, redactor: &redactor },
+            &Frame {
+                now: jiff::Timestamp::UNIX_EPOCH,
+                external_url: None,
+                alertmanager_url: None,
+                redactor: &redactor,
+            },
         )
     }
 

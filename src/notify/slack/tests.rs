@@ -36,6 +36,7 @@ fn mk_notifiers(slack: &SlackSandbox, token: &SecretSource) -> Notifiers {
         api_url: slack.api_url(),
         bot_token: keyring.open(token).expect("a token"),
         external_url: Some("https://smokejumper.example.com".to_owned()),
+        alertmanager_url: None,
     };
     let slack = SlackNotifier::new(options, mk_http(), keyring).expect("a notifier");
     Notifiers { slack: Some(slack), pagerduty: None }

@@ -50,7 +50,6 @@ pub(super) fn check_conduct(settings: &Settings, out: &mut Findings) {
             require_time(*window, &["guardrails", "rates", name, &index, "window"], out);
         }
     }
-    require_time(settings.retention.inbox, &["retention", "inbox"], out);
     require_time(settings.retention.resolved_incidents, &["retention", "resolved_incidents"], out);
     if tracing_subscriber::EnvFilter::try_new(&settings.telemetry.log_level).is_err() {
         out.add(&["telemetry", "log_level"], "expected error, warn, info, debug or trace")

@@ -68,7 +68,8 @@ pub(super) fn check_receiver(receiver: &Receiver, path: &[&str], out: &mut Findi
     for (index, header) in receiver.headers.iter().enumerate() {
         let index = index.to_string();
         out.require(header.value.is_set(), &as_refs(&at(&["headers", "value"], &index)));
-        if http::HeaderName::from_str(&header.name).is_err() {
+        out.require(!header.name.is_empty(), &as_refs(&at(&["headers", "name"], &index)));
+        if !header.name.is_empty() && http::HeaderName::from_str(&header.name).is_err() {
             out.add(
                 &as_refs(&at(&["headers", "name"], &index)),
                 "expected the name of a header, such as `X-Token`",

@@ -4,38 +4,55 @@ use std::collections::BTreeMap;
 use std::str::FromStr as _;
 
 use super::{Findings, require_time};
+use crate::period::Period;
 use crate::settings::Settings;
 use crate::settings::access::BasicAuth;
-use crate::settings::services::Upstream;
+use crate::settings::services::Prometheus;
 use crate::settings::values::PlainOrSecret;
 
+/// Longest time for one call to a messenger. A page must reach somebody within half a minute; what takes longer is
+/// tried again, or told elsewhere.
+const MESSENGER_TIMEOUT_MAX: Period = Period::from_secs(10);
+
+/// Longest time for one call to an endpoint, below the minute that the engine gives an attempt.
+const ENDPOINT_TIMEOUT_MAX: Period = Period::from_secs(55);
+
 pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
-    for (name, upstream) in [("prometheus", &settings.prometheus), ("alertmanager", &settings.alertmanager)] {
-        if let Some(upstream) = upstream {
-            check_upstream(upstream, name, out);
-        }
+    if let Some(prometheus) = &settings.prometheus {
+        check_prometheus(prometheus, out);
+    }
+    if let Some(alertmanager) = &settings.alertmanager {
+        out.require(alertmanager.url.is_set(), &["alertmanager", "url"]);
     }
     if let Some(slack) = &settings.slack {
         out.require(slack.api_url.is_set(), &["slack", "api_url"]);
         out.require(slack.bot_token.is_set(), &["slack", "bot_token"]);
-        require_time(slack.timeout, &["slack", "timeout"], out);
+        require_time_up_to(MESSENGER_TIMEOUT_MAX, slack.timeout, &["slack", "timeout"], out);
     }
     if let Some(pagerduty) = &settings.pagerduty {
         out.require(pagerduty.events_url.is_set(), &["pagerduty", "events_url"]);
-        require_time(pagerduty.timeout, &["pagerduty", "timeout"], out);
+        require_time_up_to(MESSENGER_TIMEOUT_MAX, pagerduty.timeout, &["pagerduty", "timeout"], out);
         for (name, service) in &pagerduty.services {
             out.require(service.routing_key.is_set(), &["pagerduty", "services", name, "routing_key"]);
         }
     }
     for (name, endpoint) in &settings.endpoints {
         out.require(endpoint.url.is_set(), &["endpoints", name, "url"]);
-        require_time(endpoint.timeout, &["endpoints", name, "timeout"], out);
+        require_time_up_to(ENDPOINT_TIMEOUT_MAX, endpoint.timeout, &["endpoints", name, "timeout"], out);
         check_headers(&endpoint.headers, &["endpoints", name], out);
     }
 }
 
-fn check_upstream(upstream: &Upstream, name: &str, out: &mut Findings) {
-    let Upstream { url, bearer_token, basic_auth, headers, timeout, ca_file: _ } = upstream;
+fn require_time_up_to(most: Period, period: Period, path: &[&str], out: &mut Findings) {
+    require_time(period, path, out);
+    if period > most {
+        out.add(path, format!("this time is at most {most}"));
+    }
+}
+
+fn check_prometheus(prometheus: &Prometheus, out: &mut Findings) {
+    let name = "prometheus";
+    let Prometheus { url, bearer_token, basic_auth, headers, timeout, ca_file: _ } = prometheus;
     out.require(url.is_set(), &[name, "url"]);
     require_time(*timeout, &[name, "timeout"], out);
     check_headers(headers, &[name], out);

@@ -1,11 +1,29 @@
 //! Where to read on.
 
 use super::Frame;
+use crate::domain::Labels;
+use crate::domain::matcher::{MatchOp, Matcher};
 use crate::engine::ports::IncidentView;
 use crate::notify::slack::markup::Scribe;
 
 /// UTF-16 units of the host that is named in a link to a place that an alert chose.
 const HOST_UNITS_MAX: usize = 60;
+
+/// Alertmanager's form for a silence, filled in for exactly the alert that opened the incident. `None` where a label
+/// holds a secret: the silence would be for another alert, and the address would be in everybody's browser.
+fn silence(base: &str, labels: &Labels, frame: &Frame<'_>) -> Option<String> {
+    let matchers = labels
+        .iter()
+        .map(|(name, value)| Some(Matcher::new(name, MatchOp::Equal, value).ok()?.to_string()))
+        .collect::<Option<Vec<_>>>()?;
+    let filter = format!("{{{}}}", matchers.join(","));
+    if frame.redactor.redact(&filter) != filter {
+        return None;
+    }
+    // In a fragment a plus sign would stay one.
+    let encoded = form_urlencoded::byte_serialize(filter.as_bytes()).collect::<String>().replace('+', "%20");
+    Some(format!("{}/#/silences/new?filter={encoded}", base.trim_end_matches('/')))
+}
 
 /// Links, and the incident's identity for the command line.
 pub(super) fn links(view: &IncidentView, frame: &Frame<'_>, scribe: Scribe<'_>) -> String {
@@ -23,6 +41,11 @@ pub(super) fn links(view: &IncidentView, frame: &Frame<'_>, scribe: Scribe<'_>) 
         && let Some(host) = scribe.host(address, HOST_UNITS_MAX)
     {
         parts.extend(scribe.link(address, &format!("Expression at {host}")));
+    }
+    if let Some(base) = frame.alertmanager_url.filter(|_| incident.is_open()) {
+        parts.extend(
+            silence(base, &incident.labels, frame).and_then(|address| scribe.link(&address, "Silence")),
+        );
     }
     parts.push(format!("Incident {}", scribe.code(&incident.id.0, 80)));
     parts.join(" · ")

@@ -81,7 +81,7 @@ fn with_hostile_words(mut view: IncidentView, words: &[String]) -> IncidentView 
 static OURS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"<!date\^-?\d+\^\{date_short_pretty\} at \{time\}\|[0-9: UTC-]+>",
-        r"|<https?://[^<>|\s]+\|(?:Open in Smokejumper|Runbook|Expression at [^<>|]*)>",
+        r"|<https?://[^<>|\s]+\|(?:Open in Smokejumper|Runbook|Silence|Expression at [^<>|]*)>",
         r"|<@U0SAM>|&amp;|&lt;|&gt;"
     ))
     .expect("a pattern")
@@ -169,7 +169,12 @@ fn draw_all(words: &[String]) {
 
 fn draw(views: Vec<(&'static str, IncidentView)>, words: &[String]) {
     let redactor = Redactor::default();
-    let frame = Frame { now: minutes(5), external_url: Some("https://s.example"), redactor: &redactor };
+    let frame = Frame {
+        now: minutes(5),
+        external_url: Some("https://s.example"),
+        alertmanager_url: Some("https://a.example"),
+        redactor: &redactor,
+    };
     for (_, view) in views {
         let view = with_hostile_words(view, words);
         check(&card(&view, &frame));
@@ -266,7 +271,12 @@ fn our_limits_are_within_slacks() {
     assert!(blocks::CONFIRM_UNITS_MAX <= slacks("/chars/confirm.text"));
     assert!(TEXT_UNITS_MAX <= slacks("/chars/message_text_truncated_at"));
     let redactor = Redactor::default();
-    let frame = Frame { now: minutes(5), external_url: Some("https://s.example"), redactor: &redactor };
+    let frame = Frame {
+        now: minutes(5),
+        external_url: Some("https://s.example"),
+        alertmanager_url: Some("https://a.example"),
+        redactor: &redactor,
+    };
     for (_, view) in stories::all() {
         let view = with_hostile_words(view, &["<&>`*\n🙂".repeat(9_000)]);
         let card = card(&view, &frame);

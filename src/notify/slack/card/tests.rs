@@ -6,7 +6,12 @@ use super::*;
 use crate::notify::stories::{self, minutes};
 
 fn frame(redactor: &Redactor) -> Frame<'_> {
-    Frame { now: minutes(5), external_url: Some("https://smokejumper.example.com"), redactor }
+    Frame {
+        now: minutes(5),
+        external_url: Some("https://smokejumper.example.com"),
+        alertmanager_url: Some("https://alertmanager.example.com/am/"),
+        redactor,
+    }
 }
 
 fn drawn(view: &IncidentView) -> Card {
@@ -98,12 +103,35 @@ fn without_an_address_of_ours_and_a_runbook_the_card_still_names_the_incident() 
     view.incident.runbook = Some("javascript:alert(1)".to_owned());
     view.alerts.clear();
     let redactor = Redactor::default();
-    let card = card(&view, &Frame { now: minutes(1), external_url: None, redactor: &redactor });
+    let card = card(
+        &view,
+        &Frame { now: minutes(1), external_url: None, alertmanager_url: None, redactor: &redactor },
+    );
     assert!(
         read_aloud(&card).ends_with("~ Incident `019a3f7c5d2e7b40a1c2d3e4f5061728`"),
         "{}",
         read_aloud(&card)
     );
+}
+
+#[test]
+fn a_silence_is_for_the_alert_and_not_for_what_a_secret_hides() {
+    let redactor = Redactor::new(["hunter-two"]);
+    let mut view = stories::opened();
+    view.incident.labels = [("alertname", "Höhe"), ("path", "/a \"b\"+c")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into_iter()
+        .collect();
+    let link = |view: &IncidentView| {
+        let text = read_aloud(&card(view, &frame(&redactor)));
+        text.split(['<', '>']).find(|part| part.ends_with("|Silence")).map(str::to_owned)
+    };
+    let filter = "%7Balertname%3D%22H%C3%B6he%22%2Cpath%3D%22%2Fa%20%5C%22b%5C%22%2Bc%22%7D";
+    let expected = format!("https://alertmanager.example.com/am/#/silences/new?filter={filter}|Silence");
+    assert_eq!(link(&view), Some(expected));
+    view.incident.labels.insert("token".to_owned(), "hunter-two".to_owned());
+    assert_eq!(link(&view), None);
+    assert_eq!(link(&stories::resolved()), None);
 }
 
 #[test]
