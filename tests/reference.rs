@@ -2,10 +2,13 @@
 //!
 //! `UPDATE_DOCS=1 cargo test --test reference` writes it anew; without the variable the test says what differs.
 
+#[path = "support/schemas.rs"]
+mod schemas;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
+use schemas::{choices, keep, one_a_line, resolve, sentence, type_of};
 use serde_json::Value;
 use smokejumper::domain::action::Repeatability;
 use smokejumper::domain::catalog::{ActionKind, DiagnosticKind, Inverse, ParamsCheck, Performer};
@@ -118,18 +121,7 @@ fn example(name: &str, check: ParamsCheck) -> String {
 
 #[test]
 fn the_reference_is_current() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/reference.md");
-    let written = reference();
-    #[allow(clippy::disallowed_methods, reason = "the way to ask a test to write")]
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &written).expect("docs can be written");
-    }
-    let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    let first_difference = kept.lines().zip(written.lines()).find(|(kept, written)| kept != written);
-    assert!(
-        kept == written,
-        "docs/reference.md is not current: run UPDATE_DOCS=1 cargo test --test reference\n{first_difference:?}"
-    );
+    keep("reference.md", "reference", &reference());
 }
 
 fn reference() -> String {
@@ -217,81 +209,4 @@ fn collect(schema: &Value, root: &Value, path: &str, rows: &mut Vec<String>) {
             collect(resolve(&shape["items"], root), root, &format!("{path}[]"), rows);
         }
     }
-}
-
-/// Follows a reference, and takes the value's side of an optional one.
-fn resolve<'s>(schema: &'s Value, root: &'s Value) -> &'s Value {
-    if let Some(reference) = schema["$ref"].as_str() {
-        return root.pointer(reference.trim_start_matches('#')).expect("references lead within the schema");
-    }
-    match schema["anyOf"].as_array() {
-        Some(sides) if sides.iter().any(|side| side["type"] == "null") => {
-            let side = sides.iter().find(|side| side["type"] != "null").expect("a side with a value");
-            resolve(side, root)
-        }
-        _ => schema,
-    }
-}
-
-fn type_of(shape: &Value, root: &Value) -> String {
-    let name = match &shape["type"] {
-        Value::String(_) if shape["description"] == "A length of time." => "time, such as `1h30m`".to_owned(),
-        Value::String(name) => name.clone(),
-        Value::Array(names) => {
-            let names: Vec<&str> =
-                names.iter().filter_map(Value::as_str).filter(|name| *name != "null").collect();
-            names.join(" or ")
-        }
-        _ if shape.get("oneOf").is_some() || shape.get("enum").is_some() => "string".to_owned(),
-        _ => match shape["anyOf"].as_array() {
-            Some(sides) => {
-                let mut names: Vec<String> =
-                    sides.iter().map(|side| type_of(resolve(side, root), root)).collect();
-                names.dedup();
-                names.join(" or ")
-            }
-            None => "any".to_owned(),
-        },
-    };
-    let bound = |least: &str, most: &str, unit: &str| {
-        let most = shape.get(most)?;
-        let least = shape.get(least).and_then(Value::as_u64).unwrap_or(0);
-        Some(format!(", {least} to {most} {unit}"))
-    };
-    let bounds = bound("minLength", "maxLength", "characters")
-        .or_else(|| bound("minItems", "maxItems", "items"))
-        .or_else(|| bound("minProperties", "maxProperties", "entries"));
-    name + &bounds.unwrap_or_default()
-}
-
-/// The values that there are, where they are a closed set.
-fn choices(shape: &Value) -> String {
-    let listed = |values: &[Value]| {
-        let words: Vec<String> =
-            values.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
-        if words.is_empty() { String::new() } else { format!(" One of {}.", words.join(", ")) }
-    };
-    match (&shape["enum"], &shape["oneOf"]) {
-        (Value::Array(values), _) => listed(values),
-        (_, Value::Array(variants)) => {
-            listed(&variants.iter().map(|variant| variant["const"].clone()).collect::<Vec<_>>())
-        }
-        _ => String::new(),
-    }
-}
-
-/// One line without the breaks of the source, safe within a table.
-fn sentence(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
-}
-
-/// One sentence a line, as all docs have it.
-fn one_a_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let mut out = String::new();
-    for (index, word) in words.iter().enumerate() {
-        let ends = word.ends_with('.') && words.get(index + 1).is_some();
-        write!(out, "{word}{}", if ends { "\n" } else { " " }).expect("a string");
-    }
-    out.trim_end().to_owned()
 }
