@@ -9,8 +9,10 @@
 #[allow(clippy::disallowed_methods, reason = "this is where time and identities come in")]
 pub mod clock;
 pub mod commands;
+pub mod doorbells;
 pub mod executor;
 pub mod gathering;
+pub mod holds;
 pub mod intake;
 pub mod meter;
 pub mod playbook;

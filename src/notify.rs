@@ -57,13 +57,9 @@ fn not_configured(name: &str, setting: &str) -> Delivered {
 /// than a miss.
 fn after(error: SendError) -> Delivered {
     match error {
-        SendError::Paced { wait } => {
-            Delivered::Later { wait: Some(wait), reason: String::new(), failed: false }
-        }
+        SendError::Paced { wait } => Delivered::Paced { wait, reason: "its pace is kept".to_owned() },
         // The server was reached and asked for patience; that is no failure of the destination.
-        SendError::Retry { after: Some(wait), reason } => {
-            Delivered::Later { wait: Some(wait), reason, failed: false }
-        }
+        SendError::Retry { after: Some(wait), reason } => Delivered::Paced { wait, reason },
         SendError::Retry { after: None, reason } | SendError::Ambiguous { reason } => {
             Delivered::Later { wait: None, reason, failed: true }
         }

@@ -72,6 +72,12 @@ impl SqlStore {
         self.hints.subscribe()
     }
 
+    /// When the next effect can be claimed, or a lease ends; for simulations, which move their clock there. Looks at
+    /// every effect, so it is no part of the port.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        effects::next_due(&self.database).await
+    }
+
     /// Which database it is.
     pub fn dialect(&self) -> Dialect {
         self.database.dialect
@@ -136,10 +142,6 @@ impl Store for SqlStore {
         by: Option<SignedDuration>,
     ) -> PortFuture<'_, Result<u64, StoreError>> {
         Box::pin(effects::clock_went_back(&self.database, now, by))
-    }
-
-    fn next_due(&self) -> PortFuture<'_, Result<Option<Timestamp>, StoreError>> {
-        Box::pin(effects::next_due(&self.database))
     }
 
     fn effect_depth(&self) -> PortFuture<'_, Result<BTreeMap<EffectKind, u64>, StoreError>> {

@@ -109,12 +109,7 @@ impl House {
         let steps_stop = CancellationToken::new();
         let (steps, stepping) = Steps::new(stepper, signals.clone(), steps_stop.clone());
         let steps_floor = Floor { name: "steps", stop: steps_stop, task: tokio::spawn(stepping) };
-        let (intake, intake_task) = Intake::new(
-            store.clone(),
-            Arc::clone(&meter),
-            Arc::clone(&signals.arrived),
-            Arc::clone(&signals.backlog),
-        );
+        let (intake, intake_task) = Intake::new(store.clone(), Arc::clone(&meter), signals.clone());
         let intake_task = tokio::spawn(intake_task);
         let executor = Arc::new(Executor {
             store: store.clone(),
@@ -126,11 +121,21 @@ impl House {
             clock: Arc::clone(&clock),
             meter,
             steps: steps.clone(),
+            holds: Arc::default(),
         });
         let owner = ids.delivery();
         let worker_signals = signals.clone();
+        let hinted = signals.clone();
+        let mut hints = store.hints();
         let workers =
             Floor::spawn("workers", |stop| Box::pin(worker::run(executor, worker_signals, owner, stop)));
+        // Ends with the store, whose end closes the channel.
+        tokio::spawn(async move {
+            while hints.changed().await.is_ok() {
+                hinted.arrived.notify_one();
+                hinted.effects.ring_all();
+            }
+        });
         let page_of = metrics.clone();
         let services = Services {
             intake,

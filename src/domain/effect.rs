@@ -112,6 +112,9 @@ pub struct NewEffect {
     pub due_at: Timestamp,
     /// Effects of one lane are carried out in order, one at a time.
     pub lane: Option<String>,
+    /// Effects of one queue take turns: each is for a destination that has a pace of its own, and one that must wait
+    /// holds up its queue alone.
+    pub queue: Option<String>,
     /// Whether it goes before others that are due.
     pub urgent: bool,
     /// What is wished.

@@ -4,6 +4,7 @@
 //! event for the next step, which also finishes the effect; or the effect is given back for later.
 
 use super::gathering::gather;
+use super::holds::Holds;
 use super::playbook::Playbook;
 use super::ports::{
     ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader, Store,
@@ -58,6 +59,8 @@ pub struct Executor {
     pub meter: Arc<dyn Meter>,
     /// Takes results in.
     pub steps: Steps,
+    /// Destinations that asked for patience.
+    pub holds: Arc<Holds>,
 }
 
 impl Executor {
@@ -187,6 +190,12 @@ impl Executor {
                 self.meter.effect_done(leased.effect.kind(), "refused");
                 self.finish(leased, Some(notice_failed(destination, notice, reason, true))).await
             }
+            Delivered::Paced { wait, reason } => {
+                if let Some(queue) = &leased.queue {
+                    self.holds.hold(queue, wait);
+                }
+                self.notify_later(leased, destination, notice, &view, Some(wait), reason, false).await
+            }
             Delivered::Later { wait, reason, failed } => {
                 self.notify_later(leased, destination, notice, &view, wait, reason, failed).await
             }
@@ -216,7 +225,13 @@ impl Executor {
             self.steps.take(input).await?;
         }
         let backoff = if failed { backoff(leased.attempt) } else { Duration::ZERO };
-        self.postpone(leased, wait.unwrap_or_default().max(backoff)).await
+        let mut wait = wait.unwrap_or_default().max(backoff);
+        if leased.urgent && !known && notice.opens() {
+            // However long the destination asks for, the others must be told in time.
+            let left = Duration::try_from(URGENT_DELAY_MAX - age).unwrap_or_default();
+            wait = wait.min(left.max(RETRY_WAIT_FIRST));
+        }
+        self.postpone(leased, wait).await
     }
 
     async fn finish(&self, leased: &Leased, event: Option<Event>) -> Result<(), StoreError> {

@@ -5,10 +5,11 @@
 
 use super::meter::Meter;
 use super::ports::{Delivery, Store, StoreError};
+use super::stepping::Signals;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 /// Deliveries that may wait for the next transaction. Each holds at most one request body, so together with the
@@ -49,7 +50,7 @@ type Waiting = (Delivery, oneshot::Sender<Result<(), IntakeError>>);
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<Waiting>,
-    backlog: Arc<AtomicU64>,
+    signals: Signals,
 }
 
 impl Intake {
@@ -57,17 +58,16 @@ impl Intake {
     pub fn new(
         store: Arc<dyn Store>,
         meter: Arc<dyn Meter>,
-        arrived: Arc<Notify>,
-        backlog: Arc<AtomicU64>,
+        signals: Signals,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE_DELIVERIES_MAX);
-        let intake = Self { queue, backlog: Arc::clone(&backlog) };
-        (intake, run(store, meter, arrived, backlog, waiting))
+        let intake = Self { queue, signals: signals.clone() };
+        (intake, run(store, meter, signals, waiting))
     }
 
     /// Takes one delivery; returns once it is durable.
     pub async fn accept(&self, delivery: Delivery) -> Result<(), IntakeError> {
-        if self.backlog.load(Ordering::Relaxed) >= BACKLOG_DELIVERIES_MAX {
+        if self.signals.backlog.load(Ordering::Relaxed) >= BACKLOG_DELIVERIES_MAX {
             return Err(IntakeError::BacklogFull);
         }
         let (answer, stored) = oneshot::channel();
@@ -75,6 +75,8 @@ impl Intake {
             mpsc::error::TrySendError::Full(_) => IntakeError::QueueFull,
             mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
         })?;
+        self.signals.senders.fetch_add(1, Ordering::Relaxed);
+        let _waits = Waits(&self.signals.senders);
         match tokio::time::timeout(ANSWER_WITHIN, stored).await {
             Ok(answer) => answer.unwrap_or(Err(IntakeError::Stopping)),
             // It may be stored yet: a delivery that comes twice changes nothing.
@@ -83,11 +85,19 @@ impl Intake {
     }
 }
 
+/// Counts a sender for as long as it waits, also when it gives up.
+struct Waits<'a>(&'a AtomicU64);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 async fn run(
     store: Arc<dyn Store>,
     meter: Arc<dyn Meter>,
-    arrived: Arc<Notify>,
-    backlog: Arc<AtomicU64>,
+    signals: Signals,
     mut waiting: mpsc::Receiver<Waiting>,
 ) {
     while let Some(first) = waiting.recv().await {
@@ -103,9 +113,9 @@ async fn run(
         let began = Instant::now();
         let result = store.append(deliveries).await.map_err(|error| refusal(&error));
         if result.is_ok() {
-            backlog.fetch_add(count as u64, Ordering::Relaxed);
+            signals.backlog.fetch_add(count as u64, Ordering::Relaxed);
             meter.deliveries_stored(count, began.elapsed());
-            arrived.notify_one();
+            signals.arrived.notify_one();
         }
         for answer in answers {
             // A sender that hung up does not wait for its answer; its delivery stays stored.

@@ -201,8 +201,10 @@ pub struct Claim {
     pub now: Timestamp,
     /// Until when the lease stands. An effect is claimable again afterwards.
     pub lease_until: Timestamp,
-    /// At most so many.
+    /// At most so many, and of each queue one.
     pub limit: u32,
+    /// Queues that are left alone: their destination asked for patience.
+    pub held: Vec<String>,
 }
 
 /// An effect that was claimed.
@@ -220,6 +222,8 @@ pub struct Leased {
     pub created_at: Timestamp,
     /// Whether it goes before others.
     pub urgent: bool,
+    /// Whose turns it takes part in.
+    pub queue: Option<String>,
     /// What is wished.
     pub effect: Effect,
 }
@@ -260,7 +264,7 @@ pub trait Store: Send + Sync {
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
     /// Writes one step.
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>>;
-    /// Leases effects that are due, urgent ones first, each lane's oldest only.
+    /// Leases effects that are due, urgent ones first, each lane's oldest only, and of each queue one.
     fn claim(&self, claim: Claim) -> PortFuture<'_, Result<Vec<Leased>, StoreError>>;
     /// Gives a lease back until a later time. A lost lease is no error.
     fn postpone(&self, effect: Finish, until: Timestamp) -> PortFuture<'_, Result<(), StoreError>>;
@@ -274,8 +278,6 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         by: Option<SignedDuration>,
     ) -> PortFuture<'_, Result<u64, StoreError>>;
-    /// When the next effect is due.
-    fn next_due(&self) -> PortFuture<'_, Result<Option<Timestamp>, StoreError>>;
     /// How many effects wait, by kind.
     fn effect_depth(&self) -> PortFuture<'_, Result<BTreeMap<EffectKind, u64>, StoreError>>;
     /// Sets or lifts a pause. Lifting one that is not set is no error.
@@ -428,13 +430,20 @@ pub enum Delivered {
         /// Where our message is, for destinations that keep one.
         message: Option<MessageRef>,
     },
+    /// The destination wants patience, for this notice and all others.
+    Paced {
+        /// How long.
+        wait: Duration,
+        /// Why, without secrets.
+        reason: String,
+    },
     /// Not yet: try again no sooner than after this.
     Later {
         /// How long to wait at least.
         wait: Option<Duration>,
-        /// Why, without secrets. Empty when only the pace is kept.
+        /// Why, without secrets.
         reason: String,
-        /// Whether the destination was tried and failed (and not merely asked to wait its turn).
+        /// Whether the destination was tried and failed.
         failed: bool,
     },
     /// Never: the destination refuses it.

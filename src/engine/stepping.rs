@@ -3,12 +3,14 @@
 //! A single task takes all steps of a process, so that a process never conflicts with itself and inputs that
 //! arrive while a transaction runs share the next one. Replicas conflict through the store's version checks.
 
+use super::doorbells::Doorbells;
 use super::ports::{PEEK_BYTES_MAX, Store, StoreError};
 use super::step::{Input, Stepper, Taken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Inputs that may wait for the next step. Callers wait when it is full; nothing is dropped.
@@ -19,6 +21,8 @@ const BATCH_INPUTS_MAX: usize = 512;
 pub const BATCH_DELIVERIES_MAX: u32 = 128;
 /// How often the inbox is looked at without being told to: for deliveries that another replica left behind.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Longest time for which deliveries are left in the inbox so that waiting senders are answered first.
+const GIVE_WAY_MAX: Duration = Duration::from_millis(20);
 /// Wait after a store error, so that a broken store is not hammered.
 const STORE_RETRY_WAIT: Duration = Duration::from_millis(250);
 
@@ -35,10 +39,12 @@ pub struct Steps {
 pub struct Signals {
     /// Deliveries were stored.
     pub arrived: Arc<Notify>,
-    /// Effects of any kind may be due.
-    pub effects: Arc<Notify>,
+    /// Effects may be due.
+    pub effects: Arc<Doorbells>,
     /// Deliveries that are stored and not yet consumed, as far as this process knows.
     pub backlog: Arc<AtomicU64>,
+    /// Senders that wait for their answer.
+    pub senders: Arc<AtomicU64>,
 }
 
 impl Steps {
@@ -49,7 +55,7 @@ impl Steps {
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE_INPUTS_MAX);
-        let task = Task { stepper, signals, stop, waiting, inbox_may_hold: true };
+        let task = Task { stepper, signals, stop, waiting, inbox_may_hold: true, inbox_from: Instant::now() };
         (Self { queue }, task.run())
     }
 
@@ -68,21 +74,25 @@ struct Task {
     stop: CancellationToken,
     waiting: mpsc::Receiver<Waiting>,
     inbox_may_hold: bool,
+    /// Until then the inbox is left alone.
+    inbox_from: Instant,
 }
 
 impl Task {
     async fn run(mut self) {
         loop {
             let mut batch: Vec<Waiting> = Vec::new();
-            if !self.inbox_may_hold {
+            let gives_way = Instant::now() < self.inbox_from;
+            if !self.inbox_may_hold || gives_way {
                 tokio::select! {
                     biased;
                     received = self.waiting.recv() => match received {
                         Some(first) => batch.push(first),
                         None => return,
                     },
-                    () = self.signals.arrived.notified() => self.inbox_may_hold = true,
-                    () = tokio::time::sleep(LOOK_EVERY) => self.inbox_may_hold = true,
+                    () = tokio::time::sleep_until(self.inbox_from), if gives_way => {}
+                    () = self.signals.arrived.notified(), if !gives_way => self.inbox_may_hold = true,
+                    () = tokio::time::sleep(LOOK_EVERY), if !gives_way => self.inbox_may_hold = true,
                     () = self.stop.cancelled() => {
                         // Results of work under way still come in; the queue closes when its senders are gone.
                         match self.waiting.recv().await {
@@ -102,7 +112,8 @@ impl Task {
 
     async fn take(&mut self, batch: Vec<Waiting>) {
         let (mut inputs, answers): (Vec<Input>, Vec<_>) = batch.into_iter().unzip();
-        if self.inbox_may_hold && !self.stop.is_cancelled() {
+        let began = Instant::now();
+        if self.inbox_may_hold && began >= self.inbox_from && !self.stop.is_cancelled() {
             match self.stepper.store.peek(BATCH_DELIVERIES_MAX).await {
                 Ok(deliveries) => {
                     let bytes: u64 = deliveries.iter().map(|delivery| delivery.body.len() as u64).sum();
@@ -112,7 +123,7 @@ impl Task {
                 }
                 Err(error) => self.store_failed(&error).await,
             }
-        } else {
+        } else if self.stop.is_cancelled() {
             self.inbox_may_hold = false;
         }
         if inputs.is_empty() {
@@ -124,9 +135,12 @@ impl Task {
                 let _ = self.signals.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
                     Some(known.saturating_sub(consumed))
                 });
-                if !report.due_now.is_empty() {
-                    self.signals.effects.notify_one();
+                // A sender that is not answered soon comes again, with more to read. So those who wait get the store
+                // for as long as the step had it; deliveries that are stored can wait.
+                if consumed > 0 && self.signals.senders.load(Ordering::Relaxed) > 0 {
+                    self.inbox_from = Instant::now() + began.elapsed().min(GIVE_WAY_MAX);
                 }
+                self.signals.effects.ring(&report.due_now);
                 let mut left_behind = None;
                 for (input, taken) in inputs.iter().zip(&report.taken) {
                     if let (Input::Delivery(_), Taken::Unreadable(error)) = (input, taken) {

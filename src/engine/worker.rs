@@ -3,6 +3,7 @@
 //! A slow messenger must not hold up timers, and a flood of diagnostics must not hold up pages: every kind has its
 //! own loop and its own limit. A loop sleeps until something is due, at most [`POLL_EVERY`].
 
+use super::doorbells::Doorbells;
 use super::executor::Executor;
 use super::ports::{Claim, Leased};
 use super::stepping::Signals;
@@ -10,7 +11,8 @@ use crate::domain::effect::EffectKind;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,33 +42,27 @@ const LANES: [Lane; 4] = [
 
 /// Runs all workers of a process until `stop` is cancelled; then waits for what is under way.
 pub async fn run(executor: Arc<Executor>, signals: Signals, owner: String, stop: CancellationToken) {
-    let doorbells: Vec<Arc<Notify>> = LANES.iter().map(|_| Arc::new(Notify::new())).collect();
     let tracker = TaskTracker::new();
-    for (lane, doorbell) in LANES.into_iter().zip(&doorbells) {
+    for lane in LANES {
         let worker = Worker {
             lane,
             executor: Arc::clone(&executor),
             owner: owner.clone(),
-            doorbell: Arc::clone(doorbell),
+            doorbells: Arc::clone(&signals.effects),
             hands: Arc::new(Semaphore::new(lane.hands)),
             under_way: TaskTracker::new(),
         };
         tracker.spawn(worker.run(stop.clone()));
     }
     tracker.close();
-    loop {
-        tokio::select! {
-            () = signals.effects.notified() => doorbells.iter().for_each(|doorbell| doorbell.notify_one()),
-            () = tracker.wait() => return,
-        }
-    }
+    tracker.wait().await;
 }
 
 struct Worker {
     lane: Lane,
     executor: Arc<Executor>,
     owner: String,
-    doorbell: Arc<Notify>,
+    doorbells: Arc<Doorbells>,
     hands: Arc<Semaphore>,
     under_way: TaskTracker,
 }
@@ -79,8 +75,8 @@ impl Worker {
                 continue;
             }
             tokio::select! {
-                () = self.doorbell.notified() => {}
-                () = tokio::time::sleep(POLL_EVERY) => {}
+                () = self.doorbells.of(self.lane.kind).notified() => {}
+                () = tokio::time::sleep_until(self.next_look()) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -107,15 +103,21 @@ impl Worker {
         let count = leased.len();
         for (effect, permit) in leased.into_iter().zip(permits) {
             let executor = Arc::clone(&self.executor);
-            let doorbell = Arc::clone(&self.doorbell);
+            let (doorbells, kind) = (Arc::clone(&self.doorbells), self.lane.kind);
             self.under_way.spawn(async move {
                 carry_out(&executor, effect).await;
                 drop(permit);
                 // The next effect of the same lane may have become claimable.
-                doorbell.notify_one();
+                doorbells.of(kind).notify_one();
             });
         }
         count
+    }
+
+    /// When to look without being told to: a hold may end before the next poll.
+    fn next_look(&self) -> Instant {
+        let poll = Instant::now() + POLL_EVERY;
+        self.executor.holds.next_end().map_or(poll, |end| end.min(poll))
     }
 
     fn wanted(&self, limit: usize) -> Claim {
@@ -126,6 +128,7 @@ impl Worker {
             now,
             lease_until: now.checked_add(self.lane.lease).unwrap_or(Timestamp::MAX),
             limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            held: self.executor.holds.held(),
         }
     }
 }

@@ -268,6 +268,7 @@ impl Plan {
                 Value::from(plain(&wish.id.0).into_owned()),
                 Value::from(wish.effect.kind().as_str()),
                 Value::from(wish.lane.as_deref().map(|lane| plain(lane).into_owned())),
+                Value::from(wish.queue.as_deref().map(|queue| plain(queue).into_owned())),
                 Value::from(seq),
                 Value::from(i64::from(wish.urgent)),
                 Value::from(millis(wish.due_at)),
@@ -277,10 +278,10 @@ impl Plan {
         }
         self.each(
             // What joins a lane whose first row was postponed waits as long: see `effects::postpone`.
-            "INSERT INTO effect (id, kind, lane, seq, urgent, ready_at, due_at, created_at, body) \
-             SELECT column1, column2, column3, column4, column5, \
+            "INSERT INTO effect (id, kind, lane, queue, seq, urgent, ready_at, due_at, created_at, body) \
+             SELECT column1, column2, column3, column4, column5, column6, \
              COALESCE((SELECT MAX(o.ready_at) FROM effect AS o WHERE o.lane = column3 AND o.owner IS NULL \
-             AND o.ready_at > column6), column6), column6, column7, column8 FROM ",
+             AND o.ready_at > column7), column7), column7, column8, column9 FROM ",
             rows,
             " AS v WHERE column1 IS NOT NULL",
             true,

@@ -23,31 +23,27 @@ pub(super) async fn claim(database: &Database, claim: Claim) -> Result<Vec<Lease
 }
 
 async fn leased(dialect: Dialect, session: &mut Session<'_>, claim: &Claim) -> Result<Vec<Leased>, Failure> {
-    let now = millis(claim.now);
-    let due = |statement: Statement, urgent: &'static str| {
-        statement
-            .text("SELECT id, urgent, ready_at FROM (SELECT e.id, e.urgent, e.ready_at FROM effect AS e WHERE e.kind = ")
-            .bind(claim.kind.as_str())
-            .text(urgent)
-            .bind(now)
-            .text(FIRST_OF_LANE)
-            .text(" ORDER BY e.ready_at LIMIT ")
-            .bind(i64::from(claim.limit))
-            .text(dialect.skip_locked())
-    };
-    // The two halves are read in index order, so that neither a long queue nor a million of wakes in the future
-    // cost anything.
-    let statement = Statement::new(dialect, "WITH due AS (");
-    let statement = due(statement, " AND e.urgent = 1 AND e.ready_at <= ").text(") AS first UNION ALL ");
-    let statement = due(statement, " AND e.urgent = 0 AND e.ready_at <= ").text(") AS second");
+    let statement = with_heads(dialect, claim);
+    // The halves are read in index order, so that neither a long queue nor a million of wakes in the future cost
+    // anything.
+    let statement =
+        half(statement.text(", due AS ("), dialect, claim, " AND e.urgent = 1 AND e.ready_at <= ");
+    let statement = statement.text(" AS first UNION ALL ");
+    let statement = half(statement, dialect, claim, " AND e.urgent = 0 AND e.ready_at <= ");
     let rows = statement
-        .text("), picked AS MATERIALIZED (SELECT id FROM due ORDER BY urgent DESC, ready_at LIMIT ")
+        .text(
+            " AS second UNION ALL SELECT e.id, e.urgent, e.ready_at FROM heads JOIN effect AS e ON e.id = heads.id), \
+             picked AS MATERIALIZED (SELECT id FROM due ORDER BY urgent DESC, ready_at LIMIT ",
+        )
         .bind(i64::from(claim.limit))
         .text(") UPDATE effect SET attempt = attempt + 1, owner = ")
         .bind(plain(&claim.owner).into_owned())
         .text(", ready_at = ")
         .bind(millis(claim.lease_until))
-        .text(" WHERE id IN (SELECT id FROM picked) RETURNING id, attempt, due_at, created_at, urgent, body")
+        .text(
+            " WHERE id IN (SELECT id FROM picked) \
+             RETURNING id, attempt, due_at, created_at, urgent, queue, body",
+        )
         .fetch(session)
         .await?;
     let mut leased = Vec::with_capacity(rows.len());
@@ -64,6 +60,62 @@ async fn leased(dialect: Dialect, session: &mut Session<'_>, claim: &Claim) -> R
     Ok(leased)
 }
 
+/// What is due and belongs to no queue, of one urgency.
+fn half(statement: Statement, dialect: Dialect, claim: &Claim, urgency: &'static str) -> Statement {
+    statement
+        .text("SELECT id, urgent, ready_at FROM (SELECT e.id, e.urgent, e.ready_at FROM effect AS e WHERE e.kind = ")
+        .bind(claim.kind.as_str())
+        .text(" AND e.queue IS NULL")
+        .text(urgency)
+        .bind(millis(claim.now))
+        .text(FIRST_OF_LANE)
+        .text(" ORDER BY e.ready_at LIMIT ")
+        .bind(i64::from(claim.limit))
+        .text(dialect.skip_locked())
+        .text(")")
+}
+
+/// The first due row of each queue that is not held. The names of the queues are found by leaps through the index,
+/// so that a queue of a hundred thousand rows costs as much as one of two.
+fn with_heads(dialect: Dialect, claim: &Claim) -> Statement {
+    let statement = Statement::new(
+        dialect,
+        "WITH RECURSIVE queues(name) AS (SELECT MIN(e.queue) FROM effect AS e WHERE e.queue IS NOT NULL AND e.kind = ",
+    )
+    .bind(claim.kind.as_str())
+    .text(
+        " UNION ALL SELECT (SELECT MIN(e.queue) FROM effect AS e WHERE e.queue IS NOT NULL \
+         AND e.queue > queues.name AND e.kind = ",
+    )
+    .bind(claim.kind.as_str())
+    .text(") FROM queues WHERE queues.name IS NOT NULL), heads AS (SELECT COALESCE(");
+    let statement = head(statement, dialect, claim, " AND e.urgent = 1 AND e.ready_at <= ").text(", ");
+    let statement =
+        head(statement, dialect, claim, " AND e.urgent = 0 AND e.ready_at <= ").text(") AS id FROM queues");
+    let statement = statement.text(" WHERE queues.name IS NOT NULL");
+    if claim.held.is_empty() {
+        return statement.text(")");
+    }
+    statement
+        .text(" AND queues.name NOT IN (SELECT column1 FROM ")
+        .rows(claim.held.iter().map(|queue| [Value::from(plain(queue).into_owned())]))
+        .text(" AS v WHERE column1 IS NOT NULL))")
+}
+
+fn head(statement: Statement, dialect: Dialect, claim: &Claim, urgency: &'static str) -> Statement {
+    statement
+        .text(
+            "(SELECT e.id FROM effect AS e WHERE e.queue IS NOT NULL AND e.queue = queues.name AND e.kind = ",
+        )
+        .bind(claim.kind.as_str())
+        .text(urgency)
+        .bind(millis(claim.now))
+        .text(FIRST_OF_LANE)
+        .text(" ORDER BY e.ready_at LIMIT 1")
+        .text(dialect.skip_locked())
+        .text(")")
+}
+
 fn lease(row: &AnyRow) -> Result<Leased, Failure> {
     let columns = Columns(row);
     let id = EffectId(unescaped(columns.text("id")?));
@@ -75,6 +127,7 @@ fn lease(row: &AnyRow) -> Result<Leased, Failure> {
         due_at: timestamp("effect", columns.int("due_at")?)?,
         created_at: timestamp("effect", columns.int("created_at")?)?,
         urgent: columns.int("urgent")? != 0,
+        queue: columns.maybe_text("queue")?.map(unescaped),
         effect: from_json(format_args!("effect {id}"), &columns.text("body")?)?,
         id,
     })
@@ -179,31 +232,17 @@ pub(super) async fn clock_went_back(
     Ok(moved)
 }
 
-/// When the next effect can be claimed, or a lease ends.
+/// When the next effect can be claimed, or a lease ends. Looks at every effect.
 pub(super) async fn next_due(database: &Database) -> Result<Option<Timestamp>, StoreError> {
     let mut session = database.reader().await?;
-    let result = earliest(database.dialect, &mut session).await;
+    let statement =
+        Statement::new(database.dialect, "SELECT MIN(e.ready_at) AS ready_at FROM effect AS e WHERE 1 = 1")
+            .text(FIRST_OF_LANE);
+    let result = statement.fetch(&mut session).await.and_then(|rows| {
+        let Some(row) = rows.first() else { return Ok(None) };
+        Columns(row).maybe_int("ready_at")?.map(|at| timestamp("effect", at)).transpose()
+    });
     session.settle(result).await
-}
-
-async fn earliest(dialect: Dialect, session: &mut Session<'_>) -> Result<Option<Timestamp>, Failure> {
-    // One look into the index for each kind and urgency.
-    let places = EffectKind::ALL
-        .iter()
-        .flat_map(|kind| [0_i64, 1].map(|urgent| [Value::from(kind.as_str()), Value::from(urgent)]));
-    let rows = Statement::new(
-        dialect,
-        "SELECT MIN(ready_at) AS ready_at FROM (SELECT (SELECT e.ready_at FROM effect AS e \
-         WHERE e.kind = column1 AND e.urgent = column2",
-    )
-    .text(FIRST_OF_LANE)
-    .text(" ORDER BY e.ready_at LIMIT 1) AS ready_at FROM ")
-    .rows(places)
-    .text(" AS v) AS earliest")
-    .fetch(session)
-    .await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    Columns(row).maybe_int("ready_at")?.map(|at| timestamp("effect", at)).transpose()
 }
 
 /// How many effects wait, by kind.

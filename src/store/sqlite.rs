@@ -28,7 +28,8 @@ const PAGE_BYTES: u64 = 4_096;
 fn writer_setup(options: &OpenOptions) -> String {
     let mut setup = format!(
         "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864;",
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; \
+         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000;",
         options.wait.as_millis()
     );
     if let Some(bytes) = options.file_bytes_max {

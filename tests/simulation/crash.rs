@@ -138,9 +138,6 @@ impl Store for CrashingStore {
     ) -> PortFuture<'_, Result<u64, StoreError>> {
         self.call(move |store| store.clock_went_back(now, by))
     }
-    fn next_due(&self) -> PortFuture<'_, Result<Option<jiff::Timestamp>, StoreError>> {
-        self.call(|store| store.next_due())
-    }
     fn effect_depth(&self) -> PortFuture<'_, Result<BTreeMap<EffectKind, u64>, StoreError>> {
         self.call(|store| store.effect_depth())
     }

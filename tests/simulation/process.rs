@@ -44,12 +44,7 @@ impl Process {
         ));
         let signals = Signals::default();
         let (steps, stepping) = Steps::new(stepper, signals.clone(), CancellationToken::new());
-        let (intake, taking) = Intake::new(
-            Arc::clone(&shared),
-            Arc::new(NoMeter),
-            signals.arrived.clone(),
-            signals.backlog.clone(),
-        );
+        let (intake, taking) = Intake::new(Arc::clone(&shared), Arc::new(NoMeter), signals);
         let executor = Arc::new(Executor {
             store: Arc::clone(&shared),
             reader,
@@ -60,6 +55,7 @@ impl Process {
             clock: Arc::new(outside.clone()),
             meter: Arc::new(NoMeter),
             steps: steps.clone(),
+            holds: Arc::default(),
         });
         let tasks = vec![tokio::spawn(stepping), tokio::spawn(taking)];
         Self { store, outside, intake, commands: Commands::new(steps, shared), executor, tasks }
@@ -87,6 +83,7 @@ impl Process {
                 now,
                 lease_until: now.checked_add(SignedDuration::from_secs(20)).expect("in range"),
                 limit: 3,
+                held: Vec::new(),
             };
             let Ok(leased) = self.store.claim(claim).await else { return false };
             for effect in leased {

@@ -86,7 +86,6 @@ impl Story {
 
     /// Moves the clock to the next due effect, at least a tick.
     async fn sleep_until_due(&self, end: Timestamp) {
-        use smokejumper::engine::ports::Store;
         let now = self.outside.now();
         let due_at = self.store.next_due().await.expect("reads").unwrap_or(end).min(end);
         self.outside.advance(due_at.duration_since(now).max(TICK));

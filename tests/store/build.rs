@@ -123,6 +123,7 @@ pub fn mk_wake(incident: &str, number: u64, due: i64) -> NewEffect {
         id: effect_id(incident, number),
         due_at: at(due),
         lane: None,
+        queue: None,
         urgent: false,
         effect: Effect::Wake(Wake::Escalate),
     }
@@ -169,6 +170,7 @@ pub fn mk_claim(now: i64, limit: u32) -> Claim {
         now: at(now),
         lease_until: at(now + 60_000),
         limit,
+        held: Vec::new(),
     }
 }
 

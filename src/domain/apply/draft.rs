@@ -117,22 +117,28 @@ impl Draft {
 
     /// Wishes an effect that is due now.
     pub(super) fn emit(&mut self, effect: Effect, lane: Option<String>) -> EffectId {
-        self.emit_at(self.now, effect, lane)
+        self.emit_at(self.now, effect, lane, None)
     }
 
-    fn emit_at(&mut self, due_at: Timestamp, effect: Effect, lane: Option<String>) -> EffectId {
+    fn emit_at(
+        &mut self,
+        due_at: Timestamp,
+        effect: Effect,
+        lane: Option<String>,
+        queue: Option<String>,
+    ) -> EffectId {
         self.changed = true;
         self.incident.effect_seq += 1;
         let id = EffectId(format!("{}-e{}", self.incident.id, self.incident.effect_seq));
         let urgent = self.incident.severity.is_urgent();
-        self.effects.push(NewEffect { id: id.clone(), due_at, lane, urgent, effect });
+        self.effects.push(NewEffect { id: id.clone(), due_at, lane, queue, urgent, effect });
         id
     }
 
     /// Wishes to be woken then; an earlier wish of the same kind is cancelled.
     pub(super) fn wake_at(&mut self, due_at: Timestamp, wake: Wake) {
         self.cancel_wake(&wake);
-        let id = self.emit_at(due_at, Effect::Wake(wake.clone()), None);
+        let id = self.emit_at(due_at, Effect::Wake(wake.clone()), None, None);
         self.incident.wakes.push((wake, id));
     }
 
@@ -185,7 +191,11 @@ impl Draft {
             }
         }
         let lane = format!("{}|{destination}", self.incident.id);
-        self.emit(Effect::Notify { destination: destination.clone(), notice }, Some(lane));
+        let known = self.incident.destination(destination).is_some_and(|state| state.message.is_some());
+        // What keeps a message up to date must not wait behind a flood of new ones.
+        let queue = if known { format!("{destination} known") } else { destination.to_string() };
+        let effect = Effect::Notify { destination: destination.clone(), notice };
+        self.emit_at(self.now, effect, Some(lane), Some(queue));
     }
 
     /// Says that people would see something new: the visible version rises and every card is brought up to date.

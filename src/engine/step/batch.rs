@@ -245,7 +245,7 @@ impl<'s> Batch<'s> {
     fn absorb(&mut self, id: &IncidentId, transition: &mut Transition) {
         let Some(working) = self.working.get_mut(id) else { return };
         working.absorb(transition);
-        working.incident = transition.incident.clone();
+        std::mem::swap(&mut working.incident, &mut transition.incident);
         for effect in &transition.effects {
             if effect.due_at <= self.now {
                 self.report.due_now.insert(effect.effect.kind());

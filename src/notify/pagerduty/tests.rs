@@ -133,8 +133,8 @@ async fn outages_are_tried_again_refusals_are_not_and_patience_is_no_failure() {
     assert!(matches!(&refused, Delivered::Never { reason } if reason.starts_with("http_400")), "{refused:?}");
     story.account.faults().next(sandbox::ENQUEUE, Fault::rate_limited(30));
     let asked = story.tell(&trigger(0), &view).await;
-    let expected = Some(Duration::from_secs(30));
-    assert!(matches!(asked, Delivered::Later { wait, failed: false, .. } if wait == expected), "{asked:?}");
+    let expected = Duration::from_secs(30);
+    assert!(matches!(asked, Delivered::Paced { wait, .. } if wait == expected), "{asked:?}");
 }
 
 #[tokio::test]

@@ -184,11 +184,11 @@ async fn asked_to_wait_it_waits_and_does_not_call_that_a_failure() {
     let mut story = Story::new().await;
     story.slack.faults().next("chat.postMessage", Fault::rate_limited(7));
     let asked = story.tell(&Notice::Card, stories::opened()).await;
-    let Delivered::Later { wait: Some(wait), failed: false, .. } = asked else { panic!("{asked:?}") };
+    let Delivered::Paced { wait, .. } = asked else { panic!("{asked:?}") };
     assert_eq!(wait, Duration::from_secs(7));
     let calls = story.methods().len();
     let held = story.tell(&Notice::Card, stories::opened()).await;
-    assert!(matches!(held, Delivered::Later { wait: Some(_), failed: false, .. }), "{held:?}");
+    assert!(matches!(held, Delivered::Paced { .. }), "{held:?}");
     assert_eq!(story.methods().len(), calls, "Slack is not asked again before its time");
 }
 
@@ -199,7 +199,7 @@ async fn a_burst_keeps_the_pace_of_the_channel_whether_it_goes_by_name_or_by_id(
     let mut paced = 0;
     for _ in 0..6 {
         let delivered = story.tell(&mk_reply("step", false), stories::opened()).await;
-        paced += usize::from(matches!(delivered, Delivered::Later { failed: false, .. }));
+        paced += usize::from(matches!(delivered, Delivered::Paced { .. }));
     }
     assert!(paced >= 3, "{paced}");
     assert!(story.slack.calls().entries().iter().all(|call| call.what.ok), "Slack had nothing to refuse");

@@ -46,7 +46,8 @@ CREATE INDEX incident_ended_by_key ON incident (key, ended_at) WHERE status = 'r
 CREATE INDEX incident_ended_by_age ON incident (ended_at) WHERE status = 'resolved';
 CREATE INDEX incident_open_by_status ON incident (status, id, severity) WHERE status <> 'resolved';
 
--- Alerts that are remembered, in the incident that counts them; an empty incident_id is a tombstone.
+-- Alerts that are remembered, in the incident that counts them; an empty incident_id is a tombstone. Not clustered:
+-- fingerprints are spread evenly, and each row in a place of its own would make every write touch pages of its own.
 CREATE TABLE alert (
     fingerprint BIGINT  NOT NULL,
     incident_id {{key}} NOT NULL,
@@ -56,7 +57,7 @@ CREATE TABLE alert (
     updated_at  BIGINT  NOT NULL,
     body        TEXT    NOT NULL,
     PRIMARY KEY (fingerprint, incident_id)
-){{clustered}};
+);
 CREATE INDEX alert_by_incident ON alert (incident_id, starts_at);
 
 -- The audit trail; the lines carry their hash chain in the body.
@@ -69,11 +70,13 @@ CREATE TABLE timeline (
 
 -- Wishes that are not yet carried out. A row is deleted when it is done. `ready_at` is when it may be claimed: the
 -- due time, the end of the current lease, or the time it was postponed to. `attempt` rises with each claim and is
--- the fencing token. Rows of one lane are carried out one after the other, in the order of `seq`.
+-- the fencing token. Rows of one lane are carried out one after the other, in the order of `seq`. Of one queue each
+-- claim gets one row.
 CREATE TABLE effect (
     id         {{key}} NOT NULL PRIMARY KEY,
     kind       TEXT    NOT NULL CHECK (kind IN ('diagnose', 'act', 'notify', 'wake')),
     lane       {{key}},
+    queue      {{key}},
     seq        BIGINT  NOT NULL,
     urgent     BIGINT  NOT NULL CHECK (urgent IN (0, 1)),
     ready_at   BIGINT  NOT NULL,
@@ -84,7 +87,8 @@ CREATE TABLE effect (
     body       TEXT    NOT NULL,
     CHECK (owner IS NULL OR attempt > 0)
 ){{clustered}};
-CREATE INDEX effect_ready ON effect (kind, urgent, ready_at);
+CREATE INDEX effect_ready ON effect (kind, urgent, ready_at) WHERE queue IS NULL;
+CREATE INDEX effect_queue ON effect (kind, queue, urgent, ready_at) WHERE queue IS NOT NULL;
 CREATE UNIQUE INDEX effect_lane ON effect (lane, seq) WHERE lane IS NOT NULL;
 
 -- The newest finding of each name.

@@ -4,7 +4,7 @@ use super::{Subject, is_conflict};
 use crate::build::*;
 use jiff::SignedDuration;
 use smokejumper::domain::effect::{EffectKind, NewEffect};
-use smokejumper::engine::ports::{Commit, Finish};
+use smokejumper::engine::ports::{Claim, Commit, Finish, Leased};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -105,7 +105,6 @@ pub async fn a_postponed_effect_and_its_lane_wait(store: Subject) {
     let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
     store.postpone(finish(&leased[0]), at(500)).await.expect("postponed");
     assert!(store.claim(mk_claim(499, 10)).await.expect("claimable").is_empty());
-    assert_eq!(store.next_due().await.expect("readable"), Some(at(500)));
     assert!(is_conflict(store.commit(finishing(vec![finish(&leased[0])])).await), "it was given back");
     let again = store.claim(mk_claim(500, 10)).await.expect("claimable");
     assert_eq!((again[0].id.clone(), again[0].attempt, again[0].due_at), (effect_id("i1", 1), 2, at(0)));
@@ -119,7 +118,6 @@ pub async fn what_joins_a_postponed_lane_waits_with_it(store: Subject) {
     store.commit(wishing(vec![mk_notice("i1", 2, 0)])).await.expect("a lease is not waited for");
     store.postpone(finish(&leased[0]), at(500)).await.expect("postponed");
     store.commit(wishing(vec![mk_notice("i1", 3, 1), mk_notice("i1", 4, 900)])).await.expect("stored");
-    assert_eq!(store.next_due().await.expect("readable"), Some(at(500)));
     for (number, now) in [(1, 500), (2, 500), (3, 500), (4, 900)] {
         assert!(store.claim(mk_claim(now - 1, 10)).await.expect("claimable").is_empty());
         let leased = store.claim(mk_claim(now, 10)).await.expect("claimable");
@@ -155,21 +153,6 @@ pub async fn a_cancelled_effect_is_gone_unless_it_is_leased(store: Subject) {
     store.commit(Commit { cancelled, ..committing(vec![]) }).await.expect("no conflict");
     assert_eq!(store.effect_depth().await.expect("countable").get(&EffectKind::Notify), Some(&1));
     store.commit(finishing(vec![finish(&leased[0])])).await.expect("its worker finishes it");
-}
-
-pub async fn the_next_due_time_looks_past_what_is_blocked(store: Subject) {
-    assert_eq!(store.next_due().await.expect("readable"), None);
-    store
-        .commit(wishing(vec![mk_notice("i1", 1, 0), mk_notice("i1", 2, 1), mk_wake("i1", 3, 900)]))
-        .await
-        .expect("stored");
-    assert_eq!(store.next_due().await.expect("readable"), Some(at(0)));
-    store.claim(mk_claim(0, 1)).await.expect("claimable");
-    assert_eq!(store.next_due().await.expect("readable"), Some(at(900)), "the second waits for the first");
-    let mut sooner = mk_wake("i1", 4, 700);
-    sooner.urgent = true;
-    store.commit(wishing(vec![sooner])).await.expect("stored");
-    assert_eq!(store.next_due().await.expect("readable"), Some(at(700)));
 }
 
 pub async fn an_effect_without_its_incident_in_its_name_is_refused(store: Subject) {
@@ -214,4 +197,47 @@ pub async fn effects_from_the_future_wait_anew_where_nobody_saw_the_clock_go_bac
     assert_eq!(store.clock_went_back(now, None).await.expect("moved"), 0);
     assert!(claimed(&store, 1_899).await.iter().all(|id| id == "i1-e2"));
     assert!(claimed(&store, 1_900).await.contains(&"i1-e1".to_owned()));
+}
+
+fn mk_queued(incident: &str, number: u64, due: i64, queue: &str) -> NewEffect {
+    NewEffect { queue: Some(queue.to_owned()), ..mk_notice(incident, number, due) }
+}
+
+fn names(leased: &[Leased]) -> Vec<&str> {
+    leased.iter().map(|leased| leased.id.0.as_str()).collect()
+}
+
+pub async fn of_each_queue_one_is_claimed_and_the_urgent_one_first(store: Subject) {
+    let mut wishes: Vec<_> =
+        (0..50).map(|number| mk_queued(&format!("i{number:02}"), 1, number, "a")).collect();
+    wishes[40].urgent = true;
+    wishes.push(mk_queued("i90", 1, 7, "b"));
+    wishes.push(mk_queued("i91", 1, 1_000, "c"));
+    wishes.push(mk_notice("i92", 1, 9));
+    store.commit(wishing(wishes)).await.expect("stored");
+    let leased = store.claim(mk_claim(100, 10)).await.expect("claimable");
+    assert_eq!(names(&leased), ["i40-e1", "i90-e1", "i92-e1"], "`c` is not due");
+    assert_eq!(leased[0].queue.as_deref(), Some("a"));
+    assert_eq!(leased[2].queue, None);
+    let next = store.claim(mk_claim(100, 10)).await.expect("claimable");
+    assert_eq!(names(&next), ["i00-e1"], "the next of `a`, while the first is under way");
+}
+
+pub async fn a_held_queue_is_left_alone(store: Subject) {
+    let wishes = vec![mk_queued("i1", 1, 0, "a"), mk_queued("i2", 1, 0, "b"), mk_queued("i3", 1, 0, "c")];
+    store.commit(wishing(wishes)).await.expect("stored");
+    let held = vec!["a".to_owned(), "c".to_owned(), "never heard of".to_owned()];
+    let leased = store.claim(Claim { held, ..mk_claim(0, 10) }).await.expect("claimable");
+    assert_eq!(names(&leased), ["i2-e1"]);
+    let rest = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    assert_eq!(names(&rest), ["i1-e1", "i3-e1"]);
+}
+
+pub async fn a_queue_looks_past_what_waits_for_its_lane(store: Subject) {
+    let wishes = vec![mk_queued("i1", 1, 0, "a"), mk_queued("i1", 2, 0, "a"), mk_queued("i2", 1, 1, "a")];
+    store.commit(wishing(wishes)).await.expect("stored");
+    let first = store.claim(mk_claim(5, 10)).await.expect("claimable");
+    assert_eq!(names(&first), ["i1-e1"]);
+    let second = store.claim(mk_claim(5, 10)).await.expect("claimable");
+    assert_eq!(names(&second), ["i2-e1"], "the second of its incident waits for the first");
 }
