@@ -88,7 +88,7 @@ impl House {
         let meter: Arc<dyn Meter> = Arc::new(metrics.clone());
         let book = rulebook::open(&settings)?;
         for warning in book.current().warnings() {
-            tracing::warn!(warning = %warning, "a rule is doubtful");
+            tracing::warn!(warning = %warning.warning(), "a rule is doubtful");
         }
         let adapters = Adapters::build(&settings, &keyring)?;
         let engine_settings = Arc::new(engine_settings(&settings));

@@ -15,11 +15,14 @@ use std::time::Duration;
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `GET /health`: the process answers.
+#[utoipa::path(get, path = "/health", responses((status = 200, description = "The process answers.")))]
 pub async fn alive() -> Json<Value> {
     Json(json!({ "status": "alive", "version": env!("CARGO_PKG_VERSION") }))
 }
 
 /// `GET /ready`: deliveries can be stored. The rules were loaded before the door opened.
+#[utoipa::path(get, path = "/ready", responses((status = 200, description = "Deliveries can be stored."),
+    (status = 503, description = "They cannot; `store` says why.")))]
 pub async fn ready(State(services): State<Services>) -> Response {
     let store = match tokio::time::timeout(READY_TIMEOUT, services.store.ping()).await {
         Ok(Ok(())) => "ok".to_owned(),
@@ -33,6 +36,8 @@ pub async fn ready(State(services): State<Services>) -> Response {
 }
 
 /// `GET /metrics`: OpenMetrics text.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "OpenMetrics text.", body = String,
+    content_type = "application/openmetrics-text")))]
 pub async fn metrics(State(services): State<Services>) -> Response {
     let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, content_type)], (services.metrics_page)()).into_response()
@@ -42,6 +47,9 @@ pub async fn metrics(State(services): State<Services>) -> Response {
 ///
 /// # Errors
 /// 403 below admin; 422 with every mistake where the new rules cannot be used, and the old ones stay.
+#[utoipa::path(post, path = "/-/reload", security(("bearer" = [])),
+    responses((status = 200, description = "What is in force now."), (status = 403, body = Problem),
+        (status = 422, body = Problem, description = "Every mistake; the old rules stay.")))]
 pub async fn reload(principal: Principal, State(services): State<Services>) -> Result<Json<Value>, Problem> {
     principal.require(Role::Admin)?;
     let reload = services.reload.clone();

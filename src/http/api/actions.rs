@@ -11,6 +11,7 @@ use crate::http::auth::Principal;
 use crate::http::problem::Problem;
 use crate::http::services::Services;
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -49,13 +50,13 @@ pub struct ActionQuery {
 /// # Errors
 /// 400 for a query that is not understood.
 #[utoipa::path(get, path = "/api/v1/actions", params(ActionQuery), security(("bearer" = [])),
-    responses((status = 200, body = ActionList)))]
+    responses((status = 200, body = ActionList), (status = 400, body = Problem)))]
 pub async fn list(
     _: Principal,
     State(services): State<Services>,
-    query: Result<Query<ActionQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<ActionQuery>, QueryRejection>,
 ) -> Result<Json<ActionList>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query?;
     if let Some(status) = &query.status {
         let known: Option<ActionStatus> =
             serde_json::from_value(serde_json::Value::String(status.clone())).ok();
@@ -97,15 +98,16 @@ pub struct DecisionQuery {
 /// 403 below approver, 404 where there is no such action, 409 where it does not wait for a decision.
 #[utoipa::path(post, path = "/api/v1/actions/{id}/approve", params(("id" = String, Path), DecisionQuery),
     request_body(content = Option<super::incidents::WithReason>), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn approve(
     principal: Principal,
     State(services): State<Services>,
     Path(id): Path<String>,
-    Query(query): Query<DecisionQuery>,
+    query: Result<Query<DecisionQuery>, QueryRejection>,
     body: Bytes,
 ) -> Result<Json<IncidentDetail>, Problem> {
+    let Query(query) = query?;
     decide(principal, services, id, query, body, Verdict::Approve).await
 }
 
@@ -115,15 +117,16 @@ pub async fn approve(
 /// As for approving.
 #[utoipa::path(post, path = "/api/v1/actions/{id}/reject", params(("id" = String, Path), DecisionQuery),
     request_body(content = Option<super::incidents::WithReason>), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn reject(
     principal: Principal,
     State(services): State<Services>,
     Path(id): Path<String>,
-    Query(query): Query<DecisionQuery>,
+    query: Result<Query<DecisionQuery>, QueryRejection>,
     body: Bytes,
 ) -> Result<Json<IncidentDetail>, Problem> {
+    let Query(query) = query?;
     decide(principal, services, id, query, body, Verdict::Reject).await
 }
 

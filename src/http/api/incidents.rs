@@ -8,6 +8,7 @@ use crate::http::auth::Principal;
 use crate::http::problem::Problem;
 use crate::http::services::Services;
 use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -50,9 +51,9 @@ pub struct IncidentPage {
 pub async fn list(
     _: Principal,
     State(services): State<Services>,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<IncidentPage>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_MAX}, and this is {limit}")));
@@ -154,7 +155,7 @@ pub(super) fn reason_of(body: &Bytes) -> Result<Option<String>, Problem> {
 /// 403 below responder, 404 where there is none, 409 where it is over.
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/resolve", params(("id" = String, Path)),
     request_body(content = Option<WithReason>), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn resolve(
     principal: Principal,
@@ -183,14 +184,16 @@ pub struct ItemQuery {
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/tasks/{task}/done",
     params(("id" = String, Path), ("task" = usize, Path), ("item" = Option<usize>, Query)),
     security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 404, body = Problem)))]
+    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem)))]
 pub async fn task_done(
     principal: Principal,
     State(services): State<Services>,
-    Path((id, task)): Path<(String, usize)>,
-    Query(query): Query<ItemQuery>,
+    path: Result<Path<(String, usize)>, PathRejection>,
+    query: Result<Query<ItemQuery>, QueryRejection>,
 ) -> Result<Json<IncidentDetail>, Problem> {
     principal.require(Role::Responder)?;
+    let (Path((id, task)), Query(query)) = (path?, query?);
     let id = IncidentId(id);
     services.commands.item_done(id.clone(), task, query.item, principal.actor()).await?;
     detail(&services, id).await

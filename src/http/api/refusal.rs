@@ -5,6 +5,7 @@ use crate::domain::approval::ApprovalRefused;
 use crate::engine::commands::CommandError;
 use crate::engine::ports::StoreError;
 use crate::http::problem::Problem;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use http::StatusCode;
 
 impl From<CommandError> for Problem {
@@ -14,6 +15,20 @@ impl From<CommandError> for Problem {
             CommandError::Store(error) => error.into(),
             CommandError::Refused(refused) => Self::new(status_of(&refused), refused.to_string()),
         }
+    }
+}
+
+/// A query that is not understood.
+impl From<QueryRejection> for Problem {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+/// A path whose parts are not what they should be, such as a word where a number stands.
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
     }
 }
 

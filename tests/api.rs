@@ -1,0 +1,373 @@
+//! `docs/api.md` is held to the service: its table of routes to the OpenAPI document and to the router, and each of
+//! its examples to what the built binary answers.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test starts the service, and says why it did not start"
+)]
+
+#[path = "support/servers.rs"]
+mod servers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use servers::{Server, eventually, free_port, http_client};
+use smokejumper::http::api::description;
+
+const PAGE: &str = include_str!("../docs/api.md");
+const ROUTER: &str = include_str!("../src/http/routes.rs");
+
+const TOKEN: &str = "admin-token-for-tests";
+const RECEIVER_TOKEN: &str = "alertmanager-token-for-tests";
+
+/// Longest wait for what the service does by itself; generous, since machines that test are busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const RULES: &str = r#"
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: shop-high-error-rate }
+spec:
+  matchers: ['alertname="HighErrorRate"']
+  severity: P1
+  groupBy: [service]
+  escalation: night
+  diagnostics: [{ name: error_ratio, prom.query: { expr: up } }]
+  remedies:
+    - { name: shed-load, action: { http.call: { endpoint: waf, path: '/limits/{{ labels.service }}' } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: by-hand }
+spec:
+  matchers: ['alertname="ByHand"']
+  severity: P2
+  groupBy: [service]
+  remedies: [{ name: mend, action: { human.task: { title: 'Mend {{ labels.service }}', steps: [Look, Mend] } } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: night }
+spec:
+  levels:
+    - { name: on-call, after: 0s, destinations: [{ slack: { channel: '#night' } }] }
+    - { name: lead, after: 15m, destinations: [{ slack: { channel: '#leads' } }] }
+  fallback: [{ slack: { channel: '#night' } }]
+"#;
+
+fn settings(port: u16) -> String {
+    format!(
+        "server: {{ listen: '127.0.0.1:{port}' }}\n\
+         receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: AM }}] }} }}\n\
+         api: {{ tokens: [{{ name: una, role: admin, token: {{ env: API }} }}] }}\n\
+         endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\
+         rules: [rules.yaml]\nmode: enforce\n"
+    )
+}
+
+/// The service with an incident for each example that changes one.
+struct Service {
+    server: Server,
+    _folder: tempfile::TempDir,
+}
+
+impl Service {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("rules.yaml"), RULES).expect("written");
+        let port = free_port();
+        let environment = [("AM", RECEIVER_TOKEN), ("API", TOKEN)];
+        let server = servers::smokejumper(folder.path(), &settings(port), port, &environment).await;
+        Self { server, _folder: folder }
+    }
+
+    async fn fire(&self, alertname: &str, service: &str) {
+        let alert = json!({ "status": "firing", "labels": { "alertname": alertname, "service": service } });
+        let url = format!("{}/webhooks/alertmanager", self.server.url());
+        let body = json!({ "version": "4", "alerts": [alert] }).to_string();
+        let answer =
+            http_client().post(url).bearer_auth(RECEIVER_TOKEN).body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.server.url());
+        http_client().get(url).bearer_auth(TOKEN).send().await.expect("an answer").json().await.expect("JSON")
+    }
+
+    /// The incident of a service, once it waits for people.
+    async fn waiting(&self, service: &str) -> Value {
+        eventually("the incident waits for people", PATIENCE, async || {
+            for listed in self.get("/api/v1/incidents").await["incidents"].as_array().expect("incidents") {
+                let incident = self.get(&format!("/api/v1/incidents/{}", text(&listed["id"]))).await;
+                let waits = incident["actions"][0]["status"] == "awaiting_approval"
+                    || incident["tasks"][0].is_object();
+                if incident["labels"]["service"] == service && waits {
+                    return Some(incident);
+                }
+            }
+            None
+        })
+        .await
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+/// The rows of the table of routes: method and path.
+fn routes_of_the_page() -> BTreeSet<(String, String)> {
+    let rows = PAGE
+        .lines()
+        .filter(|line| ["| GET ", "| POST ", "| PUT "].iter().any(|start| line.starts_with(start)));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        (cells[1].to_owned(), cells[2].trim_matches('`').to_owned())
+    })
+    .collect()
+}
+
+fn document() -> Value {
+    serde_json::to_value(description()).expect("JSON")
+}
+
+#[test]
+fn the_routes_of_the_page_are_those_of_the_openapi_document() {
+    let document = document();
+    let paths = document["paths"].as_object().expect("paths").iter();
+    let described: BTreeSet<(String, String)> = paths
+        .flat_map(|(path, item)| {
+            item.as_object().expect("methods").keys().map(move |method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    assert_eq!(routes_of_the_page(), described);
+}
+
+#[test]
+fn every_route_of_the_router_is_on_the_page() {
+    let routes: Vec<&str> =
+        ROUTER.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(routes.len() > 15, "{routes:?}");
+    for route in routes {
+        assert!(PAGE.contains(&format!("`{route}`")), "docs/api.md does not name {route}");
+    }
+}
+
+#[test]
+fn the_openapi_document_is_sound() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut identities = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("methods") {
+            assert!(
+                identities.insert(text(&operation["operationId"]).to_owned()),
+                "{method} {path} has another's identity"
+            );
+            let needs_token = operation["security"].is_array();
+            assert_eq!(needs_token, path.starts_with("/api/v1/") || path == "/-/reload", "{path}");
+            assert_eq!(
+                operation["responses"]["401"].is_object(),
+                needs_token || path.starts_with("/webhooks/"),
+                "{path}"
+            );
+        }
+    }
+}
+
+/// A request of the page, and the answer that is shown below it.
+struct Example {
+    method: String,
+    url: String,
+    headers: Vec<(String, String)>,
+    body: Option<String>,
+    answer: Option<Value>,
+}
+
+/// All requests of the page with the JSON that follows each.
+fn examples() -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    let mut rest = PAGE;
+    while let Some((before, after)) = rest.split_once("```") {
+        let Some((block, behind)) = after.split_once("```") else { break };
+        if let Some(script) = block.strip_prefix("sh\n").filter(|script| script.starts_with("curl ")) {
+            examples.push(request(script));
+        } else if let Some(json) = block.strip_prefix("json\n") {
+            assert!(before.trim().is_empty(), "an answer follows its request at once: {json}");
+            let answer = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
+            examples.last_mut().expect("a request").answer = Some(answer);
+        }
+        rest = behind;
+    }
+    examples
+}
+
+fn request(script: &str) -> Example {
+    let mut words = words(&script.replace("\\\n", " ")).into_iter().skip(1);
+    let mut example = Example {
+        method: "GET".to_owned(),
+        url: String::new(),
+        headers: Vec::new(),
+        body: None,
+        answer: None,
+    };
+    while let Some(word) = words.next() {
+        let mut next = || words.next().expect("an argument");
+        match word.as_str() {
+            "-s" => {}
+            "-X" => example.method = next(),
+            "-d" => example.body = Some(next()),
+            "-H" => {
+                let header = next();
+                let (name, value) = header.split_once(": ").expect("a header");
+                example.headers.push((name.to_owned(), value.to_owned()));
+            }
+            url => example.url = url.to_owned(),
+        }
+    }
+    example
+}
+
+/// Splits as a shell does, as far as the page needs it.
+fn words(script: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for char in script.chars() {
+        match (char, quote) {
+            (' ' | '\n', None) => {
+                words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()))
+            }
+            ('\'' | '"', None) => quote = Some(char),
+            (char, Some(open)) if char == open => quote = None,
+            (char, _) => word.push(char),
+        }
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+/// Keys whose words are a contract: what the page shows is what comes.
+const EXACT: [&str; 9] =
+    ["status", "phase", "severity", "rule", "tier", "kind", "remedy", "reason_code", "alerts_firing"];
+
+/// Whether the answer has everything that the page shows, in the same form.
+fn fits(shown: &Value, came: &Value, place: &str) {
+    match (shown, came) {
+        (Value::Object(shown), Value::Object(came)) => {
+            for (key, value) in shown {
+                let place = format!("{place}.{key}");
+                let other = came.get(key).unwrap_or_else(|| panic!("{place} is not in the answer: {came:?}"));
+                if EXACT.contains(&key.as_str()) {
+                    assert_eq!(value, other, "{place}");
+                }
+                fits(value, other, &place);
+            }
+        }
+        (Value::Array(shown), Value::Array(came)) => {
+            if let Some(first) = shown.first() {
+                fits(
+                    first,
+                    came.first().unwrap_or_else(|| panic!("{place} is empty")),
+                    &format!("{place}[0]"),
+                );
+            }
+        }
+        // What is null in one incident has a value in another.
+        (Value::Null, _) => {}
+        (shown, came) => {
+            let same_kind = std::mem::discriminant(shown) == std::mem::discriminant(came);
+            assert!(same_kind, "{place}: {shown} is shown and {came} came");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_example_of_the_page_is_answered_as_it_says() {
+    let service = Service::start().await;
+    for name in ["taken", "ended", "approved", "rejected"] {
+        service.fire("HighErrorRate", name).await;
+    }
+    service.fire("ByHand", "cart-by-hand").await;
+    let mut by_part: BTreeMap<&str, Value> = BTreeMap::new();
+    let changed = [
+        ("/acknowledge", "taken"),
+        ("/resolve", "ended"),
+        ("/approve", "approved"),
+        ("/reject", "rejected"),
+        ("/tasks/", "cart-by-hand"),
+    ];
+    for (part, name) in changed {
+        by_part.insert(part, service.waiting(name).await);
+    }
+    let examples = examples();
+    assert!(examples.len() > 15, "only {} examples were found", examples.len());
+    for example in examples {
+        let incident = match by_part.iter().find(|(part, _)| example.url.contains(*part)) {
+            Some((_, incident)) => incident.clone(),
+            // The alert that the page itself sends.
+            None if example.url.contains("$ID")
+                || example.url.contains("/incidents?")
+                || example.url.contains("/actions") =>
+            {
+                service.waiting("cart").await
+            }
+            None => Value::Null,
+        };
+        let action = &incident["actions"][0];
+        let fill = |words: &str| {
+            words
+                .replace("$URL", &service.server.url())
+                .replace("$TOKEN", TOKEN)
+                .replace("$RECEIVER_TOKEN", RECEIVER_TOKEN)
+                .replace("$ID", incident["id"].as_str().unwrap_or_default())
+                .replace("$ACTION", action["id"].as_str().unwrap_or_default())
+                .replace("$DIGEST", action["digest"].as_str().unwrap_or_default())
+        };
+        let method = example.method.parse().expect("a method");
+        let mut request = http_client().request(method, fill(&example.url));
+        for (name, value) in &example.headers {
+            request = request.header(name, fill(value));
+        }
+        if let Some(body) = &example.body {
+            request = request.body(body.clone());
+        }
+        let answer = request.send().await.expect("an answer");
+        let what = format!("{} {}", example.method, example.url);
+        let wanted = example.answer.as_ref().and_then(|shown| shown["status"].as_u64()).unwrap_or(200);
+        assert_eq!(u64::from(answer.status().as_u16()), wanted, "{what}");
+        if let Some(shown) = &example.answer {
+            fits(shown, &answer.json().await.expect("JSON"), &what);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_is_a_problem() {
+    let service = Service::start().await;
+    for (method, path, status) in [
+        ("GET", "/api/v1/incidents?limit=0", 400),
+        ("GET", "/api/v1/incidents?bogus=1", 400),
+        ("GET", "/api/v1/actions?status=fine", 400),
+        ("POST", "/api/v1/actions/x-a1/approve?bogus=1", 400),
+        ("POST", "/api/v1/actions/x-a1/reject?digest=1&digest=2", 400),
+        ("POST", "/api/v1/actions/x-a1/approve", 404),
+        ("POST", "/api/v1/incidents/x/tasks/first/done", 400),
+        ("POST", "/api/v1/incidents/x/tasks/0/done?item=first", 400),
+        ("POST", "/api/v1/incidents/x/acknowledge", 404),
+        ("PUT", "/api/v1/pause", 400),
+        ("DELETE", "/api/v1/pause", 405),
+        ("GET", "/api/v1/nothing", 404),
+    ] {
+        let url = format!("{}{path}", service.server.url());
+        let request = http_client().request(method.parse().expect("a method"), url).bearer_auth(TOKEN);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), status, "{method} {path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{method} {path}");
+        let problem: Value = answer.json().await.expect("JSON");
+        assert_eq!(problem["status"], status, "{method} {path}");
+        assert!(!text(&problem["detail"]).is_empty());
+    }
+}
