@@ -30,7 +30,6 @@ mod server;
 mod wakes;
 
 #[path = "../../tests/support/postgres.rs"]
-#[allow(dead_code, reason = "shared with tests that use more of it")]
 mod postgres;
 
 use report::Report;
