@@ -13,6 +13,7 @@
 mod bodies;
 mod databases;
 mod house;
+mod labels;
 mod rule_files;
 mod senders;
 

@@ -155,11 +155,20 @@ impl<'a> Writer<'a> {
         let runbook = self.view.incident.runbook.as_deref();
         let expression = self.view.alerts.first().and_then(|(_, alert)| alert.generator_url.as_deref());
         let page = self.page();
-        let wanted = [(page.as_deref(), "Incident"), (runbook, "Runbook"), (expression, "Expression")];
+        // The sender chose where the expression is, so the words of its link say where it leads.
+        let expression_at =
+            format!("Expression at {}", expression.and_then(|at| self.host(at)).unwrap_or_default());
+        let wanted =
+            [(page.as_deref(), "Incident"), (runbook, "Runbook"), (expression, expression_at.as_str())];
         let link = |(address, text): (Option<&str>, &str)| {
             Some(Link { href: self.address(address?)?, text: Some(text.to_owned()) })
         };
         wanted.into_iter().filter_map(link).collect()
+    }
+
+    fn host(&self, address: &str) -> Option<String> {
+        let url = Url::parse(address.trim()).ok()?;
+        Some(self.line(url.host_str()?, NAME_UNITS_MAX))
     }
 
     fn page(&self) -> Option<String> {
