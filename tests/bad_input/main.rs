@@ -11,6 +11,7 @@
 )]
 
 mod bodies;
+mod clocks;
 mod databases;
 mod house;
 mod labels;
