@@ -28,6 +28,12 @@ pub use tls::{TlsError, TlsFiles};
 /// Wait after an accept failed for want of file descriptors or memory: trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that have made room for others and have not ended yet.
+const LEAVING_MAX: usize = 32;
+
+/// Wait for some of them to end; it takes them a turn on a worker thread.
+const LEAVING_PAUSE: Duration = Duration::from_millis(1);
+
 /// Connections that the kernel keeps ready for us. A burst of senders waits there for milliseconds, not for a
 /// retransmission.
 const BACKLOG: u32 = 1024;
@@ -124,7 +130,10 @@ impl Listener {
                 biased;
                 () = stop.cancelled() => break,
                 accepted = self.tcp.accept() => match accepted {
-                    Ok((stream, address)) => self.admit(stream, address, &shared, &tasks),
+                    Ok((stream, address)) => {
+                        self.admit(stream, address, &shared, &tasks);
+                        self.let_leave(&tasks).await;
+                    }
                     Err(error) => pause_after(&error).await,
                 },
             }
@@ -140,6 +149,13 @@ impl Listener {
             tasks.wait().await;
         }
         sweeper.abort();
+    }
+
+    /// Those that made room hold their files until their tasks have ended: before too many do, nobody is let in.
+    async fn let_leave(&self, tasks: &TaskTracker) {
+        while tasks.len() > self.limits.connections + LEAVING_MAX {
+            tokio::time::sleep(LEAVING_PAUSE).await;
+        }
     }
 
     fn admit(&self, stream: TcpStream, address: SocketAddr, shared: &Arc<Shared>, tasks: &TaskTracker) {

@@ -26,7 +26,9 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
         })?
         .disable_statement_logging();
     let place = place(&connect);
-    migrate::run(Dialect::Postgres, &connect).await.map_err(|error| migration(&place, error))?;
+    migrate::run(Dialect::Postgres, &connect, options.wait)
+        .await
+        .map_err(|error| migration(&place, error))?;
     let pool = AnyPoolOptions::new()
         .max_connections(options.connections.max(2))
         .acquire_timeout(options.wait)

@@ -59,7 +59,7 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
     let setup = writer_setup(options);
     writer.execute(AssertSqlSafe(setup.clone())).await.map_err(told)?;
     refuse_damaged(&mut writer, &path).await?;
-    migrate::run(Dialect::Sqlite, &connect).await.map_err(|error| match error {
+    migrate::run(Dialect::Sqlite, &connect, options.wait).await.map_err(|error| match error {
         MigrateError::VersionMissing(found) => {
             OpenError::Newer { place: path.display().to_string(), found, known: migrate::newest() }
         }

@@ -23,8 +23,8 @@ metadata: { name: night }
 spec:
   levels:
     - { name: first, after: 0s, destinations: [{ pagerduty: { service: first } }] }
-    - { name: second, after: 5s, destinations: [{ pagerduty: { service: second } }] }
-    - { name: third, after: 10s, destinations: [{ pagerduty: { service: third } }] }
+    - { name: second, after: 2s, destinations: [{ pagerduty: { service: second } }] }
+    - { name: third, after: 4s, destinations: [{ pagerduty: { service: third } }] }
     - { name: fourth, after: 12h, destinations: [{ pagerduty: { service: fourth } }] }
   fallback: [{ pagerduty: { service: first } }]
 "#;
