@@ -1,9 +1,12 @@
 //! `schema`: JSON Schemas of the files that people write.
 
 use clap::{Args, ValueEnum};
+use serde_json::Value;
 
 use super::answer::Answer;
 use super::failure::Failure;
+use crate::app;
+use crate::rules::schema::schema;
 use crate::settings::Settings;
 
 const EXAMPLES: &str = "\
@@ -12,6 +15,9 @@ Examples:
     $ smokejumper schema settings > smokejumper.schema.json
     and as the first line of smokejumper.yaml:
     # yaml-language-server: $schema=./smokejumper.schema.json
+
+  The same for files with rules:
+    $ smokejumper schema ResponseRule > response-rule.schema.json
 
   Look up the keys of one section:
     $ smokejumper schema settings | jq '.\"$defs\".Guardrails.properties'
@@ -34,11 +40,27 @@ pub(super) struct SchemaArgs {
 enum Kind {
     /// The settings, `smokejumper.yaml`.
     Settings,
+    /// Rules, with the parameters of every diagnostic and action.
+    #[value(name = "ResponseRule")]
+    ResponseRule,
+    /// Who is told when.
+    #[value(name = "EscalationPolicy")]
+    EscalationPolicy,
+    /// Times, as for off hours.
+    #[value(name = "Schedule")]
+    Schedule,
 }
 
 pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
     let schema = match args.kind {
         Kind::Settings => Settings::json_schema(),
+        Kind::ResponseRule => of_rules("ResponseRule"),
+        Kind::EscalationPolicy => of_rules("EscalationPolicy"),
+        Kind::Schedule => of_rules("Schedule"),
     };
     Ok(Answer::new(format!("{schema:#}"), &schema))
+}
+
+fn of_rules(kind: &str) -> Value {
+    schema(kind, &app::kinds()).expect("each kind of the command is one of the rules' kinds")
 }

@@ -55,6 +55,18 @@ fn the_schema_of_the_settings_is_one() {
 }
 
 #[test]
+fn each_kind_of_rule_file_has_a_schema() {
+    for kind in smokejumper::rules::schema::KINDS {
+        let schema = smokejumper(["schema", kind]).run().json();
+        assert_eq!((&schema["title"], &schema["properties"]["kind"]["const"]), (&kind.into(), &kind.into()));
+        let lower = kind.to_lowercase();
+        assert_eq!(smokejumper(["schema", lower.as_str()]).run().json(), schema);
+    }
+    let rule = smokejumper(["schema", "ResponseRule"]).run().good();
+    assert!(rule.contains("http.call") && rule.contains("prom.range"), "kinds of this build are in it");
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     use std::process::{Command, Stdio};
     let mut child = Command::new(env!("CARGO_BIN_EXE_smokejumper"))
