@@ -15,6 +15,7 @@ pub mod apply;
 pub mod approval;
 pub mod catalog;
 pub mod correlate;
+pub mod counted;
 pub mod decision;
 pub mod diagnosis;
 pub mod effect;

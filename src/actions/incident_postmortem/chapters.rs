@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::actions::markdown::{self, block, line};
 use crate::domain::action::{Action, ActionStatus, Step, Task, Tier};
+use crate::domain::counted::counted;
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::incident::Incident;
 use crate::domain::timeline::{TimelineLine, cut};
@@ -56,7 +57,8 @@ fn summary(view: &IncidentView) -> String {
     let incident = &view.incident;
     // Not at the beginning of a line, where a dash or a number would begin a list.
     let mut text = format!("What was wrong: {}\n\n", line(&incident.summary));
-    text.push_str(&format!("{} alert(s) belonged to this incident.", incident.alerts.total()));
+    let alerts = counted(incident.alerts.total() as usize, "alert");
+    text.push_str(&format!("{alerts} belonged to this incident."));
     text.push_str(&match &incident.acknowledged {
         Some(ack) => {
             let after = length(ack.at.duration_since(incident.started_at));
@@ -80,7 +82,7 @@ fn summary(view: &IncidentView) -> String {
         None => " It is not resolved yet.".to_owned(),
     });
     if incident.episode > 0 {
-        text.push_str(&format!(" It was reopened {} time(s).", incident.episode));
+        text.push_str(&format!(" It was reopened {}.", counted(incident.episode as usize, "time")));
     }
     text
 }

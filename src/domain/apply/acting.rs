@@ -11,6 +11,7 @@ use crate::action::{
 };
 use crate::approval::Approvals;
 use crate::catalog::Performer;
+use crate::counted::counted;
 use crate::decision::{self, Decision, Reason};
 use crate::effect::{Effect, Wake};
 use crate::guardrail::{self, Start};
@@ -184,9 +185,9 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
 fn handed_to_people(draft: &mut Draft, action: &Action, mut task: Task) {
     task.action = Some(action.id.clone());
     let text = format!(
-        "{}: {} item(s) for {}",
+        "{}: {} for {}",
         task.title,
-        task.items.len(),
+        counted(task.items.len(), "item"),
         task.owner.as_deref().unwrap_or("the on-call engineer")
     );
     draft.line(LineKind::Task, Some("task_started"), text);

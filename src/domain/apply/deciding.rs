@@ -6,6 +6,7 @@ use super::{ACTIONS_MAX, Facts, REDECISIONS_MAX, Refused};
 use crate::action::{Action, ActionId, ActionStatus, Step};
 use crate::alert::AlertStatus;
 use crate::approval::{self, ApprovalRefused, ApprovalState, Approvals, Ballot, Verdict};
+use crate::counted::counted;
 use crate::decision::{self, Candidate, Decision, Reason};
 use crate::effect::Wake;
 use crate::guardrail;
@@ -109,7 +110,8 @@ fn ask(draft: &mut Draft, id: &ActionId, candidate: &Candidate, facts: &Facts<'_
     draft.wake_at(expires_at, Wake::ApprovalExpires(id.clone()));
     let needed = candidate.tier.approvals_needed();
     let summary = candidate.plan.as_ref().map_or("", |plan| plan.summary.as_str());
-    let text = format!("{needed} approval(s) wanted until {expires_at}: {summary}");
+    let wanted = counted(usize::from(needed), "approval");
+    let text = format!("{wanted} wanted until {expires_at}: {summary}");
     draft.line(LineKind::Approval, Some("asked"), text);
 }
 

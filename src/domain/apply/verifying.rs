@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::{Facts, acting, alerts, deciding, telling};
 use crate::action::{ActionId, ActionStatus};
+use crate::counted::counted;
 use crate::decision::Reason;
 use crate::diagnosis::{DiagnosisPurpose, Finding};
 use crate::effect::{Effect, Wake};
@@ -43,9 +44,9 @@ fn summary(findings: &[Finding]) -> String {
     let unknown: Vec<&str> =
         findings.iter().filter(|finding| !finding.is_known()).map(|finding| finding.name.as_str()).collect();
     if unknown.is_empty() {
-        format!("{} finding(s)", findings.len())
+        counted(findings.len(), "finding")
     } else {
-        format!("{} finding(s), unknown: {}", findings.len(), unknown.join(", "))
+        format!("{}, unknown: {}", counted(findings.len(), "finding"), unknown.join(", "))
     }
 }
 
@@ -89,7 +90,9 @@ fn look(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     match verification.look(spec, facts.checks, now) {
         VerificationStep::LookAgain(at) => draft.wake_at(at, Wake::Verify(id.clone())),
         VerificationStep::Passed => {
-            let text = format!("{remedy}: it helped; {} check(s) held, {looks} look(s)", spec.checks.len());
+            let checks = counted(spec.checks.len(), "check");
+            let looks = counted(looks as usize, "look");
+            let text = format!("{remedy}: it helped; {checks} held after {looks}");
             draft.line(LineKind::Verification, Some("verified"), text);
             acting::end(draft, id, ActionStatus::Succeeded, Reason::Verified);
             draft.incident.phase = Phase::Watching;

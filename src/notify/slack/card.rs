@@ -22,6 +22,7 @@ use serde_json::Value;
 
 use super::blocks;
 use super::markup::Scribe;
+use crate::domain::counted::counted;
 use crate::domain::redact::Redactor;
 use crate::engine::ports::IncidentView;
 use crate::notify::words::units;
@@ -135,9 +136,4 @@ impl Lines {
         }
         self.text
     }
-}
-
-/// "1 alert", "2 alerts".
-fn counted(count: usize, singular: &str) -> String {
-    if count == 1 { format!("1 {singular}") } else { format!("{count} {singular}s") }
 }

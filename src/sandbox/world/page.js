@@ -163,7 +163,7 @@ function showIncident(incident, connected) {
   }
   const list = make("dl", "");
   for (const [name, value] of facts) if (value) list.append(make("dt", "", name), make("dd", "", String(value)));
-  box.replaceChildren(make("div", "head", make("strong", "", `${incident.severity ?? ""} ${incident.id ?? ""}`.trim()), make("span", `pill ${["triggered", "acknowledged", "resolved"].includes(incident.status) ? incident.status : ""}`, words(incident.status))), list);
+  box.replaceChildren(make("div", "head", make("strong", "", `${incident.severity ?? ""} ${incident.summary || incident.id || ""}`.trim()), make("span", `pill ${["triggered", "acknowledged", "resolved"].includes(incident.status) ? incident.status : ""}`, words(incident.status))), list);
   const timeline = $("timeline");
   const atEnd = timeline.scrollHeight - timeline.scrollTop - timeline.clientHeight < 60;
   timeline.replaceChildren(...(incident.timeline ?? []).map((line) => make("li", "", make("time", "", clock(line.at)), make("span", "text", make("span", "kind", words(line.kind)), String(line.text ?? "")))));
