@@ -63,17 +63,13 @@ pub fn engine_settings(settings: &Settings) -> EngineSettings {
         channel.into_iter().map(|channel| Destination::Slack { channel }).collect();
     let fallback = &settings.escalation.fallback;
     let fallback = if fallback.is_empty() { &default_channel } else { fallback }.clone();
-    let mut defaults = default_channel;
-    for destination in &settings.escalation.unmatched {
-        if !defaults.contains(destination) {
-            defaults.push(destination.clone());
-        }
-    }
+    let unmatched = settings.escalation.unmatched.as_ref().unwrap_or(&default_channel).clone();
     EngineSettings {
         dry_run: settings.mode == Mode::DryRun,
         limits: settings.guardrails.limits(),
         freezes: settings.guardrails.freezes(),
-        default_destinations: defaults,
+        default_destinations: default_channel,
+        unmatched_destinations: unmatched,
         fallback_destinations: fallback,
         retention: settings.retention.resolved_incidents.signed(),
     }
@@ -144,23 +140,27 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    fn destinations(text: &str) -> (Vec<String>, Vec<String>) {
+    /// Whom rules without a policy tell, who hears of unmatched alerts, and who is reached in the end.
+    fn destinations(text: &str) -> [Vec<String>; 3] {
         let settings = Settings::from_text("s.yaml", text, Path::new(""), &BTreeMap::new())
             .unwrap_or_else(|error| panic!("{error}"));
         let settings = engine_settings(&settings);
-        let shown = |all: &[Destination]| all.iter().map(ToString::to_string).collect();
-        (shown(&settings.default_destinations), shown(&settings.fallback_destinations))
+        let shown = |all: &Vec<Destination>| -> Vec<String> { all.iter().map(ToString::to_string).collect() };
+        [&settings.default_destinations, &settings.unmatched_destinations, &settings.fallback_destinations]
+            .map(shown)
     }
 
     #[test]
     fn the_default_channel_hears_what_nobody_else_would() {
         let slack = "slack: { bot_token: { env: BOT }, default_channel: '#all' }\n";
-        let all = vec!["slack:#all".to_owned()];
-        assert_eq!(destinations(slack), (all.clone(), all.clone()));
-        let named = format!(
-            "{slack}escalation: {{ fallback: [{{ slack: {{ channel: '#last' }} }}], unmatched: [{{ slack: {{ channel: '#all' }} }}] }}"
+        let named = |name: &str| vec![format!("slack:#{name}")];
+        assert_eq!(destinations(slack), [named("all"), named("all"), named("all")]);
+        let own = format!(
+            "{slack}escalation: {{ fallback: [{{ slack: {{ channel: '#last' }} }}], unmatched: [{{ slack: {{ channel: '#strays' }} }}] }}"
         );
-        assert_eq!(destinations(&named), (all, vec!["slack:#last".to_owned()]));
-        assert_eq!(destinations(""), (vec![], vec![]));
+        assert_eq!(destinations(&own), [named("all"), named("strays"), named("last")]);
+        let nobody = format!("{slack}escalation: {{ unmatched: [] }}");
+        assert_eq!(destinations(&nobody), [named("all"), vec![], named("all")]);
+        assert_eq!(destinations("").concat(), Vec::<String>::new());
     }
 }

@@ -84,6 +84,8 @@ pub type Judge<'a> = dyn Fn(Subject<'_>) -> Vec<GuardrailVerdict> + 'a;
 pub trait Playbook: Send + Sync {
     /// The rules for an alert, in order. Never empty: the last resort is the rule for unmatched alerts.
     fn matching(&self, alert: &Alert) -> Vec<Arc<KeptRule>>;
+    /// Whether it is the last resort: alerts that nobody wrote a rule for are told to others.
+    fn is_unmatched(&self, kept: &KeptRule) -> bool;
     /// What makes an alert belong to one incident of a rule rather than another.
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey;
     /// What the rule says about an incident that this alert opens.

@@ -17,6 +17,8 @@ pub struct EngineSettings {
     pub freezes: BTreeMap<String, Schedule>,
     /// Who is told where neither rule nor policy says.
     pub default_destinations: Vec<Destination>,
+    /// Who is told of alerts that no rule matches.
+    pub unmatched_destinations: Vec<Destination>,
     /// Who is told when a destination fails and the policy's own fallback has failed as well.
     pub fallback_destinations: Vec<Destination>,
     /// How long ended incidents are kept.
@@ -30,6 +32,7 @@ impl Default for EngineSettings {
             limits: Limits::default(),
             freezes: BTreeMap::new(),
             default_destinations: Vec::new(),
+            unmatched_destinations: Vec::new(),
             fallback_destinations: Vec::new(),
             retention: SignedDuration::from_hours(90 * 24),
         }

@@ -27,6 +27,10 @@ impl Playbook for RuleBook {
         rules
     }
 
+    fn is_unmatched(&self, kept: &KeptRule) -> bool {
+        kept.hash == self.unmatched.hash
+    }
+
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {
         opening::key(&kept.rule, &self.compiled(kept), alert)
     }
@@ -44,7 +48,7 @@ impl Playbook for RuleBook {
 
     fn policy(&self, kept: &KeptRule, severity: Severity, alert: &Alert) -> Option<Arc<KeptPolicy>> {
         // Whom to tell of alerts that nobody wrote a rule for is the settings' business alone.
-        if kept.hash == self.unmatched.hash {
+        if self.is_unmatched(kept) {
             return None;
         }
         let set = self.current();

@@ -134,8 +134,9 @@ pub struct Escalation {
     pub default_policy: Option<String>,
     /// Whom to reach when every other way has failed. Default: Slack's `default_channel`.
     pub fallback: Vec<Destination>,
-    /// Whom to tell about alerts that no rule matches. Default: nobody; they are still recorded and shown.
-    pub unmatched: Vec<Destination>,
+    /// Whom to tell about alerts that no rule matches. Default: Slack's `default_channel`. With an empty list nobody is
+    /// told; they are still recorded and shown.
+    pub unmatched: Option<Vec<Destination>>,
 }
 
 /// How long things are kept.

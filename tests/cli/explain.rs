@@ -177,7 +177,7 @@ fn a_payload_is_explained_alert_by_alert_in_its_order() {
         (json!(false), json!(2))
     );
     let told = &alerts[1]["escalation"];
-    assert_eq!(told[0]["destinations"], json!(["slack:#incidents", "slack:#strays"]));
+    assert_eq!(told[0]["destinations"], json!(["slack:#strays"]));
     insta::assert_snapshot!(folder.explain(&["p.json"]).run().stdout);
 }
 

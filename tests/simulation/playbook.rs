@@ -111,6 +111,10 @@ impl Playbook for OneRule {
     fn matching(&self, _: &Alert) -> Vec<Arc<KeptRule>> {
         vec![Arc::clone(&self.rule)]
     }
+    fn is_unmatched(&self, _kept: &KeptRule) -> bool {
+        false
+    }
+
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {
         CorrelationKey::for_group(&kept.rule.name, &group_labels(&kept.rule.group_by, &alert.labels))
     }

@@ -238,7 +238,13 @@ impl<'s> Batch<'s> {
         let schedules = self.stepper.playbook.schedules();
         let Some(working) = self.working.get(id) else { return Ok(None) };
         let policy = working.policy.as_deref();
-        let facts = gathered.facts(&working.rule, policy, &schedules, &self.stepper.settings);
+        let facts = gathered.facts(
+            self.stepper.playbook.as_ref(),
+            &working.rule,
+            policy,
+            &schedules,
+            &self.stepper.settings,
+        );
         Ok(Some(apply::apply(working.incident.clone(), event, &facts, self.now)))
     }
 

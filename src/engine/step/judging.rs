@@ -28,6 +28,7 @@ impl Gathered {
     /// The facts for one event of an incident under this rule and policy.
     pub(super) fn facts<'f>(
         &'f self,
+        playbook: &dyn Playbook,
         rule: &'f KeptRule,
         policy: Option<&'f KeptPolicy>,
         schedules: &'f BTreeMap<String, Schedule>,
@@ -37,7 +38,11 @@ impl Gathered {
             rule: &rule.rule,
             policy: policy.map(|kept| &kept.policy),
             schedules,
-            default_destinations: &settings.default_destinations,
+            default_destinations: if playbook.is_unmatched(rule) {
+                &settings.unmatched_destinations
+            } else {
+                &settings.default_destinations
+            },
             fallback_destinations: &settings.fallback_destinations,
             candidates: &self.candidates,
             checks: &self.checks,

@@ -177,7 +177,13 @@ impl<'s> Rehearsal<'s> {
     fn apply_with(&mut self, event: Event, at: Timestamp, candidates: Vec<Candidate>) -> Option<Transition> {
         let gathered = Gathered { candidates, notes: self.notes.clone(), ..Gathered::default() };
         let schedules = self.stage.playbook.schedules();
-        let facts = gathered.facts(&self.rule, self.policy.as_deref(), &schedules, self.stage.settings);
+        let facts = gathered.facts(
+            self.stage.playbook,
+            &self.rule,
+            self.policy.as_deref(),
+            &schedules,
+            self.stage.settings,
+        );
         // Only persons are refused, and there are none in a rehearsal.
         let mut transition = apply::apply(self.incident.clone(), event, &facts, at).ok()?;
         self.incident = transition.incident.clone();

@@ -59,7 +59,8 @@ pub(super) fn check_conduct(settings: &Settings, out: &mut Findings) {
 
 pub(super) fn check_destinations(settings: &Settings, out: &mut Findings) {
     let escalation = &settings.escalation;
-    for (name, list) in [("fallback", &escalation.fallback), ("unmatched", &escalation.unmatched)] {
+    let unmatched = escalation.unmatched.as_deref().unwrap_or_default();
+    for (name, list) in [("fallback", escalation.fallback.as_slice()), ("unmatched", unmatched)] {
         for (index, destination) in list.iter().enumerate() {
             check_destination(settings, destination, &["escalation", name, &index.to_string()], out);
         }
