@@ -214,6 +214,15 @@ impl Executor {
         failed: bool,
     ) -> Result<(), StoreError> {
         self.meter.effect_done(leased.effect.kind(), if failed { "failed" } else { "paced" });
+        if failed && leased.attempt.is_power_of_two() {
+            tracing::warn!(
+                incident.id = %leased.incident,
+                destination = %destination,
+                attempt = leased.attempt,
+                reason,
+                "a message could not be delivered; it will be tried again"
+            );
+        }
         let age = self.clock.now().duration_since(leased.created_at);
         if age >= NOTICE_AGE_MAX {
             return self.finish(leased, Some(notice_failed(destination, notice, reason, true))).await;

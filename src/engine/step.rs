@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod batch;
+mod journal;
 mod judging;
 pub mod rehearsal;
 mod working;
@@ -170,7 +171,9 @@ impl Stepper {
         }
         let (commit, report, decisions) = batch.finish();
         let texts: Vec<RuleHash> = commit.texts.iter().map(|(hash, _)| hash.clone()).collect();
+        let entries = journal::entries(&commit);
         self.store.commit(commit).await?;
+        journal::log(entries);
         self.remember_texts(texts);
         for decision in &decisions {
             self.meter.decided(decision);

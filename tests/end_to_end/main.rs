@@ -15,7 +15,7 @@ mod exporter;
 mod servers;
 
 use exporter::Exporter;
-use serde_json::Value;
+use serde_json::{Value, json};
 use servers::{eventually, free_port, http_client};
 use smokejumper::sandbox::pagerduty::{PagerDutyOptions, PagerDutySandbox, Service};
 use smokejumper::sandbox::slack::{SlackOptions, SlackSandbox};
@@ -282,4 +282,26 @@ async fn a_real_alert_travels_the_whole_way_and_survives_a_kill_while_it_waits()
     let top: Vec<_> = cards.iter().filter(|message| message.thread_ts.is_none()).collect();
     assert_eq!(top.len(), 1, "one message an incident");
     assert_eq!(night.smokejumper.terminate(), Some(0), "a clean stop");
+
+    let log: Vec<Value> = night
+        .smokejumper
+        .log()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in: {line}")))
+        .collect();
+    for message in [
+        "an incident was opened",
+        "an action is about to start",
+        "an action has ended",
+        "an incident was resolved",
+    ] {
+        let line =
+            log.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("no `{message}`"));
+        assert_eq!(
+            (&line["incident.id"], &line["incident.severity"]),
+            (&closed["id"], &json!("P1")),
+            "{line}"
+        );
+        assert_eq!(line["rule.name"], closed["rule"], "{line}");
+    }
 }
