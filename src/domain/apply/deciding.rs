@@ -110,7 +110,7 @@ fn ask(draft: &mut Draft, id: &ActionId, candidate: &Candidate, facts: &Facts<'_
     draft.wake_at(expires_at, Wake::ApprovalExpires(id.clone()));
     let needed = candidate.tier.approvals_needed();
     let summary = candidate.plan.as_ref().map_or("", |plan| plan.summary.as_str());
-    let wanted = counted(usize::from(needed), "approval");
+    let wanted = counted(needed, "approval");
     let text = format!("{wanted} wanted until {expires_at}: {summary}");
     draft.line(LineKind::Approval, Some("asked"), text);
 }
