@@ -97,3 +97,39 @@ fn first_failure(spec: &VerifySpec, checks: &[ConditionOutcome]) -> Option<Strin
 pub(crate) fn after(at: Timestamp, wait: SignedDuration) -> Timestamp {
     at.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::{Condition, OnFail};
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + second).expect("in range")
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_for_it_to_catch_up() {
+        let spec = VerifySpec {
+            settle: SignedDuration::from_secs(60),
+            hold: SignedDuration::from_secs(40),
+            within: SignedDuration::from_mins(10),
+            checks: vec![Condition("findings.ratio.last < 0.05".to_owned())],
+            on_fail: OnFail::Escalate,
+        };
+        let day = 86_400;
+        let (mut holds, first_look) = Verification::begin(&spec, at(day));
+        let mut fails = holds.clone();
+        assert!(matches!(
+            holds.look(&spec, &[ConditionOutcome::Holds], first_look),
+            VerificationStep::LookAgain(_)
+        ));
+        // Set back by a day: what held then begins to hold now, and the deadline counts from now.
+        let again = holds.look(&spec, &[ConditionOutcome::Holds], at(0));
+        assert!(matches!(again, VerificationStep::LookAgain(next) if next <= at(40)), "{again:?}");
+        assert_eq!(holds.look(&spec, &[ConditionOutcome::Holds], at(40)), VerificationStep::Passed);
+        let failing = fails.look(&spec, &[ConditionOutcome::Fails], at(0));
+        assert!(matches!(failing, VerificationStep::LookAgain(next) if next <= at(600)), "{failing:?}");
+        let failed = fails.look(&spec, &[ConditionOutcome::Fails], at(600));
+        assert!(matches!(failed, VerificationStep::Failed(_)), "{failed:?}");
+    }
+}

@@ -224,7 +224,8 @@ async fn every_answer_to_a_sender_is_one_that_it_understands() {
     let bearer = format!("Bearer {secret}");
     let good = mk_body("one");
     let with = [("authorization", bearer.as_str())];
-    let cases: [(&str, &str, Headers<'_>, &str, u16); 15] = [
+    let large = "x".repeat(2 * MIB as usize);
+    let cases: [(&str, &str, Headers<'_>, &str, u16); 17] = [
         ("POST", "/webhooks/alertmanager", &with, &good, 200),
         ("POST", "/webhooks/alertmanager?token=x&a=%00&a=b#f", &with, &good, 200),
         ("POST", "/webhooks/alertmanager", &with, "{", 400),
@@ -239,6 +240,8 @@ async fn every_answer_to_a_sender_is_one_that_it_understands() {
         ("PUT", "/webhooks/alertmanager", &with, &good, 405),
         ("DELETE", "/webhooks/slack", &[], "", 405),
         ("POST", "/webhooks/slack", &[], "payload=%7B%7D", 401),
+        ("POST", "/webhooks/slack", &[], &large, 413),
+        ("POST", "/webhooks/slack", &[("content-encoding", "gzip")], "payload=%7B%7D", 400),
         ("POST", "/webhooks/slack/", &[], "payload=%7B%7D", 404),
     ];
     for (method, path, headers, body, status) in cases {

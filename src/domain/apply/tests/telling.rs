@@ -302,3 +302,32 @@ fn a_clock_that_is_set_forward_skips_no_level_and_tells_each_once() {
     }
     assert!(world.wakes(|wake| *wake == Wake::Escalate)[0] > world.now, "then it waits again");
 }
+
+#[test]
+fn a_timer_of_an_earlier_episode_that_a_worker_still_holds_wakes_nobody() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    let stale = world.take_effect(|effect| matches!(effect, Effect::Wake(Wake::Escalate)));
+    world.effects.push(stale.clone());
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+    world.now = world.now.checked_add(minutes(1)).expect("in range");
+    world.fire_again("a");
+    assert_eq!(world.incident.status, IncidentStatus::Triggered, "a new episode of the same incident");
+    world.notices();
+    let woken = world.happen(Event::Woken { effect: stale.id, wake: Wake::Escalate });
+    assert!(woken.effects.is_empty() && woken.lines.is_empty(), "{woken:#?}");
+    assert_eq!(world.wakes(|wake| *wake == Wake::Escalate).len(), 1, "the new one stands");
+}
+
+#[test]
+fn a_timer_that_was_not_cancelled_wakes_nobody_after_an_acknowledgement() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.notices();
+    let timer = world.take_effect(|effect| matches!(effect, Effect::Wake(Wake::Escalate)));
+    // As a version with a defect might have left it.
+    world.incident.status = IncidentStatus::Acknowledged;
+    let woken = world.happen(Event::Woken { effect: timer.id, wake: Wake::Escalate });
+    assert!(woken.effects.is_empty() && world.notices().is_empty(), "{woken:#?}");
+}
