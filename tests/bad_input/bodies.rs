@@ -177,7 +177,7 @@ async fn a_gzip_bomb_is_refused_unread() {
     assert!(grown_kib < GROWTH_MAX_KIB, "{grown_kib} KiB more than idle");
 }
 
-/// Large bodies that are good: each is stored as a whole or asked for again, and a queue of them is never in memory.
+/// Large bodies that are good: each is stored as a whole or asked for again, in bounded memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_large_bodies_than_memory_are_asked_to_come_again_until_all_are_stored() {
     const COUNT: u64 = 14;
