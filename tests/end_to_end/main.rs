@@ -10,6 +10,7 @@
 )]
 
 mod exporter;
+mod flood;
 
 #[path = "../support/servers.rs"]
 mod servers;

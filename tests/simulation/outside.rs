@@ -125,6 +125,9 @@ impl Notifier for Outside {
             if self.trouble(6) {
                 return Delivered::Later { wait: None, reason: "503".to_owned(), failed: true };
             }
+            if self.trouble(8) {
+                return Delivered::Paced { wait: Duration::from_secs(2), reason: "429".to_owned() };
+            }
             self.told.lock().expect("not poisoned").push(Told {
                 incident: view.incident.id.clone(),
                 destination: destination.clone(),
