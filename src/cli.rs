@@ -89,15 +89,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    match obey(cli.command) {
+    match obey(cli.command, cli.output) {
         Ok(answer) => print(&answer, cli.output),
         Err(failure) => report(&failure),
     }
 }
 
-fn obey(command: Command) -> Result<Answer, Failure> {
+fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
     match command {
-        Command::Demo(args) => serve::demo(args),
+        Command::Demo(args) => serve::demo(args, format),
         Command::Serve(args) => serve::serve(args),
         Command::Check(args) => Ok(check::run(args)),
         Command::Explain(args) => explain::run(*args),
@@ -107,7 +107,7 @@ fn obey(command: Command) -> Result<Answer, Failure> {
         Command::Resume(args) => pause::resume(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Send(args) => send::run(&args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, format),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod body;
 pub mod health;
 pub mod listener;
 pub mod meter;
+pub mod page;
 pub mod problem;
 pub mod receive;
 pub mod routes;

@@ -371,3 +371,64 @@ async fn every_refusal_is_a_problem() {
         assert!(!text(&problem["detail"]).is_empty());
     }
 }
+
+/// A page for people: status, headers, and what it says.
+async fn page(
+    service: &Service,
+    path: &str,
+    token: Option<&str>,
+) -> (u16, reqwest::header::HeaderMap, String) {
+    let mut request = http_client().get(format!("{}{path}", service.server.url()));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.expect("an answer");
+    (answer.status().as_u16(), answer.headers().clone(), answer.text().await.expect("a text"))
+}
+
+#[tokio::test]
+async fn the_page_of_an_incident_shows_it_and_no_label_can_become_markup() {
+    let service = Service::start().await;
+    let hostile = "<img src=x onerror=alert(1)>\"' {{ 7 * 7 }}";
+    service.fire("ByHand", hostile).await;
+    let incident = service.waiting(hostile).await;
+    let (status, headers, html) =
+        page(&service, &format!("/incidents/{}", text(&incident["id"])), Some(TOKEN)).await;
+    assert_eq!(status, 200, "{html}");
+    assert_eq!(headers["content-type"], "text/html; charset=utf-8");
+    let policy = headers["content-security-policy"].to_str().expect("a policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    assert!(!policy.contains("script-src") && !policy.contains("unsafe"), "{policy}");
+    assert_eq!(headers["cache-control"], "no-store");
+    for shown in ["P2", "triggered", "ByHand", "by-hand", "&lt;img src=x onerror=alert(1)&gt;", "{{ 7 * 7 }}"]
+    {
+        assert!(html.contains(shown), "`{shown}` is not in {html}");
+    }
+    for line in incident["timeline"].as_array().expect("a timeline") {
+        assert!(html.contains(text(&line["at"])), "{line} is not in {html}");
+    }
+    assert!(!html.contains("<img") && !html.contains("<script"), "{html}");
+}
+
+#[tokio::test]
+async fn a_browser_without_a_token_is_told_how_to_see_an_incident_and_nothing_of_it() {
+    let service = Service::start().await;
+    service.fire("ByHand", "cart").await;
+    let incident = service.waiting("cart").await;
+    let path = format!("/incidents/{}", text(&incident["id"]));
+    for token in [None, Some("wrong-token")] {
+        let (status, headers, html) = page(&service, &path, token).await;
+        assert_eq!(status, 401);
+        assert_eq!(headers["www-authenticate"], "Bearer realm=\"smokejumper\"");
+        assert!(html.contains(&format!("smokejumper incidents show {}", text(&incident["id"]))), "{html}");
+        assert!(!html.contains("by-hand") && !html.contains("cart"), "{html}");
+        // Nothing tells whether there is such an incident.
+        let (other, _, unknown) = page(&service, "/incidents/0123456789abcdef", token).await;
+        assert_eq!((other, unknown), (401, html.replace(text(&incident["id"]), "0123456789abcdef")));
+        let (_, _, echoed) = page(&service, "/incidents/%3Cb%3E", token).await;
+        assert!(echoed.contains("smokejumper incidents show ID"), "{echoed}");
+    }
+    let (status, _, html) = page(&service, "/incidents/nothing", Some(TOKEN)).await;
+    assert_eq!(status, 404);
+    assert!(html.contains("There is no incident"), "{html}");
+}

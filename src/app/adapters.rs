@@ -13,6 +13,7 @@ use crate::settings::{Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Everything that reaches out.
@@ -25,14 +26,16 @@ pub(super) struct Adapters {
 }
 
 impl Adapters {
-    /// Builds them all; nothing is sent yet.
-    pub(super) fn build(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Self> {
+    /// Builds them all; nothing is sent yet. Links in messages lead to the address that was bound, unless the settings
+    /// name another.
+    pub(super) fn build(settings: &Settings, keyring: &Keyring, bound: SocketAddr) -> anyhow::Result<Self> {
+        let links = settings.server.public_url(bound);
         Ok(Self {
             diagnostics: Arc::new(diagnostics(settings, keyring)?),
             actions: Arc::new(actions(settings, keyring)?),
             notifiers: Arc::new(Notifiers {
-                slack: slack(settings, keyring)?,
-                pagerduty: pagerduty(settings, keyring)?,
+                slack: slack(settings, keyring, &links)?,
+                pagerduty: pagerduty(settings, keyring, &links)?,
             }),
             slack_decoder: SlackDecoder { people: people(settings) },
             slack_secrets: match &settings.slack {
@@ -140,20 +143,24 @@ fn messenger(timeout: Period) -> anyhow::Result<HttpClient> {
     HttpClient::new(&options).context("the HTTP client cannot be built")
 }
 
-fn slack(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<SlackNotifier>> {
+fn slack(settings: &Settings, keyring: &Keyring, links: &str) -> anyhow::Result<Option<SlackNotifier>> {
     let Some(slack) = &settings.slack else { return Ok(None) };
     let tokens = keyring.open_all(&slack.bot_token)?;
     let bot_token = tokens.first().context("`slack.bot_token` is not set")?.clone();
     let options = SlackOptions {
         api_url: slack.api_url.as_str().to_owned(),
         bot_token,
-        external_url: Some(settings.server.public_url()),
+        external_url: Some(links.to_owned()),
         alertmanager_url: settings.alertmanager.as_ref().map(|alertmanager| alertmanager.url.to_string()),
     };
     Ok(Some(SlackNotifier::new(options, messenger(slack.timeout)?, keyring.clone())?))
 }
 
-fn pagerduty(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<PagerDutyNotifier>> {
+fn pagerduty(
+    settings: &Settings,
+    keyring: &Keyring,
+    links: &str,
+) -> anyhow::Result<Option<PagerDutyNotifier>> {
     let Some(pagerduty) = &settings.pagerduty else { return Ok(None) };
     let mut services = BTreeMap::new();
     for (name, service) in &pagerduty.services {
@@ -165,7 +172,7 @@ fn pagerduty(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<Pa
     let options = PagerDutyOptions {
         events_url: pagerduty.events_url.as_str().to_owned(),
         services,
-        external_url: Some(settings.server.public_url()),
+        external_url: Some(links.to_owned()),
     };
     Ok(Some(PagerDutyNotifier::new(options, messenger(pagerduty.timeout)?, keyring.clone())?))
 }
@@ -197,7 +204,7 @@ mod tests {
         let environment = BTreeMap::from(environment);
         let settings = Settings::from_text("s.yaml", text, Path::new(""), &environment)
             .unwrap_or_else(|error| panic!("{error}"));
-        Adapters::build(&settings, &Keyring::new(environment)).expect("adapters")
+        Adapters::build(&settings, &Keyring::new(environment), settings.server.listen).expect("adapters")
     }
 
     async fn tell(adapters: &Adapters, destination: Destination, notice: Notice) -> Delivered {

@@ -32,6 +32,8 @@ pub struct DemoOptions {
     pub scenario: String,
     /// How many times faster than the clock the world runs; above zero.
     pub speed: f64,
+    /// Whether the addresses are printed for scripts.
+    pub json: bool,
 }
 
 /// Plays the demo until a signal.
@@ -53,11 +55,19 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     world.connect(Product {
         base_url: product.clone(),
         alertmanager_token: environment.get("DEMO_RECEIVER_TOKEN").cloned(),
-        viewer_token: environment.get("DEMO_VIEWER_TOKEN").cloned(),
+        // The API of the demo stands open on loopback, as that of a first `serve` does.
+        viewer_token: None,
     });
     let scenario = options.scenario.as_str();
     world.play(scenario).with_context(|| format!("the scenario `{scenario}` cannot be played"))?;
-    greet(&world, &product, scenario)?;
+    let places = Places {
+        page: world.url(),
+        slack: world.slack.base_url(),
+        api: format!("{product}/api/v1/incidents"),
+        url: product,
+        scenario: scenario.to_owned(),
+    };
+    if options.json { places.print_json() } else { places.greet() }?;
     upkeep::stop_on_signal(stop.clone());
     running.wait(stop).await
 }
@@ -99,7 +109,6 @@ fn secrets(world: &World) -> BTreeMap<String, String> {
         ("DEMO_SLACK_SECRET".to_owned(), world.slack.options().signing_secret.clone()),
         ("DEMO_REMEDY_TOKEN".to_owned(), format!("Bearer {}", world.remedies().token())),
         ("DEMO_RECEIVER_TOKEN".to_owned(), random_token()),
-        ("DEMO_VIEWER_TOKEN".to_owned(), random_token()),
     ]);
     for service in world.pagerduty.services() {
         secrets.insert(format!("DEMO_PD_{}", env_name(&service.name)), service.routing_key.clone());
@@ -144,7 +153,6 @@ fn write_settings(
 server: {{ listen: "127.0.0.1:0" }}
 store: {{ url: "sqlite://{store}" }}
 receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: DEMO_RECEIVER_TOKEN }}] }} }}
-api: {{ tokens: [{{ name: overview-page, role: viewer, token: {{ env: DEMO_VIEWER_TOKEN }} }}] }}
 prometheus: {{ url: "{prometheus}" }}
 slack:
   api_url: "{slack}"
@@ -187,20 +195,42 @@ telemetry: {{ log_level: warn }}
     Ok(Settings::load(Some(&file), environment)?)
 }
 
-fn greet(world: &World, product: &str, scenario: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "Smokejumper runs against a simulated world. Nothing outside this machine is touched.\n\n\
-         \x20 Open   {page}\n\n\
-         The scenario `{scenario}` has begun. Within a minute the alert arrives, evidence is gathered, and the\n\
-         Slack page asks for your approval; press the button there and watch the remedy, its check and the end.\n\n\
-         \x20 Slack      {slack}\n\
-         \x20 API        {product}/api/openapi.json\n\n\
-         Stop with Ctrl-C.",
-        page = world.url(),
-        slack = world.slack.base_url(),
-    )?;
-    out.flush()?;
-    Ok(())
+/// Where everything is.
+#[derive(serde::Serialize)]
+struct Places {
+    /// The overview page.
+    page: String,
+    /// The page of the simulated Slack.
+    slack: String,
+    /// The list of incidents.
+    api: String,
+    /// The service, as commands take it.
+    url: String,
+    /// What is played.
+    scenario: String,
+}
+
+impl Places {
+    fn greet(&self) -> anyhow::Result<()> {
+        let Self { page, slack, api, url, scenario } = self;
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "Smokejumper runs against a simulated world. Nothing outside this machine is touched.\n\n\
+             \x20 Open   {page}\n\n\
+             The scenario `{scenario}` has begun. Within a minute the alert arrives, evidence is gathered, and the\n\
+             Slack page asks for your approval; press the button there and watch the remedy, its check and the end.\n\n\
+             \x20 Slack      {slack}\n\
+             \x20 API        {api}\n\
+             \x20 Commands   smokejumper incidents --url {url}\n\n\
+             Stop with Ctrl-C.",
+        )?;
+        Ok(out.flush()?)
+    }
+
+    fn print_json(&self) -> anyhow::Result<()> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", serde_json::to_string(self)?)?;
+        Ok(out.flush()?)
+    }
 }

@@ -90,7 +90,13 @@ impl House {
         for warning in book.current().warnings() {
             tracing::warn!(warning = %warning.warning(), "a rule is doubtful");
         }
-        let adapters = Adapters::build(&settings, &keyring)?;
+        // Bound here, since links in messages name the port; senders wait until the doors open below.
+        let mut limits = settings.limits.of_connections();
+        limits.connections = files::connections_within_limits(limits.connections);
+        let listener =
+            Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
+        let address = listener.local_address().context("the bound address is not known")?;
+        let adapters = Adapters::build(&settings, &keyring, address)?;
         let engine_settings = Arc::new(engine_settings(&settings));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds);
@@ -158,11 +164,6 @@ impl House {
             notifiers: adapters.notifiers,
         };
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
-        let mut limits = settings.limits.of_connections();
-        limits.connections = files::connections_within_limits(limits.connections);
-        let listener =
-            Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
-        let address = listener.local_address().context("the bound address is not known")?;
         let doors = Doors {
             alertmanager: Arc::new(settings.alertmanager_auth(&keyring, metrics.doors())?),
             api: Arc::new(settings.api_auth(&keyring, metrics.doors())?),

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::answer::Answer;
+use super::answer::{Answer, Format};
 use super::failure::Failure;
 use super::{Cli, HELP_COLUMNS_MAX};
 
@@ -28,7 +28,11 @@ pub(super) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(super) fn run(args: &CompletionsArgs) -> Result<Answer, Failure> {
+pub(super) fn run(args: &CompletionsArgs, format: Format) -> Result<Answer, Failure> {
+    if format == Format::Json {
+        let failure = Failure::usage("`completions` prints a script for a shell, which has no JSON form");
+        return Err(failure.with_help("leave out `--output json`"));
+    }
     let mut script = Vec::new();
     let mut command = Cli::command().max_term_width(HELP_COLUMNS_MAX);
     clap_complete::generate(args.shell, &mut command, "smokejumper", &mut script);

@@ -39,7 +39,7 @@ impl Failure {
     pub(super) fn of(error: anyhow::Error) -> Self {
         let configuration =
             error.downcast_ref::<SettingsError>().is_some() || error.downcast_ref::<RuleErrors>().is_some();
-        let text = format!("{error:#}");
+        let text = told_once(&error);
         // Mistakes in files are shown as a compiler would, the word included that we put before each failure.
         let text = text.strip_prefix("error: ").unwrap_or(&text);
         if configuration { Self::usage(text) } else { Self::failed(text) }
@@ -54,6 +54,20 @@ impl Failure {
     pub(super) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.exit)
     }
+}
+
+/// The error with its causes. Some errors quote their cause in their own sentence, which is then said already.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let words = cause.to_string();
+        if text.is_empty() {
+            text = words;
+        } else if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+    }
+    text
 }
 
 /// As clap shows its own errors.

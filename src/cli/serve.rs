@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 
-use super::answer::Answer;
+use super::answer::{Answer, Format};
 use super::failure::Failure;
 use crate::app::{self, DemoOptions, FIRST_SCENARIO, ServeOptions};
 use crate::sandbox::scenario;
@@ -80,8 +80,10 @@ pub(super) fn serve(args: ServeArgs) -> Result<Answer, Failure> {
     run(app::serve(ServeOptions { config: args.config }))
 }
 
-pub(super) fn demo(args: DemoArgs) -> Result<Answer, Failure> {
-    run(app::demo(DemoOptions { port: args.port, scenario: args.scenario, speed: args.speed }))
+/// What it prints comes at its start, not at its end.
+pub(super) fn demo(args: DemoArgs, format: Format) -> Result<Answer, Failure> {
+    let DemoArgs { port, scenario, speed } = args;
+    run(app::demo(DemoOptions { port, scenario, speed, json: format == Format::Json }))
 }
 
 fn run(service: impl Future<Output = anyhow::Result<()>>) -> Result<Answer, Failure> {

@@ -1,7 +1,7 @@
 //! All routes on one page.
 //!
-//! Three doors: receivers (each with its own credentials), the API (bearer tokens with roles), and what anybody on
-//! the network may ask (health, metrics). Credentials come first and bodies second, so that a stranger's body takes
+//! Three doors: receivers (each with its own credentials), the API with the page of an incident (bearer tokens with
+//! roles), and what anybody on the network may ask (health, metrics). Credentials come first and bodies second, so that a stranger's body takes
 //! no memory from a sender's; handlers see bodies whole.
 
 use super::api;
@@ -9,6 +9,7 @@ use super::auth::{ApiAuth, ReceiverAuth, require_credentials, require_principal}
 use super::body::{BodyGate, gate_bodies};
 use super::health;
 use super::meter::{Receiving, count_deliveries};
+use super::page;
 use super::receive::{alertmanager, slack};
 use super::services::Services;
 use crate::engine::ports::Source;
@@ -43,6 +44,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
     let gate = from_fn_with_state(doors.bodies, gate_bodies);
     let signed_gate = from_fn_with_state(doors.signed_bodies, gate_bodies);
     let alertmanager_door = from_fn_with_state(doors.alertmanager, require_credentials);
+    let page_door = from_fn_with_state(Arc::clone(&doors.api), page::require_reader);
     let api_door = from_fn_with_state(doors.api, require_principal);
     // Of the layers of a route, the last one is passed first.
     let alertmanager = post(alertmanager::receive)
@@ -66,6 +68,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/-/reload", post(health::reload))
         .route_layer(gate)
         .route_layer(api_door);
+    let pages = Router::new().route("/incidents/{id}", get(page::incident)).route_layer(page_door);
     let open = Router::new()
         .route("/api/openapi.json", get(api::openapi))
         .route("/health", get(health::alive))
@@ -75,6 +78,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/metrics", get(health::metrics));
     receivers
         .merge(api)
+        .merge(pages)
         .merge(open)
         .fallback(health::not_found)
         .method_not_allowed_fallback(health::wrong_method)

@@ -1,5 +1,6 @@
 //! From settings to the doors of `http`: limits, certificates, credentials.
 
+use std::net::SocketAddr;
 use std::str::FromStr as _;
 
 use http::HeaderName;
@@ -69,12 +70,13 @@ impl Server {
         Hosts::LocalAnd(url.and_then(|url| url.host_str().map(str::to_owned)).into_iter().collect())
     }
 
-    /// The address for links in messages, without a slash at its end.
-    pub fn public_url(&self) -> String {
+    /// The address for links in messages, without a slash at its end. `bound` is where the service listens: with
+    /// port 0 in the settings, the system chooses.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         self.external_url
             .as_ref()
-            .map_or_else(|| format!("{scheme}://{}", self.listen), |url| url.as_str().to_owned())
+            .map_or_else(|| format!("{scheme}://{bound}"), |url| url.as_str().to_owned())
     }
 }
 
@@ -144,10 +146,15 @@ mod tests {
 
     #[test]
     fn links_point_to_the_external_url_or_to_the_address() {
-        assert_eq!(load("").server.public_url(), "http://127.0.0.1:9119");
-        assert_eq!(load("server: { external_url: 'https://sj/' }").server.public_url(), "https://sj");
+        let bound: SocketAddr = "127.0.0.1:4711".parse().expect("an address");
+        assert_eq!(load("").server.public_url(bound), "http://127.0.0.1:4711");
+        assert_eq!(
+            load("server: { listen: '127.0.0.1:0' }").server.public_url(bound),
+            "http://127.0.0.1:4711"
+        );
+        assert_eq!(load("server: { external_url: 'https://sj/' }").server.public_url(bound), "https://sj");
         let tls = load("server: { tls: { cert_file: a, key_file: b } }").server;
-        assert_eq!(tls.public_url(), "https://127.0.0.1:9119");
+        assert_eq!(tls.public_url(bound), "https://127.0.0.1:4711");
         assert_eq!(tls.tls_files().map(|files| files.client_certificate_required), Some(false));
     }
 

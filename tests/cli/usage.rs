@@ -23,6 +23,8 @@ fn the_demo_knows_its_stories_and_how_fast_it_can_run() {
         let said = refusal(&["demo", &format!("--speed={speed}")]);
         assert!(said.contains("write a number") || said.contains("1 to 600 times"), "{said}");
     }
+    let said = refusal(&["completions", "bash", "--output", "json"]);
+    assert!(said.contains("leave out `--output json`"), "{said}");
     let script = smokejumper(["completions", "bash"]).run().good();
     assert!(script.contains("high-error-rate"), "shells complete the stories");
 }
@@ -76,4 +78,23 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         .expect("the program starts");
     drop(child.stdout.take());
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn an_address_that_is_taken_is_said_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("it is bound");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("rules.yaml"), "").expect("written");
+    let settings = format!("server: {{ listen: '{address}' }}\nrules: [rules.yaml]\n");
+    std::fs::write(folder.path().join("s.yaml"), settings).expect("written");
+    let outcome = smokejumper(["serve", "--config", "s.yaml"]).in_folder(folder.path()).run();
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert_eq!(outcome.stderr.matches("in use").count(), 1, "{}", outcome.stderr);
+    let page = refused_demo(address.port());
+    assert_eq!(page.matches("in use").count(), 1, "{page}");
+}
+
+fn refused_demo(port: u16) -> String {
+    smokejumper(["demo", "--port", &port.to_string()]).run().refused(1)
 }

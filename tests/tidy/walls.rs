@@ -72,7 +72,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("slack_morphism", &["clients"], "notifiers know messages, not protocols"),
     ("kube", &["clients"], "read and write handles are told apart in `clients`"),
     ("k8s_openapi", &["clients", "diagnostics", "actions"], "Kubernetes types stay in the adapters"),
-    ("tera", &["rules"], "templates are rendered in one place, where labels are escaped"),
+    ("tera", &["rules", "http"], "templates are rendered where everything they are given is escaped"),
     ("cel", &["rules"], "conditions are judged in one place"),
     ("promql_parser", &["rules", "diagnostics", "sandbox"], "PromQL is read where it is checked"),
     ("clap", &["cli", "main"], "the command line has one home"),
