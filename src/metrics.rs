@@ -39,6 +39,7 @@ struct Inner {
     incidents_open: Family<IncidentLabels, Gauge>,
     rules_loaded: Gauge,
     rule_reloads: Family<OutcomeLabel, Counter>,
+    rules_refused: Gauge,
     clock_jumps: Family<DirectionLabel, Counter>,
 }
 
@@ -58,11 +59,17 @@ impl Metrics {
         let (inbox_depth, effect_depth) = (Gauge::default(), Family::default());
         let (incidents_open, rules_loaded) = (Family::default(), Gauge::default());
         let (rule_reloads, clock_jumps) = (Family::default(), Family::default());
+        let rules_refused = Gauge::default();
         registry.register("inbox_depth", "Deliveries stored and not yet worked off", inbox_depth.clone());
         registry.register("effect_queue_depth", "Effects that wait, by kind", effect_depth.clone());
         registry.register("incidents_open", "Incidents that are not resolved", incidents_open.clone());
         registry.register("rules_loaded", "Rules in force", rules_loaded.clone());
         registry.register("rule_reloads", "Attempts to reload the rules, by outcome", rule_reloads.clone());
+        registry.register(
+            "rules_refused",
+            "1 while the newest rules cannot be used and the last good ones are in force, 0 otherwise",
+            rules_refused.clone(),
+        );
         registry.register(
             "clock_jumps",
             "How often the machine's clock was set, by direction",
@@ -79,6 +86,7 @@ impl Metrics {
             incidents_open,
             rules_loaded,
             rule_reloads,
+            rules_refused,
             clock_jumps,
         }));
         metrics.show_zeroes();
@@ -94,6 +102,7 @@ impl Metrics {
     pub fn rules_reloaded(&self, accepted: bool, count: usize) {
         let outcome = if accepted { "accepted" } else { "refused" };
         self.0.rule_reloads.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.0.rules_refused.set(i64::from(!accepted));
         self.set_rules_loaded(count);
     }
 

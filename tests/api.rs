@@ -71,7 +71,7 @@ fn settings(port: u16) -> String {
 /// The service with an incident for each example that changes one.
 struct Service {
     server: Server,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Service {
@@ -81,7 +81,7 @@ impl Service {
         let port = free_port();
         let environment = [("AM", RECEIVER_TOKEN), ("API", TOKEN)];
         let server = servers::smokejumper(folder.path(), &settings(port), port, &environment).await;
-        Self { server, _folder: folder }
+        Self { server, folder }
     }
 
     async fn fire(&self, alertname: &str, service: &str) {
@@ -168,6 +168,7 @@ fn the_openapi_document_is_sound() {
                 identities.insert(text(&operation["operationId"]).to_owned()),
                 "{method} {path} has another's identity"
             );
+            hold_words(operation, &format!("{method} {path}"), &document);
             let needs_token = operation["security"].is_array();
             assert_eq!(needs_token, path.starts_with("/api/v1/") || path == "/-/reload", "{path}");
             assert_eq!(
@@ -176,6 +177,58 @@ fn the_openapi_document_is_sound() {
                 "{path}"
             );
         }
+    }
+}
+
+/// Every part of an operation is described, and every error is a problem.
+fn hold_words(operation: &Value, place: &str, document: &Value) {
+    let said = |value: &Value, what: &str| {
+        assert!(value.as_str().is_some_and(|words| words.len() > 5), "{place}: {what} says nothing: {value}");
+    };
+    said(&operation["summary"], "the summary");
+    assert!(!operation.to_string().contains("# Errors"), "{place}: a doc comment's heading shows");
+    let known: Vec<&Value> =
+        document["tags"].as_array().expect("tags").iter().map(|tag| &tag["name"]).collect();
+    let tags = operation["tags"].as_array().unwrap_or_else(|| panic!("{place} has no tag"));
+    assert!(tags.len() == 1 && known.contains(&&tags[0]), "{place}: {tags:?} is not one of {known:?}");
+    for parameter in operation["parameters"].as_array().into_iter().flatten() {
+        said(&parameter["description"], text(&parameter["name"]));
+    }
+    if operation["requestBody"].is_object() {
+        said(&operation["requestBody"]["description"], "the body");
+    }
+    for (status, answer) in operation["responses"].as_object().expect("responses") {
+        said(&answer["description"], status);
+        let forms: Vec<&String> =
+            answer["content"].as_object().into_iter().flat_map(|all| all.keys()).collect();
+        let form = match (status.as_str(), place) {
+            // Whoever asks whether it is ready reads one form either way.
+            ("503", "get /ready") => "application/json",
+            ("200", "get /metrics") => "application/openmetrics-text",
+            // Senders want no body.
+            ("200", place) if place.starts_with("post /webhooks/") => continue,
+            ("200", _) => "application/json",
+            _ => "application/problem+json",
+        };
+        assert_eq!(forms, [form], "{place}: {status}");
+    }
+}
+
+#[test]
+fn every_field_of_every_shape_is_described() {
+    let document = document();
+    let mut fields = 0;
+    for (name, schema) in document["components"]["schemas"].as_object().expect("schemas") {
+        assert!(schema["description"].is_string(), "{name} says nothing");
+        let parts = schema["allOf"].as_array().map_or_else(|| vec![schema], |parts| parts.iter().collect());
+        for (field, shape) in parts.iter().flat_map(|part| part["properties"].as_object()).flatten() {
+            assert!(shape["description"].is_string(), "{name}.{field} says nothing");
+            fields += 1;
+        }
+    }
+    assert!(fields > 80, "{fields} fields");
+    for tag in document["tags"].as_array().expect("tags") {
+        assert!(tag["description"].is_string(), "{tag}");
     }
 }
 
@@ -345,11 +398,68 @@ async fn every_example_of_the_page_is_answered_as_it_says() {
 }
 
 #[tokio::test]
+async fn whoever_takes_an_incident_may_say_why_in_words_that_are_read() {
+    let service = Service::start().await;
+    service.fire("ByHand", "cart").await;
+    let id = text(&service.waiting("cart").await["id"]).to_owned();
+    let take = async |body: &'static str| {
+        let url = format!("{}/api/v1/incidents/{id}/acknowledge", service.server.url());
+        http_client().post(url).bearer_auth(TOKEN).body(body).send().await.expect("an answer")
+    };
+    for garbage in ["garbage", "[]", r#"{ "why": "x" }"#, r#"{ "reason": 7 }"#] {
+        let answer = take(garbage).await;
+        assert_eq!(answer.status(), 400, "{garbage}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    let answer = take(r#"{ "reason": "looking at the pool" }"#).await;
+    assert_eq!(answer.status(), 200);
+    let incident: Value = answer.json().await.expect("JSON");
+    let lines: Vec<&str> =
+        incident["timeline"].as_array().expect("lines").iter().map(|line| text(&line["text"])).collect();
+    assert!(lines.contains(&"acknowledged by una: looking at the pool"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn rules_that_were_refused_are_said_by_ready_until_they_are_mended() {
+    let service = Service::start().await;
+    let reload = async |rules: &str| {
+        std::fs::write(service.folder.path().join("rules.yaml"), rules).expect("written");
+        let url = format!("{}/-/reload", service.server.url());
+        let answer = http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
+        (answer.status().as_u16(), service.get("/ready").await["rules"].clone())
+    };
+    assert_eq!(service.get("/ready").await["rules"], "ok");
+    let (status, said) = reload("kind: ResponseRule").await;
+    assert_eq!(status, 422);
+    assert!(text(&said).contains("refused"), "{said}");
+    let url = format!("{}/metrics", service.server.url());
+    let metrics = http_client().get(url).send().await.expect("an answer").text().await.expect("a text");
+    assert!(metrics.contains("\nsmokejumper_rules_refused 1\n"), "{metrics}");
+    assert_eq!(reload(RULES).await, (200, json!("ok")));
+}
+
+#[tokio::test]
+async fn an_action_that_is_not_there_is_called_an_action() {
+    let service = Service::start().await;
+    service.fire("HighErrorRate", "cart").await;
+    let id = text(&service.waiting("cart").await["id"]).to_owned();
+    for action in [format!("{id}-a9"), "x-a1".to_owned(), "x".to_owned()] {
+        let url = format!("{}/api/v1/actions/{action}/approve", service.server.url());
+        let answer = http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
+        assert_eq!(answer.status(), 404);
+        let problem: Value = answer.json().await.expect("JSON");
+        assert_eq!(text(&problem["detail"]), format!("there is no action `{action}`"));
+    }
+}
+
+#[tokio::test]
 async fn every_refusal_is_a_problem() {
     let service = Service::start().await;
     for (method, path, status) in [
         ("GET", "/api/v1/incidents?limit=0", 400),
         ("GET", "/api/v1/incidents?bogus=1", 400),
+        ("GET", "/api/v1/incidents?cursor=the-second-page", 400),
+        ("GET", "/api/v1/incidents?cursor=", 400),
         ("GET", "/api/v1/actions?status=fine", 400),
         ("POST", "/api/v1/actions/x-a1/approve?bogus=1", 400),
         ("POST", "/api/v1/actions/x-a1/reject?digest=1&digest=2", 400),

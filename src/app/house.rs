@@ -152,6 +152,7 @@ impl House {
             ids,
             slack_secrets: Arc::new(adapters.slack_secrets),
             meter: metrics.doors(),
+            rules_refused: rulebook::refused(book.clone()),
             reload: rulebook::reloader(book.clone(), metrics.clone()),
             metrics_page: Arc::new(move || page_of.page()),
         };

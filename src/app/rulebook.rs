@@ -90,6 +90,11 @@ pub(super) fn reloader(book: Arc<RuleBook>, metrics: Metrics) -> Arc<crate::http
     })
 }
 
+/// Whether the newest files have mistakes, so that older rules are in force.
+pub(super) fn refused(book: Arc<RuleBook>) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    Arc::new(move || book.refusal().is_some())
+}
+
 /// Follows changes of the files, and SIGHUP, until `stop`.
 pub(super) async fn follow(book: Arc<RuleBook>, metrics: Metrics, stop: CancellationToken) {
     metrics.set_rules_loaded(book.current().rules().len());

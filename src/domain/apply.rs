@@ -120,7 +120,7 @@ pub fn apply(
             acting::ended(&mut draft, &action, step, outcome, facts);
         }
         Event::Woken { effect, wake } => telling::woken(&mut draft, &effect, &wake, facts),
-        Event::Acknowledge { actor } => people::acknowledge(&mut draft, actor)?,
+        Event::Acknowledge { actor, reason } => people::acknowledge(&mut draft, actor, reason)?,
         Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
         Event::TaskItemDone { task, item, actor } => {
             people::item_done(&mut draft, task, item, &actor, facts)?

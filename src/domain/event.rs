@@ -67,6 +67,8 @@ pub enum Event {
     Acknowledge {
         /// Who.
         actor: Actor,
+        /// In their words.
+        reason: Option<String>,
     },
     /// A person says that it is over.
     Resolve {

@@ -41,8 +41,13 @@ impl Commands {
     }
 
     /// Takes an incident in somebody's name.
-    pub async fn acknowledge(&self, incident: IncidentId, actor: Actor) -> Result<(), CommandError> {
-        self.happen(incident, Event::Acknowledge { actor }).await
+    pub async fn acknowledge(
+        &self,
+        incident: IncidentId,
+        actor: Actor,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::Acknowledge { actor, reason }).await
     }
 
     /// Ends an incident in somebody's name.

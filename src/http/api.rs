@@ -1,16 +1,15 @@
 //! The HTTP API, version 1. Shapes and words are a contract: scripts rely on them.
 
 pub mod actions;
+mod complete;
 pub mod incidents;
 pub mod pause;
 mod refusal;
 pub mod shapes;
 
 use axum::Json;
+use complete::Complete;
 use utoipa::OpenApi;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Content, Ref, ResponseBuilder};
 
 /// Describes the API.
 #[derive(OpenApi)]
@@ -41,56 +40,13 @@ use utoipa::openapi::{Content, Ref, ResponseBuilder};
         openapi,
     ),
     components(schemas(crate::http::problem::Problem)),
-    modifiers(&Security),
+    modifiers(&Complete),
 )]
 struct Description;
 
-/// What any request to the API may be answered with.
-const EVERYWHERE: [(&str, &str); 2] = [
-    ("401", "A valid token is required."),
-    (
-        "503",
-        "The store does not answer, or too much is asked at once: try again after `Retry-After` seconds.",
-    ),
-];
-
-const PROBLEM_JSON: &str = "application/problem+json";
-
-struct Security;
-
-impl utoipa::Modify for Security {
-    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
-        let components = openapi.components.get_or_insert_default();
-        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-        for (path, item) in &mut openapi.paths.paths {
-            for (method, operation) in
-                [("get", &mut item.get), ("put", &mut item.put), ("post", &mut item.post)]
-            {
-                if let Some(operation) = operation {
-                    complete(operation, method, path);
-                }
-            }
-        }
-    }
-}
-
-/// An identity of its own for each operation, and what any request to the API may be answered with.
-fn complete(operation: &mut Operation, method: &str, path: &str) {
-    let words: Vec<&str> =
-        path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    operation.operation_id = Some(format!("{method}_{}", words.join("_")));
-    if operation.security.is_none() {
-        return;
-    }
-    for (status, words) in EVERYWHERE {
-        let content = Content::new(Some(Ref::from_schema_name("Problem")));
-        let response = ResponseBuilder::new().description(words).content(PROBLEM_JSON, content);
-        operation.responses.responses.insert(status.to_owned(), response.build().into());
-    }
-}
-
-/// `GET /api/openapi.json`: the description, OpenAPI 3.1.
-#[utoipa::path(get, path = "/api/openapi.json", responses((status = 200, description = "This document.")))]
+/// This description, OpenAPI 3.1.
+#[utoipa::path(get, path = "/api/openapi.json", responses((status = 200, description = "This document.",
+    content_type = "application/json", body = serde_json::Value)))]
 pub async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(description())
 }

@@ -8,21 +8,55 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, Uri, header};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Longest wait for the store before the service says that it is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// `GET /health`: the process answers.
-#[utoipa::path(get, path = "/health", responses((status = 200, description = "The process answers.")))]
-pub async fn alive() -> Json<Value> {
-    Json(json!({ "status": "alive", "version": env!("CARGO_PKG_VERSION") }))
+/// The process answers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alive {
+    /// `alive`.
+    status: &'static str,
+    /// What is running.
+    version: &'static str,
 }
 
-/// `GET /ready`: deliveries can be stored. The rules were loaded before the door opened.
-#[utoipa::path(get, path = "/ready", responses((status = 200, description = "Deliveries can be stored."),
-    (status = 503, description = "They cannot; `store` says why.")))]
+/// Whether deliveries can be stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready` or `not ready`.
+    status: &'static str,
+    /// `ok`, or why deliveries cannot be stored.
+    store: String,
+    /// `ok`, or that the newest rules were refused and the last good ones are in force.
+    rules: String,
+}
+
+/// What is in force after a reload.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Reloaded {
+    /// `reloaded`.
+    status: &'static str,
+    /// For people.
+    detail: String,
+}
+
+/// Whether the process answers.
+#[utoipa::path(get, path = "/health", responses((status = 200, body = Alive, description = "The process answers.")))]
+pub async fn alive() -> Json<Alive> {
+    Json(Alive { status: "alive", version: env!("CARGO_PKG_VERSION") })
+}
+
+/// Whether deliveries can be stored.
+///
+/// Rules were loaded before the door opened. Newer ones that were refused are said here and change no status: the last
+/// good ones are in force, and taking the service out of its place would only lose alerts.
+#[utoipa::path(get, path = "/ready", responses(
+    (status = 200, body = Readiness, description = "Deliveries can be stored."),
+    (status = 503, body = Readiness, description = "They cannot; `store` says why.")))]
 pub async fn ready(State(services): State<Services>) -> Response {
     let store = match tokio::time::timeout(READY_TIMEOUT, services.store.ping()).await {
         Ok(Ok(())) => "ok".to_owned(),
@@ -31,11 +65,16 @@ pub async fn ready(State(services): State<Services>) -> Response {
     };
     let ready = store == "ok";
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "status": if ready { "ready" } else { "not ready" }, "store": store, "rules": "ok" });
+    let rules = match (services.rules_refused)() {
+        false => "ok",
+        true => "the newest rules were refused, and the last good ones are in force; the log says why",
+    };
+    let body =
+        Readiness { status: if ready { "ready" } else { "not ready" }, store, rules: rules.to_owned() };
     (status, Json(body)).into_response()
 }
 
-/// `GET /metrics`: OpenMetrics text.
+/// What the service counts.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "OpenMetrics text.", body = String,
     content_type = "application/openmetrics-text")))]
 pub async fn metrics(State(services): State<Services>) -> Response {
@@ -43,20 +82,23 @@ pub async fn metrics(State(services): State<Services>) -> Response {
     ([(header::CONTENT_TYPE, content_type)], (services.metrics_page)()).into_response()
 }
 
-/// `POST /-/reload`: reads the rules again, all or nothing.
+/// Reads the rules again, all or nothing.
 ///
 /// # Errors
 /// 403 below admin; 422 with every mistake where the new rules cannot be used, and the old ones stay.
 #[utoipa::path(post, path = "/-/reload", security(("bearer" = [])),
-    responses((status = 200, description = "What is in force now."), (status = 403, body = Problem),
-        (status = 422, body = Problem, description = "Every mistake; the old rules stay.")))]
-pub async fn reload(principal: Principal, State(services): State<Services>) -> Result<Json<Value>, Problem> {
+    responses((status = 200, body = Reloaded, description = "What is in force now."),
+        (status = 403, body = Problem), (status = 422, body = Problem, description = "Every mistake; the old rules stay.")))]
+pub async fn reload(
+    principal: Principal,
+    State(services): State<Services>,
+) -> Result<Json<Reloaded>, Problem> {
     principal.require(Role::Admin)?;
     let reload = services.reload.clone();
     // Reading and compiling rules is work for a thread of its own.
     let result = tokio::task::spawn_blocking(move || reload()).await.map_err(|_| Problem::internal())?;
     match result {
-        Ok(text) => Ok(Json(json!({ "status": "reloaded", "detail": text }))),
+        Ok(detail) => Ok(Json(Reloaded { status: "reloaded", detail })),
         Err(text) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, text)),
     }
 }

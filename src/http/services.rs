@@ -33,6 +33,8 @@ pub struct Services {
     pub slack_secrets: Arc<SecretSet>,
     /// Counts at the doors.
     pub meter: DoorMeter,
+    /// Whether newer rules than those in force were refused.
+    pub rules_refused: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Reloads the rules.
     pub reload: Arc<Reload>,
     /// The metrics page.

@@ -54,6 +54,7 @@ fn the_names_and_types_are_a_contract() {
             "incidents_open gauge",
             "rules_loaded gauge",
             "rule_reloads counter",
+            "rules_refused gauge",
             "clock_jumps counter",
             "build info",
         ]
@@ -99,10 +100,13 @@ fn what_the_engine_notes_is_on_the_page() {
         "smokejumper_rule_reloads_total{outcome=\"accepted\"} 1",
         "smokejumper_rule_reloads_total{outcome=\"refused\"} 1",
         "smokejumper_rules_loaded 7",
+        "smokejumper_rules_refused 1",
     ] {
         assert_line(&page, line);
     }
     assert!(page.ends_with("# EOF\n"));
+    metrics.rules_reloaded(true, 8);
+    assert_line(&metrics.page(), "smokejumper_rules_refused 0");
 }
 
 #[test]

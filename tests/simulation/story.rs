@@ -152,7 +152,7 @@ impl Story {
         let Some(incident) = self.open_incidents().await.into_iter().next() else { return };
         let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
         let Some(process) = &self.process else { return };
-        if process.commands.acknowledge(incident.id.clone(), actor).await.is_ok() {
+        if process.commands.acknowledge(incident.id.clone(), actor, None).await.is_ok() {
             self.acknowledged.insert(incident.id, self.outside.now());
         }
     }

@@ -18,7 +18,7 @@ fn need(actor: &Actor, needed: Role) -> Result<(), Refused> {
 }
 
 /// Somebody has taken the incident: nothing escalates after this.
-pub(super) fn acknowledge(draft: &mut Draft, actor: Actor) -> Result<(), Refused> {
+pub(super) fn acknowledge(draft: &mut Draft, actor: Actor, reason: Option<String>) -> Result<(), Refused> {
     need(&actor, Role::Responder)?;
     match (draft.incident.status, &draft.incident.acknowledged) {
         (IncidentStatus::Resolved, _) => return Err(Refused::AlreadyResolved),
@@ -28,12 +28,11 @@ pub(super) fn acknowledge(draft: &mut Draft, actor: Actor) -> Result<(), Refused
         _ => {}
     }
     draft.incident.status = IncidentStatus::Acknowledged;
-    draft.line_by(
-        &actor,
-        LineKind::Acknowledged,
-        Some("acknowledged"),
-        format!("acknowledged by {}", actor.name),
-    );
+    let text = match reason {
+        None => format!("acknowledged by {}", actor.name),
+        Some(why) => format!("acknowledged by {}: {why}", actor.name),
+    };
+    draft.line_by(&actor, LineKind::Acknowledged, Some("acknowledged"), text);
     draft.incident.acknowledged = Some(Acknowledgement { actor, at: draft.now });
     draft.cancel_wake(&Wake::Escalate);
     if let Some(escalation) = &mut draft.incident.escalation {

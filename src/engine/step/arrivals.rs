@@ -228,7 +228,7 @@ pub(super) fn event_of(click: Click) -> Event {
     let digest = click.digest.map(PlanDigest);
     let ballot = |verdict, actor| Ballot { actor, verdict, digest, reason: None };
     match click.verb {
-        ClickVerb::Acknowledge => Event::Acknowledge { actor: click.actor },
+        ClickVerb::Acknowledge => Event::Acknowledge { actor: click.actor, reason: None },
         ClickVerb::Approve => {
             Event::Ballot { action: ActionId(click.subject), ballot: ballot(Verdict::Approve, click.actor) }
         }

@@ -3,9 +3,11 @@
 use super::incidents::reason_of;
 use super::shapes::{ActionShape, IncidentDetail};
 use crate::domain::action::{ActionId, ActionStatus, PlanDigest};
+use crate::domain::apply::Refused;
 use crate::domain::approval::Verdict;
 use crate::domain::incident::{IncidentId, IncidentStatus};
 use crate::domain::people::Role;
+use crate::engine::commands::CommandError;
 use crate::engine::ports::IncidentQuery;
 use crate::http::auth::Principal;
 use crate::http::problem::Problem;
@@ -50,7 +52,7 @@ pub struct ActionQuery {
 /// # Errors
 /// 400 for a query that is not understood.
 #[utoipa::path(get, path = "/api/v1/actions", params(ActionQuery), security(("bearer" = [])),
-    responses((status = 200, body = ActionList), (status = 400, body = Problem)))]
+    responses((status = 200, body = ActionList, description = "The actions."), (status = 400, body = Problem)))]
 pub async fn list(
     _: Principal,
     State(services): State<Services>,
@@ -96,9 +98,12 @@ pub struct DecisionQuery {
 ///
 /// # Errors
 /// 403 below approver, 404 where there is no such action, 409 where it does not wait for a decision.
-#[utoipa::path(post, path = "/api/v1/actions/{id}/approve", params(("id" = String, Path), DecisionQuery),
-    request_body(content = Option<super::incidents::WithReason>), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
+#[utoipa::path(post, path = "/api/v1/actions/{id}/approve",
+    params(("id" = String, Path, description = "Identity of the action."), DecisionQuery),
+    request_body(content = Option<super::incidents::WithReason>, description = "Nothing at all, or why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident of the action as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn approve(
     principal: Principal,
@@ -115,9 +120,12 @@ pub async fn approve(
 ///
 /// # Errors
 /// As for approving.
-#[utoipa::path(post, path = "/api/v1/actions/{id}/reject", params(("id" = String, Path), DecisionQuery),
-    request_body(content = Option<super::incidents::WithReason>), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
+#[utoipa::path(post, path = "/api/v1/actions/{id}/reject",
+    params(("id" = String, Path, description = "Identity of the action."), DecisionQuery),
+    request_body(content = Option<super::incidents::WithReason>, description = "Nothing at all, or why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident of the action as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn reject(
     principal: Principal,
@@ -142,9 +150,17 @@ async fn decide(
     let reason = reason_of(&body)?;
     let incident = IncidentId(id.split_once("-a").map_or(id.as_str(), |(incident, _)| incident).to_owned());
     let digest = query.digest.map(PlanDigest);
-    services.commands.decide(ActionId(id), principal.actor(), verdict, digest, reason).await?;
+    let unknown = || Problem::not_found(format!("there is no action `{id}`"));
+    match services.commands.decide(ActionId(id.clone()), principal.actor(), verdict, digest, reason).await {
+        Ok(()) => {}
+        // Whether the incident or its action is not there: the caller named an action.
+        Err(CommandError::NoSuchIncident | CommandError::Refused(Refused::NoSuchAction)) => {
+            return Err(unknown());
+        }
+        Err(error) => return Err(error.into()),
+    }
     match services.reader.incident(&incident).await? {
         Some(view) => Ok(Json(IncidentDetail::from(&view))),
-        None => Err(Problem::not_found("there is no such incident")),
+        None => Err(unknown()),
     }
 }

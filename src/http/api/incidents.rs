@@ -18,6 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 const PAGE_DEFAULT: u32 = 50;
 /// Most incidents on a page: one answer stays within a few megabytes.
 pub const PAGE_MAX: u32 = 500;
+/// Hexadecimal digits of an incident's identity, a UUID.
+const ID_DIGITS: usize = 32;
 /// Longest text that a person may give as a reason.
 pub const REASON_BYTES_MAX: usize = 1_000;
 
@@ -45,9 +47,9 @@ pub struct IncidentPage {
 /// Lists incidents, newest first.
 ///
 /// # Errors
-/// 400 for an unknown status or a limit out of range, 503 where the store does not answer.
+/// 400 for an unknown status, a limit out of range or a cursor that no page gave, 503 where the store does not answer.
 #[utoipa::path(get, path = "/api/v1/incidents", params(ListQuery), security(("bearer" = [])),
-    responses((status = 200, body = IncidentPage), (status = 400, body = Problem)))]
+    responses((status = 200, body = IncidentPage, description = "A page of incidents."), (status = 400, body = Problem)))]
 pub async fn list(
     _: Principal,
     State(services): State<Services>,
@@ -59,7 +61,7 @@ pub async fn list(
         return Err(Problem::bad_request(format!("`limit` is 1 to {PAGE_MAX}, and this is {limit}")));
     }
     let statuses = statuses(query.status.as_deref().unwrap_or_default())?;
-    let after = query.cursor.map(IncidentId);
+    let after = query.cursor.map(cursor).transpose()?;
     // One more than asked for tells whether there is a next page.
     let mut incidents =
         services.reader.incidents(IncidentQuery { statuses, limit: limit + 1, after }).await?;
@@ -67,6 +69,15 @@ pub async fn list(
     incidents.truncate(limit as usize);
     let next_cursor = incidents.last().filter(|_| more).map(|incident| incident.id.to_string());
     Ok(Json(IncidentPage { incidents: incidents.iter().map(IncidentSummary::from).collect(), next_cursor }))
+}
+
+/// The end of the page before. Anything that is no identity would be compared with identities all the same, and end
+/// the list early.
+fn cursor(text: String) -> Result<IncidentId, Problem> {
+    if text.len() == ID_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        return Ok(IncidentId(text));
+    }
+    Err(Problem::bad_request("`cursor` is not the `next_cursor` of a page"))
 }
 
 fn statuses(text: &str) -> Result<Vec<IncidentStatus>, Problem> {
@@ -92,8 +103,9 @@ fn statuses(text: &str) -> Result<Vec<IncidentStatus>, Problem> {
 ///
 /// # Errors
 /// 404 where there is none.
-#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = String, Path)), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = String, Path, description = "Identity of the incident.")),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident."), (status = 404, body = Problem)))]
 pub async fn show(
     _: Principal,
     State(services): State<Services>,
@@ -112,19 +124,23 @@ async fn detail(services: &Services, id: IncidentId) -> Result<Json<IncidentDeta
 /// Takes the incident in the caller's name: nothing escalates after this.
 ///
 /// # Errors
-/// 403 below responder, 404 where there is none, 409 where it is taken or over.
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge", params(("id" = String, Path)),
+/// 400 for a body that is not understood, 403 below responder, 404 where there is none, 409 where it is taken or over.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/acknowledge",
+    params(("id" = String, Path, description = "Identity of the incident.")),
+    request_body(content = Option<WithReason>, description = "Nothing at all, or why."),
     security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 403, body = Problem),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn acknowledge(
     principal: Principal,
     State(services): State<Services>,
     Path(id): Path<String>,
+    body: Bytes,
 ) -> Result<Json<IncidentDetail>, Problem> {
     principal.require(Role::Responder)?;
     let id = IncidentId(id);
-    services.commands.acknowledge(id.clone(), principal.actor()).await?;
+    services.commands.acknowledge(id.clone(), principal.actor(), reason_of(&body)?).await?;
     detail(&services, id).await
 }
 
@@ -153,9 +169,12 @@ pub(super) fn reason_of(body: &Bytes) -> Result<Option<String>, Problem> {
 ///
 /// # Errors
 /// 403 below responder, 404 where there is none, 409 where it is over.
-#[utoipa::path(post, path = "/api/v1/incidents/{id}/resolve", params(("id" = String, Path)),
-    request_body(content = Option<WithReason>), security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/resolve",
+    params(("id" = String, Path, description = "Identity of the incident.")),
+    request_body(content = Option<WithReason>, description = "Nothing at all, or why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn resolve(
     principal: Principal,
@@ -182,9 +201,12 @@ pub struct ItemQuery {
 /// # Errors
 /// 403 below responder, 404 where there is no such incident, task or item.
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/tasks/{task}/done",
-    params(("id" = String, Path), ("task" = usize, Path), ("item" = Option<usize>, Query)),
+    params(("id" = String, Path, description = "Identity of the incident."),
+        ("task" = usize, Path, description = "Index of the task, from 0."),
+        ("item" = Option<usize>, Query, description = "Index of the item, from 0; without it every item is done.")),
     security(("bearer" = [])),
-    responses((status = 200, body = IncidentDetail), (status = 400, body = Problem), (status = 403, body = Problem),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem)))]
 pub async fn task_done(
     principal: Principal,

@@ -40,7 +40,7 @@ pub struct PauseRequest {
 /// # Errors
 /// 503 where the store does not answer.
 #[utoipa::path(get, path = "/api/v1/pause", security(("bearer" = [])),
-    responses((status = 200, body = PauseList)))]
+    responses((status = 200, body = PauseList, description = "The pauses in force.")))]
 pub async fn show(_: Principal, State(services): State<Services>) -> Result<Json<PauseList>, Problem> {
     let pauses = services.reader.pauses().await?;
     Ok(Json(PauseList {
@@ -53,8 +53,11 @@ pub async fn show(_: Principal, State(services): State<Services>) -> Result<Json
 ///
 /// # Errors
 /// 403 below admin, 400 for a body that is not understood or a missing reason.
-#[utoipa::path(put, path = "/api/v1/pause", request_body = PauseRequest, security(("bearer" = [])),
-    responses((status = 200, body = PauseList), (status = 400, body = Problem), (status = 403, body = Problem)))]
+#[utoipa::path(put, path = "/api/v1/pause",
+    request_body(content = PauseRequest, description = "What is paused or no longer paused, and why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = PauseList, description = "The pauses in force now."),
+        (status = 400, body = Problem), (status = 403, body = Problem)))]
 pub async fn change(
     principal: Principal,
     State(services): State<Services>,

@@ -51,8 +51,10 @@ pub struct IncidentDetail {
     #[serde(flatten)]
     pub summary: IncidentSummary,
     /// Labels of the alert that opened it.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Labels,
     /// Annotations of the alert that opened it.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub annotations: Labels,
     /// Link to the human document.
     pub runbook: Option<String>,
@@ -79,8 +81,10 @@ pub struct AlertShape {
     /// `firing` or `resolved`.
     pub status: String,
     /// Labels.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Labels,
     /// Annotations.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub annotations: Labels,
     /// RFC 3339.
     pub starts_at: String,

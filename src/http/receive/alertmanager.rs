@@ -15,7 +15,7 @@ use http::StatusCode;
 /// 400 where nothing of it can be read, 503 where it cannot be stored for now.
 #[utoipa::path(post, path = "/webhooks/alertmanager",
     request_body(content_type = "application/json", description = "Alertmanager's webhook, version 4."),
-    responses((status = 200, description = "Stored."), (status = 400, body = Problem, description = "Garbage."),
+    responses((status = 200, description = "Stored."), (status = 400, body = Problem, description = "Nothing of it can be read."),
         (status = 401, body = Problem), (status = 413, body = Problem),
         (status = 503, body = Problem, description = "Anything temporary: send it again.")))]
 pub async fn receive(State(services): State<Services>, body: Bytes) -> Result<StatusCode, Problem> {

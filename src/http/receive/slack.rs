@@ -25,7 +25,8 @@ pub const INTERACTIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// 401 for a wrong, missing or old signature, 400 for a body that is no interaction, 503 where it cannot be stored.
 #[utoipa::path(post, path = "/webhooks/slack",
     request_body(content_type = "application/x-www-form-urlencoded", description = "A signed interaction of Slack's."),
-    responses((status = 200, description = "Stored."), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 200, description = "Stored."), (status = 400, body = Problem),
+        (status = 401, body = Problem, description = "The signature is missing, wrong or old."),
         (status = 404, body = Problem, description = "Slack is not set up."), (status = 413, body = Problem),
         (status = 503, body = Problem)))]
 pub async fn receive(

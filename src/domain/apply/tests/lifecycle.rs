@@ -76,7 +76,7 @@ fn a_repeat_of_a_firing_alert_changes_nothing() {
 fn reopening_starts_a_new_episode_with_a_new_dedup_key_and_pages_again() {
     let mut world = World::new(Vec::new());
     world.fire("a");
-    world.happen(Event::Acknowledge { actor: person("una", Role::Responder) });
+    world.happen(Event::Acknowledge { actor: person("una", Role::Responder), reason: None });
     let key = world.incident.dedup_key();
     world.end_alert("a");
     world.notices();
@@ -138,7 +138,7 @@ fn the_end_waits_for_an_attempt_under_way() {
 fn viewers_change_nothing() {
     let mut world = World::new(Vec::new());
     world.fire("a");
-    let refused = world.try_happen(Event::Acknowledge { actor: person("eve", Role::Viewer) });
+    let refused = world.try_happen(Event::Acknowledge { actor: person("eve", Role::Viewer), reason: None });
     assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
     let refused = world.try_happen(Event::Resolve { actor: person("eve", Role::Viewer), reason: None });
     assert!(matches!(refused, Err(Refused::NotAllowed { .. })));

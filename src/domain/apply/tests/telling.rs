@@ -86,7 +86,7 @@ fn nothing_escalates_after_an_acknowledgement() {
     let stale = world.take_effect(|effect| matches!(effect, Effect::Wake(Wake::Escalate)));
     world.effects.push(stale.clone());
     world.notices();
-    world.happen(Event::Acknowledge { actor: person("una", Role::Responder) });
+    world.happen(Event::Acknowledge { actor: person("una", Role::Responder), reason: None });
     assert_eq!(world.incident.status, IncidentStatus::Acknowledged);
     assert!(world.notices().contains(&"pagerduty:shop acknowledge".to_owned()));
     assert!(world.wakes(|wake| *wake == Wake::Escalate).is_empty(), "the timer is cancelled");
