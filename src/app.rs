@@ -38,7 +38,7 @@ pub struct ServeOptions {
 pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let environment = process_environment();
     let settings = Settings::load(options.config.as_deref(), &environment)?;
-    let keyring = settings.open_secrets(&environment)?;
+    let keyring = settings.open_secrets(options.config.as_deref(), &environment)?;
     let telemetry =
         Telemetry::start(&settings.telemetry, &keyring).context("telemetry could not be started")?;
     let stop = CancellationToken::new();

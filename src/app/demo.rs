@@ -45,7 +45,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let folder = Folder::make()?;
     let environment = secrets(&world);
     let settings = write_settings(&world, &folder.0, &environment)?;
-    let keyring = settings.open_secrets(&environment)?;
+    let keyring = settings.open_secrets(None, &environment)?;
     let _telemetry =
         Telemetry::start(&settings.telemetry, &keyring).context("telemetry could not be started")?;
     let stop = CancellationToken::new();

@@ -39,6 +39,7 @@ pub fn known(settings: &Settings) -> Known {
         slack: settings.slack.is_some(),
         slack_channels: None,
         prometheus: settings.prometheus.is_some(),
+        default_told: settings.escalation.default_policy.is_some() || default_channel(settings).is_some(),
     }
 }
 
@@ -56,11 +57,14 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<RuleBook>, RuleErrors> {
     RuleBook::open(source).map(Arc::new)
 }
 
+fn default_channel(settings: &Settings) -> Option<Destination> {
+    let channel = settings.slack.as_ref()?.default_channel.clone()?;
+    Some(Destination::Slack { channel })
+}
+
 /// What the engine is told by the settings.
 pub fn engine_settings(settings: &Settings) -> EngineSettings {
-    let channel = settings.slack.as_ref().and_then(|slack| slack.default_channel.clone());
-    let default_channel: Vec<Destination> =
-        channel.into_iter().map(|channel| Destination::Slack { channel }).collect();
+    let default_channel: Vec<Destination> = default_channel(settings).into_iter().collect();
     let fallback = &settings.escalation.fallback;
     let fallback = if fallback.is_empty() { &default_channel } else { fallback }.clone();
     let unmatched = settings.escalation.unmatched.as_ref().unwrap_or(&default_channel).clone();

@@ -16,6 +16,8 @@ pub struct Known {
     pub slack_channels: Option<BTreeSet<String>>,
     /// Whether Prometheus is set up.
     pub prometheus: bool,
+    /// Whether somebody hears of incidents for which no escalation policy is found.
+    pub default_told: bool,
 }
 
 impl Known {
@@ -27,6 +29,7 @@ impl Known {
             slack: true,
             slack_channels: None,
             prometheus: true,
+            default_told: true,
         }
     }
 

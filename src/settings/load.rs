@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::overlay::Overlay;
-use super::{Settings, check};
+use super::{Locator, Settings, check};
 use crate::secret::Keyring;
 use crate::yaml::{self, Places, Problem};
 
@@ -93,18 +93,17 @@ impl Settings {
     }
 
     /// Opens every secret that the settings name, so that a missing one shows at start and the redactor knows all
-    /// of them before the first log line.
+    /// of them before the first log line. `path` is the file that the settings came from.
     ///
     /// # Errors
-    /// One problem for each secret that is absent, unreadable, empty or too short.
-    pub fn open_secrets(&self, environment: &BTreeMap<String, String>) -> Result<Keyring, SettingsError> {
+    /// One problem for each secret that is absent, unreadable, empty or too short, at the place that names it.
+    pub fn open_secrets(
+        &self,
+        path: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Keyring, SettingsError> {
         let keyring = Keyring::new(environment.clone());
-        let problems: Vec<Problem> = self
-            .secret_sources()
-            .into_iter()
-            .filter_map(|(key, source)| keyring.open(&source).err().map(|error| (key, error)))
-            .map(|(key, error)| Problem::in_file(&key, error.to_string()))
-            .collect();
+        let problems = Locator::new(path, environment).absent_secrets(self, &keyring);
         if problems.is_empty() { Ok(keyring) } else { Err(problems.into()) }
     }
 }

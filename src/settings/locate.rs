@@ -33,21 +33,31 @@ impl Locator {
         self.place(vec![finding]).remove(0)
     }
 
+    /// Secrets that the settings name and that cannot be had here.
+    pub(super) fn absent_secrets(&self, settings: &Settings, keyring: &Keyring) -> Vec<Problem> {
+        self.place(Self::secrets(settings, keyring))
+    }
+
+    fn secrets(settings: &Settings, keyring: &Keyring) -> Vec<check::Finding> {
+        let secrets = settings.secret_places().into_iter();
+        let absent = secrets.filter_map(|(path, source)| Some((path, keyring.open(&source).err()?)));
+        absent.map(|(path, error)| Self::absence(path, error.to_string())).collect()
+    }
+
+    fn absence(path: Vec<String>, message: String) -> check::Finding {
+        let help = Some("`serve` does not start without it".to_owned());
+        check::Finding { path, message, help, hide_value: false }
+    }
+
     /// What the settings name and what cannot be had here: secrets, and files such as certificates.
     pub fn absent(&self, settings: &Settings, environment: &BTreeMap<String, String>) -> Vec<Problem> {
-        let keyring = Keyring::new(environment.clone());
-        let secrets = settings
-            .secret_places()
-            .into_iter()
-            .filter_map(|(path, source)| Some((path, keyring.open(&source).err()?.to_string())));
+        let secrets = Self::secrets(settings, &Keyring::new(environment.clone()));
         let files = settings.file_places().into_iter().filter_map(|(path, file)| {
             let error = std::fs::File::open(&file).err()?;
             Some((path, format!("{} cannot be read: {error}", file.display())))
         });
-        let help = Some("`serve` does not start without it".to_owned());
-        let finding =
-            |(path, message)| check::Finding { path, message, help: help.clone(), hide_value: false };
-        self.place(secrets.chain(files).map(finding).collect())
+        let files = files.map(|(path, message)| Self::absence(path, message));
+        self.place(secrets.into_iter().chain(files).collect())
     }
 
     fn place(&self, findings: Vec<check::Finding>) -> Vec<Problem> {

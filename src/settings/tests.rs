@@ -278,12 +278,13 @@ fn all_secrets_are_opened_at_start_and_then_redacted() {
         ["AM_TOKEN", "AM_PASSWORD", "NEW", "OLD", "SLACK_BOT_TOKEN", "SLACK_SIGNING", "WAF", "PD_KEY"];
     let planted: BTreeMap<String, String> =
         names.iter().map(|name| ((*name).to_owned(), format!("planted-in-{name}"))).collect();
-    let keyring = settings.open_secrets(&planted).unwrap_or_else(|error| panic!("{error}"));
+    let keyring = settings.open_secrets(None, &planted).unwrap_or_else(|error| panic!("{error}"));
     let text = planted.values().cloned().collect::<Vec<_>>().join(" ") + " planted-in-a-file";
     assert!(!keyring.redactor().redact(&text).contains("planted"), "every secret is known");
     assert!(!format!("{settings:?} {keyring:?}").contains("planted"));
 
-    let error = settings.open_secrets(&mk_environment(&[("AM_TOKEN", "")])).expect_err("most are missing");
+    let error =
+        settings.open_secrets(None, &mk_environment(&[("AM_TOKEN", "")])).expect_err("most are missing");
     assert_eq!(error.problems.len(), names.len(), "{error}");
     let shown = error.to_string();
     assert!(

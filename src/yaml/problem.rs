@@ -48,7 +48,7 @@ impl Excerpt {
         let raw = text.lines().nth(line.checked_sub(1)?)?;
         let start = raw.char_indices().nth(column.saturating_sub(1)).map_or(raw.len(), |(byte, _)| byte);
         let shown = if hide_value { format!("{}…", &raw[..start]) } else { raw.to_owned() };
-        let line_text = Redactor::default().redact(&shown).into_owned();
+        let line_text = redact(&shown);
         // What was masked before the place has moved it; the mark then goes to where the texts part.
         let unchanged = shown.bytes().zip(line_text.bytes()).take_while(|(a, b)| a == b).count();
         let start = line_text.floor_char_boundary(start.min(unchanged));
@@ -56,6 +56,33 @@ impl Excerpt {
         let mark = start..start + word.len();
         Some(Self { line_text, mark })
     }
+}
+
+/// The line without secrets. References such as `{ env: NAME }` stay: a name is what the reader has to put right, and
+/// beside a key such as `Authorization` the redactor would take it for the value.
+fn redact(line: &str) -> String {
+    let redactor = Redactor::default();
+    let (mut shown, mut rest) = (String::new(), line);
+    while let Some((before, reference, after)) = split_at_reference(rest) {
+        shown.push_str(&redactor.redact(before));
+        // By itself: a real token in the place of a name is still known by its form.
+        shown.push_str(&redactor.redact(reference));
+        rest = after;
+    }
+    shown.push_str(&redactor.redact(rest));
+    shown
+}
+
+/// The first `{ env: NAME }` or `{ file: PATH }` of a line, with what stands before and after it.
+fn split_at_reference(line: &str) -> Option<(&str, &str, &str)> {
+    line.match_indices('{').find_map(|(open, _)| {
+        let close = open + line[open..].find('}')? + 1;
+        let (key, name) = line[open + 1..close - 1].split_once(':')?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+        let name = name.trim().trim_matches(['"', '\'']);
+        (matches!(key.trim(), "env" | "file") && !name.is_empty() && name.chars().all(is_name))
+            .then(|| (&line[..open], &line[open..close], &line[close..]))
+    })
 }
 
 /// One mistake: where, what, and how to put it right.
@@ -149,5 +176,36 @@ impl Problem {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         Renderer::plain().render(&[group]).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str) -> String {
+        Problem::at("s.yaml", line, 1, 1, "x").to_string()
+    }
+
+    #[test]
+    fn the_name_of_a_secret_is_shown_and_a_secret_is_not() {
+        for line in [
+            "bot_token: { env: SLACK_BOT_TOKEN }",
+            "headers: { Authorization: { env: WAF_TOKEN } }",
+            "token: [{ env: NEW_TOKEN }, { file: /run/secrets/old-token }]",
+            "password: { env: 'AM_PASSWORD' }   # the one of Alertmanager",
+        ] {
+            assert!(shown(line).contains(line), "{}", shown(line));
+        }
+        let token = format!("xoxb-{}", "1234567890-abcdefghij");
+        for line in [
+            format!("bot_token: {token}"),
+            format!("bot_token: {{ env: {token} }}"),
+            format!("token: {{ evn: {token} }}"),
+            "password: planted-in-clear # { env: X }".to_owned(),
+        ] {
+            let shown = shown(&line);
+            assert!(!shown.contains("abcdefghij") && !shown.contains("planted"), "{shown}");
+        }
     }
 }

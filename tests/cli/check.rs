@@ -128,6 +128,20 @@ fn what_this_machine_lacks_is_a_warning_that_never_counts() {
 }
 
 #[test]
+fn settings_under_which_nobody_would_hear_of_an_urgent_alert_are_doubtful() {
+    let rule = GOOD.split("---").next().expect("a document").replace("  escalation: night\n", "");
+    let silent = SETTINGS.replace("  default_channel: '#incidents'\n", "");
+    let shown = |settings: &str| {
+        let folder = Folder::with(&[("s.yaml", settings), ("rules/a.yaml", rule.as_str())]);
+        with_secrets(folder.check(&["--config", "s.yaml"])).run().good()
+    };
+    let warning = "nobody would be told of its P1 incidents";
+    let doubtful = shown(&silent);
+    assert!(doubtful.contains(warning) && doubtful.contains("rules/a.yaml:6:"), "{doubtful}");
+    assert!(!shown(SETTINGS).contains(warning));
+}
+
+#[test]
 fn warnings_count_where_the_caller_says_so() {
     let folder = Folder::with(&[("s.yaml", SETTINGS), ("rules/a.yaml", &GOOD.replace("waf }", "cdn }"))]);
     let check = |more: &[&str]| with_secrets(folder.check(&[&["--config", "s.yaml"], more].concat())).run();

@@ -81,6 +81,18 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_shown_where_it_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = "slack:\n  bot_token: { env: GONE_TOKEN }\n  default_channel: '#x'\n";
+    std::fs::write(folder.path().join("s.yaml"), settings).expect("written");
+    let said =
+        smokejumper(["serve", "--config", "s.yaml"]).in_folder(folder.path()).run().refused(EXIT_USAGE);
+    for words in ["s.yaml:2:3", "bot_token: { env: GONE_TOKEN }", "is not set", "help: "] {
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+}
+
+#[test]
 fn an_address_that_is_taken_is_said_once() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("it is bound");

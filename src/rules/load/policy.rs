@@ -43,7 +43,7 @@ pub(super) fn convert(
 
 fn selector(raw: raw::Selector, report: &mut Report<'_>) -> PolicySelector {
     let matchers = matchers(&raw.matchers, "/spec/selector/matchers", report);
-    if raw.severities.is_empty() && matchers.iter().all(matches_anything) {
+    if !report.matchers_are_broken && raw.severities.is_empty() && matchers.iter().all(matches_anything) {
         let help =
             "say which incidents it is for, or leave `selector` out and name the policy in rules".to_owned();
         report.warn("/spec/selector", "this selects every incident", Some(help));

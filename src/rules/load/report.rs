@@ -13,11 +13,20 @@ pub(super) struct Report<'t> {
     places: OnceCell<Places<'t>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Whether a matcher could not be read, so that those that could be say less than the document means.
+    pub(super) matchers_are_broken: bool,
 }
 
 impl<'t> Report<'t> {
     pub(super) fn new(file: &'t str, text: &'t str) -> Self {
-        Self { file, text, places: OnceCell::new(), problems: Vec::new(), warnings: Vec::new() }
+        Self {
+            file,
+            text,
+            places: OnceCell::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            matchers_are_broken: false,
+        }
     }
 
     /// A mistake at a JSON pointer within the document, such as `/spec/remedies/0/when`.

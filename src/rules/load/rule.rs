@@ -86,6 +86,7 @@ pub(super) fn matchers(texts: &[String], pointer: &str, report: &mut Report<'_>)
             }
             Err(error) => {
                 report.error(&at, format!("{} (character {} of it)", error.problem, error.column), None);
+                report.matchers_are_broken = true;
             }
         }
     }
@@ -93,7 +94,7 @@ pub(super) fn matchers(texts: &[String], pointer: &str, report: &mut Report<'_>)
 }
 
 fn lint_matchers(matchers: &Matchers, report: &mut Report<'_>) {
-    if matchers.iter().all(matches_anything) {
+    if !report.matchers_are_broken && matchers.iter().all(matches_anything) {
         let help = "say which alerts it is for, such as `alertname=\"HighErrorRate\"`".to_owned();
         report.warn("/spec/matchers", "this rule matches every alert", Some(help));
     }

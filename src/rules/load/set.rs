@@ -3,8 +3,10 @@
 use super::Parsed;
 use super::report::Report;
 use super::rule::matches_anything;
+use crate::domain::escalation::{EscalationPolicy, PolicySelector};
 use crate::domain::matcher::{MatchOp, Matcher, Matchers};
-use crate::domain::rule::ResponseRule;
+use crate::domain::rule::{ResponseRule, SeveritySpec};
+use crate::domain::severity::Severity;
 use crate::rules::index::{literal_values, names_its_alerts};
 use crate::yaml::Place;
 use std::collections::{BTreeMap, HashMap};
@@ -43,10 +45,15 @@ pub(super) fn duplicates(parsed: &[Parsed<'_>], reports: &mut [Report<'_>]) {
 /// Warns about rules that can never match, because an earlier one without `continue` takes all of their alerts.
 ///
 /// Conservative: only what equality and lists of literals prove is said. `rules` are in matching order.
+///
+/// A rule with a matcher that cannot be read is left out: without it the rule looks wider than it is.
 pub(super) fn shadowed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_>]) {
     // Rules that end the search, by the alert that they are for; `None` for those that name none.
     let mut ending: HashMap<Option<&str>, Vec<&ResponseRule>> = HashMap::new();
     for (at, rule) in rules {
+        if reports[*at].matchers_are_broken {
+            continue;
+        }
         let alertname = rule.matchers.required_equal("alertname");
         let same_alert = alertname.and_then(|name| ending.get(&Some(name))).into_iter().flatten();
         let any_alert = ending.get(&None).into_iter().flatten();
@@ -63,9 +70,47 @@ pub(super) fn shadowed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_
     }
 }
 
+/// Warns of urgent rules whose incidents nobody would hear of: no policy can be for them, and the settings tell nobody
+/// by default.
+pub(super) fn untold<'p>(
+    rules: &[(usize, ResponseRule)],
+    policies: impl Iterator<Item = &'p EscalationPolicy> + Clone,
+    reports: &mut [Report<'_>],
+) {
+    for (at, rule) in rules.iter().filter(|(_, rule)| rule.escalation.is_none()) {
+        let urgent: Vec<Severity> = match rule.severity {
+            SeveritySpec::Fixed(severity) => vec![severity],
+            SeveritySpec::Template(_) => vec![Severity::P0, Severity::P1],
+        };
+        let untold = urgent.into_iter().filter(|severity| severity.is_urgent()).find(|severity| {
+            let mut selectors = policies.clone().filter_map(|policy| policy.selector.as_ref());
+            !selectors.any(|selector| may_select(selector, *severity, &rule.matchers))
+        });
+        if let Some(severity) = untold {
+            let message =
+                format!("nobody would be told of its {severity} incidents: no escalation policy is for them");
+            let help = "name a policy with `escalation`, give one a `selector`, or set \
+                        `escalation.default_policy` or `slack.default_channel` in the settings";
+            reports[*at].warn("/spec/severity", message, Some(help.to_owned()));
+        }
+    }
+}
+
+/// Whether a policy could be for some incident of a rule. Labels that an alert may have or not are taken to fit.
+fn may_select(selector: &PolicySelector, severity: Severity, matchers: &Matchers) -> bool {
+    let severity_fits = selector.severities.is_empty() || selector.severities.contains(&severity);
+    let excluded = |wanted: &Matcher| {
+        let given = matchers.iter().filter(|given| given.name() == wanted.name());
+        given.filter(|given| given.op() == MatchOp::Equal).any(|given| !wanted.matches_value(given.value()))
+    };
+    severity_fits && !selector.matchers.iter().any(excluded)
+}
+
 /// Warns once where many rules name no alert: they are tried one after the other for every alert that comes in.
 pub(super) fn unindexed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_>]) {
-    let mut others = rules.iter().filter(|(_, rule)| !names_its_alerts(&rule.matchers));
+    let mut others = rules
+        .iter()
+        .filter(|(at, rule)| !reports[*at].matchers_are_broken && !names_its_alerts(&rule.matchers));
     let Some((first, _)) = others.next() else { return };
     let count = 1 + others.count();
     if count > UNINDEXED_MAX {

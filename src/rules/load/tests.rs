@@ -352,6 +352,60 @@ fn a_fallback_that_nobody_hears_is_a_mistake_unless_nobody_can_be_told_at_all() 
     );
 }
 
+/// A rule by its name, matchers and severity, with no policy of its own.
+fn mk_plain(name: &str, matchers: &str, severity: &str) -> String {
+    format!(
+        "---\napiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {{ name: {name} }}\n\
+         spec: {{ matchers: [{matchers}], severity: '{severity}', groupBy: [alertname] }}\n"
+    )
+}
+
+#[test]
+fn urgent_rules_that_tell_nobody_are_doubtful() {
+    let policy = |selector: &str| {
+        format!(
+            "---\napiVersion: smokejumper.dev/v1\nkind: EscalationPolicy\nmetadata: {{ name: night }}\n\
+             spec: {{ selector: {selector}, fallback: [{{ slack: {{ channel: '#x' }} }}],\n\
+             levels: [{{ name: a, after: 0s, destinations: [{{ slack: {{ channel: '#x' }} }}] }}] }}\n"
+        )
+    };
+    let untold = |severity: &str, policy: &str, default_told: bool| {
+        let text = mk_plain("shop", r#"'alertname="A"', 'team="shop"'"#, severity) + policy;
+        let file = SourceFile { name: "rules.yaml".to_owned(), text };
+        let known = Known { default_told, ..mk_known() };
+        let set = load_texts(vec![file], &mk_catalog(), &known).unwrap_or_else(|errors| panic!("{errors}"));
+        let found: Vec<&Problem> = set
+            .warnings()
+            .iter()
+            .filter(|warning| warning.message.contains("nobody would be told"))
+            .collect();
+        assert!(
+            found.iter().all(|warning| warning.position() > (0, 0) && warning.help.is_some()),
+            "{found:?}"
+        );
+        !found.is_empty()
+    };
+    for urgent in ["P0", "P1", "{{ labels.severity }}"] {
+        assert!(untold(urgent, "", false), "{urgent}");
+        assert!(!untold(urgent, "", true), "{urgent}");
+        assert!(!untold(urgent, &policy("{ matchers: ['team=\"shop\"'] }"), false), "{urgent}");
+        assert!(!untold(urgent, &policy("{ matchers: ['region=\"eu\"'] }"), false), "it may be from there");
+        assert!(untold(urgent, &policy("{ matchers: ['team=\"other\"'] }"), false), "{urgent}");
+        assert!(untold(urgent, &policy("{ severities: [P2, P3] }"), false), "{urgent}");
+    }
+    assert!(!untold("P1", &policy("{ severities: [P1] }"), false));
+    assert!(!untold("P3", "", false), "what is not urgent may be for the record alone");
+}
+
+#[test]
+fn a_matcher_that_cannot_be_read_makes_no_rule_look_wider() {
+    let text =
+        mk_plain("broken", r#"'alertname=~"(A"'"#, "P2") + &mk_plain("next", r#"'alertname="A"'"#, "P2");
+    let errors = load_one(&text).expect_err("a matcher is broken");
+    assert_eq!(errors.errors.len(), 1, "{errors}");
+    assert_eq!(errors.warnings, []);
+}
+
 /// The files that come with the service.
 fn shipped() -> Vec<SourceFile> {
     let folder = format!("{}/rules/*.yaml", env!("CARGO_MANIFEST_DIR"));
@@ -375,6 +429,7 @@ fn the_shipped_rules_load_with_full_settings_and_with_none() {
         slack: false,
         slack_channels: None,
         prometheus: false,
+        default_told: false,
     };
     load_texts(shipped(), &mk_catalog(), &nothing).unwrap_or_else(|errors| panic!("{errors}"));
 }
