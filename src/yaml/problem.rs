@@ -64,7 +64,9 @@ fn redact(line: &str) -> String {
     let redactor = Redactor::default();
     let (mut shown, mut rest) = (String::new(), line);
     while let Some((before, reference, after)) = split_at_reference(rest) {
+        let (before, space) = before.split_at(before.trim_end().len());
         shown.push_str(&redactor.redact(before));
+        shown.push_str(space);
         // By itself: a real token in the place of a name is still known by its form.
         shown.push_str(&redactor.redact(reference));
         rest = after;
