@@ -137,6 +137,11 @@ fn mk_file(name: &str, text: String) -> SourceFile {
     SourceFile { name: name.to_owned(), text }
 }
 
+/// What the settings of the README define: pages promise that their rules go with them.
+fn known_of_the_readme() -> Known {
+    app::known(&load(&readme_block("default_channel:")))
+}
+
 #[test]
 fn each_rule_of_the_docs_loads_without_a_warning() {
     let page = "docs/rules.md";
@@ -144,16 +149,16 @@ fn each_rule_of_the_docs_loads_without_a_warning() {
     let rules = blocks(page, "kind: ResponseRule");
     assert!(rules.len() >= 3, "{} rules", rules.len());
     for rule in rules {
-        let set = load_rules(vec![mk_file(page, rule), mk_file(page, policy.clone())], &Known::everything());
+        let set =
+            load_rules(vec![mk_file(page, rule), mk_file(page, policy.clone())], &known_of_the_readme());
         assert_eq!(set.warnings(), [], "{page}");
     }
 }
 
 #[test]
 fn the_rule_of_the_readme_loads_without_a_warning() {
-    let set =
-        load_rules(vec![mk_file("README.md", readme_block("kind: ResponseRule"))], &Known::everything());
-    assert_eq!(set.warnings(), []);
+    let file = mk_file("README.md", readme_block("kind: ResponseRule"));
+    assert_eq!(load_rules(vec![file], &known_of_the_readme()).warnings(), []);
 }
 
 #[test]
@@ -170,6 +175,10 @@ fn the_settings_of_the_readme_are_accepted_and_touch_nothing() {
     let settings = load(&readme_block("default_channel:"));
     assert_eq!(settings.mode, Mode::DryRun);
     assert!(settings.receivers.alertmanager.asks_for_credentials());
+    assert!(
+        !settings.server.is_loopback() && !settings.api.tokens.is_empty(),
+        "others reach it, with a token"
+    );
 }
 
 #[test]
@@ -180,6 +189,25 @@ fn alertmanager_accepts_the_receiver_of_the_readme() {
     let folder = folder.path().to_str().expect("a plain path");
     let said = run("amtool", "prometheus-alertmanager", folder, &["check-config", "alertmanager.yml"]);
     assert!(said.contains("1 receivers"), "{said}");
+    assert_eq!(
+        links_of_the_readme(),
+        webhook(&readme_block("webhook_configs:")).0.replace("/webhooks/alertmanager", "")
+    );
+}
+
+fn links_of_the_readme() -> String {
+    let settings = load(&readme_block("default_channel:"));
+    settings.server.public_url(settings.server.listen)
+}
+
+/// Where a receiver sends, and the file with its token.
+fn webhook(text: &str) -> (String, String) {
+    let file: Value = serde_saphyr::from_str(text).expect("the file is YAML");
+    let receiver = &file["receivers"][0]["webhook_configs"][0];
+    let word =
+        |value: &Value, what: &str| value.as_str().unwrap_or_else(|| panic!("no {what}: {text}")).to_owned();
+    let token = &receiver["http_config"]["authorization"]["credentials_file"];
+    (word(&receiver["url"], "address"), word(token, "token"))
 }
 
 /// Runs a tool of Prometheus or Alertmanager in the folder `inside` and returns what it said.
@@ -219,9 +247,9 @@ fn alertmanager_accepts_the_receivers() {
 
 #[test]
 fn the_receivers_send_to_the_door_that_listens() {
+    assert!(load(&read(EXAMPLE)).receivers.alertmanager.asks_for_credentials());
     for path in ["deploy/alertmanager/receiver.yml", "examples/alertmanager.yml"] {
-        let file: Value = serde_saphyr::from_str(&read(path)).expect("the file is YAML");
-        let url = file["receivers"][0]["webhook_configs"][0]["url"].as_str().expect("a receiver has a URL");
+        let (url, _token) = webhook(&read(path));
         let port = Settings::default().server.listen.port();
         assert!(url.ends_with(&format!(":{port}/webhooks/alertmanager")), "{path}: {url}");
     }

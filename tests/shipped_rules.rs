@@ -18,6 +18,8 @@ use smokejumper::rules::{BookSource, Known, RuleBook};
 use smokejumper::sandbox::prometheus::promql::{self, Evaluator, Sample};
 use smokejumper::sandbox::scenario::{self, Scenario};
 use smokejumper::{actions, diagnostics};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
 use std::sync::Arc;
 
 const ENDPOINTS: [&str; 3] = ["waf-rate-limit", "cache-warm", "archive-logs"];
@@ -238,5 +240,98 @@ fn the_rules_for_any_service_find_their_evidence_too() {
         );
         assert!(candidates.iter().all(|candidate| candidate.plan.is_ok()), "{candidates:?}");
         assert!(incident.runbook.is_some(), "the alert's own link is kept");
+    }
+}
+
+/// An alert with these labels.
+fn mk_alert_with(labels: BTreeMap<String, String>) -> Alert {
+    Alert {
+        fingerprint: Fingerprint::of_labels(&labels),
+        status: AlertStatus::Firing,
+        labels,
+        annotations: BTreeMap::new(),
+        starts_at: Timestamp::UNIX_EPOCH,
+        ends_at: None,
+        generator_url: None,
+    }
+}
+
+/// The alerts that the tests of `deploy/prometheus` expect: `promtool` holds them to what Prometheus really makes.
+fn alerts_of_the_shipped_alerting_rules() -> Vec<Alert> {
+    let text = include_str!("../deploy/prometheus/alerts.test.yaml");
+    let tests: Value = serde_saphyr::from_str(text).expect("YAML");
+    let mut alerts = Vec::new();
+    for test in tests["tests"].as_array().expect("tests") {
+        for expected in test["alert_rule_test"].as_array().into_iter().flatten() {
+            for alert in expected["exp_alerts"].as_array().into_iter().flatten() {
+                let mut labels: BTreeMap<String, String> =
+                    serde_json::from_value(alert["exp_labels"].clone()).expect("labels");
+                let name = expected["alertname"].as_str().expect("a name").to_owned();
+                labels.insert("alertname".to_owned(), name);
+                alerts.push(mk_alert_with(labels));
+            }
+        }
+    }
+    alerts
+}
+
+#[test]
+fn every_rule_is_reached_by_a_shipped_alert_and_can_ask_for_its_evidence() {
+    let book = mk_book();
+    let mut reached = BTreeSet::new();
+    for alert in alerts_of_the_shipped_alerting_rules() {
+        let kept = book.matching(&alert).remove(0);
+        let incident = open(&book, &kept, &alert);
+        for ready in book.diagnostics(&kept, &incident) {
+            assert!(ready.params.is_ok(), "{}: {:?}", kept.rule.name, ready.params);
+        }
+        reached.insert(kept.rule.name.clone());
+    }
+    let shipped: BTreeSet<String> =
+        book.current().rules().iter().map(|kept| kept.rule.name.clone()).collect();
+    assert_eq!(reached, shipped);
+}
+
+/// Runs `promtool test rules` over one test file.
+#[allow(clippy::disallowed_methods, reason = "the tool is a program, and this is a test")]
+fn promtool(test: &Value) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("test.yaml"), test.to_string()).expect("written");
+    let output = Command::new("promtool").args(["test", "rules", "test.yaml"]).current_dir(&folder).output();
+    let output =
+        output.unwrap_or_else(|error| panic!("promtool cannot be run ({error}): tests/run installs it"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{test:#}");
+}
+
+#[test]
+fn no_failed_request_at_all_is_a_ratio_of_zero_and_no_request_is_unknown() {
+    let book = mk_book();
+    for namespace in ["pss-nano", "shop"] {
+        let labels = [("alertname", "HighErrorRate"), ("namespace", namespace), ("service", "api")];
+        let alert = mk_alert_with(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        let kept = book.matching(&alert).remove(0);
+        let ready = book.diagnostics(&kept, &open(&book, &kept, &alert));
+        let ratio = ready.iter().find(|ready| ready.spec.name == "error_ratio").expect("the evidence");
+        let expr = ratio.params.as_ref().expect("params")["expr"].as_str().expect("an expression");
+        let requests = |status: &str, values: &str| {
+            let of = format!(
+                "http_requests_total{{namespace=\"{namespace}\", service=\"api\", status=\"{status}\"}}"
+            );
+            json!({ "series": of, "values": values })
+        };
+        let evaluated = |name: &str, input: Value, expected: Value| {
+            let expected = json!([{ "expr": expr, "eval_time": "15m", "exp_samples": expected }]);
+            json!({ "name": name, "interval": "1m", "input_series": input, "promql_expr_test": expected })
+        };
+        promtool(&json!({ "tests": [
+            evaluated("all is well", json!([requests("200", "0+60x30")]), json!([{ "labels": "{}", "value": 0 }])),
+            evaluated(
+                "one in four",
+                json!([requests("200", "0+45x30"), requests("500", "0+10x30"), requests("503", "0+5x30")]),
+                json!([{ "labels": "{}", "value": 0.25 }]),
+            ),
+            evaluated("nobody asks", json!([]), json!([])),
+        ] }));
     }
 }

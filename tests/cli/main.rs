@@ -8,6 +8,7 @@
 
 mod check;
 mod demo;
+mod docs;
 mod explain;
 mod help;
 mod program;

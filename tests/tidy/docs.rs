@@ -55,6 +55,38 @@ pub fn links(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
+/// Paths that comments of Rust code name and that do not exist; in the product and the benchmarks, which print where to
+/// read on, also those in texts.
+pub fn paths_in_code(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for file in tree.ending(".rs") {
+        let prints = ["src/", "benches/"].iter().any(|folder| file.path.starts_with(folder));
+        for (index, line) in file.text.lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            let paths =
+                words_that_are_files(line).filter(|path| is_comment || (prints && path.ends_with(".md")));
+            for path in paths.filter(|path| !tree.exists(path)) {
+                findings.push(Finding::at(
+                    &file.path,
+                    index + 1,
+                    format!("there is no `{path}`: correct the path"),
+                ));
+            }
+        }
+    }
+    findings
+}
+
+/// Words that begin with a folder of the repository and end as a file does.
+fn words_that_are_files(line: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '*');
+    line.split(move |c| !is_part(c)).map(|word| word.trim_end_matches('.')).filter(|word| {
+        NAMED_FOLDERS.iter().any(|folder| word.starts_with(folder))
+            && [".rs", ".md", ".sql", ".yaml", ".yml"].iter().any(|ending| word.ends_with(ending))
+            && !word.contains('*')
+    })
+}
+
 /// The line with the insides of backticks blanked.
 fn without_code(line: &str) -> String {
     let parts = line.split('`').enumerate();
@@ -223,6 +255,20 @@ mod tests {
         assert_eq!(found.len(), 3, "{found:#?}");
         assert!(found[0].contains("there is no `docs/b.md`") && found[1].contains("no heading `#no`"));
         assert!(found[2].contains("docs/a.md:2: there is no `src/gone.rs`"));
+    }
+
+    #[test]
+    fn a_path_that_code_names_and_that_does_not_exist_is_found() {
+        let tree = Tree::of(&[
+            ("docs/a.md", ""),
+            ("benches/b.rs", "//! See docs/a.md and `docs/gone.md`.\nprint(\"docs/lost.md\"); // src/x.rs\n"),
+            ("tests/t.rs", "// read tests/none.rs.\nlet sample = \"docs/sample.md src/*.rs\";\n"),
+        ]);
+        let found: Vec<String> = paths_in_code(&tree).iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), 3, "{found:#?}");
+        assert!(found[0].contains("benches/b.rs:1: there is no `docs/gone.md`"), "{found:#?}");
+        assert!(found[1].contains("benches/b.rs:2: there is no `docs/lost.md`"), "{found:#?}");
+        assert!(found[2].contains("tests/t.rs:1: there is no `tests/none.rs`"), "{found:#?}");
     }
 
     #[test]

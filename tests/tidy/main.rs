@@ -63,6 +63,7 @@ fn text_files_keep_the_form() {
 #[test]
 fn links_and_paths_in_the_docs_resolve() {
     no_findings("links", docs::links(&Tree::load()));
+    no_findings("paths in code", docs::paths_in_code(&Tree::load()));
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl RustFile {
         count
     }
 
-    /// The module that the file is, as parts below its crate's root: `src/a/b.rs` is `["a", "b"]`.
+    /// The module that the file is, as parts below its crate's root: `b.rs in src/a` is `["a", "b"]`.
     pub fn module(&self) -> Vec<&str> {
         let inside = self.path.strip_prefix("src/domain/").or_else(|| self.path.strip_prefix("src/"));
         let stem = inside.unwrap_or(&self.path).trim_end_matches(".rs").trim_end_matches("/mod");
