@@ -62,6 +62,14 @@ impl Alert {
     pub fn name(&self) -> &str {
         self.labels.get("alertname").map_or("", String::as_str)
     }
+
+    /// What people call it: its name, or words for an alert without one.
+    pub fn title(&self) -> &str {
+        match self.name() {
+            "" => "an alert without a name",
+            name => name,
+        }
+    }
 }
 
 /// What we remember of an alert within one incident, or as a tombstone without one.

@@ -54,6 +54,8 @@ pub enum Reason {
     ConditionFails,
     /// Its condition cannot be judged.
     ConditionUnknown(String),
+    /// The settings lack what it needs, such as an endpoint.
+    NotSetUp(String),
     /// Its values could not be rendered, or are not acceptable.
     PlanInvalid(String),
     /// It was tried in this incident before.
@@ -100,6 +102,7 @@ impl Reason {
             Self::NeedsApproval(_) => "needs_approval",
             Self::ConditionFails => "condition_fails",
             Self::ConditionUnknown(_) => "condition_unknown",
+            Self::NotSetUp(_) => "not_set_up",
             Self::PlanInvalid(_) => "plan_invalid",
             Self::AlreadyTried => "already_tried",
             Self::EarlierRemedyTaken => "earlier_remedy_taken",
@@ -134,6 +137,7 @@ impl std::fmt::Display for Reason {
             },
             Self::ConditionFails => f.write_str("its condition does not hold"),
             Self::ConditionUnknown(why) => write!(f, "its condition cannot be judged: {why}"),
+            Self::NotSetUp(why) => write!(f, "it is not set up: {why}"),
             Self::PlanInvalid(why) => write!(f, "it could not be planned: {why}"),
             Self::AlreadyTried => f.write_str("it was tried in this incident before"),
             Self::EarlierRemedyTaken => f.write_str("a remedy before it was taken"),
@@ -168,6 +172,8 @@ pub struct Candidate {
     pub performer: Performer,
     /// Its condition, judged over the findings.
     pub condition: ConditionOutcome,
+    /// What the settings lack of what it needs.
+    pub not_set_up: Option<String>,
     /// Its plan, or why there is none.
     pub plan: Result<ActionPlan, String>,
     /// Its inverse as the rule states it.
@@ -209,10 +215,14 @@ pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
     if candidate.tried {
         return (Decision::Skip, Reason::AlreadyTried);
     }
-    match &candidate.condition {
-        ConditionOutcome::Holds => {}
-        ConditionOutcome::Fails => return (Decision::Skip, Reason::ConditionFails),
-        ConditionOutcome::Unknown(why) => return (Decision::Skip, Reason::ConditionUnknown(why.clone())),
+    // What the settings lack is no reason to stop the ladder: the next remedy may do.
+    match (&candidate.condition, &candidate.not_set_up) {
+        (ConditionOutcome::Fails, _) => return (Decision::Skip, Reason::ConditionFails),
+        (_, Some(why)) => return (Decision::Skip, Reason::NotSetUp(why.clone())),
+        (ConditionOutcome::Unknown(why), None) => {
+            return (Decision::Skip, Reason::ConditionUnknown(why.clone()));
+        }
+        (ConditionOutcome::Holds, None) => {}
     }
     if let Err(why) = &candidate.plan {
         return (Decision::Block, Reason::PlanInvalid(why.clone()));

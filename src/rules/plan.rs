@@ -79,11 +79,6 @@ impl Planner<'_> {
         let tier = kind.map_or(spec.tier, |kind| spec.tier.max(kind.tier_floor));
         let performer = kind.map_or(Performer::Machine, |kind| kind.performer);
         let condition = compiled.when.as_ref().map_or(ConditionOutcome::Holds, |when| evaluate(when, facts));
-        let condition = match self.missing([Some(&compiled.action), compiled.rollback.as_ref()]) {
-            // What the settings lack is no reason to stop the ladder: the next remedy may do.
-            Some(why) if condition != ConditionOutcome::Fails => ConditionOutcome::Unknown(why),
-            _ => condition,
-        };
         let inverse = match (&spec.rollback, &compiled.rollback) {
             (Some(rollback), Some(compiled)) => Some(self.plan(rollback, compiled, scope)),
             _ => None,
@@ -108,6 +103,7 @@ impl Planner<'_> {
             tier,
             performer,
             condition,
+            not_set_up: self.missing([Some(&compiled.action), compiled.rollback.as_ref()]),
             plan,
             inverse: inverse.and_then(Result::ok),
             guardrails,
@@ -130,6 +126,7 @@ impl Planner<'_> {
                     tier: kind.map_or(Tier::T0, |kind| kind.tier_floor),
                     performer: kind.map_or(Performer::Machine, |kind| kind.performer),
                     condition: ConditionOutcome::Holds,
+                    not_set_up: None,
                     plan: self
                         .missing([Some(compiled)])
                         .map_or_else(|| self.plan(spec, compiled, &scope), Err),

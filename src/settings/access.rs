@@ -89,7 +89,4 @@ pub struct Person {
     /// Member id in Slack, such as `U0123456789`; found under "Copy member ID" in a Slack profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<String>,
-    /// Mail address, for those who read this file; the service does not use it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub email: Option<String>,
 }

@@ -41,7 +41,7 @@ slack:
   team_id: T1
   app_id: A1
   default_channel: "#incidents"
-people: [{ name: una, slack: U111, email: una@example.com, role: approver }]
+people: [{ name: una, slack: U111, role: approver }]
 endpoints:
   waf-rate-limit: { url: "https://waf.example.com/limit", method: PUT, headers: { Authorization: { env: WAF } } }
 pagerduty: { services: { pss-nano: { routing_key: { env: PD_KEY } } } }
@@ -309,4 +309,11 @@ fn the_schema_knows_the_sections_and_refuses_unknown_keys() {
     let limits = &schema["$defs"]["Limits"]["properties"]["header_timeout"];
     assert_eq!(limits["default"], "5s");
     assert!(limits["description"].as_str().is_some_and(|text| text.contains("Honest clients")), "{limits}");
+}
+
+#[test]
+fn keys_that_nothing_uses_are_refused() {
+    let text = "people: [{ name: una, role: approver, email: una@example.com }]";
+    let error = Settings::from_text("s.yaml", text, Path::new(""), &BTreeMap::new()).expect_err("unused");
+    assert!(error.to_string().contains("unknown key `email`"), "{error}");
 }

@@ -185,6 +185,7 @@ impl Playbook for OneRule {
                     tier: remedy.tier,
                     performer: Performer::Machine,
                     condition: ConditionOutcome::Holds,
+                    not_set_up: None,
                     plan: Ok(plan_here),
                     inverse: Some(plan("undo")),
                     guardrails,

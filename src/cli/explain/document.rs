@@ -15,6 +15,7 @@ use crate::domain::action::ActionPlan;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::decision::{self, Candidate, Decision, RemedyDecision};
 use crate::domain::diagnosis::ConditionOutcome;
+use crate::domain::escalation::EscalationStep;
 use crate::domain::guardrail::GuardrailVerdict;
 use crate::engine::step::rehearsal::{Rehearsal, Telling};
 use crate::http::api::shapes::FindingShape;
@@ -139,6 +140,9 @@ pub(super) struct TellingEntry {
     pub(super) destinations: Vec<String>,
     /// Levels that are off hours then.
     pub(super) skipped: Vec<String>,
+    /// Seconds after which the same is told again, and again, until somebody acknowledges; null where it
+    /// is not.
+    pub(super) again_every_seconds: Option<i64>,
 }
 
 impl Document {
@@ -226,7 +230,7 @@ impl RuleEntry {
                 findings: rehearsal.findings().iter().map(FindingShape::from).collect(),
             }),
             decisions,
-            escalation: rehearsal.tellings().iter().map(TellingEntry::of).collect(),
+            escalation: escalation(rehearsal),
         }
     }
 
@@ -280,6 +284,17 @@ impl PlanEntry {
     }
 }
 
+/// Who is told, in order. The rehearsal ends with the first fallback; what follows is the same again.
+fn escalation(rehearsal: &Rehearsal<'_>) -> Vec<TellingEntry> {
+    let mut entries: Vec<TellingEntry> = rehearsal.tellings().iter().map(TellingEntry::of).collect();
+    let next = rehearsal.incident().escalation.as_ref().and_then(|state| state.next);
+    let repeats = next.filter(|next| matches!(next.step, EscalationStep::Fallback(lap) if lap > 0));
+    if let (Some(last), Some(next)) = (entries.last_mut(), repeats) {
+        last.again_every_seconds = Some(next.due_at.duration_since(last.at).as_secs());
+    }
+    entries
+}
+
 impl TellingEntry {
     fn of(telling: &Telling) -> Self {
         Self {
@@ -287,6 +302,7 @@ impl TellingEntry {
             level: telling.told.name.clone(),
             destinations: telling.told.destinations.iter().map(ToString::to_string).collect(),
             skipped: telling.told.skipped.clone(),
+            again_every_seconds: None,
         }
     }
 }

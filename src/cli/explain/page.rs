@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::document::{AlertEntry, DecisionEntry, Document, IncidentEntry, PlanEntry, RuleEntry};
 use crate::app::explain::Evidence;
@@ -173,7 +173,9 @@ fn write_escalation(page: &mut String, answer: &RuleEntry, incident: &IncidentEn
         };
         let when = format!("{} ({})", telling.at, relative(telling.at, now));
         let whom = telling.destinations.join(", ");
-        let text = format!("{when}  {}{skipped}: {whom}", telling.level);
+        let again = telling.again_every_seconds.map(SignedDuration::from_secs);
+        let again = again.map(|every| format!("; again every {every:#}, for as long as nobody acknowledges"));
+        let text = format!("{when}  {}{skipped}: {whom}{}", telling.level, again.unwrap_or_default());
         writeln!(page, "    {}", line(&text)).expect("a string");
     }
 }

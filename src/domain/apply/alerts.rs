@@ -55,7 +55,7 @@ fn started(draft: &mut Draft, alert: &Alert, counted: bool, facts: &Facts<'_>) {
             draft.line(
                 LineKind::Alert,
                 Some("alert_joined"),
-                format!("{} fires as well ({})", alert.name(), alert.fingerprint),
+                format!("{} fires as well ({})", alert.title(), alert.fingerprint),
             );
         }
         draft.visible();
@@ -81,7 +81,7 @@ fn ended(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
         draft.line(
             LineKind::Alert,
             Some("alert_ended"),
-            format!("{} ended ({})", alert.name(), alert.fingerprint),
+            format!("{} ended ({})", alert.title(), alert.fingerprint),
         );
     }
     draft.visible();
@@ -89,10 +89,11 @@ fn ended(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
 }
 
 fn open(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+    let word = if alert.name().is_empty() { "" } else { "alert " };
     let text = format!(
-        "{} opened by alert {} under rule {}",
+        "{} opened by {word}{} under rule {}",
         draft.incident.severity,
-        alert.name(),
+        alert.title(),
         draft.incident.rule
     );
     draft.line(LineKind::Opened, Some("opened"), text);
@@ -110,7 +111,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     draft.incident.acknowledged = None;
     draft.incident.episode = draft.incident.episode.saturating_add(1);
     draft.incident.redecisions = 0;
-    draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.name()));
+    draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.title()));
     telling::begin_escalation(draft, facts);
     begin_diagnosis(draft, facts);
     draft.visible();

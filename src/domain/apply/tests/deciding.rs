@@ -33,12 +33,16 @@ fn the_first_remedy_that_applies_is_taken() {
     first.condition = ConditionOutcome::Fails;
     let mut second = mk_candidate("second", Tier::T1);
     second.condition = ConditionOutcome::Unknown("no answer".to_owned());
+    let mut unequipped = mk_candidate("unequipped", Tier::T1);
+    unequipped.condition = ConditionOutcome::Unknown("no answer".to_owned());
+    unequipped.not_set_up = Some("there is no endpoint `waf` in the settings".to_owned());
     let world = World::decided(
-        vec![first, second, mk_candidate("third", Tier::T1), mk_candidate("fourth", Tier::T1)],
+        vec![first, second, unequipped, mk_candidate("third", Tier::T1), mk_candidate("fourth", Tier::T1)],
         vec![],
     );
     assert_eq!(world.incident.actions.len(), 1);
     assert_eq!(world.incident.actions[0].remedy, "third");
+    assert!(world.reasons().contains(&"not_set_up"));
     assert!(world.reasons().contains(&"condition_fails"));
     assert!(world.reasons().contains(&"condition_unknown"));
 }

@@ -160,3 +160,16 @@ fn observing_actions_follow_the_end_and_touching_ones_do_not() {
     assert_eq!(world.status(), ActionStatus::Succeeded);
     assert_eq!(world.incident.phase, Phase::Closed);
 }
+
+#[test]
+fn an_alert_without_a_name_is_told_of_in_words() {
+    let mut world = World::new(Vec::new());
+    let mut alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+    alert.labels.remove("alertname");
+    world.happen(Event::AlertSeen { alert, observation: Observation::Started, counted: false });
+    let opened = &world.lines[0].text;
+    assert!(opened.contains("opened by an alert without a name under rule"), "{opened}");
+    let mut named = World::new(Vec::new());
+    named.fire("a");
+    assert!(named.lines[0].text.contains("opened by alert HighErrorRate under rule"), "{:?}", named.lines[0]);
+}

@@ -141,6 +141,7 @@ pub(super) fn mk_candidate(name: &str, tier: Tier) -> Candidate {
         tier,
         performer: Performer::Machine,
         condition: ConditionOutcome::Holds,
+        not_set_up: None,
         plan: Ok(mk_plan(name, Repeatability::AtMostOnce)),
         inverse: None,
         guardrails: vec![allows()],

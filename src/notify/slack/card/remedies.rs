@@ -189,7 +189,8 @@ fn handed_over(view: &IncidentView, scribe: Scribe<'_>) -> Option<String> {
 
 /// The judgements of the last walk down the ladder that led to nothing.
 fn skipped(before: &[TimelineLine]) -> impl Iterator<Item = &TimelineLine> {
-    const LED_NOWHERE: [&str; 4] = ["condition_fails", "condition_unknown", "plan_invalid", "already_tried"];
+    const LED_NOWHERE: [&str; 5] =
+        ["condition_fails", "condition_unknown", "not_set_up", "plan_invalid", "already_tried"];
     let walk = before.iter().rev().take_while(|line| line.kind == LineKind::Decision);
     let mut newest_first: Vec<_> = walk
         .filter(|line| line.reason.as_deref().is_some_and(|word| LED_NOWHERE.contains(&word)))
