@@ -160,6 +160,7 @@ impl House {
             store: store.clone(),
             book,
             metrics: metrics.clone(),
+            signals: signals.clone(),
             clock,
             retention: engine_settings.retention,
             notifiers: adapters.notifiers,

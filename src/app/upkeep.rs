@@ -4,6 +4,7 @@ use super::gauges;
 use super::rulebook;
 use crate::engine::clock::{ClockWatch, Jump};
 use crate::engine::ports::{Clock, Store};
+use crate::engine::stepping::Signals;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
 use crate::rules::book::RuleBook;
@@ -31,6 +32,8 @@ pub struct Upkeep {
     pub book: Arc<RuleBook>,
     /// Where gauges are shown.
     pub metrics: Metrics,
+    /// What the intake goes by.
+    pub signals: Signals,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// How long ended incidents are kept.
@@ -52,7 +55,7 @@ impl Upkeep {
 
     async fn refresh_gauges(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            if let Err(error) = gauges::refresh(self.store.as_ref(), &self.metrics).await {
+            if let Err(error) = gauges::refresh(self.store.as_ref(), &self.metrics, &self.signals).await {
                 tracing::warn!(error = %error, "gauges could not be read from the store");
             }
             pause(GAUGES_EVERY, stop).await;

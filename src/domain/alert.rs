@@ -136,6 +136,13 @@ fn ends_before_known_start(known: &AlertRecord, alert: &Alert, now: Timestamp) -
             .is_some_and(|ended_at| ended_at < known.starts_at && alert.starts_at < known.starts_at)
 }
 
+/// Whether an end tells of a later episode than the end that is known: its firing may still be under way.
+fn ended_later(alert: &Alert, known: &AlertRecord, now: Timestamp) -> bool {
+    known.status == AlertStatus::Resolved
+        && alert.status == AlertStatus::Resolved
+        && alert.ends_at.unwrap_or(now) > known.ends_at.unwrap_or(known.updated_at)
+}
+
 /// The record to remember after an observation; `None` leaves the old one as it is.
 pub fn remember(
     previous: Option<&AlertRecord>,
@@ -156,12 +163,14 @@ pub fn remember(
             ends_at: Some(alert.ends_at.unwrap_or(now)),
             updated_at: now,
         }),
-        Observation::AlreadyEnded if previous.is_none() => Some(AlertRecord {
-            status: AlertStatus::Resolved,
-            starts_at: alert.starts_at,
-            ends_at: Some(alert.ends_at.unwrap_or(now)),
-            updated_at: now,
-        }),
+        Observation::AlreadyEnded if previous.is_none_or(|known| ended_later(alert, known, now)) => {
+            Some(AlertRecord {
+                status: AlertStatus::Resolved,
+                starts_at: alert.starts_at,
+                ends_at: Some(alert.ends_at.unwrap_or(now)),
+                updated_at: now,
+            })
+        }
         Observation::Repeated | Observation::AlreadyEnded | Observation::LateFiring => None,
     }
 }

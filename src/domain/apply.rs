@@ -54,7 +54,7 @@ pub struct Facts<'a> {
     pub default_destinations: &'a [Destination],
     /// Who is told when a destination fails and the policy's own fallback has failed as well.
     pub fallback_destinations: &'a [Destination],
-    /// For [`Event::Decide`] and [`Event::Ballot`]: the ladder, judged.
+    /// For [`Event::Decide`], [`Event::Ballot`] and the evidence about an approved action: the ladder, judged.
     pub candidates: &'a [Candidate],
     /// For [`Event::DiagnosisDone`] of a verification: its checks, judged.
     pub checks: &'a [ConditionOutcome],

@@ -82,6 +82,8 @@ pub enum Reason {
     OutcomeUnknown(String),
     /// It helped.
     Verified,
+    /// It was carried out, and the incident ended before anybody could see whether it helped.
+    NotVerified,
     /// It did not help.
     VerificationFailed(String),
     /// It did not help and was undone.
@@ -116,6 +118,7 @@ impl Reason {
             Self::NotApplied(_) => "not_applied",
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Verified => "verified",
+            Self::NotVerified => "not_verified",
             Self::VerificationFailed(_) => "verification_failed",
             Self::RolledBack(_) => "rolled_back",
             Self::RollbackFailed(_) => "rollback_failed",
@@ -153,6 +156,9 @@ impl std::fmt::Display for Reason {
             Self::NotApplied(why) => write!(f, "it was not carried out: {why}"),
             Self::OutcomeUnknown(why) => write!(f, "nobody knows whether it was carried out: {why}"),
             Self::Verified => f.write_str("it helped"),
+            Self::NotVerified => f.write_str(
+                "it was carried out; the incident ended before it could be seen whether it helped",
+            ),
             Self::VerificationFailed(why) => write!(f, "it did not help: {why}"),
             Self::RolledBack(why) => write!(f, "it did not help ({why}) and was undone"),
             Self::RollbackFailed(why) => write!(f, "it did not help and could not be undone: {why}"),

@@ -75,6 +75,8 @@ impl Finding {
 pub enum DiagnosisPurpose {
     /// To decide what to do.
     Decide,
+    /// To see whether this action, which people approved, may still start.
+    Recheck(crate::action::ActionId),
     /// To see whether this action helped.
     Verify(crate::action::ActionId),
 }

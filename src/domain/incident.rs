@@ -9,7 +9,7 @@ use crate::alert::AlertStatus;
 use crate::correlate::{CorrelationKey, Target};
 use crate::effect::{EffectId, Wake};
 use crate::escalation::EscalationState;
-use crate::notification::{Destination, DestinationState};
+use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
 use crate::rule::RuleHash;
 use crate::severity::Severity;
@@ -304,6 +304,19 @@ impl Incident {
     /// What a destination knows of it.
     pub fn destination(&self, destination: &Destination) -> Option<&DestinationState> {
         self.destinations.iter().find(|state| &state.destination == destination)
+    }
+
+    /// Whether nobody would hear of it at a destination if this notice did not reach it: nobody has it, and the notice
+    /// is no edit of a message that stands, nor of an episode that is over.
+    pub fn is_untold_without(&self, destination: &Destination, notice: &Notice) -> bool {
+        let stands = self.destination(destination).is_some_and(|state| state.message.is_some());
+        self.status == IncidentStatus::Triggered
+            && match notice {
+                Notice::Card => !stands,
+                Notice::Trigger { episode, .. } => *episode == self.episode,
+                Notice::Reply { page, .. } => *page,
+                _ => false,
+            }
     }
 
     /// The namespace that pauses and limits look at.

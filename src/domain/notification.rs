@@ -96,11 +96,6 @@ impl Notice {
             Self::Change { .. } => "change",
         }
     }
-
-    /// Whether an incident stays untold at this destination when it is not delivered.
-    pub fn opens(&self) -> bool {
-        matches!(self, Self::Card | Self::Trigger { .. } | Self::Reply { page: true, .. })
-    }
 }
 
 /// Where a destination keeps our message, so that it can be edited and answered to.
@@ -129,11 +124,18 @@ pub struct DestinationState {
     /// The last error, while it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// The episode of the incident in which it was last told that people are needed.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub episode: u32,
+}
+
+fn is_first(episode: &u32) -> bool {
+    *episode == 0
 }
 
 impl DestinationState {
-    /// A destination that knows nothing yet.
-    pub fn new(destination: Destination) -> Self {
-        Self { destination, message: None, card_waits: false, shown_version: 0, failure: None }
+    /// A destination that knows nothing yet and is told in this episode.
+    pub fn new(destination: Destination, episode: u32) -> Self {
+        Self { destination, message: None, card_waits: false, shown_version: 0, failure: None, episode }
     }
 }

@@ -193,6 +193,11 @@ impl ResponseRule {
         self.remedies.iter().find(|remedy| remedy.name == name)
     }
 
+    /// The longest time that one of its remedies waits between two runs; none where all keep to the settings.
+    pub fn longest_cooldown(&self) -> Option<SignedDuration> {
+        self.remedies.iter().filter_map(|remedy| remedy.cooldown).max()
+    }
+
     /// Digest of the canonical JSON. Two rules with the same text have the same digest.
     pub fn hash(&self) -> RuleHash {
         RuleHash(crate::timeline::digest_of(self))

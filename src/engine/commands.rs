@@ -1,7 +1,7 @@
 //! What people ask of the engine through the API and the command line.
 
 use super::ports::{PauseChange, Store, StoreError};
-use super::step::{Input, Taken};
+use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
 use crate::domain::action::{ActionId, PlanDigest};
 use crate::domain::apply::Refused;
@@ -103,7 +103,7 @@ impl Commands {
     }
 
     async fn happen(&self, incident: IncidentId, event: Event) -> Result<(), CommandError> {
-        let input = Input::Event { incident, event: Some(event), finish: None };
+        let input = Input::Event { incident, event: Some(event), lease: Lease::None };
         match self.steps.take(input).await.map_err(CommandError::Store)? {
             Taken::Done | Taken::MayStart(_) => Ok(()),
             Taken::Refused(refused) => Err(CommandError::Refused(refused)),

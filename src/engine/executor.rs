@@ -10,7 +10,7 @@ use super::ports::{
     ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader, Store,
     StoreError,
 };
-use super::step::{Input, Taken};
+use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
 use crate::domain::action::{ActionId, ActionOutcome, ActionPlan, Repeatability, Step};
 use crate::domain::diagnosis::DiagnosisPurpose;
@@ -115,9 +115,13 @@ impl Executor {
 
     async fn act(&self, leased: &Leased, id: &ActionId, step: Step) -> Result<(), StoreError> {
         let starting = Event::ActionStarting { action: id.clone(), step, attempt: leased.attempt };
-        let input = Input::Event { incident: leased.incident.clone(), event: Some(starting), finish: None };
-        if self.steps.take(input).await? != Taken::MayStart(true) {
-            return self.finish(leased, None).await;
+        let held = Lease::Held(Finish { id: leased.id.clone(), attempt: leased.attempt });
+        let input = Input::Event { incident: leased.incident.clone(), event: Some(starting), lease: held };
+        match self.steps.take(input).await? {
+            Taken::MayStart(true) => {}
+            // Somebody else carries it out, or will: it is not ours to delete.
+            Taken::Lost => return Ok(()),
+            _ => return self.finish(leased, None).await,
         }
         let Some(view) = self.reader.incident(&leased.incident).await? else {
             return self.finish(leased, None).await;
@@ -228,14 +232,16 @@ impl Executor {
             return self.finish(leased, Some(notice_failed(destination, notice, reason, true))).await;
         }
         let known = view.incident.destination(destination).is_some_and(|state| state.failure.is_some());
-        if leased.urgent && age >= URGENT_DELAY_MAX && !known && notice.opens() {
+        let presses = leased.urgent && !known && view.incident.is_untold_without(destination, notice);
+        if presses && age >= URGENT_DELAY_MAX {
             let event = notice_failed(destination, notice, reason, false);
-            let input = Input::Event { incident: leased.incident.clone(), event: Some(event), finish: None };
+            let input =
+                Input::Event { incident: leased.incident.clone(), event: Some(event), lease: Lease::None };
             self.steps.take(input).await?;
         }
         let backoff = if failed { backoff(leased.attempt) } else { Duration::ZERO };
         let mut wait = wait.unwrap_or_default().max(backoff);
-        if leased.urgent && !known && notice.opens() {
+        if presses {
             // However long the destination asks for, the others must be told in time.
             let left = Duration::try_from(URGENT_DELAY_MAX - age).unwrap_or_default();
             wait = wait.min(left.max(RETRY_WAIT_FIRST));
@@ -244,8 +250,8 @@ impl Executor {
     }
 
     async fn finish(&self, leased: &Leased, event: Option<Event>) -> Result<(), StoreError> {
-        let finish = Some(Finish { id: leased.id.clone(), attempt: leased.attempt });
-        let input = Input::Event { incident: leased.incident.clone(), event, finish };
+        let lease = Lease::Done(Finish { id: leased.id.clone(), attempt: leased.attempt });
+        let input = Input::Event { incident: leased.incident.clone(), event, lease };
         self.steps.take(input).await.map(|_| ())
     }
 

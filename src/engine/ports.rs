@@ -84,7 +84,7 @@ pub struct Wanted {
     /// For each key, its open incident, or else the one that ended last.
     pub keys: Vec<CorrelationKey>,
     /// Remembered alerts, in every incident that holds them, with those incidents where they are open or where
-    /// the alert is still recorded as firing.
+    /// the alert is still recorded as firing; for one of these that is over, also the open incident of its key.
     pub fingerprints: Vec<Fingerprint>,
 }
 
@@ -134,7 +134,7 @@ pub struct IncidentWrite {
     pub documents: Vec<Document>,
 }
 
-/// A leased effect that is done: it is deleted, if the lease still stands.
+/// A leased effect, with the number of the attempt that it was leased for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finish {
     /// Which.
@@ -165,8 +165,10 @@ pub struct Commit {
     pub effects: Vec<NewEffect>,
     /// Effects that are no longer wanted. One that is gone or leased already is no conflict.
     pub cancelled: Vec<EffectId>,
-    /// Leased effects that are done. One whose lease was lost is a conflict.
+    /// Leased effects that are done: they are deleted. One whose lease was lost is a conflict.
     pub finished: Vec<Finish>,
+    /// Leased effects that go on. One whose lease was lost is a conflict.
+    pub held: Vec<Finish>,
     /// Deliveries that are consumed. One that is gone is a conflict: another replica consumed it.
     pub consumed: Vec<String>,
     /// Deliveries that cannot be read; they are consumed as well.

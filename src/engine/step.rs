@@ -39,15 +39,27 @@ const SINGLE_TRIES_MAX: u32 = 5;
 pub enum Input {
     /// A stored delivery.
     Delivery(Delivery),
-    /// An event of one incident, with the effect that it finishes.
+    /// An event of one incident, with the effect that it came from.
     Event {
         /// Which incident.
         incident: IncidentId,
         /// What happened; none only finishes the effect.
         event: Option<Event>,
-        /// The effect that is done with it.
-        finish: Option<Finish>,
+        /// The effect that was being carried out.
+        lease: Lease,
     },
+}
+
+/// What becomes of the effect that an event came from. With a lease that was lost the event counts for nothing: the
+/// effect is somebody else's by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lease {
+    /// The event came from no effect, or counts whatever becomes of it.
+    None,
+    /// It is done with this event.
+    Done(Finish),
+    /// It goes on after this event.
+    Held(Finish),
 }
 
 /// What became of an input.
@@ -134,32 +146,38 @@ impl Stepper {
         for _ in 0..SINGLE_TRIES_MAX {
             match self.attempt(std::slice::from_ref(input)).await {
                 Err(StoreError::Conflict) => self.meter.step_conflicted(),
-                Err(StoreError::Corrupt(error)) => return Ok(self.set_aside(input, error).await),
+                Err(StoreError::Corrupt(error)) => return Ok(self.unreadable(input, error).await),
                 other => return other,
             }
         }
         Ok(StepReport { taken: vec![Taken::Lost], ..StepReport::default() })
     }
 
+    async fn unreadable(&self, input: &Input, error: String) -> StepReport {
+        if let Input::Delivery(delivery) = input
+            && self.set_aside(&delivery.id, &error).await
+        {
+            return StepReport { taken: vec![Taken::Done], consumed: 1, ..StepReport::default() };
+        }
+        StepReport { taken: vec![Taken::Unreadable(error)], ..StepReport::default() }
+    }
+
     /// A delivery that can never be taken in is kept for people, among the dead letters. Where even that fails it
     /// stays where it is: then the database as a whole is not well.
-    async fn set_aside(&self, input: &Input, error: String) -> StepReport {
-        let unreadable =
-            StepReport { taken: vec![Taken::Unreadable(error.clone())], ..StepReport::default() };
-        let Input::Delivery(delivery) = input else { return unreadable };
-        let dead = DeadLetter { delivery: delivery.id.clone(), error: error.clone() };
+    pub(super) async fn set_aside(&self, delivery: &str, error: &str) -> bool {
+        let dead = DeadLetter { delivery: delivery.to_owned(), error: error.to_owned() };
         let commit = Commit { at: Some(self.clock.now()), dead: vec![dead], ..Commit::default() };
         if let Err(failure) = self.store.commit(commit).await {
-            tracing::error!(delivery.id, error, failure = %failure, "a delivery cannot be taken in and waits");
-            return unreadable;
+            tracing::error!(delivery.id = delivery, error, failure = %failure, "a delivery cannot be taken in and waits");
+            return false;
         }
         tracing::error!(
-            delivery.id,
+            delivery.id = delivery,
             error,
             "a delivery cannot be taken in: it is kept among the dead letters"
         );
         self.meter.dead_letter();
-        StepReport { taken: vec![Taken::Done], consumed: 1, ..StepReport::default() }
+        true
     }
 
     async fn attempt(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {

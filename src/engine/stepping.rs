@@ -6,6 +6,7 @@
 use super::doorbells::Doorbells;
 use super::ports::{PEEK_BYTES_MAX, Store, StoreError};
 use super::step::{Input, Stepper, Taken};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub const BATCH_DELIVERIES_MAX: u32 = 128;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest time for which deliveries are left in the inbox so that waiting senders are answered first.
 const GIVE_WAY_MAX: Duration = Duration::from_millis(20);
+/// Looks in a row at which a delivery could not be taken in, before it is kept among the dead letters. They are a
+/// second apart or more, and what another replica takes in is gone at the next look: only a defect gets here.
+const LOST_LOOKS_MAX: u32 = 64;
 /// Wait after a store error, so that a broken store is not hammered.
 const STORE_RETRY_WAIT: Duration = Duration::from_millis(250);
 
@@ -55,7 +59,15 @@ impl Steps {
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, waiting) = mpsc::channel(QUEUE_INPUTS_MAX);
-        let task = Task { stepper, signals, stop, waiting, inbox_may_hold: true, inbox_from: Instant::now() };
+        let task = Task {
+            stepper,
+            signals,
+            stop,
+            waiting,
+            inbox_may_hold: true,
+            inbox_from: Instant::now(),
+            lost: HashMap::new(),
+        };
         (Self { queue }, task.run())
     }
 
@@ -76,6 +88,8 @@ struct Task {
     inbox_may_hold: bool,
     /// Until then the inbox is left alone.
     inbox_from: Instant,
+    /// Deliveries that were there at the last look and could not be taken in, with the number of such looks.
+    lost: HashMap<String, u32>,
 }
 
 impl Task {
@@ -142,11 +156,21 @@ impl Task {
                 }
                 self.signals.effects.ring(&report.due_now);
                 let mut left_behind = None;
+                let mut lost = HashMap::new();
                 for (input, taken) in inputs.iter().zip(&report.taken) {
-                    if let (Input::Delivery(_), Taken::Unreadable(error)) = (input, taken) {
-                        left_behind = Some(error.clone());
+                    match (input, taken) {
+                        (Input::Delivery(_), Taken::Unreadable(error)) => left_behind = Some(error.clone()),
+                        (Input::Delivery(delivery), Taken::Lost) => {
+                            lost.insert(
+                                delivery.id.clone(),
+                                self.lost.get(&delivery.id).map_or(1, |n| n + 1),
+                            );
+                        }
+                        _ => {}
                     }
                 }
+                self.lost = lost;
+                self.tell_of_the_lost().await;
                 for (answer, taken) in answers.into_iter().zip(report.taken) {
                     let _ = answer.send(match taken {
                         Taken::Unreadable(error) => Err(StoreError::Corrupt(error)),
@@ -164,6 +188,27 @@ impl Task {
                 self.inbox_may_hold = true;
                 self.store_failed(&error).await;
             }
+        }
+    }
+
+    /// What another replica took in meanwhile is gone. What is still there, look after look, is told of, and makes way
+    /// for others in the end.
+    async fn tell_of_the_lost(&mut self) {
+        for (delivery, looks) in &self.lost {
+            if looks.is_power_of_two() && *looks > 1 {
+                tracing::warn!(delivery.id = delivery, looks, "a delivery could not be taken in and waits");
+            }
+        }
+        let hopeless: Vec<String> = self
+            .lost
+            .iter()
+            .filter(|(_, looks)| **looks >= LOST_LOOKS_MAX)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for delivery in hopeless {
+            self.lost.remove(&delivery);
+            let error = format!("what it concerns was changed by others {LOST_LOOKS_MAX} times in a row");
+            self.stepper.set_aside(&delivery, &error).await;
         }
     }
 

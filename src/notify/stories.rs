@@ -293,7 +293,7 @@ pub(crate) fn known_at(
     destination: Destination,
     message: Option<MessageRef>,
 ) -> IncidentView {
-    let state = DestinationState { message, ..DestinationState::new(destination) };
+    let state = DestinationState { message, ..DestinationState::new(destination, 0) };
     view.incident.destinations.push(state);
     view
 }

@@ -13,7 +13,7 @@ use super::error::Failure;
 use super::load::record_columns;
 use super::sql::{ROWS_MAX, Statement, Value};
 use crate::domain::incident::Incident;
-use crate::engine::ports::{AlertWrite, Commit, IncidentWrite, StoreError};
+use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
 
 /// A statement with the number of rows that it must change; none where any number will do.
@@ -72,6 +72,7 @@ impl Plan {
         plan.dead_letters(&commit, at);
         plan.consumed(&commit);
         plan.finished(&commit);
+        plan.held(&commit);
         plan.cancelled(&commit);
         plan.incidents(&commit.incidents);
         plan.alerts(&commit.alerts);
@@ -128,21 +129,24 @@ impl Plan {
         self.each("DELETE FROM inbox WHERE id IN ", rows, "", true);
     }
 
-    /// A lease stands as long as nobody was given a later attempt.
+    /// A lease stands as long as nobody was given a later attempt. The row itself is compared, so that PostgreSQL looks
+    /// at it again when it had to wait for somebody who claimed it.
     fn finished(&mut self, commit: &Commit) {
-        let rows: BTreeMap<&str, [Value; 2]> = commit
-            .finished
-            .iter()
-            .map(|finish| {
-                let id = Value::from(plain(&finish.id.0).into_owned());
-                (finish.id.0.as_str(), [id, i64::from(finish.attempt).into()])
-            })
-            .collect();
         self.each(
-            "DELETE FROM effect WHERE id IN (SELECT effect.id FROM ",
-            rows.into_values().collect(),
-            " AS v JOIN effect ON effect.id = column1 AND effect.attempt = column2 \
-             AND effect.owner IS NOT NULL)",
+            "DELETE FROM effect WHERE owner IS NOT NULL AND (id, attempt) IN (SELECT column1, column2 FROM ",
+            leases(&commit.finished),
+            " AS v WHERE column1 IS NOT NULL)",
+            true,
+        );
+    }
+
+    /// The row is written as it is: whoever would claim it meanwhile waits for this transaction and then sees what it
+    /// brought.
+    fn held(&mut self, commit: &Commit) {
+        self.each(
+            "UPDATE effect SET owner = owner WHERE owner IS NOT NULL AND (id, attempt) IN (SELECT column1, column2 FROM ",
+            leases(&commit.held),
+            " AS v WHERE column1 IS NOT NULL)",
             true,
         );
     }
@@ -329,6 +333,18 @@ impl Plan {
         };
         self.steps.push(Step { statement, expected: Some(1) });
     }
+}
+
+/// Rows of leases, in the order of their identities.
+fn leases(leased: &[Finish]) -> Vec<[Value; 2]> {
+    let rows: BTreeMap<&str, [Value; 2]> = leased
+        .iter()
+        .map(|finish| {
+            let id = Value::from(plain(&finish.id.0).into_owned());
+            (finish.id.0.as_str(), [id, i64::from(finish.attempt).into()])
+        })
+        .collect();
+    rows.into_values().collect()
 }
 
 fn incident_columns(write: &IncidentWrite) -> [Value; 13] {

@@ -38,7 +38,7 @@ async fn attempt(database: &Database, session: &mut Session<'_>, wanted: &Wanted
     let ids: BTreeSet<&str> = wanted.ids.iter().map(|id| id.0.as_str()).collect();
     by_ids(database, session, ids, &mut incidents).await?;
     let keys: BTreeSet<&str> = wanted.keys.iter().map(|key| key.0.as_str()).collect();
-    by_keys(database, session, keys, &mut incidents).await?;
+    by_keys(database, session, keys.clone(), &mut incidents).await?;
 
     let fingerprints: BTreeSet<Fingerprint> = wanted.fingerprints.iter().copied().collect();
     let alerts = by_fingerprints(database, session, fingerprints, &incidents).await?;
@@ -50,6 +50,13 @@ async fn attempt(database: &Database, session: &mut Session<'_>, wanted: &Wanted
         .map(|id| id.0.as_str())
         .collect();
     by_ids(database, session, missing, &mut incidents).await?;
+    // An alert may still fire in an incident that a person ended: another one may stand for its key by now.
+    let ended: BTreeSet<String> = incidents
+        .values()
+        .filter(|incident| !incident.is_open() && !keys.contains(incident.key.0.as_str()))
+        .map(|incident| incident.key.0.clone())
+        .collect();
+    by_keys(database, session, ended.iter().map(String::as_str).collect(), &mut incidents).await?;
 
     let stale = |found: &FoundAlert| {
         let incident = found.alert.incident.as_ref().and_then(|id| incidents.get(id));

@@ -6,13 +6,16 @@ use super::dialect::Dialect;
 use super::error::Failure;
 use super::sql::{Columns, Statement, Value};
 use crate::engine::ports::StoreError;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Incidents of one transaction. A hundred with all their rows take some milliseconds.
 const INCIDENTS_PER_BATCH: usize = 128;
 
 /// Other rows of one transaction.
 const ROWS_PER_BATCH: u64 = 1_000;
+
+/// How much longer than incidents the starts of actions are kept: the longest cooldown goes by them.
+const STARTS_LONGER: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Deletes what ended before then; returns how many incidents went.
 pub(super) async fn prune(database: &Database, ended_before: Timestamp) -> Result<u64, StoreError> {
@@ -32,10 +35,12 @@ pub(super) async fn prune(database: &Database, ended_before: Timestamp) -> Resul
         "DELETE FROM alert WHERE incident_id = '' AND fingerprint IN (SELECT fingerprint FROM alert \
          WHERE incident_id = '' AND starts_at < ",
         "DELETE FROM dead_letter WHERE id IN (SELECT id FROM dead_letter WHERE failed_at < ",
-        "DELETE FROM action_start WHERE started_at IN (SELECT started_at FROM action_start WHERE started_at < ",
     ] {
         rows(database, old, before).await?;
     }
+    let starts_before = ended_before.checked_sub(STARTS_LONGER).unwrap_or(Timestamp::MIN);
+    let old = "DELETE FROM action_start WHERE started_at IN (SELECT started_at FROM action_start WHERE started_at < ";
+    rows(database, old, millis(starts_before)).await?;
     Ok(pruned)
 }
 

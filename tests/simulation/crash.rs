@@ -2,6 +2,7 @@
 
 use smokejumper::domain::diagnosis::Finding;
 use smokejumper::domain::effect::EffectKind;
+use smokejumper::domain::guardrail::Pause;
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{
@@ -48,11 +49,13 @@ pub struct CrashingStore {
     one_in: u64,
     crashed: Arc<AtomicBool>,
     crashes: Arc<AtomicU64>,
+    /// Somebody pauses everything right before the next commit, after it was judged.
+    pub pause_first: Arc<AtomicBool>,
 }
 
 impl CrashingStore {
     pub fn new(inner: Arc<dyn Store>, random: Random, one_in: u64, crashes: Arc<AtomicU64>) -> Self {
-        Self { inner, random, one_in, crashed: Arc::default(), crashes }
+        Self { inner, random, one_in, crashed: Arc::default(), crashes, pause_first: Arc::default() }
     }
 
     pub fn has_crashed(&self) -> bool {
@@ -120,7 +123,16 @@ impl Store for CrashingStore {
         self.call(move |store| store.ledger(since))
     }
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
-        self.call(move |store| store.commit(commit))
+        let pauses = self.pause_first.swap(false, Ordering::SeqCst);
+        Box::pin(async move {
+            if pauses {
+                let since = commit.at.expect("a step says when");
+                let (by, reason) = ("una".to_owned(), "look first".to_owned());
+                let pause = Pause { namespace: None, by, reason, since };
+                self.inner.set_pause(PauseChange::Set(pause)).await?;
+            }
+            self.call(move |store| store.commit(commit)).await
+        })
     }
     fn claim(&self, claim: Claim) -> PortFuture<'_, Result<Vec<Leased>, StoreError>> {
         self.call(move |store| store.claim(claim))

@@ -39,6 +39,8 @@ pub struct Outside {
     pub told: Arc<Mutex<Vec<Told>>>,
     now: Arc<Mutex<Timestamp>>,
     ids: Arc<Mutex<u64>>,
+    /// When a process died, or hands fell asleep over what they had claimed: from then the time for a page counts.
+    pub outages: Arc<Mutex<Vec<Timestamp>>>,
     /// While true, nothing fails any more.
     pub calm: Arc<Mutex<bool>>,
 }
@@ -53,6 +55,7 @@ impl Outside {
             now: Arc::new(Mutex::new(start)),
             ids: Arc::default(),
             calm: Arc::default(),
+            outages: Arc::default(),
         }
     }
 
@@ -61,7 +64,14 @@ impl Outside {
         *now = now.checked_add(by).expect("in range");
     }
 
-    fn trouble(&self, one_in: u64) -> bool {
+    /// Notes that claims are held by nobody who works on them.
+    pub fn outage(&self) {
+        let now = self.now();
+        self.outages.lock().expect("not poisoned").push(now);
+    }
+
+    /// Whether something goes wrong now, once in so many times.
+    pub fn trouble(&self, one_in: u64) -> bool {
         !*self.calm.lock().expect("not poisoned") && self.random.one_in(one_in)
     }
 }

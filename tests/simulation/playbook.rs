@@ -40,6 +40,10 @@ pub const SECOND_AFTER: SignedDuration = SignedDuration::from_mins(15);
 
 impl OneRule {
     pub fn new() -> Self {
+        Self::with_cooldown(SignedDuration::ZERO)
+    }
+
+    pub fn with_cooldown(cooldown: SignedDuration) -> Self {
         let action = |endpoint: &str| ActionSpec {
             kind: "http.call".to_owned(),
             params: json!({ "endpoint": endpoint }),
@@ -58,7 +62,7 @@ impl OneRule {
             }),
             rollback: Some(action("undo")),
             approval_expires: SignedDuration::from_mins(15),
-            cooldown: Some(SignedDuration::ZERO),
+            cooldown: Some(cooldown),
         };
         let rule = ResponseRule {
             name: "errors".to_owned(),

@@ -1,4 +1,4 @@
-//! One life of the process over the shared store: the real engine, from intake to workers' calls.
+//! One life of a process over the shared store: the real engine, from intake to workers' calls.
 
 use crate::crash::CrashingStore;
 use crate::outside::{Hands, Outside};
@@ -11,10 +11,10 @@ use smokejumper::engine::commands::Commands;
 use smokejumper::engine::executor::Executor;
 use smokejumper::engine::intake::Intake;
 use smokejumper::engine::meter::NoMeter;
-use smokejumper::engine::ports::{Claim, Clock, Delivery, Ids, Reader, Source, Store};
+use smokejumper::engine::ports::{Claim, Clock, Delivery, Ids, Leased, Reader, Source, Store};
 use smokejumper::engine::step::Stepper;
 use smokejumper::engine::stepping::{Signals, Steps};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -23,19 +23,32 @@ pub struct Process {
     outside: Outside,
     intake: Intake,
     pub commands: Commands,
-    executor: Arc<Executor>,
+    pub executor: Arc<Executor>,
     tasks: Vec<JoinHandle<()>>,
+    name: String,
+    /// What was claimed by hands that have fallen asleep: their leases may be over when they wake up.
+    asleep: Mutex<Vec<Leased>>,
 }
 
 impl Process {
-    /// Starts a process, which first takes back what the last one had claimed.
-    pub async fn start(store: CrashingStore, reader: Arc<dyn Reader>, outside: Outside) -> Self {
+    /// Starts a process. One that is alone first takes back what the last one had claimed; replicas wait for leases.
+    pub async fn start(
+        store: CrashingStore,
+        reader: Arc<dyn Reader>,
+        outside: Outside,
+        rules: OneRule,
+        name: String,
+        alone: bool,
+    ) -> Self {
         let shared: Arc<dyn Store> = Arc::new(store.clone());
-        let _ = shared.release_all().await;
+        if alone {
+            let _ = shared.release_all().await;
+        }
+        let rules = Arc::new(rules);
         let settings = EngineSettings { dry_run: false, ..EngineSettings::default() };
         let stepper = Arc::new(Stepper::new(
             Arc::clone(&shared),
-            Arc::new(OneRule::new()),
+            rules.clone(),
             Arc::new(outside.clone()),
             Arc::new(outside.clone()),
             Arc::new(outside.clone()),
@@ -48,7 +61,7 @@ impl Process {
         let executor = Arc::new(Executor {
             store: Arc::clone(&shared),
             reader,
-            playbook: Arc::new(OneRule::new()),
+            playbook: rules,
             diagnoser: Arc::new(outside.clone()),
             actor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             notifier: Arc::new(outside.clone()),
@@ -58,7 +71,8 @@ impl Process {
             holds: Arc::default(),
         });
         let tasks = vec![tokio::spawn(stepping), tokio::spawn(taking)];
-        Self { store, outside, intake, commands: Commands::new(steps, shared), executor, tasks }
+        let commands = Commands::new(steps, shared);
+        Self { store, outside, intake, commands, executor, tasks, name, asleep: Mutex::default() }
     }
 
     /// Posts a webhook; true means that the sender was told "stored".
@@ -74,28 +88,51 @@ impl Process {
 
     /// Works on everything that is due; false when nothing was.
     pub async fn work(&self) -> bool {
-        let mut worked = false;
+        let mut worked = self.wake_up().await;
         for kind in EffectKind::ALL {
-            let now = self.outside.now();
-            let claim = Claim {
-                kind,
-                owner: "p".to_owned(),
-                now,
-                lease_until: now.checked_add(SignedDuration::from_secs(20)).expect("in range"),
-                limit: 3,
-                held: Vec::new(),
-            };
-            let Ok(leased) = self.store.claim(claim).await else { return false };
+            let Ok(leased) = self.store.claim(self.claim(kind)).await else { return false };
             for effect in leased {
                 worked = true;
-                let _ = self.executor.execute(effect).await;
+                if self.outside.trouble(12) {
+                    self.outside.outage();
+                    self.asleep.lock().expect("not poisoned").push(effect);
+                } else {
+                    let _ = self.executor.execute(effect).await;
+                }
             }
         }
         worked
     }
 
+    /// Asks for a few effects of a kind.
+    pub fn claim(&self, kind: EffectKind) -> Claim {
+        let now = self.outside.now();
+        Claim {
+            kind,
+            owner: self.name.clone(),
+            now,
+            lease_until: now.checked_add(SignedDuration::from_secs(20)).expect("in range"),
+            limit: 3,
+            held: Vec::new(),
+        }
+    }
+
+    /// Hands that slept go on as if no time had passed.
+    async fn wake_up(&self) -> bool {
+        if self.outside.trouble(2) {
+            return false;
+        }
+        let slept = std::mem::take(&mut *self.asleep.lock().expect("not poisoned"));
+        let woke = !slept.is_empty();
+        for effect in slept {
+            let _ = self.executor.execute(effect).await;
+        }
+        woke
+    }
+
     /// The process is gone, with everything that it had not stored.
     pub fn die(self) {
+        self.outside.outage();
         for task in &self.tasks {
             task.abort();
         }

@@ -2,7 +2,7 @@
 
 use crate::crash::{CrashingStore, Random};
 use crate::outside::Outside;
-use crate::playbook::{SECOND_AFTER, first_level, second_level};
+use crate::playbook::{OneRule, SECOND_AFTER, first_level, second_level};
 use crate::process::Process;
 use jiff::{SignedDuration, Timestamp};
 use smokejumper::domain::Labels;
@@ -14,11 +14,12 @@ use smokejumper::domain::incident::{IncidentId, IncidentStatus};
 use smokejumper::domain::notification::Notice;
 use smokejumper::domain::people::{Actor, Role, Via};
 use smokejumper::domain::timeline::{LineKind, verify_chain};
-use smokejumper::engine::ports::{Clock, IncidentQuery, IncidentView, Reader};
+use smokejumper::engine::ports::{Clock, IncidentQuery, IncidentView, PauseChange, Reader, Store};
 use smokejumper::store::{OpenOptions, SqlStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Half a minute is promised; a step of the manual clock and a restart are the rest.
 const LAG_MAX: SignedDuration = SignedDuration::from_secs(30);
@@ -29,11 +30,16 @@ pub struct Story {
     outside: Outside,
     store: Arc<SqlStore>,
     crashes: Arc<AtomicU64>,
-    process: Option<Process>,
+    /// Replicas over one store; a dead one is none until it is started again.
+    replicas: Vec<Option<Process>>,
     /// Alerts whose firing was acknowledged to the sender.
     stored: BTreeSet<Fingerprint>,
     /// When somebody acknowledged which incident: commands that were answered with success.
     acknowledged: BTreeMap<IncidentId, Timestamp>,
+    /// Since when somebody was told that nothing acts, while that stands.
+    paused: Option<Timestamp>,
+    /// Times in which nothing may have acted.
+    pauses: Vec<(Timestamp, Timestamp)>,
     _folder: tempfile::TempDir,
 }
 
@@ -52,12 +58,14 @@ impl Story {
         let random = Random::new(seed);
         Self {
             outside: Outside::new(random.clone()),
-            random,
             store: Arc::new(store),
             crashes: Arc::default(),
-            process: None,
+            random: random.clone(),
+            replicas: (0..1 + random.below(2)).map(|_| None).collect(),
             stored: BTreeSet::new(),
             acknowledged: BTreeMap::new(),
+            paused: None,
+            pauses: Vec::new(),
             _folder: folder,
         }
     }
@@ -66,22 +74,42 @@ impl Story {
         let one_in = 8 + self.random.below(40);
         for _ in 0..40 {
             self.alive(one_in).await;
-            self.something_happens().await;
+            self.something_happens(one_in).await;
             self.work().await;
             self.outside.advance(TICK);
         }
         *self.outside.calm.lock().expect("not poisoned") = true;
-        if let Some(process) = self.process.take() {
+        self.resume().await;
+        for process in self.replicas.iter_mut().filter_map(Option::take) {
             process.die();
         }
+        let lift = PauseChange::Lift { namespace: None };
+        self.store.set_pause(lift).await.expect("a pause whose setter died is lifted by hand");
+        self.alive(0).await;
+        self.inbox_is_read().await;
         // From here nothing crashes: two hours in which everything must come to its end.
-        let end = self.outside.now().checked_add(SignedDuration::from_hours(2)).expect("in range");
+        self.time_passes(SignedDuration::from_hours(2), 0).await;
+        self.judge().await
+    }
+
+    /// A step that finds the store taken tries again after a while of real time, which no manual clock shortens.
+    async fn inbox_is_read(&self) {
+        let read = async {
+            while self.store.inbox_depth().await.expect("reads") > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), read).await.expect("every delivery is read");
+    }
+
+    /// Lets time pass, stopping wherever something is due.
+    async fn time_passes(&mut self, by: SignedDuration, one_in: u64) {
+        let end = self.outside.now().checked_add(by).expect("in range");
         while self.outside.now() < end {
-            self.alive(0).await;
+            self.alive(one_in).await;
             self.work().await;
             self.sleep_until_due(end).await;
         }
-        self.judge().await
     }
 
     /// Moves the clock to the next due effect, at least a tick.
@@ -91,23 +119,39 @@ impl Story {
         self.outside.advance(due_at.duration_since(now).max(TICK));
     }
 
-    /// Restarts the process when it has crashed.
+    /// Restarts the processes that have crashed.
     async fn alive(&mut self, one_in: u64) {
-        if let Some(process) = self.process.take_if(|process| process.store.has_crashed()) {
-            process.die();
-        }
-        if self.process.is_none() {
-            let random = self.random.clone();
-            let store = CrashingStore::new(self.store.clone(), random, one_in, Arc::clone(&self.crashes));
-            self.process = Some(Process::start(store, self.store.clone(), self.outside.clone()).await);
+        let alone = self.replicas.len() == 1;
+        for (number, replica) in self.replicas.iter_mut().enumerate() {
+            if let Some(process) = replica.take_if(|process| process.store.has_crashed()) {
+                process.die();
+            }
+            if replica.is_none() {
+                let (random, crashes) = (self.random.clone(), Arc::clone(&self.crashes));
+                let store = CrashingStore::new(self.store.clone(), random, one_in, crashes);
+                let (reader, outside) = (self.store.clone(), self.outside.clone());
+                let name = format!("p{number}");
+                *replica = Some(Process::start(store, reader, outside, OneRule::new(), name, alone).await);
+            }
         }
     }
 
-    async fn something_happens(&mut self) {
-        match self.random.below(6) {
-            0..=2 => self.webhook().await,
-            3 => self.acknowledge().await,
-            4 => self.approve().await,
+    /// One of the replicas, as a load balancer chooses.
+    fn any_replica(&self) -> Option<&Process> {
+        let choice = self.random.below(self.replicas.len() as u64) as usize;
+        self.replicas.get(choice).and_then(Option::as_ref)
+    }
+
+    async fn something_happens(&mut self, one_in: u64) {
+        match self.random.below(16) {
+            0..=6 => self.webhook().await,
+            7..=8 => self.acknowledge().await,
+            9..=11 => self.approve().await,
+            12 => self.resolve().await,
+            13 if self.paused.is_none() => self.pause().await,
+            13 => self.resume().await,
+            // Long enough for everything that a person's word holds back, and for an incident to be over for good.
+            14 if self.random.one_in(3) => self.time_passes(SignedDuration::from_mins(70), one_in).await,
             _ => {}
         }
     }
@@ -117,7 +161,7 @@ impl Story {
         let now = self.outside.now();
         let alerts: Vec<Alert> = (0..1 + self.random.below(3)).map(|_| self.mk_alert(now)).collect();
         for _ in 0..1 + self.random.below(2) {
-            let Some(process) = &self.process else { return };
+            let Some(process) = self.any_replica() else { return };
             if process.post(&alerts).await {
                 self.stored.extend(alerts.iter().map(|alert| alert.fingerprint));
             }
@@ -151,7 +195,7 @@ impl Story {
     async fn acknowledge(&mut self) {
         let Some(incident) = self.open_incidents().await.into_iter().next() else { return };
         let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
-        let Some(process) = &self.process else { return };
+        let Some(process) = self.any_replica() else { return };
         if process.commands.acknowledge(incident.id.clone(), actor, None).await.is_ok() {
             self.acknowledged.insert(incident.id, self.outside.now());
         }
@@ -168,18 +212,46 @@ impl Story {
             .collect();
         let Some(id) = waiting.into_iter().next() else { return };
         let actor = Actor { name: "ravi".to_owned(), via: Via::Api, role: Role::Approver };
-        let Some(process) = &self.process else { return };
+        let Some(process) = self.any_replica() else { return };
         let _ = process.commands.decide(id, actor, Verdict::Approve, None, None).await;
+    }
+
+    /// A person says that it is over, whatever is under way.
+    async fn resolve(&mut self) {
+        let Some(incident) = self.open_incidents().await.into_iter().next_back() else { return };
+        let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
+        let Some(process) = self.any_replica() else { return };
+        let _ = process.commands.resolve(incident.id, actor, None).await;
+    }
+
+    async fn pause(&mut self) {
+        let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
+        let Some(process) = self.any_replica() else { return };
+        let now = self.outside.now();
+        if process.commands.pause(None, &actor, "look first".to_owned(), now).await.is_ok() {
+            self.paused = Some(now);
+        }
+    }
+
+    /// Until somebody asked to lift it the pause stood, however the asking ends.
+    async fn resume(&mut self) {
+        let Some(since) = self.paused.take() else { return };
+        self.pauses.push((since, self.outside.now()));
+        let Some(process) = self.any_replica() else { return };
+        let _ = process.commands.resume(None).await;
     }
 
     async fn work(&mut self) {
         for _ in 0..20 {
-            // Lets the tasks of the process take their turn.
+            // Lets the tasks of the processes take their turn.
             for _ in 0..4 {
                 tokio::task::yield_now().await;
             }
-            let Some(process) = &self.process else { return };
-            if process.store.has_crashed() || !process.work().await {
+            let mut worked = false;
+            for process in self.replicas.iter().flatten() {
+                worked |= !process.store.has_crashed() && process.work().await;
+            }
+            if !worked {
                 return;
             }
         }
@@ -194,11 +266,13 @@ impl Story {
         }
         self.judge_i1(&views).await;
         self.judge_i2();
+        self.judge_pauses();
         for view in &views {
             self.judge_i3(view);
             self.judge_i4(view);
             self.judge_i5(view);
             judge_i7(view);
+            judge_the_end(view);
         }
         let unknown = views
             .iter()
@@ -214,7 +288,7 @@ impl Story {
 
     /// I1: what a sender was told is stored is known afterwards, and nothing is left unread.
     async fn judge_i1(&self, views: &[IncidentView]) {
-        use smokejumper::engine::ports::{Store, Wanted};
+        use smokejumper::engine::ports::Wanted;
         assert_eq!(self.store.inbox_depth().await.expect("reads"), 0, "every delivery was read");
         let wanted = Wanted { fingerprints: self.stored.iter().copied().collect(), ..Wanted::default() };
         let known: BTreeSet<Fingerprint> = self
@@ -239,6 +313,14 @@ impl Story {
         let mut seen = BTreeSet::new();
         for act in self.outside.acts.lock().expect("not poisoned").iter() {
             assert!(seen.insert(act.key.clone()), "I2: {} touched the world twice", act.key);
+        }
+    }
+
+    /// I5: nothing touched the world between a pause and the wish to lift it.
+    fn judge_pauses(&self) {
+        for act in self.outside.acts.lock().expect("not poisoned").iter() {
+            let broken = self.pauses.iter().find(|(since, until)| act.at > *since && act.at < *until);
+            assert_eq!(broken, None, "I5: {} touched the world at {} in spite of a pause", act.key, act.at);
         }
     }
 
@@ -282,7 +364,7 @@ impl Story {
                 })
                 .map(|told| told.at)
                 .min();
-            let on_time = first.is_some_and(|at| at <= deadline);
+            let on_time = first.is_some_and(|at| at <= deadline || self.follows_an_outage(at));
             // A messenger that keeps failing is replaced; the notice is then late by the messenger's fault.
             let retried = view.timeline.iter().any(|line| line.reason.as_deref() == Some("delayed"));
             let failing = !on_time
@@ -295,6 +377,15 @@ impl Story {
                 incident.id
             );
         }
+    }
+
+    /// After a crash, or hands that slept, the time counts from there: a lease has to end first.
+    fn follows_an_outage(&self, at: Timestamp) -> bool {
+        let outages = self.outside.outages.lock().expect("not poisoned");
+        outages.iter().any(|outage| {
+            let until = outage.checked_add(LAG_MAX + TICK + TICK).expect("in range");
+            *outage <= at && at <= until
+        })
     }
 
     /// I5: nobody is paged after an acknowledgement.
@@ -332,4 +423,16 @@ fn judge_i7(view: &IncidentView) {
         }
     }
     assert_eq!(open, 0, "I7: {} has an intent without an outcome", view.incident.id);
+}
+
+/// After two quiet hours nothing is under way any more, and what has no firing alert is closed.
+fn judge_the_end(view: &IncidentView) {
+    let incident = &view.incident;
+    let under_way = incident.current_action().map(|action| (&action.id, action.status));
+    assert_eq!(under_way, None, "an action of {} never came to its end", incident.id);
+    assert!(
+        !incident.is_open() || incident.alerts.firing > 0,
+        "{} is open without a firing alert",
+        incident.id
+    );
 }

@@ -80,6 +80,7 @@ contract! {
     effects::what_joins_a_postponed_lane_waits_with_it,
     effects::what_joins_a_leased_lane_follows_at_once,
     effects::a_lost_lease_cannot_be_postponed,
+    effects::a_lease_that_goes_on_is_held_and_a_lost_one_is_a_conflict,
     effects::a_cancelled_effect_is_gone_unless_it_is_leased,
     effects::of_each_queue_one_is_claimed_and_the_urgent_one_first,
     effects::a_held_queue_is_left_alone,

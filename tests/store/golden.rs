@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use smokejumper::domain::diagnosis::DiagnosisPurpose;
 use smokejumper::domain::effect::{Effect, EffectKind, Wake};
 use smokejumper::domain::incident::{INCIDENT_FORMAT, Incident};
 use smokejumper::domain::notification::Notice;
@@ -44,7 +45,9 @@ fn every_effect_is_stored_as_it_always_was() {
     let shapes: BTreeSet<u32> = effects
         .iter()
         .map(|effect| match effect {
-            Effect::Diagnose { .. } => 0,
+            Effect::Diagnose { purpose: DiagnosisPurpose::Decide, .. } => 0,
+            Effect::Diagnose { purpose: DiagnosisPurpose::Verify(_), .. } => 2,
+            Effect::Diagnose { purpose: DiagnosisPurpose::Recheck(_), .. } => 3,
             Effect::Act { .. } => 1,
             Effect::Notify { notice: Notice::Card, .. } => 10,
             Effect::Notify { notice: Notice::Reply { .. }, .. } => 11,
@@ -60,5 +63,5 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Wake(Wake::TaskDue(_)) => 24,
         })
         .collect();
-    assert_eq!(shapes.len(), 14, "every shape has an example");
+    assert_eq!(shapes.len(), 16, "every shape has an example");
 }

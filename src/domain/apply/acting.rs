@@ -61,6 +61,12 @@ pub(super) fn starting(draft: &mut Draft, id: &ActionId, step: Step, attempt: u3
         return;
     }
     let Some(plan) = plan_of(&action, step) else { return };
+    if interrupted {
+        // Every intent has its outcome, if only that nobody knows it.
+        let text =
+            format!("{} ({}): no answer was recorded; twice is harmless", action.remedy, step.as_str());
+        draft.line(LineKind::Outcome, Some("outcome_unknown"), text);
+    }
     let text = format!("{} ({}, attempt {attempt}): {}", action.remedy, step.as_str(), plan.summary);
     draft.line(LineKind::Intent, Some(step.as_str()), text);
     let now = draft.now;
@@ -173,12 +179,15 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
     if !draft.incident.is_open() {
         return;
     }
-    if action.tier == Tier::T0 {
+    match (action.tier, draft.incident.phase) {
+        // It followed the end of an incident that was opened again meanwhile: the decision waits for the evidence.
+        (Tier::T0, Phase::Diagnosing) => {}
         // Telling people mends nothing: the ladder goes on.
-        draft.incident.phase = Phase::Deciding;
-        draft.wants_decision = true;
-    } else {
-        draft.incident.phase = Phase::Watching;
+        (Tier::T0, _) => {
+            draft.incident.phase = Phase::Deciding;
+            draft.wants_decision = true;
+        }
+        _ => draft.incident.phase = Phase::Watching,
     }
 }
 
@@ -214,7 +223,9 @@ fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, f
             let reason = Reason::RollbackFailed(reason);
             end(draft, &action.id, ActionStatus::Failed, reason.clone());
             telling::page(draft, &format!("{}: {reason}", action.remedy));
-            deciding::hand_over(draft, &reason.to_string());
+            if draft.incident.is_open() {
+                deciding::hand_over(draft, &reason.to_string());
+            }
         }
     }
 }
@@ -224,7 +235,9 @@ fn outcome_unknown(draft: &mut Draft, action: &Action, why: String) {
     draft.line(LineKind::Outcome, Some(reason.word()), format!("{}: {reason}", action.remedy));
     end(draft, &action.id, ActionStatus::OutcomeUnknown, reason.clone());
     telling::page(draft, &format!("Look at {}: {reason}", action.plan.target));
-    deciding::hand_over(draft, &reason.to_string());
+    if draft.incident.is_open() {
+        deciding::hand_over(draft, &reason.to_string());
+    }
 }
 
 /// After a remedy that failed: fresh evidence, then the next one.
@@ -255,18 +268,40 @@ pub(super) fn end(draft: &mut Draft, id: &ActionId, status: ActionStatus, reason
     }
 }
 
-/// Calls off every action that has not touched the world.
-pub(super) fn call_off(draft: &mut Draft, reason: &Reason) {
-    let waiting: Vec<ActionId> = draft
-        .incident
-        .actions
-        .iter()
-        .filter(|action| action.status.is_waiting())
-        .map(|action| action.id.clone())
-        .collect();
-    for id in waiting {
-        end(draft, &id, ActionStatus::Cancelled, reason.clone());
+/// The incident ended: brings every action to its end that does not come to it by itself. Only an attempt on the
+/// world that is under way goes on, since its answer is still to be recorded.
+pub(super) fn call_off(draft: &mut Draft) {
+    let mut ends: Vec<(ActionId, ActionStatus, Reason)> = Vec::new();
+    for action in &draft.incident.actions {
+        let (status, reason) = match (action.status, action.step) {
+            (status, Step::Apply) if status.is_waiting() => {
+                (ActionStatus::Cancelled, Reason::IncidentResolved)
+            }
+            // It was carried out, and stays.
+            (status, Step::Rollback) if status.is_waiting() => {
+                let why = Reason::IncidentResolved.to_string();
+                (ActionStatus::Failed, Reason::RollbackFailed(why))
+            }
+            (ActionStatus::Verifying, _) => (ActionStatus::Succeeded, Reason::NotVerified),
+            (ActionStatus::Running, _) if is_with_people(draft, &action.id) => {
+                (ActionStatus::Cancelled, Reason::IncidentResolved)
+            }
+            _ => continue,
+        };
+        ends.push((action.id.clone(), status, reason));
     }
+    for (id, status, reason) in ends {
+        if status != ActionStatus::Cancelled {
+            let text = draft.incident.action(&id).map(|action| format!("{}: {reason}", action.remedy));
+            draft.line(LineKind::Verification, Some(reason.word()), text.unwrap_or_default());
+        }
+        end(draft, &id, status, reason);
+    }
+}
+
+/// Whether an action was handed to people, who carry it out as a task.
+pub(super) fn is_with_people(draft: &Draft, id: &ActionId) -> bool {
+    draft.incident.tasks.iter().any(|task| task.action.as_ref() == Some(id))
 }
 
 fn tell_change(draft: &mut Draft, action: &Action, step: Step, detail: &str) {

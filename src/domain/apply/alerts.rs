@@ -4,7 +4,6 @@ use super::draft::Draft;
 use super::{Facts, acting, telling};
 use crate::action::ActionStatus;
 use crate::alert::{Alert, AlertStatus, Observation};
-use crate::decision::Reason;
 use crate::diagnosis::DiagnosisPurpose;
 use crate::effect::Effect;
 use crate::incident::{IncidentStatus, Phase, Resolution};
@@ -111,6 +110,10 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     draft.incident.acknowledged = None;
     draft.incident.episode = draft.incident.episode.saturating_add(1);
     draft.incident.redecisions = 0;
+    // Whether a destination can be reached is found out anew, and so is who stands in for it.
+    for state in &mut draft.incident.destinations {
+        state.failure = None;
+    }
     draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.title()));
     telling::begin_escalation(draft, facts);
     begin_diagnosis(draft, facts);
@@ -135,10 +138,11 @@ pub(super) fn close_if_over(draft: &mut Draft, facts: &Facts<'_>) {
     if !draft.incident.is_open() || draft.incident.alerts.status() == AlertStatus::Firing {
         return;
     }
-    let under_way = draft
-        .incident
-        .current_action()
-        .is_some_and(|action| matches!(action.status, ActionStatus::Running | ActionStatus::Verifying));
+    // What people were asked to do holds nothing up: they see that it is over, and may do it nevertheless.
+    let under_way = draft.incident.current_action().is_some_and(|action| match action.status {
+        ActionStatus::Running => !acting::is_with_people(draft, &action.id),
+        status => status == ActionStatus::Verifying,
+    });
     if !under_way {
         close(draft, None, "all alerts ended".to_owned(), facts);
     }
@@ -146,7 +150,7 @@ pub(super) fn close_if_over(draft: &mut Draft, facts: &Facts<'_>) {
 
 /// Ends the incident: what waits is called off, everybody is told, and the last observing actions start.
 pub(super) fn close(draft: &mut Draft, by: Option<Actor>, why: String, facts: &Facts<'_>) {
-    acting::call_off(draft, &Reason::IncidentResolved);
+    acting::call_off(draft);
     draft.cancel_all_wakes();
     draft.incident.status = IncidentStatus::Resolved;
     draft.incident.phase = Phase::Closed;

@@ -8,7 +8,8 @@ use crate::alert::AlertStatus;
 use crate::approval::{self, ApprovalRefused, ApprovalState, Approvals, Ballot, Verdict};
 use crate::counted::counted;
 use crate::decision::{self, Candidate, Decision, Reason};
-use crate::effect::Wake;
+use crate::diagnosis::DiagnosisPurpose;
+use crate::effect::{Effect, Wake};
 use crate::guardrail;
 use crate::incident::Phase;
 use crate::timeline::LineKind;
@@ -183,20 +184,38 @@ fn rejected(draft: &mut Draft, id: &ActionId, ballot: &Ballot) {
     hand_over(draft, &reason.to_string());
 }
 
-/// Enough people approved. Condition and guardrails are judged again: the world may have moved on since.
+/// Enough people approved. The world may have moved on since they were asked: a condition is judged over fresh
+/// evidence first.
 fn granted(draft: &mut Draft, id: &ActionId, ballot: &Ballot, facts: &Facts<'_>) {
     debug_assert_eq!(ballot.verdict, Verdict::Approve);
     draft.cancel_wake(&Wake::ApprovalExpires(id.clone()));
-    let refusal = draft.incident.action(id).and_then(|action| refusal_at_the_click(action, facts));
-    match refusal {
-        None => {
-            let by = approvers(draft, id);
-            if let Some(action) = draft.action_mut(id) {
-                action.status = ActionStatus::Approved;
-                action.reason = Reason::Approved(by);
-            }
-            acting::start(draft, id, facts);
-        }
+    let by = approvers(draft, id);
+    let Some(action) = draft.action_mut(id) else { return };
+    action.status = ActionStatus::Approved;
+    action.reason = Reason::Approved(by);
+    let is_conditional = facts.rule.remedy(&action.remedy).is_some_and(|remedy| remedy.when.is_some());
+    if is_conditional && !facts.rule.diagnostics.is_empty() {
+        draft.incident.phase = Phase::Diagnosing;
+        draft.incident.diagnosis_round = draft.incident.diagnosis_round.saturating_add(1);
+        let round = draft.incident.diagnosis_round;
+        draft.emit(Effect::Diagnose { purpose: DiagnosisPurpose::Recheck(id.clone()), round }, None);
+        return;
+    }
+    start_approved(draft, id, facts);
+}
+
+/// Fresh evidence about an approved action is at hand.
+pub(super) fn rechecked(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
+    let waits = draft.incident.action(id).is_some_and(|action| action.status == ActionStatus::Approved);
+    if waits {
+        start_approved(draft, id, facts);
+    }
+}
+
+/// Condition and guardrails are judged again, and what still may start does.
+fn start_approved(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
+    match draft.incident.action(id).and_then(|action| refusal_at_the_click(action, facts)) {
+        None => acting::start(draft, id, facts),
         Some((status, reason)) => {
             let text = format!("approved, but not started: {reason}");
             draft.line(LineKind::Decision, Some(reason.word()), text);

@@ -179,7 +179,8 @@ impl Draft {
     /// Tells a destination. Messages of one incident to one destination keep their order.
     pub(super) fn notify(&mut self, destination: &Destination, notice: Notice) {
         if self.incident.destination(destination).is_none() {
-            self.incident.destinations.push(DestinationState::new(destination.clone()));
+            let episode = self.incident.episode;
+            self.incident.destinations.push(DestinationState::new(destination.clone(), episode));
         }
         if notice == Notice::Card {
             let Some(state) = self.incident.destinations.iter_mut().find(|s| &s.destination == destination)

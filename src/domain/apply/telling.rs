@@ -176,6 +176,12 @@ fn step_word(step: EscalationStep) -> &'static str {
 
 /// Tells a destination of the incident, or again that it needs people.
 fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
+    let episode = draft.incident.episode;
+    if let Some(state) =
+        draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
+    {
+        state.episode = episode;
+    }
     match destination {
         Destination::Slack { .. } => {
             let known = draft.incident.destination(destination).is_some();
@@ -189,16 +195,19 @@ fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
             }
         }
         Destination::PagerDuty { .. } => {
-            let episode = draft.incident.episode;
             draft.notify(destination, Notice::Trigger { note: level.to_owned(), episode });
         }
     }
 }
 
-/// Calls people to look now, wherever the incident is shown.
+/// Calls people to look now, wherever the incident is shown. PagerDuty opens nothing under the name of an episode that
+/// is over there; the channels are where it is then told.
 pub(super) fn page(draft: &mut Draft, text: &str) {
     for destination in draft.slack_destinations() {
         draft.notify(&destination, Notice::Reply { text: text.to_owned(), page: true });
+    }
+    if !draft.incident.is_open() {
+        return;
     }
     for destination in draft.pagerduty_destinations() {
         let episode = draft.incident.episode;
@@ -287,6 +296,7 @@ pub(super) fn failed(
     let word = if given_up { "given_up" } else { "delayed" };
     let text = format!("{} did not reach {destination}: {error}", notice.kind());
     draft.line(LineKind::Notification, Some(word), text);
+    let untold = draft.incident.is_untold_without(destination, &notice);
     let mut first_failure = true;
     if let Some(state) =
         draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
@@ -297,9 +307,9 @@ pub(super) fn failed(
             state.card_waits = false;
         }
     }
-    // Edits, acknowledgements and resolves tell people nothing that they must act on, and a destination that has
-    // failed before has been replaced before.
-    if !notice.opens() || !first_failure || !draft.incident.is_open() {
+    // Edits, acknowledgements and resolves tell people nothing that they must act on, whoever has taken the incident
+    // is enough, and a destination that has failed before has been replaced before.
+    if !untold || !first_failure {
         return;
     }
     match next_destination(draft, facts) {
@@ -318,6 +328,9 @@ fn next_destination(draft: &Draft, facts: &Facts<'_>) -> Option<Destination> {
     policy
         .iter()
         .chain(facts.fallback_destinations)
-        .find(|candidate| draft.incident.destination(candidate).is_none())
+        .find(|candidate| {
+            let state = draft.incident.destination(candidate);
+            state.is_none_or(|state| state.episode < draft.incident.episode)
+        })
         .cloned()
 }

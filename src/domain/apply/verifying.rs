@@ -36,6 +36,10 @@ pub(super) fn diagnosis_done(
                 draft.wants_decision = true;
             }
         }
+        DiagnosisPurpose::Recheck(id) => {
+            draft.line(LineKind::Diagnosis, Some("diagnosed"), text);
+            deciding::rechecked(draft, &id, facts);
+        }
         DiagnosisPurpose::Verify(id) => look(draft, &id, facts),
     }
 }

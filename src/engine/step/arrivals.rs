@@ -96,6 +96,11 @@ impl Batch<'_> {
 
     /// Tells an incident about an alert that it knows.
     async fn tell(&mut self, incident: &IncidentId, alert: &Alert) -> Result<(), StoreError> {
+        if alert.status == AlertStatus::Firing
+            && let Some(open) = self.successor(incident)
+        {
+            return self.move_alert(incident, &open, alert).await;
+        }
         let record = self.record_in(alert.fingerprint, Some(incident)).cloned();
         let observation = alert::observe(record.as_ref(), alert, self.now);
         let is_open = self.incident(incident).is_some_and(Incident::is_open);
@@ -103,12 +108,56 @@ impl Batch<'_> {
         if observation == Observation::Repeated && is_open {
             return Ok(());
         }
+        self.note(incident, alert, observation, true).await
+    }
+
+    /// The incident that is open for the key of one that is over.
+    fn successor(&self, incident: &IncidentId) -> Option<IncidentId> {
+        let ended = self.incident(incident).filter(|known| !known.is_open())?;
+        let open = self.incident(self.by_key.get(&ended.key)?)?;
+        (open.is_open() && &open.id != incident).then(|| open.id.clone())
+    }
+
+    /// An alert still fires in an incident that a person ended, and its key has got a new incident since: it belongs
+    /// there from now on. To open the old one again would make two of one key.
+    async fn move_alert(
+        &mut self,
+        from: &IncidentId,
+        to: &IncidentId,
+        alert: &Alert,
+    ) -> Result<(), StoreError> {
+        let there = self.record_in(alert.fingerprint, Some(to)).map(|record| record.status);
+        self.note(from, alert, Observation::Ended, true).await?;
+        if there == Some(AlertStatus::Firing) {
+            return Ok(());
+        }
+        self.note(to, alert, Observation::Started, there.is_some()).await
+    }
+
+    /// Remembers an alert in an incident and lets it happen there.
+    async fn note(
+        &mut self,
+        incident: &IncidentId,
+        alert: &Alert,
+        observation: Observation,
+        counted: bool,
+    ) -> Result<(), StoreError> {
+        let record = self.record_in(alert.fingerprint, Some(incident)).cloned();
         if let Some(record) = alert::remember(record.as_ref(), alert, observation, self.now) {
             self.memory.remember(alert, Some(incident.clone()), record);
         }
-        let event = Event::AlertSeen { alert: Box::new(alert.clone()), observation, counted: true };
+        let event = Event::AlertSeen { alert: Box::new(alert.clone()), observation, counted };
         self.happen(incident, event).await?;
+        self.stands_again(incident);
         Ok(())
+    }
+
+    /// An incident that was opened again stands for its key.
+    fn stands_again(&mut self, id: &IncidentId) {
+        if let Some(incident) = self.incident(id).filter(|incident| incident.is_open()) {
+            let key = incident.key.clone();
+            self.by_key.insert(key, id.clone());
+        }
     }
 
     /// An alert that is news: every rule that matches gets its incident.
@@ -121,17 +170,8 @@ impl Batch<'_> {
             self.stepper.meter.matched(&rule.rule.name);
             let key = self.stepper.playbook.key(&rule, &alert);
             let incident = self.incident_for(&key, &rule, &alert);
-            let record = self.record_in(alert.fingerprint, Some(&incident)).cloned();
-            let counted = record.is_some();
-            if let Some(record) = alert::remember(record.as_ref(), &alert, Observation::Started, self.now) {
-                self.memory.remember(&alert, Some(incident.clone()), record);
-            }
-            let event = Event::AlertSeen {
-                alert: Box::new(alert.clone()),
-                observation: Observation::Started,
-                counted,
-            };
-            self.happen(&incident, event).await?;
+            let counted = self.record_in(alert.fingerprint, Some(&incident)).is_some();
+            self.note(&incident, &alert, Observation::Started, counted).await?;
         }
         Ok(())
     }
@@ -166,13 +206,11 @@ impl Batch<'_> {
         }
     }
 
-    /// Remembers the end of an alert that nobody knew, so that its late firing does not open what is over.
+    /// Remembers an end whose firing nobody knew, so that its late firing does not open what is over. What is known
+    /// of earlier episodes stays with their incidents.
     fn bury(&mut self, alert: &Alert) {
         let known = self.latest_record(alert.fingerprint);
-        if known.is_some() {
-            return;
-        }
-        if let Some(record) = alert::remember(None, alert, Observation::AlreadyEnded, self.now) {
+        if let Some(record) = alert::remember(known, alert, Observation::AlreadyEnded, self.now) {
             self.memory.remember(alert, None, record);
         }
     }
@@ -186,7 +224,8 @@ impl Batch<'_> {
     }
 
     fn latest_record(&self, fingerprint: Fingerprint) -> Option<&AlertRecord> {
-        self.memory.of(fingerprint).iter().map(|stored| &stored.record).max_by_key(|record| record.updated_at)
+        let records = self.memory.of(fingerprint).iter().map(|stored| &stored.record);
+        records.max_by_key(|record| (record.updated_at, record.ends_at))
     }
 }
 

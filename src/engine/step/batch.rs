@@ -2,7 +2,7 @@
 
 use super::judging::{Gathered, Judge};
 use super::working::Working;
-use super::{Input, StepReport, Stepper, Taken, arrivals};
+use super::{Input, Lease, StepReport, Stepper, Taken, arrivals};
 use crate::domain::action::{Action, ActionId};
 use crate::domain::apply::{self, Refused, Transition};
 use crate::domain::correlate::CorrelationKey;
@@ -14,7 +14,7 @@ use crate::domain::guardrail::{self, GuardrailVerdict};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::engine::playbook::{KeptPolicy, KeptRule};
-use crate::engine::ports::{Commit, Decoded, Delivery, Finish, Ledger, StoreError};
+use crate::engine::ports::{Commit, Decoded, Delivery, Ledger, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -33,6 +33,8 @@ pub(super) struct Batch<'s> {
     decoded: HashMap<String, Result<Decoded, String>>,
     pub(super) commit: Commit,
     ledger: Option<Ledger>,
+    /// How far back the ledger reaches, once it is there.
+    ledger_since: Timestamp,
     report: StepReport,
     decisions: Vec<RemedyDecision>,
 }
@@ -54,6 +56,7 @@ impl<'s> Batch<'s> {
             decoded: HashMap::new(),
             commit: Commit { at: Some(now), ..Commit::default() },
             ledger: None,
+            ledger_since: Timestamp::MAX,
             report: StepReport::default(),
             decisions: Vec::new(),
         };
@@ -154,8 +157,8 @@ impl<'s> Batch<'s> {
     pub(super) async fn take(&mut self, input: &Input) -> Result<(), StoreError> {
         let taken = match input {
             Input::Delivery(delivery) => self.take_delivery(delivery).await?,
-            Input::Event { incident, event, finish } => {
-                self.take_event(incident, event.as_ref(), finish.as_ref()).await?
+            Input::Event { incident, event, lease } => {
+                self.take_event(incident, event.as_ref(), lease).await?
             }
         };
         self.report.taken.push(taken);
@@ -194,9 +197,13 @@ impl<'s> Batch<'s> {
         &mut self,
         incident: &IncidentId,
         event: Option<&Event>,
-        finish: Option<&Finish>,
+        lease: &Lease,
     ) -> Result<Taken, StoreError> {
-        self.commit.finished.extend(finish.cloned());
+        match lease {
+            Lease::None => {}
+            Lease::Done(finish) => self.commit.finished.push(finish.clone()),
+            Lease::Held(held) => self.commit.held.push(held.clone()),
+        }
         match event {
             None => Ok(Taken::Done),
             Some(event) => self.happen(incident, event.clone()).await,
@@ -260,6 +267,12 @@ impl<'s> Batch<'s> {
         self.commit.effects.append(&mut transition.effects);
         self.cancel(std::mem::take(&mut transition.cancelled));
         self.decisions.append(&mut transition.decisions);
+        if transition.may_start
+            && let Some(ledger) = &self.ledger
+        {
+            // A pause that is set between this look and the commit makes the commit fail.
+            self.commit.ledger_version = Some(ledger.version);
+        }
         if let Some(start) = transition.start.take() {
             if let Some(ledger) = &mut self.ledger {
                 self.commit.ledger_version = Some(ledger.version);
@@ -282,10 +295,8 @@ impl<'s> Batch<'s> {
 
     async fn gather(&mut self, id: &IncidentId, event: &Event) -> Result<Gathered, StoreError> {
         let mut gathered = Gathered::default();
-        let needs_ledger =
-            matches!(event, Event::Decide | Event::Ballot { .. } | Event::ActionStarting { .. });
-        if needs_ledger {
-            self.ensure_ledger().await?;
+        if needs_ledger(event) {
+            self.ensure_ledger(id).await?;
         }
         let ends = self.working.get(id).is_some_and(|working| working.may_end(event));
         if ends || self.working.get(id).is_some_and(|working| working.needs_findings(event)) {
@@ -294,7 +305,13 @@ impl<'s> Batch<'s> {
         let Some(working) = self.working.get(id) else { return Ok(gathered) };
         match event {
             Event::AlertSeen { .. } => gathered.notes.clone_from(&working.notes),
-            Event::Decide | Event::Ballot { .. } => gathered.candidates = self.judge(working),
+            Event::Decide | Event::Ballot { .. } => {
+                let findings = working.findings.as_deref().unwrap_or_default();
+                gathered.candidates = self.judge(working, findings);
+            }
+            Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), findings, .. } => {
+                gathered.candidates = self.judge(working, findings);
+            }
             Event::ActionStarting { action, .. } => {
                 gathered.last_moment = self.last_moment(working, action);
             }
@@ -314,12 +331,21 @@ impl<'s> Batch<'s> {
         Ok(gathered)
     }
 
-    async fn ensure_ledger(&mut self) -> Result<(), StoreError> {
-        if self.ledger.is_none() {
-            let window = self.stepper.settings.limits.longest_window();
-            let since = self.now.checked_sub(window).unwrap_or(Timestamp::MIN);
-            self.ledger = Some(self.stepper.store.ledger(since).await?);
+    /// Makes sure that the ledger reaches as far back as the limits and the cooldowns of the incident's rule do.
+    async fn ensure_ledger(&mut self, id: &IncidentId) -> Result<(), StoreError> {
+        let cooldowns = self.working.get(id).and_then(|working| working.rule.rule.longest_cooldown());
+        let window = self.stepper.settings.limits.longest_window().max(cooldowns.unwrap_or_default());
+        let since = self.now.checked_sub(window).unwrap_or(Timestamp::MIN);
+        if self.ledger.as_ref().is_some_and(|_| self.ledger_since <= since) {
+            return Ok(());
         }
+        let mut ledger = self.stepper.store.ledger(since).await?;
+        if self.commit.ledger_version.is_some_and(|judged_over| judged_over != ledger.version) {
+            return Err(StoreError::Conflict);
+        }
+        ledger.starts.extend(self.commit.starts.iter().cloned());
+        self.ledger = Some(ledger);
+        self.ledger_since = since;
         Ok(())
     }
 
@@ -335,14 +361,13 @@ impl<'s> Batch<'s> {
     }
 
     /// The ladder, judged over findings and guardrails.
-    fn judge(&self, working: &Working) -> Vec<Candidate> {
+    fn judge(&self, working: &Working, findings: &[Finding]) -> Vec<Candidate> {
         let judge = Judge {
             playbook: self.stepper.playbook.as_ref(),
             settings: &self.stepper.settings,
             ledger: self.ledger.as_ref(),
             now: self.now,
         };
-        let findings = working.findings.as_deref().unwrap_or_default();
         judge.ladder(&working.rule, &working.incident, findings)
     }
 
@@ -383,6 +408,16 @@ impl<'s> Batch<'s> {
         self.commit.alerts = self.memory.into_writes();
         (self.commit, self.report, self.decisions)
     }
+}
+
+fn needs_ledger(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Decide
+            | Event::Ballot { .. }
+            | Event::ActionStarting { .. }
+            | Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), .. }
+    )
 }
 
 /// The incident that a button's subject or an action's identity belongs to: `<incident>` or `<incident>-a<n>`.

@@ -19,6 +19,8 @@ use serde_json::{Map, Value};
 /// Most remedies of one rule. People stop reading a ladder long before.
 const REMEDIES_MAX: usize = 16;
 
+/// The longest cooldown: the starts that it goes by are kept for as long.
+const COOLDOWN_MAX: SignedDuration = SignedDuration::from_hours(366 * 24);
 const SETTLE_DEFAULT: SignedDuration = SignedDuration::from_secs(30);
 const HOLD_DEFAULT: SignedDuration = SignedDuration::from_secs(60);
 const WITHIN_DEFAULT: SignedDuration = SignedDuration::from_mins(10);
@@ -91,6 +93,10 @@ impl<'l> Ladder<'l> {
         let approval_expires = raw.approval_expires.map_or_else(default_approval_expiry, Period::signed);
         if approval_expires.is_zero() {
             report.error(&format!("{at}/approvalExpires"), "nobody can approve within no time", None);
+        }
+        if raw.cooldown.is_some_and(|wait| wait.signed() > COOLDOWN_MAX) {
+            let help = "runs are remembered for a year: use at most 365d".to_owned();
+            report.error(&format!("{at}/cooldown"), "this cooldown is too long to be kept", Some(help));
         }
         RemedySpec {
             name: raw.name,

@@ -146,6 +146,21 @@ pub async fn a_lost_lease_cannot_be_postponed(store: Subject) {
     store.commit(finishing(vec![finish(&second[0])])).await.expect("finished");
 }
 
+pub async fn a_lease_that_goes_on_is_held_and_a_lost_one_is_a_conflict(store: Subject) {
+    store.commit(wishing(vec![mk_notice("i1", 1, 0)])).await.expect("stored");
+    let holding = |held: Finish| Commit { at: Some(at(0)), held: vec![held], ..Commit::default() };
+    let nobodys = Finish { id: effect_id("i1", 1), attempt: 0 };
+    assert!(is_conflict(store.commit(holding(nobodys)).await), "nobody leased it yet");
+    let first = store.claim(mk_claim(0, 10)).await.expect("claimable");
+    store.commit(holding(finish(&first[0]))).await.expect("the lease stands");
+    store.commit(holding(finish(&first[0]))).await.expect("and stands again");
+    let second = store.claim(mk_claim(60_000, 10)).await.expect("claimable");
+    assert_eq!(second.len(), 1, "to hold a lease does not make it longer");
+    assert!(is_conflict(store.commit(holding(finish(&first[0]))).await), "somebody else has it");
+    store.commit(finishing(vec![finish(&second[0])])).await.expect("finished");
+    assert!(is_conflict(store.commit(holding(finish(&second[0]))).await), "it is gone");
+}
+
 pub async fn a_cancelled_effect_is_gone_unless_it_is_leased(store: Subject) {
     store.commit(wishing(vec![mk_notice("i1", 1, 0), mk_notice("i2", 1, 9)])).await.expect("stored");
     let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");

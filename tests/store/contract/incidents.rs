@@ -226,7 +226,8 @@ pub async fn a_part_that_fails_leaves_nothing_behind(store: Subject) {
     };
     let lost_lease = Finish { id: effect_id("i1", 99), attempt: 1 };
     let broken: Vec<Commit> = vec![
-        Commit { finished: vec![lost_lease], ..whole.clone() },
+        Commit { finished: vec![lost_lease.clone()], ..whole.clone() },
+        Commit { held: vec![lost_lease], ..whole.clone() },
         Commit { consumed: vec![mk_delivery(1).id, mk_delivery(2).id], ..whole.clone() },
         Commit { ledger_version: Some(7), ..whole.clone() },
         committing(vec![mk_incident("i3", "third"), mk_incident("i4", "key")]),

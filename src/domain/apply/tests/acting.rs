@@ -61,6 +61,9 @@ fn an_interrupted_attempt_that_may_be_repeated_is() {
     let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
     assert!(world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 }).may_start);
     assert!(world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start);
+    let intents = world.lines.iter().filter(|line| line.kind == LineKind::Intent).count();
+    let outcomes = world.lines.iter().filter(|line| line.kind == LineKind::Outcome).count();
+    assert_eq!((intents, outcomes), (2, 1), "the first attempt has its outcome, the second is under way");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::guardrail::Guardrail;
 use crate::incident::Phase;
 use crate::people::Role;
+use crate::rule::Condition;
 
 fn acts(world: &World) -> bool {
     world.has_effect(|effect| matches!(effect, Effect::Act { .. }))
@@ -210,6 +211,38 @@ fn conditions_guardrails_and_values_are_judged_again_at_the_click() {
         assert_eq!(world.status(), expected, "{what}");
         assert!(!acts(&world), "{what}");
     }
+}
+
+fn mk_conditional() -> World {
+    let mut remedy = mk_remedy("limit", Tier::T2, None);
+    remedy.when = Some(Condition("findings.ratio.last > 0.05".to_owned()));
+    World::decided(vec![mk_candidate("limit", Tier::T2)], vec![remedy])
+}
+
+#[test]
+fn a_condition_is_judged_over_fresh_evidence_at_the_click() {
+    let mut world = mk_conditional();
+    world.vote(Verdict::Approve, "una").expect("counts");
+    assert!(!acts(&world), "the evidence that was asked over may be old");
+    world.diagnosed();
+    assert!(acts(&world));
+
+    let mut world = mk_conditional();
+    world.vote(Verdict::Approve, "una").expect("counts");
+    world.candidates[0].condition = ConditionOutcome::Unknown("no answer".to_owned());
+    world.diagnosed();
+    assert!(!acts(&world), "act fails closed");
+    assert_eq!((world.status(), world.incident.phase), (ActionStatus::Cancelled, Phase::HandedOver));
+}
+
+#[test]
+fn an_end_between_the_click_and_the_evidence_calls_the_action_off() {
+    let mut world = mk_conditional();
+    world.vote(Verdict::Approve, "una").expect("counts");
+    world.end_alert("a");
+    assert_eq!(world.status(), ActionStatus::Cancelled);
+    world.diagnosed();
+    assert!(!acts(&world));
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Opening, joining, ending, reopening.
 
-use super::world::{World, minutes, mk_alert, mk_candidate, mk_remedy, person};
-use crate::action::{ActionStatus, Tier};
+use super::world::{World, minutes, mk_alert, mk_candidate, mk_plan, mk_remedy, person};
+use crate::action::{ActionOutcome, ActionStatus, Repeatability, Task, TaskItem, Tier};
 use crate::alert::{AlertStatus, Observation};
 use crate::apply::Refused;
+use crate::diagnosis::ConditionOutcome;
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::incident::{IncidentStatus, Phase};
 use crate::people::Role;
+use crate::rule::OnFail;
 use jiff::SignedDuration;
 
 #[test]
@@ -172,4 +174,92 @@ fn an_alert_without_a_name_is_told_of_in_words() {
     let mut named = World::new(Vec::new());
     named.fire("a");
     assert!(named.lines[0].text.contains("opened by alert HighErrorRate under rule"), "{:?}", named.lines[0]);
+}
+
+#[test]
+fn a_persons_end_stops_a_verification_and_the_next_episode_goes_its_whole_way() {
+    let remedy = mk_remedy("limit", Tier::T1, Some(OnFail::Rollback));
+    let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
+    world.act(World::applied());
+    assert_eq!(world.status(), ActionStatus::Verifying);
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    assert_eq!(world.status(), ActionStatus::Succeeded);
+    assert!(world.reasons().contains(&"not_verified"), "{:?}", world.reasons());
+    world.now = world.now.checked_add(minutes(60)).expect("in range");
+    let alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+    world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
+    world.candidates = vec![mk_candidate("again", Tier::T2)];
+    world.diagnosed();
+    assert_eq!(world.incident.phase, Phase::AwaitingApproval, "the new episode is decided");
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved, "and closes");
+}
+
+#[test]
+fn a_task_of_people_does_not_keep_open_what_is_over() {
+    let mut world =
+        World::decided(vec![mk_candidate("ask", Tier::T1)], vec![mk_remedy("ask", Tier::T1, None)]);
+    let items = vec![TaskItem { text: "look".to_owned(), done_by: None, done_at: None }];
+    let task = Task { title: "Look".to_owned(), owner: None, items, due_at: None, action: None };
+    world.act(ActionOutcome::HandedToPeople { task });
+    assert_eq!(world.status(), ActionStatus::Running);
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+    assert_eq!(world.status(), ActionStatus::Cancelled);
+    let done = Event::TaskItemDone { task: 0, item: None, actor: person("una", Role::Responder) };
+    world.happen(done);
+    assert_eq!(world.status(), ActionStatus::Cancelled, "what is ticked off later is only noted");
+}
+
+#[test]
+fn the_end_leaves_what_was_carried_out_and_not_undone_as_failed() {
+    let remedy = mk_remedy("limit", Tier::T1, Some(OnFail::Rollback));
+    let mut candidate = mk_candidate("limit", Tier::T1);
+    candidate.inverse = Some(mk_plan("undo", Repeatability::AtMostOnce));
+    let mut world = World::decided(vec![candidate], vec![remedy]);
+    world.act(World::applied());
+    world.checks = vec![ConditionOutcome::Fails];
+    while world.status() == ActionStatus::Verifying {
+        world.wake(|wake| matches!(wake, Wake::Verify(_)));
+        world.diagnosed();
+    }
+    assert_eq!((world.status(), world.incident.phase), (ActionStatus::Approved, Phase::RollingBack));
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+    assert_eq!(world.status(), ActionStatus::Failed, "it was carried out, so it was not called off");
+}
+
+#[test]
+fn an_unclear_end_after_the_incident_is_told_in_the_channels_and_opens_nothing() {
+    let remedy = mk_remedy("limit", Tier::T1, None);
+    let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.notices();
+    let outcome = ActionOutcome::Unknown { reason: "timeout".to_owned() };
+    world.happen(Event::ActionEnded { action, step, outcome });
+    let notices = world.notices();
+    assert!(notices.iter().any(|notice| notice.ends_with("reply")), "{notices:?}");
+    assert!(!notices.iter().any(|notice| notice.ends_with("trigger")), "{notices:?}");
+    assert_eq!(world.incident.phase, Phase::Closed);
+}
+
+#[test]
+fn what_follows_the_end_does_not_decide_before_the_evidence_of_the_next_episode() {
+    let mut world = World::new(Vec::new());
+    let mut telling = mk_candidate("postmortem", Tier::T0);
+    telling.guardrails.clear();
+    world.on_resolve = vec![telling];
+    world.fire("a");
+    world.diagnosed();
+    world.end_alert("a");
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    world.fire_again("a");
+    assert_eq!(world.incident.phase, Phase::Diagnosing);
+    world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
+    assert_eq!(world.incident.phase, Phase::Diagnosing, "the decision waits for the evidence");
 }

@@ -5,7 +5,7 @@ use crate::apply::{Told, Transition};
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::incident::IncidentStatus;
-use crate::notification::Notice;
+use crate::notification::{Destination, Notice};
 use crate::people::Role;
 use crate::severity::Severity;
 use jiff::SignedDuration;
@@ -212,6 +212,54 @@ fn a_slow_messenger_is_replaced_once() {
     world.now = world.now.checked_add(SignedDuration::from_secs(60)).expect("in range");
     world.happen(slow);
     assert!(!world.notices().iter().any(|notice| notice.contains("trigger")));
+}
+
+fn mk_failure(destination: &Destination, notice: Notice) -> Event {
+    let error = "channel_not_found".to_owned();
+    Event::NoticeFailed { destination: destination.clone(), notice, error, given_up: true }
+}
+
+#[test]
+fn nobody_else_is_told_when_a_message_fails_after_an_acknowledgement() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.happen(Event::Acknowledge { actor: person("una", Role::Responder), reason: None });
+    world.notices();
+    world.happen(mk_failure(&slack("#incidents"), Notice::Card));
+    assert!(!world.reasons().contains(&"rerouted"), "una has it: {:?}", world.reasons());
+    assert_eq!(world.notices(), [""; 0]);
+}
+
+#[test]
+fn an_edit_that_fails_sends_nobody_else_the_message_that_stands() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.card_sent(&slack("#incidents"));
+    world.happen(mk_failure(&slack("#incidents"), Notice::Card));
+    assert!(!world.reasons().contains(&"rerouted"), "{:?}", world.reasons());
+}
+
+#[test]
+fn a_page_of_an_episode_that_is_over_is_not_told_to_others() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.end_alert("a");
+    world.fire_again("a");
+    world.happen(mk_failure(&pagerduty("shop"), Notice::Trigger { note: "on-call".to_owned(), episode: 0 }));
+    assert!(!world.reasons().contains(&"rerouted"), "{:?}", world.reasons());
+}
+
+#[test]
+fn a_new_episode_finds_another_destination_for_what_fails_again() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.happen(mk_failure(&slack("#incidents"), Notice::Card));
+    world.end_alert("a");
+    world.fire_again("a");
+    world.notices();
+    world.happen(mk_failure(&slack("#incidents"), Notice::Card));
+    let told = world.notices();
+    assert!(told.contains(&"pagerduty:last trigger".to_owned()), "told in this episode as well: {told:?}");
 }
 
 #[test]
