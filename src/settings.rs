@@ -28,7 +28,7 @@ pub use access::{Api, ApiToken, BasicAuth, Person, Receiver, Receivers, SecretHe
 pub use conduct::{
     Escalation, Guardrails, LogFormat, Mode, Probes, Rate, Rates, Retention, Store, Telemetry,
 };
-pub use load::{SettingsError, process_environment};
+pub use load::{PartOfSettings, SettingsError, process_environment};
 pub use locate::Locator;
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Slack};

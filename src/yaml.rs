@@ -10,4 +10,4 @@ mod read;
 
 pub use places::Places;
 pub use problem::{Excerpt, Place, Problem};
-pub use read::{hide_value, nearest, read};
+pub use read::{Partly, Remainder, hide_value, nearest, read, read_partly};

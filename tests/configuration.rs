@@ -25,14 +25,15 @@ Everything that an operator sets stands in one file, `smokejumper.yaml`, and eve
 [`examples/smokejumper.yaml`](../examples/smokejumper.yaml) has every key with a sentence; what rules may say is in [Writing rules](rules.md).
 
 ```sh
-smokejumper check --config smokejumper.yaml    # every mistake at its line
+smokejumper check --config smokejumper.yaml    # mistakes, each at its line
 smokejumper serve --config smokejumper.yaml
 smokejumper schema settings > smokejumper.schema.json    # for editors
 ```
 
 ## How settings are read
 
-- Unknown keys are refused, and all mistakes are shown at once.
+- Unknown keys are refused.
+- `smokejumper check` shows the mistakes of settings and rules in one go, as [Writing rules](rules.md) says; a start shows those of the settings first.
 - Every key can be set from the environment: `SMOKEJUMPER__` and the path in capitals, with `__` between the steps; the environment wins over the file.
 - A list or a mapping is set as a whole, in YAML: `SMOKEJUMPER__RULES='[\"rules/*.yaml\"]'`.
 - A variable that is empty counts as absent.

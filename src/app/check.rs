@@ -57,8 +57,23 @@ pub fn check(options: &CheckOptions, environment: &BTreeMap<String, String>) -> 
         Ok(settings) => with_settings(&settings, &patterns, config, environment),
         Err(error) => {
             let mut checked = Checked { errors: error.problems, ..Checked::default() };
-            if !patterns.is_empty() {
-                checked.take(survey_named(&patterns, &rulebook::kinds(), &Known::everything()));
+            match error.rest {
+                // What the settings define is known, though it does not fit together.
+                Some(rest) if rest.is_whole => {
+                    let (catalog, known) =
+                        (rulebook::catalog(&rest.settings), rulebook::known(&rest.settings));
+                    checked.take(survey_rules(&rest.settings, &patterns, &catalog, &known));
+                }
+                // A name that is missing may stand in what could not be read.
+                Some(rest) => {
+                    let (catalog, known) = (rulebook::kinds(), Known::everything());
+                    let mut found = survey_rules(&rest.settings, &patterns, &catalog, &known);
+                    // So may the patterns of the rules.
+                    found.warnings.retain(|warning| !matches!(warning.place, Place::File { .. }));
+                    checked.take(found);
+                }
+                None if patterns.is_empty() => {}
+                None => checked.take(survey_named(&patterns, &rulebook::kinds(), &Known::everything())),
             }
             checked
         }
@@ -75,11 +90,7 @@ fn with_settings(
     let absent = locator.absent(settings, environment);
     let mut checked = Checked { settings_are_good: true, absent, ..Checked::default() };
     let (catalog, known) = (rulebook::catalog(settings), rulebook::known(settings));
-    let found = if patterns.is_empty() {
-        survey(&settings.rules.0, &catalog, &known)
-    } else {
-        survey_named(patterns, &catalog, &known)
-    };
+    let found = survey_rules(settings, patterns, &catalog, &known);
     if let Some(name) =
         settings.escalation.default_policy.as_ref().filter(|name| !found.policies.contains(*name))
     {
@@ -99,6 +110,15 @@ impl Checked {
         self.schedules = found.schedules;
         self.errors.extend(found.errors);
         self.warnings.extend(found.warnings);
+    }
+}
+
+/// The rules that the caller named, or else those of the settings.
+fn survey_rules(settings: &Settings, patterns: &[String], catalog: &Catalog, known: &Known) -> Survey {
+    if patterns.is_empty() {
+        survey(&settings.rules.0, catalog, known)
+    } else {
+        survey_named(patterns, catalog, known)
     }
 }
 

@@ -1,4 +1,4 @@
-//! `check`: every mistake in settings and rules at its place, for people and for pipelines.
+//! `check`: the mistakes in settings and rules, each at its place, for people and for pipelines.
 
 use std::path::PathBuf;
 
@@ -30,10 +30,13 @@ Examples:
 Warnings are rules that can never match, remedies that can never be reached, names that the
 settings lack. A check needs no secrets: one that is not there is a warning that never counts.
 Files that belong together, such as a rule and its policy, are checked together.
+Mistakes in one document hide none in another. Within a document a part that cannot be read hides
+what stands in it and what may follow from it, and the warnings; a document that is no YAML, or
+lacks a key that it must have, hides its other mistakes until that is right.
 
 Exit codes: 0 good, 1 errors (with --strict also warnings), 64 settings that cannot be used.";
 
-/// Check settings and rules, and show every mistake at its line.
+/// Check settings and rules, and show each mistake at its line.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct CheckArgs {

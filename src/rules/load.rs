@@ -24,7 +24,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::escalation::EscalationPolicy;
 use crate::domain::rule::ResponseRule;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
-use crate::yaml::{self, Problem, nearest};
+use crate::yaml::{self, Problem, Remainder, nearest};
 use report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -132,6 +132,8 @@ struct Parsed<'t> {
     kind: String,
     name: Option<String>,
     content: Option<Content>,
+    /// Where a part of it could not be read: the rest, which the content comes from.
+    rest: Option<Remainder>,
 }
 
 enum Content {
@@ -152,6 +154,8 @@ struct Names {
     rules: usize,
     policies: BTreeSet<String>,
     schedules: BTreeSet<String>,
+    /// Texts of documents that do not even say what they are: a name that stands there may be theirs.
+    unreadable: String,
 }
 
 /// What the checks of one document look at.
@@ -168,11 +172,18 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
         .flat_map(|file| files::documents(&file.text).into_iter().map(|text| (file.name.as_str(), text)))
         .collect();
     let mut reports: Vec<Report<'_>> = texts.iter().map(|(file, text)| Report::new(file, text)).collect();
-    let parsed: Vec<Parsed<'_>> =
+    let mut parsed: Vec<Parsed<'_>> =
         texts.iter().zip(&mut reports).map(|((file, text), report)| parse(file, text, report)).collect();
+    // Where a part of a document could not be read, the rest is looked at in its own places.
+    let rests: Vec<Option<Remainder>> = parsed.iter_mut().map(|document| document.rest.take()).collect();
+    for ((report, rest), (file, _)) in reports.iter_mut().zip(&rests).zip(&texts) {
+        if let Some(rest) = rest {
+            report.go_on_with(file, rest);
+        }
+    }
     set::duplicates(&parsed, &mut reports);
 
-    let surroundings = Surroundings { catalog, known, names: names(&parsed) };
+    let surroundings = Surroundings { catalog, known, names: names(&parsed, &texts) };
     let mut rules: Vec<(usize, ResponseRule)> = Vec::new();
     let mut policies = BTreeMap::new();
     let mut schedules = BTreeMap::new();
@@ -224,39 +235,42 @@ fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
         Ok(head) => head,
         Err(problems) => {
             report.problems.extend(problems);
-            return Parsed { file, kind: String::new(), name: None, content: None };
+            return Parsed { file, kind: String::new(), name: None, content: None, rest: None };
         }
     };
     let kind = head.kind.unwrap_or_default();
-    let mut parsed = Parsed { file, kind, name: head.metadata.name, content: None };
+    let mut parsed = Parsed { file, kind, name: head.metadata.name, content: None, rest: None };
     if !check_head(&parsed.kind, head.api_version.as_deref(), report) {
         return parsed;
     }
-    let content = match parsed.kind.as_str() {
-        "ResponseRule" => read(file, text, report, |rule| Content::Rule(Box::new(rule))),
-        "EscalationPolicy" => read(file, text, report, Content::Policy),
-        "Schedule" => read(file, text, report, Content::Schedule),
-        _ => None,
-    };
-    if let Some((name, content)) = content {
-        parsed.name = Some(name);
-        parsed.content = Some(content);
+    match parsed.kind.as_str() {
+        "ResponseRule" => read(&mut parsed, text, report, |rule| Content::Rule(Box::new(rule))),
+        "EscalationPolicy" => read(&mut parsed, text, report, Content::Policy),
+        "Schedule" => read(&mut parsed, text, report, Content::Schedule),
+        _ => {}
     }
     parsed
 }
 
 fn read<S: serde::de::DeserializeOwned>(
-    file: &str,
+    parsed: &mut Parsed<'_>,
     text: &str,
     report: &mut Report<'_>,
     content: impl FnOnce(S) -> Content,
-) -> Option<(String, Content)> {
-    match yaml::read::<raw::Document<S>>(file, text) {
-        Ok(document) => Some((document.metadata.name, content(document.spec))),
-        Err(problems) => {
-            report.problems.extend(problems);
-            None
+) {
+    let document = match yaml::read_partly::<raw::Document<S>>(parsed.file, text) {
+        Ok(document) => Some(document),
+        Err(partly) => {
+            report.problems.extend(partly.problems);
+            partly.rest.map(|(document, rest)| {
+                parsed.rest = Some(rest);
+                document
+            })
         }
+    };
+    if let Some(document) = document {
+        parsed.name = Some(document.metadata.name);
+        parsed.content = Some(content(document.spec));
     }
 }
 
@@ -292,9 +306,12 @@ fn check_head(kind: &str, api_version: Option<&str>, report: &mut Report<'_>) ->
     true
 }
 
-fn names(parsed: &[Parsed<'_>]) -> Names {
+fn names(parsed: &[Parsed<'_>], texts: &[(&str, String)]) -> Names {
     let mut names = Names::default();
-    for document in parsed {
+    for (document, (_, text)) in parsed.iter().zip(texts) {
+        if !KINDS.contains(&document.kind.as_str()) {
+            names.unreadable.push_str(text);
+        }
         if document.kind == "ResponseRule" {
             names.rules += 1;
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::overlay::Overlay;
 use super::{Locator, Settings, check};
 use crate::secret::Keyring;
-use crate::yaml::{self, Places, Problem};
+use crate::yaml::{self, Partly, Places, Problem};
 
 /// Largest settings file. Real ones have a few kilobytes; anything larger is the wrong file.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,6 +20,17 @@ pub(super) const NO_FILE: &str = "settings";
 pub struct SettingsError {
     /// The problems, in the order of their places; at least one.
     pub problems: Vec<Problem>,
+    /// What could be read of the settings. Only good for finding more mistakes.
+    pub rest: Option<Box<PartOfSettings>>,
+}
+
+/// Settings with mistakes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartOfSettings {
+    /// The values as far as they could be read.
+    pub settings: Settings,
+    /// Whether every value could be read, so that only contradictions among them are wrong.
+    pub is_whole: bool,
 }
 
 impl fmt::Display for SettingsError {
@@ -38,7 +49,7 @@ impl std::error::Error for SettingsError {}
 
 impl From<Vec<Problem>> for SettingsError {
     fn from(problems: Vec<Problem>) -> Self {
-        Self { problems }
+        Self { problems, rest: None }
     }
 }
 
@@ -82,14 +93,30 @@ impl Settings {
         directory: &Path,
         environment: &BTreeMap<String, String>,
     ) -> Result<Self, SettingsError> {
-        let written: Self = yaml::read(name, text)?;
         let overlay = Overlay::of(environment);
-        let settings = overlay.apply(&written, directory)?;
+        let (written, mut problems, rest): (Self, _, _) = match yaml::read_partly(name, text) {
+            Ok(written) => (written, Vec::new(), None),
+            Err(Partly { problems, rest: None }) => return Err(problems.into()),
+            Err(Partly { problems, rest: Some((written, rest)) }) => (written, problems, Some(rest)),
+        };
+        let settings = match overlay.apply(&written, directory) {
+            Ok(settings) => settings,
+            Err(more) => {
+                problems.extend(more);
+                return Err(problems.into());
+            }
+        };
         let findings = check::check(&settings);
-        if !findings.is_empty() {
-            return Err(place(findings, &Places::of(name, text), &overlay).into());
+        let places = Places::of(name, rest.as_ref().map_or(text, |rest| &rest.text));
+        let mut more = place(findings, &places, &overlay);
+        more.retain(|problem| rest.as_ref().is_none_or(|rest| !rest.explains(problem)));
+        problems.extend(more);
+        if problems.is_empty() {
+            return Ok(settings);
         }
-        Ok(settings)
+        problems.sort_by_key(Problem::position);
+        let rest = Some(Box::new(PartOfSettings { settings, is_whole: rest.is_none() }));
+        Err(SettingsError { problems, rest })
     }
 
     /// Opens every secret that the settings name, so that a missing one shows at start and the redactor knows all

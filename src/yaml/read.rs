@@ -1,5 +1,7 @@
 //! Text to typed value, with as many mistakes found in one go as can be told apart.
 
+use std::collections::BTreeSet;
+
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error;
 
@@ -26,15 +28,29 @@ pub fn hide_value(message: &str) -> String {
 /// # Errors
 /// All problems found, in the order of their places; at least one.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Vec<Problem>> {
+    read_partly(file, text).map_err(|partly| partly.problems)
+}
+
+/// As [`fn@read`], with what is left of a document that has mistakes, so that later checks can look at the rest.
+///
+/// # Errors
+/// All problems found, and the rest where it makes a value.
+pub fn read_partly<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Partly<T>> {
     let error = match parse(text) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
     let mut problems = vec![problem(file, text, &error)];
-    let mut rest = Rest::of(text);
+    let (mut rest, mut value) = (Rest::of(text), None);
     let mut last = error;
     while problems.len() < PROBLEMS_MAX && leaves_the_rest_readable(&last) && rest.take_out(&last) {
-        let Err(error) = parse::<T>(&rest.text()) else { break };
+        let error = match parse::<T>(&rest.text()) {
+            Ok(left) => {
+                value = Some(left);
+                break;
+            }
+            Err(error) => error,
+        };
         if !rest.follows_from_a_cut(&error) {
             problems.push(problem(file, text, &error));
         }
@@ -42,7 +58,41 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Vec<Proble
     }
     problems.sort_by_key(Problem::position);
     problems.dedup();
-    Err(problems)
+    Err(Partly { problems, rest: value.map(|value| (value, rest.remainder())) })
+}
+
+/// A document with mistakes, and what is left of it.
+pub struct Partly<T> {
+    /// The mistakes, in the order of their places; at least one.
+    pub problems: Vec<Problem>,
+    /// What can be read without the blocks that were complained about. Only good for finding more mistakes.
+    pub rest: Option<(T, Remainder)>,
+}
+
+/// The text without the blocks that were complained about. Has no `Debug`: the text may hold what must not be shown.
+pub struct Remainder {
+    /// The text. Lines keep their numbers; those that were taken out are empty.
+    pub text: String,
+    cut_words: BTreeSet<String>,
+    cut_parents: Vec<usize>,
+}
+
+impl Remainder {
+    /// Whether a problem with the rest may only show that something was taken out: it is about a name that stands
+    /// there, or about the block around it.
+    pub fn explains(&self, problem: &Problem) -> bool {
+        let (line, _) = problem.position();
+        let names = problem.message.split('`').skip(1).step_by(2).flat_map(words);
+        self.cut_parents.contains(&line) || names.into_iter().any(|name| self.cut_words.contains(name))
+    }
+}
+
+/// Words of the language of rules that say nothing about which names a text is about.
+const COMMON: [&str; 5] = ["findings", "labels", "annotations", "incident", "name"];
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    text.split(move |c| !is_part(c)).filter(|word| word.len() > 1 && !COMMON.contains(word))
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
@@ -186,12 +236,22 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Opti
 struct Rest<'t> {
     lines: Vec<&'t str>,
     cut_keys: Vec<String>,
+    cut_words: BTreeSet<String>,
     cut_parents: Vec<usize>,
 }
 
 impl<'t> Rest<'t> {
     fn of(text: &'t str) -> Self {
-        Self { lines: text.lines().collect(), cut_keys: Vec::new(), cut_parents: Vec::new() }
+        Self {
+            lines: text.lines().collect(),
+            cut_keys: Vec::new(),
+            cut_words: BTreeSet::new(),
+            cut_parents: Vec::new(),
+        }
+    }
+
+    fn remainder(self) -> Remainder {
+        Remainder { text: self.text(), cut_words: self.cut_words, cut_parents: self.cut_parents }
     }
 
     fn text(&self) -> String {
@@ -220,6 +280,7 @@ impl<'t> Rest<'t> {
             if let Some((key, _)) = line.trim_start_matches([' ', '-']).split_once(':') {
                 self.cut_keys.push(key.trim().to_owned());
             }
+            self.cut_words.extend(words(line).map(str::to_owned));
             *line = "";
         }
         true

@@ -180,6 +180,30 @@ fn settings_that_cannot_be_used_are_bad_configuration() {
 }
 
 #[test]
+fn mistakes_in_settings_hide_neither_each_other_nor_those_in_rules() {
+    let misspelt = GOOD.replace("endpoint: waf", "endpoint: wav");
+    let shown = |settings: String| {
+        let folder =
+            Folder::with(&[("s.yaml", &settings), ("rules/a.yaml", &misspelt), ("rules/b.yaml", BAD)]);
+        let outcome = with_secrets(folder.check(&["--config", "s.yaml"])).run();
+        assert_eq!(outcome.code, EXIT_USAGE, "{}", outcome.stdout);
+        outcome.stdout
+    };
+    let contradiction = "guardrails: { cooldown: 5m, rates: { global: [{ count: 0, window: 5m }] } }\n";
+    // A contradiction alone: names of the settings are known.
+    let said = shown(format!("{SETTINGS}{contradiction}"));
+    for words in ["guardrails.rates.global", "there is no endpoint `wav`", "P7", "`nigth`"] {
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+    // A key that is not known as well: the contradiction and the rules are looked at all the same.
+    let said = shown(format!("{SETTINGS}{contradiction}mod: enforce\n"));
+    for words in ["unknown key `mod`", "guardrails.rates.global", "P7", "`nigth`"] {
+        assert!(said.contains(words), "`{words}` is not in {said}");
+    }
+    assert!(!said.contains("`wav`"), "what the settings define is not known for sure: {said}");
+}
+
+#[test]
 fn a_default_policy_that_is_not_there_is_shown_in_the_settings() {
     let text = format!("{SETTINGS}escalation: {{ default_policy: nigth }}\n");
     let folder = Folder::with(&[("s.yaml", &text), ("rules/a.yaml", GOOD)]);

@@ -1,6 +1,6 @@
 //! Collects what is wrong with one document, each mistake at its place.
 
-use crate::yaml::{Place, Places, Problem};
+use crate::yaml::{Place, Places, Problem, Remainder};
 use std::cell::OnceCell;
 
 /// Most problems shown of one document.
@@ -15,6 +15,8 @@ pub(super) struct Report<'t> {
     pub(super) warnings: Vec<Problem>,
     /// Whether a matcher could not be read, so that those that could be say less than the document means.
     pub(super) matchers_are_broken: bool,
+    /// Where a part could not be read: what of the further mistakes may only follow from that.
+    rest: Option<&'t Remainder>,
 }
 
 impl<'t> Report<'t> {
@@ -26,20 +28,35 @@ impl<'t> Report<'t> {
             problems: Vec::new(),
             warnings: Vec::new(),
             matchers_are_broken: false,
+            rest: None,
         }
+    }
+
+    /// Whether a part of the document could not be read.
+    pub(super) fn is_partial(&self) -> bool {
+        self.rest.is_some()
+    }
+
+    /// Goes on with what is left of a document whose other parts could not be read.
+    pub(super) fn go_on_with(&mut self, file: &'t str, rest: &'t Remainder) {
+        let problems = std::mem::take(&mut self.problems);
+        *self = Self { problems, rest: Some(rest), ..Self::new(file, &rest.text) };
     }
 
     /// A mistake at a JSON pointer within the document, such as `/spec/remedies/0/when`.
     pub(super) fn error(&mut self, pointer: &str, message: impl Into<String>, help: Option<String>) {
         if self.problems.len() < PROBLEMS_MAX {
             let problem = self.at(pointer, message, help);
-            self.problems.push(problem);
+            if self.rest.is_none_or(|rest| !rest.explains(&problem)) {
+                self.problems.push(problem);
+            }
         }
     }
 
     /// Something doubtful that does not keep the rules from being used.
     pub(super) fn warn(&mut self, pointer: &str, message: impl Into<String>, help: Option<String>) {
-        if self.warnings.len() < PROBLEMS_MAX {
+        // What is doubtful about a part may be right with the whole.
+        if self.rest.is_none() && self.warnings.len() < PROBLEMS_MAX {
             let problem = self.at(pointer, message, help);
             self.warnings.push(problem);
         }

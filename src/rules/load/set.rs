@@ -51,7 +51,7 @@ pub(super) fn shadowed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_
     // Rules that end the search, by the alert that they are for; `None` for those that name none.
     let mut ending: HashMap<Option<&str>, Vec<&ResponseRule>> = HashMap::new();
     for (at, rule) in rules {
-        if reports[*at].matchers_are_broken {
+        if reports[*at].matchers_are_broken || reports[*at].is_partial() {
             continue;
         }
         let alertname = rule.matchers.required_equal("alertname");

@@ -398,6 +398,91 @@ fn urgent_rules_that_tell_nobody_are_doubtful() {
 }
 
 #[test]
+fn a_part_that_cannot_be_read_hides_no_mistake_in_the_rest() {
+    let text = r#"
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: first }
+spec:
+  matchers: ['alertname="A"']
+  severity: P1
+  groupBy: [alertname]
+  escalation: nobody
+  reopenWithin: soon
+  diagnostics:
+    - { name: ratio, prom.query: { expr: 'up' } }
+  remedies:
+    - name: shed
+      when: findings.ratoi.value > 1
+      teir: T2
+      action: { http.call: { endpoint: wav } }
+    - { name: look, wehn: x, action: { human.task: { title: 'Look' } } }
+    - { name: last, when: 'findings.ratio.value >', action: { human.task: { title: 'Look' } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: night
+spec: {
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: second }
+spec:
+  matchers: ['alertname="B"']
+  severity: P9
+  groupBy: [alertname]
+  escalation: night
+"#;
+    let errors = load_one(text).expect_err("mistakes");
+    let found: Vec<(usize, &str)> =
+        errors.errors.iter().map(|error| (error.position().0, error.message.as_str())).collect();
+    let at = |line: usize, words: &str| {
+        let fits = |(place, message): &&(usize, &str)| *place == line && message.contains(words);
+        assert!(found.iter().any(|one| fits(&one)), "line {line}: {words}\n{found:#?}");
+    };
+    at(9, "there is no escalation policy `nobody`");
+    at(10, "");
+    at(15, "ratoi");
+    at(16, "unknown key `teir`");
+    at(17, "there is no endpoint `wav`");
+    at(18, "unknown key `wehn`");
+    at(19, "");
+    at(31, "P9");
+    // One is the broken document itself, and none says that its name is not there.
+    assert_eq!(found.len(), 9, "{found:#?}");
+    assert_eq!(errors.warnings, []);
+}
+
+#[test]
+fn what_only_follows_from_a_part_that_cannot_be_read_is_not_said() {
+    let text = r#"
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: first }
+spec:
+  matchers: ['alertname="A"']
+  severity: P1
+  groupBy: [alertname]
+  diagnostics:
+    - { name: ratio, name: other, prom.query: { expr: 'up' } }
+    - { name: health, prom.query: { expr: 'up' } }
+  remedies:
+    - { name: look, when: 'findings.ratio.value > 1', action: { human.task: { title: 'Look' } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: night }
+spec:
+  levels: [{ name: on-call, after: 0s, destinations: [{ slack: { channel: '#x' } }] }]
+  fallback:
+    - { slak: { channel: '#x' } }
+"#;
+    let errors = load_one(text).expect_err("two mistakes");
+    let messages: Vec<&str> = errors.errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(messages, ["the key `name` stands here a second time", "unknown value `slak`"]);
+}
+
+#[test]
 fn a_matcher_that_cannot_be_read_makes_no_rule_look_wider() {
     let text =
         mk_plain("broken", r#"'alertname=~"(A"'"#, "P2") + &mk_plain("next", r#"'alertname="A"'"#, "P2");

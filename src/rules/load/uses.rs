@@ -179,23 +179,30 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
 
 /// Checks the name of an escalation policy.
 pub(super) fn policy(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
-    named(name, &surroundings.names.policies, "escalation policy", "EscalationPolicy", pointer, report);
+    let names = &surroundings.names;
+    named(
+        name,
+        (&names.policies, &names.unreadable),
+        ("escalation policy", "EscalationPolicy"),
+        pointer,
+        report,
+    );
 }
 
 /// Checks the name of a schedule.
 pub(super) fn schedule(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
-    named(name, &surroundings.names.schedules, "schedule", "Schedule", pointer, report);
+    let names = &surroundings.names;
+    named(name, (&names.schedules, &names.unreadable), ("schedule", "Schedule"), pointer, report);
 }
 
 fn named(
     name: &str,
-    known: &BTreeSet<String>,
-    what: &str,
-    kind: &str,
+    (known, unreadable): (&BTreeSet<String>, &str),
+    (what, kind): (&str, &str),
     pointer: &str,
     report: &mut Report<'_>,
 ) {
-    if !known.contains(name) {
+    if !known.contains(name) && !unreadable.contains(name) {
         let (message, help) = unnamed(name, known.iter().map(String::as_str), what, kind);
         report.error(pointer, message, Some(help));
     }
