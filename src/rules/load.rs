@@ -24,7 +24,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::escalation::EscalationPolicy;
 use crate::domain::rule::ResponseRule;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
-use crate::yaml::{self, Problem, Remainder, nearest};
+use crate::yaml::{self, Partly, Problem, Remainder, nearest};
 use report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -231,9 +231,14 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
 }
 
 fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
-    let head: raw::Head = match yaml::read(file, text) {
+    let head: raw::Head = match yaml::read_partly(file, text) {
         Ok(head) => head,
-        Err(problems) => {
+        // What the document is can be read; the same mistakes are found again with the whole of it.
+        Err(Partly { problems, rest: Some((head @ raw::Head { kind: Some(_), .. }, _)) }) => {
+            report.problems.extend(problems);
+            head
+        }
+        Err(Partly { problems, .. }) => {
             report.problems.extend(problems);
             return Parsed { file, kind: String::new(), name: None, content: None, rest: None };
         }
