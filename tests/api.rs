@@ -518,6 +518,9 @@ async fn the_page_of_an_incident_shows_it_and_no_label_can_become_markup() {
         assert!(html.contains(text(&line["at"])), "{line} is not in {html}");
     }
     assert!(!html.contains("<img") && !html.contains("<script"), "{html}");
+    let place =
+        |label: &str| html.find(&format!("<code>{label}=")).unwrap_or_else(|| panic!("no {label}: {html}"));
+    assert!(place("alertname") < place("service"), "labels stand in their order");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 //! labels, findings and reasons are data from elsewhere. Without credentials it tells nothing, not even whether there
 //! is such an incident.
 
-use super::api::shapes::IncidentDetail;
+use super::api::shapes::{AlertShape, IncidentDetail};
 use super::auth::{ApiAuth, Principal};
 use super::services::Services;
 use crate::domain::incident::IncidentId;
@@ -48,6 +48,12 @@ pub async fn incident(_: Principal, State(services): State<Services>, Path(id): 
             // Anything but a web address would be a trap in a link.
             let is_web = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
             context.insert("runbook_link", &detail.runbook.as_ref().filter(is_web));
+            // The engine keeps no order of keys; people compare alerts by it.
+            let labels = |alert: &AlertShape| -> Vec<String> {
+                alert.labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect()
+            };
+            let labels: Vec<Vec<String>> = detail.alerts.iter().map(labels).collect();
+            context.insert("labels_of_alerts", &labels);
             page(StatusCode::OK, "incident.html", &mut context)
         }
         Ok(None) => notice(
