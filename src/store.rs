@@ -5,7 +5,7 @@
 //! attempt or the lock that proves that nobody else was first. Nothing from outside becomes SQL text. Statements are
 //! never logged: they hold labels.
 //!
-//! Reading order: `open` → `database` → `sql` → `inbox` → `load` → `commit` → `effects` → `ledger` → `reader` →
+//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `effects` → `ledger` → `reader` →
 //! `prune` → `hints`.
 
 mod codec;
@@ -20,11 +20,14 @@ mod ledger;
 mod load;
 mod migrate;
 mod open;
+mod over_postgres;
+mod over_sqlite;
 mod postgres;
 mod prune;
 mod reader;
 mod sql;
 mod sqlite;
+mod threads;
 
 pub use dialect::Dialect;
 pub use error::OpenError;

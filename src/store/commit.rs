@@ -7,7 +7,7 @@
 //! Whatever a statement expected and did not find is a conflict: somebody else was first.
 
 use super::codec::{NOT_ENDED, effect_parts, json, millis, plain};
-use super::database::Database;
+use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::load::record_columns;
@@ -32,21 +32,15 @@ pub(super) async fn commit(database: &Database, commit: Commit) -> Result<(), St
     if steps.is_empty() {
         return Ok(());
     }
-    let mut session = database.writer().await?;
-    let result = run(database, &mut session, steps).await;
-    session.settle(result).await?;
+    database.write(move |session| Box::pin(run(session, steps))).await?;
     if due_now {
         database.tell_news();
     }
     Ok(())
 }
 
-async fn run(
-    database: &Database,
-    session: &mut super::database::Session<'_>,
-    steps: Vec<Step>,
-) -> Result<(), Failure> {
-    let mut transaction = session.begin(database.dialect).await?;
+async fn run(session: &mut Session, steps: Vec<Step>) -> Result<(), Failure> {
+    let mut transaction = session.begin().await?;
     for step in steps {
         let changed = step.statement.execute(&mut transaction).await?;
         if step.expected.is_some_and(|expected| expected != changed) {
@@ -55,7 +49,7 @@ async fn run(
             return Err(Failure::conflict());
         }
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await
 }
 
 /// The statements of a commit, in the order in which all replicas take their locks.

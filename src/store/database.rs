@@ -1,55 +1,49 @@
-//! Connections: who may use one, and when one is thrown away.
+//! Connections: who may use one, for how long, and when one is thrown away.
 //!
-//! SQLite has one writer, behind a fair lock, and a few readers that never wait for it. PostgreSQL has one pool.
+//! A piece of work gets a [`Session`] and is done with it when it returns. PostgreSQL has one pool, and the work runs
+//! where it was asked for. SQLite has one writer and a few readers that never wait for it, each on a thread of its own
+//! (see `threads`): a whole piece of work goes there and back once, however many statements it has.
 
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::sql::Statement;
+use super::threads::Threads;
 use crate::engine::ports::StoreError;
-use sqlx::any::{Any, AnyConnectOptions};
 use sqlx::pool::PoolConnection;
-use sqlx::{AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Transaction};
+use sqlx::{PgPool, Postgres};
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::Notify;
 
 /// The smallest write.
 pub(super) const BEAT: &str = "UPDATE pulse SET beats = beats + 1 WHERE id = 1";
 
+/// What a piece of work returns.
+pub(super) type Work<'s, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 's>>;
+
 /// The open database.
 pub(super) struct Database {
     pub(super) dialect: Dialect,
-    /// SQLite's writer; none while it has to be opened again. Not used with PostgreSQL.
-    writer: Mutex<Option<AnyConnection>>,
-    connect: AnyConnectOptions,
-    /// What every new connection is told first.
-    setup: String,
-    pool: AnyPool,
-    /// How long to wait for the writer.
-    wait: Duration,
+    engine: Engine,
     /// What was said of a damaged file, once it was.
     damage: OnceLock<String>,
     /// Told when there may be something to do for other processes.
     news: Arc<Notify>,
 }
 
-impl Database {
-    pub(super) fn new(
-        dialect: Dialect,
-        writer: Option<AnyConnection>,
-        connect: AnyConnectOptions,
-        setup: String,
-        pool: AnyPool,
-        wait: Duration,
-    ) -> Self {
-        let (writer, news) = (Mutex::new(writer), Arc::default());
-        Self { dialect, writer, connect, setup, pool, wait, damage: OnceLock::new(), news }
-    }
+pub(super) enum Engine {
+    Sqlite(Threads),
+    Postgres(PgPool),
+}
 
-    /// All connections of PostgreSQL, or the readers of SQLite.
-    pub(super) fn pool(&self) -> AnyPool {
-        self.pool.clone()
+impl Database {
+    pub(super) fn new(engine: Engine) -> Self {
+        let dialect = match engine {
+            Engine::Sqlite(_) => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        };
+        Self { dialect, engine, damage: OnceLock::new(), news: Arc::default() }
     }
 
     /// Told after every write that other processes may want to hear of.
@@ -62,44 +56,48 @@ impl Database {
         self.news.notify_one();
     }
 
-    /// A connection to read with.
-    pub(super) async fn reader(&self) -> Result<Session<'_>, StoreError> {
-        let pooled = self.pool.acquire().await.map_err(|error| StoreError::from(Failure::from(error)))?;
-        Ok(Session::new(Held::Pooled(pooled), &self.damage))
-    }
-
-    /// The connection to write with; callers are served in the order in which they came.
-    pub(super) async fn writer(&self) -> Result<Session<'_>, StoreError> {
-        if self.dialect == Dialect::Postgres {
-            return self.reader().await;
-        }
-        // While another process holds the lock, everybody who writes waits for it in turn: nobody may wait for all.
-        let Ok(mut guard) = tokio::time::timeout(self.wait, self.writer.lock()).await else {
-            return Err(StoreError::Unavailable(format!(
-                "the writer of the database file was not free within {:?}: another process may hold its lock, or the \
-                 disk is slow",
-                self.wait
-            )));
+    /// Does work that only reads.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let result = match &self.engine {
+            Engine::Sqlite(threads) => threads.read(work).await,
+            Engine::Postgres(pool) => over_pool(pool, work).await,
         };
-        if guard.is_none() {
-            *guard = Some(self.open_writer().await.map_err(|error| StoreError::from(Failure::from(error)))?);
-        }
-        Ok(Session::new(Held::Writer(guard), &self.damage))
+        self.settle(result)
     }
 
-    async fn open_writer(&self) -> Result<AnyConnection, sqlx::Error> {
-        let mut connection = AnyConnection::connect_with(&self.connect).await?;
-        connection.execute(AssertSqlSafe(self.setup.clone())).await?;
-        Ok(connection)
+    /// Does work that writes; callers are served in the order in which they came.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let result = match &self.engine {
+            Engine::Sqlite(threads) => threads.write(work).await,
+            Engine::Postgres(pool) => over_pool(pool, work).await,
+        };
+        self.settle(result)
+    }
+
+    fn settle<T>(&self, result: Result<T, Failure>) -> Result<T, StoreError> {
+        if let Err(failure) = &result
+            && let Some(said) = failure.tells_damage()
+            && self.damage.set(said.clone()).is_ok()
+        {
+            tracing::error!(
+                error = said,
+                "the database is damaged: stop the service and restore it from a backup"
+            );
+        }
+        result.map_err(StoreError::from)
     }
 
     /// Writes a row, durably: reading alone would not notice a full or read-only disk.
     pub(super) async fn ping(&self) -> Result<(), StoreError> {
         self.refuse_when_damaged()?;
-        let mut session = self.writer().await?;
         let beat = Statement::new(self.dialect, BEAT);
-        let result = beat.execute(&mut session).await.map(drop);
-        session.settle(result).await
+        self.write(move |session| Box::pin(async move { beat.execute(session).await.map(drop) })).await
     }
 
     /// Nothing is promised any more over a file that is known to be damaged: until it is restored, which needs a
@@ -113,103 +111,126 @@ impl Database {
 
     /// Closes all connections; SQLite writes its log back into the file.
     pub(super) async fn close(&self) {
-        self.pool.close().await;
-        if let Some(connection) = self.writer.lock().await.take() {
-            // Whatever it says, everything that was committed is in the file or its log.
-            let _ = connection.close().await;
+        match &self.engine {
+            Engine::Sqlite(threads) => threads.close().await,
+            Engine::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+async fn over_pool<T: Send>(
+    pool: &PgPool,
+    work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send,
+) -> Result<T, Failure> {
+    let pooled = pool.acquire().await?;
+    let mut session = Session::new(Link::Postgres(pooled));
+    let result = work(&mut session).await;
+    session.give_back(&result).await;
+    result
 }
 
 /// A connection that is in use.
 ///
-/// It goes back only through [`Session::settle`]. A caller that gives up in the middle drops it instead, and then the
-/// connection is closed: the driver forgets a transaction whose `BEGIN` was sent and not yet answered, and whoever
-/// used that connection next would write into it, be told that it is stored, and lose it.
-pub(super) struct Session<'a> {
+/// One of PostgreSQL goes back to the pool only through [`Session::give_back`]. A caller that gives up in the middle
+/// drops it instead, and then the connection is closed: whoever used it next would write into a transaction that nobody
+/// ends, be told that it is stored, and lose it.
+pub(super) struct Session {
     /// None once it was given back.
-    connection: Option<Held<'a>>,
-    damage: &'a OnceLock<String>,
+    link: Option<Link>,
+    /// Whether a transaction was begun and has not ended.
+    in_transaction: bool,
 }
 
-enum Held<'a> {
-    Writer(MutexGuard<'a, Option<AnyConnection>>),
-    Pooled(PoolConnection<Any>),
+/// The connection itself.
+pub(super) enum Link {
+    Sqlite(rusqlite::Connection),
+    Postgres(PoolConnection<Postgres>),
 }
 
-impl<'a> Session<'a> {
-    fn new(held: Held<'a>, damage: &'a OnceLock<String>) -> Self {
-        Self { connection: Some(held), damage }
+const IN_USE: &str = "a session holds its connection until it is given back, which takes the session";
+
+impl Session {
+    pub(super) fn new(link: Link) -> Self {
+        Self { link: Some(link), in_transaction: false }
     }
 
-    /// Begins a transaction that may write. It is rolled back when it is dropped.
-    pub(super) async fn begin(&mut self, dialect: Dialect) -> Result<Transaction<'_, Any>, Failure> {
-        Ok((**self).begin_with(dialect.begin()).await?)
+    pub(super) fn link(&mut self) -> &mut Link {
+        self.link.as_mut().expect(IN_USE)
     }
 
-    /// Ends the use: closes the connection where the failure may have left it in a state of its own.
-    pub(super) async fn settle<T>(mut self, result: Result<T, Failure>) -> Result<T, StoreError> {
-        if let Err(failure) = &result
-            && let Some(said) = failure.tells_damage()
-            && self.damage.set(said.clone()).is_ok()
-        {
-            tracing::error!(
-                error = said,
-                "the database is damaged: stop the service and restore it from a backup"
-            );
+    fn dialect(&mut self) -> Dialect {
+        match self.link() {
+            Link::Sqlite(_) => Dialect::Sqlite,
+            Link::Postgres(_) => Dialect::Postgres,
         }
-        let broken = match (&result, &self.connection) {
-            // After a full disk or an IO error SQLite has rolled back by itself, and the driver, which does not
-            // know, would take the next transaction for a nested one.
-            (Err(failure), Some(Held::Writer(_))) => !matches!(failure, Failure::Told(_)),
-            (Err(failure), _) => failure.breaks_connection(),
-            (Ok(_), _) => false,
-        };
-        if broken {
-            if let Some(connection) = self.take() {
-                // Whatever it says: the failure that is told is the first one.
-                let _ = connection.close().await;
-            }
-        } else {
-            self.connection = None;
-        }
-        result.map_err(StoreError::from)
     }
 
-    /// Takes the connection out of what keeps it, so that nobody uses it again.
-    fn take(&mut self) -> Option<AnyConnection> {
-        match self.connection.take()? {
-            Held::Writer(mut guard) => guard.take(),
-            Held::Pooled(connection) => Some(connection.detach()),
+    /// Begins a transaction that may write. It is rolled back unless it is committed.
+    pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, Failure> {
+        let dialect = self.dialect();
+        Statement::new(dialect, dialect.begin()).execute(self).await?;
+        self.in_transaction = true;
+        Ok(Transaction(self))
+    }
+
+    async fn end(&mut self, how: &'static str) -> Result<(), Failure> {
+        Statement::new(self.dialect(), how).execute(self).await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    /// Ends what a piece of work left open.
+    pub(super) async fn roll_back_rest(&mut self) -> Result<(), Failure> {
+        // After a full disk or an IO error SQLite has rolled back by itself.
+        let by_itself = matches!(self.link(), Link::Sqlite(connection) if connection.is_autocommit());
+        if self.in_transaction && !by_itself {
+            self.end("ROLLBACK").await?;
+        }
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    async fn give_back<T>(mut self, result: &Result<T, Failure>) {
+        let broken = result.as_ref().err().is_some_and(Failure::breaks_connection);
+        if !broken && self.roll_back_rest().await.is_ok() {
+            // Dropped by itself, a connection of the pool goes back there.
+            drop(self.link.take());
         }
     }
 }
 
-impl Drop for Session<'_> {
+impl Drop for Session {
     fn drop(&mut self) {
-        // Dropping a connection closes it: the server, or SQLite, then rolls back.
-        drop(self.take());
-    }
-}
-
-const IN_USE: &str = "a session holds its connection until it is settled, which takes the session";
-
-impl Deref for Session<'_> {
-    type Target = AnyConnection;
-
-    fn deref(&self) -> &AnyConnection {
-        match self.connection.as_ref().expect(IN_USE) {
-            Held::Writer(guard) => guard.as_ref().expect(IN_USE),
-            Held::Pooled(connection) => connection,
+        // Dropping a connection that the pool does not own closes it: the server then rolls back.
+        if let Some(Link::Postgres(pooled)) = self.link.take() {
+            drop(pooled.detach());
         }
     }
 }
 
-impl DerefMut for Session<'_> {
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        match self.connection.as_mut().expect(IN_USE) {
-            Held::Writer(guard) => guard.as_mut().expect(IN_USE),
-            Held::Pooled(connection) => connection,
-        }
+/// A transaction under way. The session rolls it back at the end of the work, unless it was committed.
+pub(super) struct Transaction<'s>(&'s mut Session);
+
+impl Transaction<'_> {
+    pub(super) async fn commit(self) -> Result<(), Failure> {
+        self.0.end("COMMIT").await
+    }
+
+    pub(super) async fn rollback(self) -> Result<(), Failure> {
+        self.0.end("ROLLBACK").await
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        self.0
+    }
+}
+
+impl DerefMut for Transaction<'_> {
+    fn deref_mut(&mut self) -> &mut Session {
+        self.0
     }
 }

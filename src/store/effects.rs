@@ -4,11 +4,10 @@ use super::codec::{effect_parts, from_json, millis, plain, timestamp, unescaped}
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
-use super::sql::{Columns, Statement, Value};
+use super::sql::{Columns, Row, Statement, Value};
 use crate::domain::effect::{EffectId, EffectKind};
 use crate::engine::ports::{Claim, Finish, Leased, StoreError};
 use jiff::{SignedDuration, Timestamp};
-use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
 
 /// Of each lane only the oldest row may be carried out, leased or not.
@@ -17,12 +16,11 @@ const FIRST_OF_LANE: &str = " AND (e.lane IS NULL OR NOT EXISTS \
 
 /// Leases effects that are due. One statement; concurrent claims never get the same row.
 pub(super) async fn claim(database: &Database, claim: Claim) -> Result<Vec<Leased>, StoreError> {
-    let mut session = database.writer().await?;
-    let result = leased(database.dialect, &mut session, &claim).await;
-    session.settle(result).await
+    let dialect = database.dialect;
+    database.write(move |session| Box::pin(async move { leased(dialect, session, &claim).await })).await
 }
 
-async fn leased(dialect: Dialect, session: &mut Session<'_>, claim: &Claim) -> Result<Vec<Leased>, Failure> {
+async fn leased(dialect: Dialect, session: &mut Session, claim: &Claim) -> Result<Vec<Leased>, Failure> {
     let statement = with_heads(dialect, claim);
     // The halves are read in index order, so that neither a long queue nor a million of wakes in the future cost
     // anything.
@@ -116,7 +114,7 @@ fn head(statement: Statement, dialect: Dialect, claim: &Claim, urgency: &'static
         .text(")")
 }
 
-fn lease(row: &AnyRow) -> Result<Leased, Failure> {
+fn lease(row: &Row) -> Result<Leased, Failure> {
     let columns = Columns(row);
     let id = EffectId(unescaped(columns.text("id")?));
     let (incident, _) = effect_parts(&id)?;
@@ -128,7 +126,7 @@ fn lease(row: &AnyRow) -> Result<Leased, Failure> {
         created_at: timestamp("effect", columns.int("created_at")?)?,
         urgent: columns.int("urgent")? != 0,
         queue: columns.maybe_text("queue")?.map(unescaped),
-        effect: from_json(format_args!("effect {id}"), &columns.text("body")?)?,
+        effect: from_json(format_args!("effect {id}"), columns.str("body")?)?,
         id,
     })
 }
@@ -140,19 +138,20 @@ pub(super) async fn postpone(
     effect: Finish,
     until: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut session = database.writer().await?;
-    let result = given_back(database.dialect, &mut session, &effect, millis(until)).await;
-    session.settle(result).await
+    let (dialect, until) = (database.dialect, millis(until));
+    database
+        .write(move |session| Box::pin(async move { given_back(dialect, session, &effect, until).await }))
+        .await
 }
 
 async fn given_back(
     dialect: Dialect,
-    session: &mut Session<'_>,
+    session: &mut Session,
     effect: &Finish,
     until: i64,
 ) -> Result<(), Failure> {
     let id = plain(&effect.id.0).into_owned();
-    let mut transaction = session.begin(dialect).await?;
+    let mut transaction = session.begin().await?;
     let lanes = Statement::new(dialect, "UPDATE effect SET owner = NULL, ready_at = ")
         .bind(until)
         .text(" WHERE owner IS NOT NULL AND id = ")
@@ -176,7 +175,7 @@ async fn given_back(
             .execute(&mut transaction)
             .await?;
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await
 }
 
 /// Gives all leases back, where one process owns the database: whoever held them is gone.
@@ -185,13 +184,11 @@ pub(super) async fn release_all(database: &Database) -> Result<u64, StoreError> 
         // Other replicas may be at work; their leases end by themselves.
         return Ok(0);
     }
-    let mut session = database.writer().await?;
     let statement = Statement::new(
         database.dialect,
         "UPDATE effect SET owner = NULL, ready_at = due_at WHERE owner IS NOT NULL",
     );
-    let result = statement.execute(&mut session).await;
-    session.settle(result).await
+    database.write(move |session| Box::pin(statement.execute(session))).await
 }
 
 /// How far in the future an effect must have been wished to be taken for one of another time, where nobody has seen
@@ -211,7 +208,6 @@ pub(super) async fn clock_went_back(
 ) -> Result<u64, StoreError> {
     let least = if by.is_some() { WISHED_AHEAD_SEEN } else { WISHED_AHEAD_MIN };
     let ahead = now.checked_add(least).unwrap_or(Timestamp::MAX);
-    let mut session = database.writer().await?;
     let set = |statement: Statement, column: &'static str| {
         let statement = statement.text(column);
         match by {
@@ -224,8 +220,7 @@ pub(super) async fn clock_went_back(
     let statement = set(statement, ", due_at = due_at - ");
     let statement = set(statement, ", created_at = created_at - ");
     let statement = statement.text(" WHERE created_at > ").bind(millis(ahead));
-    let result = statement.execute(&mut session).await;
-    let moved = session.settle(result).await?;
+    let moved = database.write(move |session| Box::pin(statement.execute(session))).await?;
     if moved > 0 {
         database.tell_news();
     }
@@ -234,27 +229,23 @@ pub(super) async fn clock_went_back(
 
 /// When the next effect can be claimed, or a lease ends. Looks at every effect.
 pub(super) async fn next_due(database: &Database) -> Result<Option<Timestamp>, StoreError> {
-    let mut session = database.reader().await?;
     let statement =
         Statement::new(database.dialect, "SELECT MIN(e.ready_at) AS ready_at FROM effect AS e WHERE 1 = 1")
             .text(FIRST_OF_LANE);
-    let result = statement.fetch(&mut session).await.and_then(|rows| {
-        let Some(row) = rows.first() else { return Ok(None) };
-        Columns(row).maybe_int("ready_at")?.map(|at| timestamp("effect", at)).transpose()
-    });
-    session.settle(result).await
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Columns(row).maybe_int("ready_at")?.map(|at| timestamp("effect", at)).transpose()?)
 }
 
 /// How many effects wait, by kind.
 pub(super) async fn depth(database: &Database) -> Result<BTreeMap<EffectKind, u64>, StoreError> {
-    let mut session = database.reader().await?;
     let statement =
         Statement::new(database.dialect, "SELECT kind, COUNT(*) AS waiting FROM effect GROUP BY kind");
-    let result = statement.fetch(&mut session).await.and_then(|rows| rows.iter().map(counted).collect());
-    session.settle(result).await
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    Ok(rows.iter().map(counted).collect::<Result<_, Failure>>()?)
 }
 
-fn counted(row: &AnyRow) -> Result<(EffectKind, u64), Failure> {
+fn counted(row: &Row) -> Result<(EffectKind, u64), Failure> {
     let columns = Columns(row);
     let word = columns.text("kind")?;
     let kind = EffectKind::ALL.into_iter().find(|kind| kind.as_str() == word);

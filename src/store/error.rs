@@ -80,15 +80,23 @@ pub enum OpenError {
 /// A failure within the store, before it is told to the caller.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The database said no.
-    Database(sqlx::Error),
+    /// PostgreSQL, or the way to it, said no.
+    Postgres(sqlx::Error),
+    /// SQLite said no.
+    Sqlite(rusqlite::Error),
     /// Already known what the caller is to be told.
     Told(StoreError),
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
+        Self::Postgres(error)
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
     }
 }
 
@@ -102,7 +110,8 @@ impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Told(error) => error,
-            Failure::Database(error) => sorted(&error),
+            Failure::Postgres(error) => postgres(&error),
+            Failure::Sqlite(error) => sqlite(&error),
         }
     }
 }
@@ -115,27 +124,22 @@ impl Failure {
 
     /// What to say of a file that is damaged as such, rather than one row of it.
     pub(super) fn tells_damage(&self) -> Option<String> {
-        let Self::Database(sqlx::Error::Database(said)) = self else { return None };
-        let code = said.code().filter(|code| code.len() < 5)?.parse::<u32>().ok()?;
-        matches!(code & 0xff, 11 | 26).then(|| damaged(said.message()))
+        let Self::Sqlite(error) = self else { return None };
+        let (code, message) = said(error)?;
+        matches!(code & 0xff, 11 | 26).then(|| damaged(&message))
     }
 
-    /// Whether the connection should not be used again: anything that the database itself did not say.
+    /// Whether a connection to PostgreSQL should not be used again: anything that the server itself did not say.
     pub(super) fn breaks_connection(&self) -> bool {
         match self {
             Self::Told(_) => false,
-            Self::Database(sqlx::Error::Database(error)) => {
+            Self::Postgres(sqlx::Error::Database(error)) => {
                 // PostgreSQL ends these sessions itself (class 57P: shutdown, crash, database dropped).
                 error.code().is_some_and(|code| code.starts_with("57P"))
             }
-            Self::Database(_) => true,
+            Self::Postgres(_) | Self::Sqlite(_) => true,
         }
     }
-}
-
-/// A column that does not hold what it should.
-pub(super) fn unreadable(column: &str, error: &sqlx::Error) -> Failure {
-    Failure::Told(StoreError::Corrupt(format!("column {column}: {error}")))
 }
 
 /// A stored JSON text that does not read, named by its row.
@@ -143,8 +147,8 @@ pub(super) fn corrupt(row: impl std::fmt::Display, why: impl std::fmt::Display) 
     Failure::Told(StoreError::Corrupt(format!("{row}: {why}")))
 }
 
-/// Sorts by SQLite's result codes (sqlite.org/rescode.html) and PostgreSQL's SQLSTATE classes (appendix A).
-fn sorted(error: &sqlx::Error) -> StoreError {
+/// Sorts by PostgreSQL's SQLSTATE classes (manual, appendix A).
+fn postgres(error: &sqlx::Error) -> StoreError {
     let sqlx::Error::Database(said) = error else {
         return match error {
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
@@ -155,13 +159,9 @@ fn sorted(error: &sqlx::Error) -> StoreError {
     };
     let message = said.message();
     let code = said.code().unwrap_or_default();
-    if said.is_unique_violation() || matches!(&*code, "40001" | "40P01") {
+    // Unique violations, failures to serialise, deadlocks.
+    if matches!(&*code, "23505" | "40001" | "40P01") {
         return StoreError::Conflict;
-    }
-    if let Ok(number) = code.parse::<u32>()
-        && code.len() < 5
-    {
-        return sqlite(number, message);
     }
     match code.get(..2) {
         // Data exceptions, integrity violations, corrupted data or index.
@@ -170,11 +170,39 @@ fn sorted(error: &sqlx::Error) -> StoreError {
     }
 }
 
+/// SQLite's extended result code with its words; none for what the driver says itself.
+pub(super) fn said(error: &rusqlite::Error) -> Option<(i32, String)> {
+    match error {
+        rusqlite::Error::SqliteFailure(code, message) => {
+            let words = message.clone().unwrap_or_else(|| code.to_string());
+            Some((code.extended_code, words))
+        }
+        _ => None,
+    }
+}
+
+/// Sorts by SQLite's result codes (sqlite.org/rescode.html).
+fn sqlite(error: &rusqlite::Error) -> StoreError {
+    let Some((code, message)) = said(error) else {
+        return match error {
+            rusqlite::Error::Utf8Error(..) | rusqlite::Error::InvalidColumnType(..) => {
+                StoreError::Corrupt(error.to_string())
+            }
+            _ => StoreError::Unavailable(error.to_string()),
+        };
+    };
+    // SQLITE_CONSTRAINT_PRIMARYKEY and SQLITE_CONSTRAINT_UNIQUE.
+    if matches!(code, 1555 | 2067) {
+        return StoreError::Conflict;
+    }
+    sqlite_code(code, &message)
+}
+
 fn damaged(message: &str) -> String {
     format!("the database file is damaged, restore it from a backup ({message})")
 }
 
-fn sqlite(code: u32, message: &str) -> StoreError {
+fn sqlite_code(code: i32, message: &str) -> StoreError {
     // The low byte is the primary code; the rest says more about it.
     match code & 0xff {
         5 | 6 => {

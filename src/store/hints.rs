@@ -4,7 +4,7 @@
 //! server; it is sent at most once in a while; and whoever misses it finds out by polling.
 
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{AnyPool, ConnectOptions};
+use sqlx::{ConnectOptions, PgPool};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -32,7 +32,7 @@ impl Hints {
     }
 
     /// Starts to listen with a connection of its own, and to send over the pool whenever there is news.
-    pub(super) fn start(server: PgConnectOptions, pool: AnyPool, news: Arc<Notify>) -> Self {
+    pub(super) fn start(server: PgConnectOptions, pool: PgPool, news: Arc<Notify>) -> Self {
         let mut hints = Self::silent();
         hints.tasks.spawn(send(pool, news));
         hints.tasks.spawn(listen(server.disable_statement_logging(), Arc::clone(&hints.hear)));
@@ -44,7 +44,7 @@ impl Hints {
     }
 }
 
-async fn send(pool: AnyPool, news: Arc<Notify>) {
+async fn send(pool: PgPool, news: Arc<Notify>) {
     loop {
         news.notified().await;
         if pool.is_closed() {

@@ -4,9 +4,8 @@ use super::codec::{millis, plain, timestamp, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
-use super::sql::{Columns, ROWS_MAX, Statement, Value};
+use super::sql::{Columns, ROWS_MAX, Row, Statement, Value};
 use crate::engine::ports::{Delivery, PEEK_BYTES_MAX, Source, StoreError};
-use sqlx::any::AnyRow;
 
 /// Writes deliveries. The hot path: a batch that fits one statement needs no transaction of its own.
 pub(super) async fn append(database: &Database, deliveries: Vec<Delivery>) -> Result<(), StoreError> {
@@ -14,31 +13,29 @@ pub(super) async fn append(database: &Database, deliveries: Vec<Delivery>) -> Re
         return Ok(());
     }
     database.refuse_when_damaged()?;
-    let mut session = database.writer().await?;
-    let result = if deliveries.len() <= ROWS_MAX {
-        insert(database, &deliveries).execute(&mut session).await.map(drop)
-    } else {
-        append_chunks(database, &mut session, &deliveries).await
-    };
-    session.settle(result).await?;
+    let mut statements: Vec<Statement> =
+        deliveries.chunks(ROWS_MAX).map(|chunk| insert(database.dialect, chunk)).collect();
+    let single = if statements.len() == 1 { statements.pop() } else { None };
+    match single {
+        Some(single) => {
+            database.write(move |session| Box::pin(single.execute(session))).await?;
+        }
+        None => database.write(move |session| Box::pin(append_chunks(session, statements))).await?,
+    }
     database.tell_news();
     Ok(())
 }
 
-async fn append_chunks(
-    database: &Database,
-    session: &mut Session<'_>,
-    deliveries: &[Delivery],
-) -> Result<(), Failure> {
-    let mut transaction = session.begin(database.dialect).await?;
-    for chunk in deliveries.chunks(ROWS_MAX) {
-        insert(database, chunk).execute(&mut transaction).await?;
+async fn append_chunks(session: &mut Session, statements: Vec<Statement>) -> Result<(), Failure> {
+    let mut transaction = session.begin().await?;
+    for statement in statements {
+        statement.execute(&mut transaction).await?;
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await
 }
 
 /// A delivery that is there already is left as it is: the caller repeats a call whose answer was lost.
-fn insert(database: &Database, deliveries: &[Delivery]) -> Statement {
+fn insert(dialect: Dialect, deliveries: &[Delivery]) -> Statement {
     let rows = deliveries.iter().map(|delivery| {
         [
             Value::from(plain(&delivery.id).into_owned()),
@@ -48,7 +45,7 @@ fn insert(database: &Database, deliveries: &[Delivery]) -> Statement {
         ]
     });
     Statement::new(
-        database.dialect,
+        dialect,
         "INSERT INTO inbox (id, source, received_at, body) SELECT column1, column2, column3, column4 FROM ",
     )
     .rows(rows)
@@ -58,12 +55,11 @@ fn insert(database: &Database, deliveries: &[Delivery]) -> Statement {
 /// The oldest deliveries; identities sort by time. Sizes are asked for first, so that a queue of large bodies is never
 /// in memory as a whole.
 pub(super) async fn peek(database: &Database, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-    let mut session = database.reader().await?;
-    let result = oldest(database.dialect, &mut session, limit).await;
-    session.settle(result).await
+    let dialect = database.dialect;
+    database.read(move |session| Box::pin(oldest(dialect, session, limit))).await
 }
 
-async fn oldest(dialect: Dialect, session: &mut Session<'_>, limit: u32) -> Result<Vec<Delivery>, Failure> {
+async fn oldest(dialect: Dialect, session: &mut Session, limit: u32) -> Result<Vec<Delivery>, Failure> {
     let sizes = Statement::new(
         dialect,
         "SELECT id, CAST(LENGTH(body) AS BIGINT) AS bytes FROM inbox ORDER BY id LIMIT ",
@@ -92,7 +88,7 @@ async fn oldest(dialect: Dialect, session: &mut Session<'_>, limit: u32) -> Resu
         .collect()
 }
 
-fn delivery(row: &AnyRow) -> Result<Delivery, Failure> {
+fn delivery(row: &Row) -> Result<Delivery, Failure> {
     let columns = Columns(row);
     let id = unescaped(columns.text("id")?);
     let source = match columns.text("source")?.as_str() {
@@ -108,11 +104,8 @@ fn delivery(row: &AnyRow) -> Result<Delivery, Failure> {
 
 /// How many deliveries wait.
 pub(super) async fn depth(database: &Database) -> Result<u64, StoreError> {
-    let mut session = database.reader().await?;
     let statement = Statement::new(database.dialect, "SELECT COUNT(*) AS waiting FROM inbox");
-    let result = statement.fetch(&mut session).await.and_then(|rows| {
-        let row = rows.first().ok_or_else(|| corrupt("inbox", "COUNT gave no row"))?;
-        Ok(u64::try_from(Columns(row).int("waiting")?).unwrap_or(0))
-    });
-    session.settle(result).await
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    let row = rows.first().ok_or_else(|| corrupt("inbox", "COUNT gave no row"))?;
+    Ok(u64::try_from(Columns(row).int("waiting")?).unwrap_or(0))
 }

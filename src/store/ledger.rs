@@ -4,20 +4,18 @@ use super::codec::{millis, plain, timestamp, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
-use super::sql::{Columns, Statement};
+use super::sql::{Columns, Row, Statement};
 use crate::domain::guardrail::{Pause, Start};
 use crate::engine::ports::{Ledger, PauseChange, StoreError};
 use jiff::Timestamp;
-use sqlx::any::AnyRow;
 
 /// The ledger. The version is read first: whatever changes while the rest is read makes the later commit fail.
 pub(super) async fn ledger(database: &Database, since: Timestamp) -> Result<Ledger, StoreError> {
-    let mut session = database.reader().await?;
-    let result = read(database.dialect, &mut session, since).await;
-    session.settle(result).await
+    let dialect = database.dialect;
+    database.read(move |session| Box::pin(read(dialect, session, since))).await
 }
 
-async fn read(dialect: Dialect, session: &mut Session<'_>, since: Timestamp) -> Result<Ledger, Failure> {
+async fn read(dialect: Dialect, session: &mut Session, since: Timestamp) -> Result<Ledger, Failure> {
     let rows = Statement::new(dialect, "SELECT version FROM ledger WHERE id = 1").fetch(session).await?;
     let row = rows.first().ok_or_else(|| corrupt("ledger", "its row is missing"))?;
     let version = u64::try_from(Columns(row).int("version")?).map_err(|error| corrupt("ledger", error))?;
@@ -34,7 +32,7 @@ async fn read(dialect: Dialect, session: &mut Session<'_>, since: Timestamp) -> 
     Ok(Ledger { version, pauses, starts })
 }
 
-fn start(row: &AnyRow) -> Result<Start, Failure> {
+fn start(row: &Row) -> Result<Start, Failure> {
     let columns = Columns(row);
     Ok(Start {
         remedy: unescaped(columns.text("remedy")?),
@@ -46,12 +44,11 @@ fn start(row: &AnyRow) -> Result<Start, Failure> {
 
 /// Pauses in force.
 pub(super) async fn pauses(database: &Database) -> Result<Vec<Pause>, StoreError> {
-    let mut session = database.reader().await?;
-    let result = pauses_in_force(database.dialect, &mut session).await;
-    session.settle(result).await
+    let dialect = database.dialect;
+    database.read(move |session| Box::pin(pauses_in_force(dialect, session))).await
 }
 
-async fn pauses_in_force(dialect: Dialect, session: &mut Session<'_>) -> Result<Vec<Pause>, Failure> {
+async fn pauses_in_force(dialect: Dialect, session: &mut Session) -> Result<Vec<Pause>, Failure> {
     let rows =
         Statement::new(dialect, "SELECT namespace, set_by, reason, since FROM pause ORDER BY namespace")
             .fetch(session)
@@ -59,7 +56,7 @@ async fn pauses_in_force(dialect: Dialect, session: &mut Session<'_>) -> Result<
     rows.iter().map(pause).collect()
 }
 
-fn pause(row: &AnyRow) -> Result<Pause, Failure> {
+fn pause(row: &Row) -> Result<Pause, Failure> {
     let columns = Columns(row);
     let namespace = unescaped(columns.text("namespace")?);
     Ok(Pause {
@@ -72,13 +69,12 @@ fn pause(row: &AnyRow) -> Result<Pause, Failure> {
 
 /// Sets or lifts a pause, and raises the version, so that what was judged before must be judged again.
 pub(super) async fn set_pause(database: &Database, change: PauseChange) -> Result<(), StoreError> {
-    let mut session = database.writer().await?;
-    let result = changed(database.dialect, &mut session, change).await;
-    session.settle(result).await
+    let dialect = database.dialect;
+    database.write(move |session| Box::pin(changed(dialect, session, change))).await
 }
 
-async fn changed(dialect: Dialect, session: &mut Session<'_>, change: PauseChange) -> Result<(), Failure> {
-    let mut transaction = session.begin(dialect).await?;
+async fn changed(dialect: Dialect, session: &mut Session, change: PauseChange) -> Result<(), Failure> {
+    let mut transaction = session.begin().await?;
     let statement = match change {
         PauseChange::Set(pause) => Statement::new(
             dialect,
@@ -103,7 +99,7 @@ async fn changed(dialect: Dialect, session: &mut Session<'_>, change: PauseChang
     Statement::new(dialect, "UPDATE ledger SET version = version + 1 WHERE id = 1")
         .execute(&mut transaction)
         .await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await
 }
 
 /// The column of a scope; the global pause has an empty one.

@@ -5,13 +5,13 @@
 
 use super::codec::{incident, millis, plain, timestamp};
 use super::database::{Database, Session};
+use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
-use super::sql::{Columns, Statement, Value};
+use super::sql::{Columns, Row, Statement, Value};
 use crate::domain::alert::{AlertRecord, AlertStatus};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId};
 use crate::engine::ports::{Loaded, StoreError, StoredAlert, Wanted};
-use sqlx::any::AnyRow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most values of one list in a statement; two lists stay below SQLite's 32,766 parameters.
@@ -22,26 +22,30 @@ const LIST_MAX: usize = 8_192;
 const ATTEMPTS_MAX: u32 = 5;
 
 pub(super) async fn load(database: &Database, wanted: Wanted) -> Result<Loaded, StoreError> {
-    let mut session = database.reader().await?;
+    let dialect = database.dialect;
+    database.read(move |session| Box::pin(attempts(dialect, session, wanted))).await
+}
+
+async fn attempts(dialect: Dialect, session: &mut Session, wanted: Wanted) -> Result<Loaded, Failure> {
     let mut result = Err(Failure::conflict());
     for _ in 0..ATTEMPTS_MAX {
-        result = attempt(database, &mut session, &wanted).await;
+        result = attempt(dialect, session, &wanted).await;
         if !matches!(result, Err(Failure::Told(StoreError::Conflict))) {
             break;
         }
     }
-    session.settle(result).await
+    result
 }
 
-async fn attempt(database: &Database, session: &mut Session<'_>, wanted: &Wanted) -> Result<Loaded, Failure> {
+async fn attempt(dialect: Dialect, session: &mut Session, wanted: &Wanted) -> Result<Loaded, Failure> {
     let mut incidents = BTreeMap::new();
     let ids: BTreeSet<&str> = wanted.ids.iter().map(|id| id.0.as_str()).collect();
-    by_ids(database, session, ids, &mut incidents).await?;
+    by_ids(dialect, session, ids, &mut incidents).await?;
     let keys: BTreeSet<&str> = wanted.keys.iter().map(|key| key.0.as_str()).collect();
-    by_keys(database, session, keys.clone(), &mut incidents).await?;
+    by_keys(dialect, session, keys.clone(), &mut incidents).await?;
 
     let fingerprints: BTreeSet<Fingerprint> = wanted.fingerprints.iter().copied().collect();
-    let alerts = by_fingerprints(database, session, fingerprints, &incidents).await?;
+    let alerts = by_fingerprints(dialect, session, fingerprints, &incidents).await?;
     let missing: BTreeSet<&str> = alerts
         .iter()
         .filter(|found| found.wants_incident)
@@ -49,14 +53,14 @@ async fn attempt(database: &Database, session: &mut Session<'_>, wanted: &Wanted
         .filter(|id| !incidents.contains_key(*id))
         .map(|id| id.0.as_str())
         .collect();
-    by_ids(database, session, missing, &mut incidents).await?;
+    by_ids(dialect, session, missing, &mut incidents).await?;
     // An alert may still fire in an incident that a person ended: another one may stand for its key by now.
     let ended: BTreeSet<String> = incidents
         .values()
         .filter(|incident| !incident.is_open() && !keys.contains(incident.key.0.as_str()))
         .map(|incident| incident.key.0.clone())
         .collect();
-    by_keys(database, session, ended.iter().map(String::as_str).collect(), &mut incidents).await?;
+    by_keys(dialect, session, ended.iter().map(String::as_str).collect(), &mut incidents).await?;
 
     let stale = |found: &FoundAlert| {
         let incident = found.alert.incident.as_ref().and_then(|id| incidents.get(id));
@@ -72,14 +76,14 @@ async fn attempt(database: &Database, session: &mut Session<'_>, wanted: &Wanted
 }
 
 async fn by_ids(
-    database: &Database,
-    session: &mut Session<'_>,
+    dialect: Dialect,
+    session: &mut Session,
     ids: BTreeSet<&str>,
     into: &mut BTreeMap<IncidentId, Incident>,
 ) -> Result<(), Failure> {
     let rows: Vec<[Value; 1]> = ids.into_iter().map(|id| [Value::from(plain(id).into_owned())]).collect();
     for chunk in rows.chunks(LIST_MAX) {
-        let found = Statement::new(database.dialect, "SELECT body FROM incident WHERE id IN ")
+        let found = Statement::new(dialect, "SELECT body FROM incident WHERE id IN ")
             .rows(chunk.iter().cloned())
             .fetch(session)
             .await?;
@@ -89,15 +93,15 @@ async fn by_ids(
 }
 
 async fn by_keys(
-    database: &Database,
-    session: &mut Session<'_>,
+    dialect: Dialect,
+    session: &mut Session,
     keys: BTreeSet<&str>,
     into: &mut BTreeMap<IncidentId, Incident>,
 ) -> Result<(), Failure> {
     let rows: Vec<[Value; 1]> = keys.into_iter().map(|key| [Value::from(plain(key).into_owned())]).collect();
     for chunk in rows.chunks(LIST_MAX) {
         let found = Statement::new(
-            database.dialect,
+            dialect,
             "SELECT incident.body FROM (SELECT COALESCE(\
              (SELECT o.id FROM incident AS o WHERE o.key = column1 AND o.status <> 'resolved'), \
              (SELECT e.id FROM incident AS e WHERE e.key = column1 AND e.status = 'resolved' \
@@ -112,9 +116,9 @@ async fn by_keys(
     Ok(())
 }
 
-fn keep(rows: &[AnyRow], into: &mut BTreeMap<IncidentId, Incident>) -> Result<(), Failure> {
+fn keep(rows: &[Row], into: &mut BTreeMap<IncidentId, Incident>) -> Result<(), Failure> {
     for row in rows {
-        let incident = incident(&Columns(row).text("body")?)?;
+        let incident = incident(Columns(row).str("body")?)?;
         into.insert(incident.id.clone(), incident);
     }
     Ok(())
@@ -131,8 +135,8 @@ struct FoundAlert {
 /// Records in incidents that are over, where the alert is over as well, matter only if the incident was asked for or
 /// is the alert's newest: an alert that flaps for weeks would otherwise bring its whole past.
 async fn by_fingerprints(
-    database: &Database,
-    session: &mut Session<'_>,
+    dialect: Dialect,
+    session: &mut Session,
     fingerprints: BTreeSet<Fingerprint>,
     asked_for: &BTreeMap<IncidentId, Incident>,
 ) -> Result<Vec<FoundAlert>, Failure> {
@@ -145,7 +149,7 @@ async fn by_fingerprints(
         asked_for.keys().take(LIST_MAX).map(|id| [Value::from(plain(&id.0).into_owned())]).collect();
     for chunk in rows.chunks(LIST_MAX) {
         let mut statement = Statement::new(
-            database.dialect,
+            dialect,
             "SELECT alert.fingerprint, alert.incident_id, alert.status, alert.starts_at, alert.ends_at, \
              alert.updated_at, incident.version, incident.status AS incident_status \
              FROM alert LEFT JOIN incident ON incident.id = alert.incident_id WHERE alert.fingerprint IN ",
@@ -167,7 +171,7 @@ async fn by_fingerprints(
     Ok(alerts)
 }
 
-fn found_alert(row: &AnyRow) -> Result<FoundAlert, Failure> {
+fn found_alert(row: &Row) -> Result<FoundAlert, Failure> {
     let columns = Columns(row);
     let incident_id = columns.text("incident_id")?;
     let record = record(row)?;
@@ -184,7 +188,7 @@ fn found_alert(row: &AnyRow) -> Result<FoundAlert, Failure> {
 }
 
 /// What is remembered of an alert, out of its columns.
-pub(super) fn record(row: &AnyRow) -> Result<AlertRecord, Failure> {
+pub(super) fn record(row: &Row) -> Result<AlertRecord, Failure> {
     let columns = Columns(row);
     let status = match columns.text("status")?.as_str() {
         "firing" => AlertStatus::Firing,

@@ -28,7 +28,6 @@ impl Default for OpenOptions {
 
 /// Opens the database that `url` names, and brings its tables up to date.
 pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, OpenError> {
-    sqlx::any::install_default_drivers();
     match dialect_of(url)? {
         Dialect::Sqlite => sqlite::open(url, options).await,
         Dialect::Postgres => postgres::open(url, options).await,

@@ -1,14 +1,13 @@
 //! The shared database: several replicas, one truth.
 
 use super::SqlStore;
-use super::database::Database;
-use super::dialect::Dialect;
+use super::database::{Database, Engine};
 use super::error::OpenError;
 use super::hints::Hints;
 use super::migrate;
 use super::open::OpenOptions;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor};
 
 /// What every connection is told first. A commit is durable before it is answered, whatever the server's default
@@ -19,33 +18,32 @@ const SETUP: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      SET statement_timeout = '20s'; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '30s'";
 
 pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, OpenError> {
-    let connect: AnyConnectOptions = url
-        .parse::<AnyConnectOptions>()
+    let connect = url
+        .parse::<PgConnectOptions>()
         .map_err(|_| {
             OpenError::Url("it cannot be read as a URL; escape special characters of the password".to_owned())
         })?
         .disable_statement_logging();
     let place = place(&connect);
-    migrate::run(Dialect::Postgres, &connect, options.wait)
-        .await
-        .map_err(|error| migration(&place, error))?;
-    let pool = AnyPoolOptions::new()
+    migrate::postgres(&connect, options.wait).await.map_err(|error| migration(&place, error))?;
+    let pool = PgPoolOptions::new()
         .max_connections(options.connections.max(2))
         .acquire_timeout(options.wait)
         .test_before_acquire(false)
         .after_connect(|connection, _| Box::pin(async move { connection.execute(SETUP).await.map(drop) }))
         .connect_lazy_with(connect.clone());
-    let listener = url.parse().map_err(|error: sqlx::Error| explain(&place, &error))?;
-    let database = Database::new(Dialect::Postgres, None, connect, SETUP.to_owned(), pool, options.wait);
-    let hints = Hints::start(listener, database.pool(), database.news());
+    let database = Database::new(Engine::Postgres(pool.clone()));
+    let hints = Hints::start(connect, pool, database.news());
     Ok(SqlStore::new(database, None, hints))
 }
 
-/// Where the database is, for people: the URL without its user and password.
-fn place(connect: &AnyConnectOptions) -> String {
-    let url = &connect.database_url;
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    format!("postgres://{}{port}{}", url.host_str().unwrap_or("localhost"), url.path())
+/// Where the database is, for people: without its user and password.
+fn place(connect: &PgConnectOptions) -> String {
+    let database = connect.get_database().unwrap_or_default();
+    match connect.get_socket() {
+        Some(socket) => format!("postgres://{}/{database}", socket.display()),
+        None => format!("postgres://{}:{}/{database}", connect.get_host(), connect.get_port()),
+    }
 }
 
 fn migration(place: &str, error: MigrateError) -> OpenError {

@@ -23,9 +23,8 @@ pub(super) async fn prune(database: &Database, ended_before: Timestamp) -> Resul
     let mut pruned = 0;
     loop {
         // The writer is given up between batches: whoever waits for it comes first.
-        let mut session = database.writer().await?;
-        let result = incidents(database.dialect, &mut session, before).await;
-        let count = session.settle(result).await?;
+        let dialect = database.dialect;
+        let count = database.write(move |session| Box::pin(incidents(dialect, session, before))).await?;
         pruned += count;
         if count < INCIDENTS_PER_BATCH as u64 {
             break;
@@ -44,7 +43,7 @@ pub(super) async fn prune(database: &Database, ended_before: Timestamp) -> Resul
     Ok(pruned)
 }
 
-async fn incidents(dialect: Dialect, session: &mut Session<'_>, before: i64) -> Result<u64, Failure> {
+async fn incidents(dialect: Dialect, session: &mut Session, before: i64) -> Result<u64, Failure> {
     let found = Statement::new(dialect, "SELECT id FROM incident WHERE status = 'resolved' AND ended_at < ")
         .bind(before)
         .text(" ORDER BY ended_at LIMIT ")
@@ -58,7 +57,7 @@ async fn incidents(dialect: Dialect, session: &mut Session<'_>, before: i64) -> 
     for row in &found {
         ids.push([Value::from(Columns(row).text("id")?)]);
     }
-    let mut transaction = session.begin(dialect).await?;
+    let mut transaction = session.begin().await?;
     // The incidents first, looked at again under their locks: one that was opened again in between stays.
     let gone = Statement::new(dialect, "DELETE FROM incident WHERE status = 'resolved' AND ended_at < ")
         .bind(before)
@@ -96,14 +95,12 @@ async fn incidents(dialect: Dialect, session: &mut Session<'_>, before: i64) -> 
 
 async fn rows(database: &Database, old: &'static str, before: i64) -> Result<(), StoreError> {
     loop {
-        let mut session = database.writer().await?;
         let statement = Statement::new(database.dialect, old)
             .bind(before)
             .text(" LIMIT ")
             .bind(ROWS_PER_BATCH.cast_signed())
             .text(")");
-        let result = statement.execute(&mut session).await;
-        if session.settle(result).await? < ROWS_PER_BATCH {
+        if database.write(move |session| Box::pin(statement.execute(session))).await? < ROWS_PER_BATCH {
             return Ok(());
         }
     }

@@ -5,7 +5,7 @@ use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::load::record;
-use super::sql::{Columns, Statement};
+use super::sql::{Columns, Row, Statement};
 use crate::domain::apply::Document;
 use crate::domain::diagnosis::Finding;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
@@ -26,14 +26,13 @@ pub(super) async fn incidents(
     database: &Database,
     query: IncidentQuery,
 ) -> Result<Vec<Incident>, StoreError> {
-    let mut session = database.reader().await?;
-    let result = page(database.dialect, &mut session, &query).await;
-    session.settle(result).await
+    let dialect = database.dialect;
+    database.read(move |session| Box::pin(async move { page(dialect, session, &query).await })).await
 }
 
 async fn page(
     dialect: Dialect,
-    session: &mut Session<'_>,
+    session: &mut Session,
     query: &IncidentQuery,
 ) -> Result<Vec<Incident>, Failure> {
     let limit = query.limit.min(PAGE_MAX);
@@ -49,7 +48,7 @@ async fn page(
         }
         let rows = statement.text(" ORDER BY id DESC LIMIT ").bind(i64::from(limit)).fetch(session).await?;
         for row in &rows {
-            match codec::incident(&Columns(row).text("body")?) {
+            match codec::incident(Columns(row).str("body")?) {
                 Ok(incident) => found.push(incident),
                 // One row that is damaged, or that a newer version wrote, must not hide all the others.
                 Err(failure) => {
@@ -77,14 +76,13 @@ pub(super) async fn incident(
     database: &Database,
     id: &IncidentId,
 ) -> Result<Option<IncidentView>, StoreError> {
-    let mut session = database.reader().await?;
-    let result = view(database.dialect, &mut session, id).await;
-    session.settle(result).await
+    let (dialect, id) = (database.dialect, id.clone());
+    database.read(move |session| Box::pin(async move { view(dialect, session, &id).await })).await
 }
 
 async fn view(
     dialect: Dialect,
-    session: &mut Session<'_>,
+    session: &mut Session,
     id: &IncidentId,
 ) -> Result<Option<IncidentView>, Failure> {
     let key = plain(&id.0).into_owned();
@@ -93,7 +91,7 @@ async fn view(
         .fetch(session)
         .await?;
     let Some(row) = rows.first() else { return Ok(None) };
-    let incident = codec::incident(&Columns(row).text("body")?)?;
+    let incident = codec::incident(Columns(row).str("body")?)?;
 
     let alerts = Statement::new(
         dialect,
@@ -106,7 +104,7 @@ async fn view(
     .await?;
     let mut told = Vec::with_capacity(alerts.len());
     for row in &alerts {
-        let alert = from_json(format_args!("an alert of incident {id}"), &Columns(row).text("body")?)?;
+        let alert = from_json(format_args!("an alert of incident {id}"), Columns(row).str("body")?)?;
         told.push((record(row)?, alert));
     }
 
@@ -118,7 +116,7 @@ async fn view(
     let mut timeline = Vec::with_capacity(lines.len());
     for row in &lines {
         let what = format_args!("a timeline line of incident {id}");
-        timeline.push(from_json(what, &Columns(row).text("body")?)?);
+        timeline.push(from_json(what, Columns(row).str("body")?)?);
     }
     let findings = findings_of(dialect, session, id).await?;
     let documents = documents_of(dialect, session, key).await?;
@@ -127,7 +125,7 @@ async fn view(
 
 async fn documents_of(
     dialect: Dialect,
-    session: &mut Session<'_>,
+    session: &mut Session,
     key: String,
 ) -> Result<Vec<Document>, Failure> {
     let rows = Statement::new(dialect, "SELECT title, body FROM document WHERE incident_id = ")
@@ -144,14 +142,13 @@ async fn documents_of(
 
 /// The newest finding of each name, by name.
 pub(super) async fn findings(database: &Database, id: &IncidentId) -> Result<Vec<Finding>, StoreError> {
-    let mut session = database.reader().await?;
-    let result = findings_of(database.dialect, &mut session, id).await;
-    session.settle(result).await
+    let (dialect, id) = (database.dialect, id.clone());
+    database.read(move |session| Box::pin(async move { findings_of(dialect, session, &id).await })).await
 }
 
 async fn findings_of(
     dialect: Dialect,
-    session: &mut Session<'_>,
+    session: &mut Session,
     id: &IncidentId,
 ) -> Result<Vec<Finding>, Failure> {
     let rows = Statement::new(dialect, "SELECT body FROM finding WHERE incident_id = ")
@@ -159,46 +156,40 @@ async fn findings_of(
         .text(" ORDER BY name")
         .fetch(session)
         .await?;
-    let finding = |row| from_json(format_args!("a finding of incident {id}"), &Columns(row).text("body")?);
+    let finding = |row| from_json(format_args!("a finding of incident {id}"), Columns(row).str("body")?);
     rows.iter().map(finding).collect()
 }
 
 /// The text of a rule or policy.
 pub(super) async fn text(database: &Database, hash: &RuleHash) -> Result<Option<Value>, StoreError> {
-    let mut session = database.reader().await?;
     let statement = Statement::new(database.dialect, "SELECT body FROM rule_text WHERE hash = ")
         .bind(plain(&hash.0).into_owned());
-    let result = statement.fetch(&mut session).await.and_then(|rows| {
-        let Some(row) = rows.first() else { return Ok(None) };
-        from_json(format_args!("text {}", hash.0), &Columns(row).text("body")?).map(Some)
-    });
-    session.settle(result).await
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(from_json(format_args!("text {}", hash.0), Columns(row).str("body")?).map(Some)?)
 }
 
 /// How many open incidents there are of each severity and status.
 pub(super) async fn counts(
     database: &Database,
 ) -> Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError> {
-    let mut session = database.reader().await?;
     let statement = Statement::new(
         database.dialect,
         "SELECT severity, status, COUNT(*) AS standing FROM incident WHERE status <> 'resolved' \
          GROUP BY severity, status",
     );
-    let result = statement.fetch(&mut session).await.and_then(|rows| {
-        let mut counts = BTreeMap::new();
-        for row in &rows {
-            let columns = Columns(row);
-            let severity: String = columns.text("severity")?;
-            let severity = severity.parse().map_err(|_| corrupt_word("severity", &severity))?;
-            let status = match columns.text("status")?.as_str() {
-                "triggered" => IncidentStatus::Triggered,
-                "acknowledged" => IncidentStatus::Acknowledged,
-                other => return Err(corrupt_word("status", other)),
-            };
-            counts.insert((severity, status), u64::try_from(columns.int("standing")?).unwrap_or(0));
-        }
-        Ok(counts)
-    });
-    session.settle(result).await
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    Ok(rows.iter().map(count).collect::<Result<_, Failure>>()?)
+}
+
+fn count(row: &Row) -> Result<((Severity, IncidentStatus), u64), Failure> {
+    let columns = Columns(row);
+    let severity = columns.str("severity")?;
+    let severity = severity.parse().map_err(|_| corrupt_word("severity", severity))?;
+    let status = match columns.str("status")? {
+        "triggered" => IncidentStatus::Triggered,
+        "acknowledged" => IncidentStatus::Acknowledged,
+        other => return Err(corrupt_word("status", other)),
+    };
+    Ok(((severity, status), u64::try_from(columns.int("standing")?).unwrap_or(0)))
 }

@@ -4,10 +4,11 @@
 //! one statement, not one for each row. Row counts are rounded up to powers of two with rows of NULLs that the
 //! statement filters out, so that few texts exist and the prepared ones are used again.
 
+use super::database::{Link, Session};
 use super::dialect::Dialect;
-use super::error::{Failure, unreadable};
-use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Row};
+use super::error::{Failure, corrupt};
+use super::{over_postgres, over_sqlite};
+use std::sync::Arc;
 
 /// Most rows of one statement. 256 rows of 13 columns stay far below the parameter limits (32,766 in SQLite,
 /// 65,535 in PostgreSQL) and keep the prepared statements small.
@@ -21,15 +22,16 @@ pub(super) enum Value {
     Text(String),
     NoText,
     Bytes(Vec<u8>),
+    NoBytes,
 }
 
 impl Value {
     /// NULL of the same type: PostgreSQL wants to know the type of every parameter.
-    fn absent(&self) -> Absent {
+    fn absent(&self) -> Self {
         match self {
-            Self::Int(_) | Self::NoInt => Absent::Int,
-            Self::Text(_) | Self::NoText => Absent::Text,
-            Self::Bytes(_) => Absent::Bytes,
+            Self::Int(_) | Self::NoInt => Self::NoInt,
+            Self::Text(_) | Self::NoText => Self::NoText,
+            Self::Bytes(_) | Self::NoBytes => Self::NoBytes,
         }
     }
 }
@@ -70,24 +72,17 @@ impl From<Vec<u8>> for Value {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Absent {
-    Int,
-    Text,
-    Bytes,
-}
-
 /// A statement in the making: pieces of text and parameters in the order in which they stand.
 pub(super) struct Statement {
     dialect: Dialect,
     text: String,
-    arguments: AnyArguments,
+    arguments: Vec<Value>,
 }
 
 impl Statement {
     /// Begins with a text of ours. Nothing from outside may ever become text.
     pub(super) fn new(dialect: Dialect, text: &'static str) -> Self {
-        Self { dialect, text: text.to_owned(), arguments: AnyArguments::default() }
+        Self { dialect, text: text.to_owned(), arguments: Vec::new() }
     }
 
     /// Adds more text of ours.
@@ -99,7 +94,7 @@ impl Statement {
     /// Adds one parameter.
     pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
         self.placeholder();
-        self.add(value.into());
+        self.arguments.push(value.into());
         self
     }
 
@@ -107,23 +102,21 @@ impl Statement {
     /// text around must not take rows whose first column is NULL.
     pub(super) fn rows<const N: usize>(mut self, rows: impl IntoIterator<Item = [Value; N]>) -> Self {
         let rows = rows.into_iter();
-        self.arguments.reserve(rows.size_hint().0.next_power_of_two() * N, 0);
+        self.arguments.reserve(rows.size_hint().0.next_power_of_two() * N);
         self.text.push_str("(VALUES ");
         let mut count = 0_usize;
-        let mut kinds = [Absent::Int; N];
+        let mut kinds = [const { Value::NoInt }; N];
         for row in rows {
             if count == 0 {
                 kinds = std::array::from_fn(|column| row[column].absent());
             }
             self.row_text::<N>(count);
-            row.into_iter().for_each(|value| self.add(value));
+            self.arguments.extend(row);
             count += 1;
         }
         for padding in count..count.next_power_of_two() {
             self.row_text::<N>(padding);
-            for kind in kinds {
-                self.add_absent(kind);
-            }
+            self.arguments.extend(kinds.iter().cloned());
         }
         self.text.push(')');
         self
@@ -146,60 +139,93 @@ impl Statement {
         self.dialect.placeholder(self.arguments.len() + 1, &mut self.text);
     }
 
-    fn add(&mut self, value: Value) {
-        let added = match value {
-            Value::Int(value) => self.arguments.add(value),
-            Value::Text(value) => self.arguments.add(value),
-            Value::Bytes(value) => self.arguments.add(value),
-            Value::NoInt => self.arguments.add(None::<i64>),
-            Value::NoText => self.arguments.add(None::<String>),
-        };
-        added.expect("integers, texts and bytes always encode");
-    }
-
-    fn add_absent(&mut self, kind: Absent) {
-        let added = match kind {
-            Absent::Int => self.arguments.add(None::<i64>),
-            Absent::Text => self.arguments.add(None::<String>),
-            Absent::Bytes => self.arguments.add(None::<Vec<u8>>),
-        };
-        added.expect("NULLs always encode");
-    }
-
     /// Runs it; returns how many rows it changed.
-    pub(super) async fn execute(self, connection: &mut AnyConnection) -> Result<u64, Failure> {
-        let query = sqlx::query_with(AssertSqlSafe(self.text), self.arguments);
-        Ok(query.execute(connection).await?.rows_affected())
+    pub(super) async fn execute(self, session: &mut Session) -> Result<u64, Failure> {
+        match session.link() {
+            Link::Sqlite(connection) => Ok(over_sqlite::execute(connection, &self.text, &self.arguments)?),
+            Link::Postgres(connection) => {
+                Ok(over_postgres::execute(connection, self.text, self.arguments).await?)
+            }
+        }
     }
 
     /// Runs it; returns its rows.
-    pub(super) async fn fetch(self, connection: &mut AnyConnection) -> Result<Vec<AnyRow>, Failure> {
-        let query = sqlx::query_with(AssertSqlSafe(self.text), self.arguments);
-        Ok(query.fetch_all(connection).await?)
+    pub(super) async fn fetch(self, session: &mut Session) -> Result<Vec<Row>, Failure> {
+        match session.link() {
+            Link::Sqlite(connection) => Ok(over_sqlite::fetch(connection, &self.text, &self.arguments)?),
+            Link::Postgres(connection) => {
+                Ok(over_postgres::fetch(connection, self.text, self.arguments).await?)
+            }
+        }
+    }
+}
+
+/// A row as it was read.
+#[derive(Debug)]
+pub(super) struct Row {
+    names: Arc<[String]>,
+    values: Vec<Value>,
+}
+
+impl Row {
+    /// A row of as many values as there are names.
+    pub(super) fn new(names: &Arc<[String]>, values: Vec<Value>) -> Self {
+        Self { names: Arc::clone(names), values }
     }
 }
 
 /// Reads columns of a row, naming what could not be read.
-pub(super) struct Columns<'r>(pub(super) &'r AnyRow);
+pub(super) struct Columns<'r>(pub(super) &'r Row);
 
-impl Columns<'_> {
+impl<'r> Columns<'r> {
     pub(super) fn int(&self, name: &'static str) -> Result<i64, Failure> {
-        self.0.try_get(name).map_err(|error| unreadable(name, &error))
+        self.maybe_int(name)?.ok_or_else(|| unreadable(name, "it is empty"))
     }
 
     pub(super) fn maybe_int(&self, name: &'static str) -> Result<Option<i64>, Failure> {
-        self.0.try_get(name).map_err(|error| unreadable(name, &error))
+        match self.value(name)? {
+            Value::Int(value) => Ok(Some(*value)),
+            Value::NoInt | Value::NoText | Value::NoBytes => Ok(None),
+            Value::Text(_) | Value::Bytes(_) => Err(unreadable(name, "it is no integer")),
+        }
     }
 
     pub(super) fn text(&self, name: &'static str) -> Result<String, Failure> {
-        self.0.try_get(name).map_err(|error| unreadable(name, &error))
+        self.str(name).map(str::to_owned)
+    }
+
+    pub(super) fn str(&self, name: &'static str) -> Result<&'r str, Failure> {
+        self.maybe_str(name)?.ok_or_else(|| unreadable(name, "it is empty"))
     }
 
     pub(super) fn maybe_text(&self, name: &'static str) -> Result<Option<String>, Failure> {
-        self.0.try_get(name).map_err(|error| unreadable(name, &error))
+        Ok(self.maybe_str(name)?.map(str::to_owned))
+    }
+
+    fn maybe_str(&self, name: &'static str) -> Result<Option<&'r str>, Failure> {
+        match self.value(name)? {
+            Value::Text(value) => Ok(Some(value)),
+            Value::NoInt | Value::NoText | Value::NoBytes => Ok(None),
+            Value::Int(_) | Value::Bytes(_) => Err(unreadable(name, "it is no text")),
+        }
     }
 
     pub(super) fn bytes(&self, name: &'static str) -> Result<Vec<u8>, Failure> {
-        self.0.try_get(name).map_err(|error| unreadable(name, &error))
+        match self.value(name)? {
+            Value::Bytes(value) => Ok(value.clone()),
+            _ => Err(unreadable(name, "it holds no bytes")),
+        }
     }
+
+    fn value(&self, name: &'static str) -> Result<&'r Value, Failure> {
+        let place = self.0.names.iter().position(|known| known == name);
+        place
+            .and_then(|place| self.0.values.get(place))
+            .ok_or_else(|| unreadable(name, "the answer has no such column"))
+    }
+}
+
+/// A column that does not hold what it should.
+fn unreadable(column: &str, why: &str) -> Failure {
+    corrupt(format_args!("column {column}"), why)
 }

@@ -1,17 +1,17 @@
 //! The embedded database: one file, one process, one writer.
 
 use super::SqlStore;
-use super::database::{BEAT, Database};
-use super::dialect::Dialect;
-use super::error::OpenError;
+use super::database::{BEAT, Database, Engine};
+use super::error::{OpenError, said};
 use super::hints::Hints;
-use super::migrate;
+use super::migrate::{self, SqliteRefused};
 use super::open::OpenOptions;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::MigrateError;
-use sqlx::{AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
+use super::over_sqlite::STATEMENTS_KEPT;
+use super::threads::{Opener, Threads};
+use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Marks the file as ours (`SMJP`), so that somebody else's database is never taken for an empty one.
 const APPLICATION_ID: i64 = 0x534D_4A50;
@@ -49,39 +49,61 @@ fn reader_setup(options: &OpenOptions) -> String {
 pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, OpenError> {
     let path = path_of(url)?;
     let lock = lock(&path)?;
-    let connect: AnyConnectOptions = url_of(&path)
-        .parse::<AnyConnectOptions>()
-        .map_err(|error| OpenError::Url(error.to_string()))?
-        .disable_statement_logging();
-    let told = |error: sqlx::Error| explain(&path, &error);
-    let mut writer = AnyConnection::connect_with(&connect).await.map_err(told)?;
-    refuse_foreign(&mut writer, &path).await?;
-    let setup = writer_setup(options);
-    writer.execute(AssertSqlSafe(setup.clone())).await.map_err(told)?;
-    refuse_damaged(&mut writer, &path).await?;
-    migrate::run(Dialect::Sqlite, &connect, options.wait).await.map_err(|error| match error {
-        MigrateError::VersionMissing(found) => {
+    let open_writer = opener(path.clone(), writer_setup(options));
+    let open_reader = opener(path.clone(), reader_setup(options));
+    let (place, setup) = (path.clone(), writer_setup(options));
+    let prepared = tokio::task::spawn_blocking(move || prepare(&place, &setup)).await;
+    let writer = match prepared {
+        Ok(writer) => writer?,
+        Err(error) => return Err(unavailable(&path, &error)),
+    };
+    let readers = options.connections.max(1);
+    let threads = Threads::start(writer, open_writer, open_reader, readers, options.wait)
+        .map_err(|error| unavailable(&path, &error))?;
+    Ok(SqlStore::new(Database::new(Engine::Sqlite(threads)), Some(lock), Hints::silent()))
+}
+
+/// A writer over a file that is ours, whole and up to date.
+fn prepare(path: &Path, setup: &str) -> Result<Connection, OpenError> {
+    let told = |error: rusqlite::Error| explain(path, &error);
+    let mut writer = connect(path).map_err(told)?;
+    refuse_foreign(&writer, path)?;
+    writer.execute_batch(setup).map_err(told)?;
+    refuse_damaged(&writer, path)?;
+    migrate::sqlite(&mut writer).map_err(|error| match error {
+        SqliteRefused::Newer(found) => {
             OpenError::Newer { place: path.display().to_string(), found, known: migrate::newest() }
         }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(&path, &error),
-        other => OpenError::Damaged { path: path.clone(), reason: other.to_string() },
+        SqliteRefused::Changed(version) => OpenError::Damaged {
+            path: path.to_owned(),
+            reason: format!("its tables were made by another text of schema {version}"),
+        },
+        SqliteRefused::Said(error) => explain(path, &error),
     })?;
     // Tables that are up to date are not written at start, so a file that cannot be written would show only later.
-    writer.execute(BEAT).await.map_err(told)?;
-    let readers = reader_setup(options);
-    let pool = AnyPoolOptions::new()
-        .max_connections(options.connections.max(1))
-        .acquire_timeout(options.wait)
-        .test_before_acquire(false)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |connection, _| {
-            let setup = AssertSqlSafe(readers.clone());
-            Box::pin(async move { connection.execute(setup).await.map(drop) })
-        })
-        .connect_lazy_with(connect.clone());
-    let database = Database::new(Dialect::Sqlite, Some(writer), connect, setup, pool, options.wait);
-    Ok(SqlStore::new(database, Some(lock), Hints::silent()))
+    writer.execute_batch(BEAT).map_err(told)?;
+    Ok(writer)
+}
+
+fn opener(path: PathBuf, setup: String) -> Opener {
+    Arc::new(move || {
+        let connection = connect(&path)?;
+        connection.execute_batch(&setup)?;
+        Ok(connection)
+    })
+}
+
+/// Opens the file by its name alone, whatever that holds: names that look like URIs are names as well.
+fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    Ok(connection)
+}
+
+fn unavailable(path: &Path, error: &dyn std::error::Error) -> OpenError {
+    OpenError::Unavailable { place: path.display().to_string(), reason: error.to_string() }
 }
 
 /// The file that a URL names: `sqlite://relative.db`, `sqlite:///absolute.db` or `sqlite:either.db`.
@@ -95,21 +117,6 @@ fn path_of(url: &str) -> Result<PathBuf, OpenError> {
         return Err(OpenError::Url(format!("`?{parameters}` is not needed; name the file only")));
     }
     std::path::absolute(name).map_err(|source| OpenError::Directory { path: name.into(), source })
-}
-
-/// The URL of a file for the driver: whatever its name holds is escaped.
-fn url_of(path: &Path) -> String {
-    let mut url = String::from("sqlite://");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                url.push(char::from(*byte))
-            }
-            other => url.push_str(&format!("%{other:02X}")),
-        }
-    }
-    url.push_str("?mode=rwc");
-    url
 }
 
 /// Keeps other processes out for as long as the file handle lives; the system frees it when the process dies.
@@ -130,45 +137,36 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 }
 
 /// Our mark is set while the file is still empty; a file with tables and without it is somebody else's.
-async fn refuse_foreign(writer: &mut AnyConnection, path: &Path) -> Result<(), OpenError> {
-    let told = |error: sqlx::Error| explain(path, &error);
-    let mark = one_int(writer, "PRAGMA application_id").await.map_err(told)?;
+fn refuse_foreign(writer: &Connection, path: &Path) -> Result<(), OpenError> {
+    let told = |error: rusqlite::Error| explain(path, &error);
+    let one_int = |query| writer.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(told);
+    let mark = one_int("PRAGMA application_id")?;
     if mark == APPLICATION_ID {
         return Ok(());
     }
-    let tables = one_int(writer, "SELECT COUNT(*) FROM sqlite_schema").await.map_err(told)?;
+    let tables = one_int("SELECT COUNT(*) FROM sqlite_schema")?;
     if tables > 0 || mark != 0 {
         return Err(OpenError::Foreign { place: path.display().to_string() });
     }
-    writer.execute("PRAGMA application_id = 1397574224").await.map_err(told)?;
-    Ok(())
+    writer.execute_batch("PRAGMA application_id = 1397574224").map_err(told)
 }
 
-async fn refuse_damaged(writer: &mut AnyConnection, path: &Path) -> Result<(), OpenError> {
-    let told = |error: sqlx::Error| explain(path, &error);
+fn refuse_damaged(writer: &Connection, path: &Path) -> Result<(), OpenError> {
+    let told = |error: rusqlite::Error| explain(path, &error);
     let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
     if bytes > CHECKED_BYTES_MAX {
         return Ok(());
     }
-    let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(writer).await.map_err(told)?;
-    match row.try_get::<String, _>(0).map_err(told)? {
+    match writer.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0)).map_err(told)? {
         good if good == "ok" => Ok(()),
         reason => Err(OpenError::Damaged { path: path.to_owned(), reason }),
     }
 }
 
-async fn one_int(connection: &mut AnyConnection, query: &'static str) -> Result<i64, sqlx::Error> {
-    sqlx::query(query).fetch_one(connection).await?.try_get(0)
-}
-
 /// What a failure at start means, by SQLite's primary result code (sqlite.org/rescode.html).
-fn explain(path: &Path, error: &sqlx::Error) -> OpenError {
+fn explain(path: &Path, error: &rusqlite::Error) -> OpenError {
     let path = path.to_owned();
-    let reason = error.to_string();
-    let code = match error {
-        sqlx::Error::Database(said) => said.code().and_then(|code| code.parse::<u32>().ok()),
-        _ => None,
-    };
+    let (code, reason) = said(error).map_or((None, error.to_string()), |(code, words)| (Some(code), words));
     match code.map(|code| code & 0xff) {
         Some(5 | 6) => OpenError::InUse { path },
         Some(8 | 10 | 13 | 14 | 23) => OpenError::NotWritable { path, reason },

@@ -7,7 +7,6 @@ use crate::house::{House, PATIENCE, Plan, RULES, mk_alert, mk_body, mk_webhook};
 use crate::postgres::Postgres;
 use crate::servers::eventually;
 use serde_json::json;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
@@ -33,9 +32,10 @@ async fn recovers(house: &House, service: &str) {
     assert_eq!(house.post(mk_body(service)).await.status, 200);
 }
 
-async fn database(path: &Path) -> AnyConnection {
-    sqlx::any::install_default_drivers();
-    AnyConnection::connect(&format!("sqlite://{}", path.display())).await.expect("it connects")
+fn database(path: &Path) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(path).expect("it opens");
+    database.busy_timeout(PATIENCE).expect("a setting");
+    database
 }
 
 /// Says how large files of a process may be. Beyond it every write fails, as on a full disk or over a quota.
@@ -88,14 +88,16 @@ async fn a_full_disk_refuses_senders_and_what_was_stored_before_stays() {
     limit_files(house.server.pid(), "unlimited");
     recovers(&house, "afterwards").await;
     stored.push("afterwards".to_owned());
-    let mut own = database(&house.path("smokejumper.db")).await;
+    let own = database(&house.path("smokejumper.db"));
     let began = std::time::Instant::now();
-    while sqlx::query("SELECT id FROM inbox").fetch_optional(&mut own).await.expect("readable").is_some() {
+    let waiting = || own.query_row("SELECT COUNT(*) FROM inbox", [], |row| row.get::<_, i64>(0));
+    while waiting().expect("readable") > 0 {
         assert!(began.elapsed() < PATIENCE, "everything that was stored is read");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    let rows = sqlx::query("SELECT body FROM alert").fetch_all(&mut own).await.expect("readable");
-    let bodies: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let mut alerts = own.prepare("SELECT body FROM alert").expect("readable");
+    let bodies: Vec<String> =
+        alerts.query_map([], |row| row.get(0)).expect("readable").map(|body| body.expect("a text")).collect();
     let lost: Vec<&String> = stored
         .iter()
         .filter(|service| !bodies.iter().any(|body| body.contains(&format!("\"{service}\""))))
@@ -121,8 +123,8 @@ async fn a_locked_database_answers_before_alertmanager_hangs_up_and_recovers() {
     let house = House::start("").await;
     assert_eq!(house.post(mk_body("before")).await.status, 200);
     house.knows(&["before"]).await;
-    let mut other = database(&house.path("smokejumper.db")).await;
-    let held = other.begin_with("BEGIN EXCLUSIVE").await.expect("it takes the lock");
+    let other = database(&house.path("smokejumper.db"));
+    other.execute_batch("BEGIN EXCLUSIVE").expect("it takes the lock");
     // The client hangs up after ten seconds, as Alertmanager does, and this would then fail.
     let posts = (0..8).map(|number| {
         let house = &house;
@@ -135,7 +137,7 @@ async fn a_locked_database_answers_before_alertmanager_hangs_up_and_recovers() {
     assert_eq!(ready.status, 503, "{}", ready.body);
     assert_eq!(house.get("/api/v1/incidents").await.status, 200, "reading goes on");
     house.says("locked by another process").await;
-    held.rollback().await.expect("it lets go");
+    other.execute_batch("ROLLBACK").expect("it lets go");
     recovers(&house, "afterwards").await;
     // What was refused may be stored all the same: the answer came before the store's.
     eventually("the rest", PATIENCE, || async {
@@ -205,10 +207,10 @@ async fn a_row_that_cannot_be_read_holds_up_nobody_else() {
         assert_eq!(house.post(mk_body(service)).await.status, 200);
     }
     house.knows(&["bad", "good"]).await;
-    let mut other = database(&house.path("smokejumper.db")).await;
+    let other = database(&house.path("smokejumper.db"));
     let broken = r#"UPDATE incident SET body = '{"format":1}' WHERE body LIKE '%"service":"bad"%'"#;
-    other.execute(AssertSqlSafe(broken)).await.expect("it can be done");
-    other.close().await.expect("it closes");
+    other.execute_batch(broken).expect("it can be done");
+    drop(other);
     let mut again = mk_alert("bad");
     again["labels"]["instance"] = json!("another");
     assert_eq!(house.post(mk_webhook(&[again])).await.status, 200);

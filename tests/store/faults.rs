@@ -6,7 +6,6 @@ mod sqlite;
 use crate::build::*;
 use smokejumper::engine::ports::{Commit, Reader, Store};
 use smokejumper::store::SqlStore;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 
 /// A step that writes into every important table.
 fn step(number: u64) -> Commit {
@@ -24,14 +23,6 @@ async fn is_there(store: &SqlStore, number: u64) -> bool {
     let Some(view) = view else { return false };
     assert_eq!((view.timeline.len(), view.alerts.len()), (1, 1), "step {number} is there in part");
     true
-}
-
-/// Does something to a database behind the store's back.
-async fn behind_its_back(url: &str, sql: &str) {
-    sqlx::any::install_default_drivers();
-    let mut connection = AnyConnection::connect(url).await.expect("it connects");
-    connection.execute(AssertSqlSafe(sql)).await.expect("it can be done");
-    connection.close().await.expect("it closes");
 }
 
 /// The text of an error that must come.

@@ -1,14 +1,22 @@
 //! Faults of a PostgreSQL server.
 #![allow(clippy::disallowed_methods, reason = "a server is stopped and started from a thread of its own")]
 
-use super::{behind_its_back, count_effects, is_there, step, told};
+use super::{count_effects, is_there, step, told};
 use crate::build::*;
 use crate::postgres::{PASSWORD, Postgres};
 use smokejumper::engine::ports::{Store, StoreError};
 use smokejumper::store::{OpenOptions, SqlStore};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// Does something to a database behind the store's back.
+async fn behind_its_back(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.expect("it connects");
+    connection.execute(AssertSqlSafe(sql)).await.expect("it can be done");
+    connection.close().await.expect("it closes");
+}
 
 /// Longest time for a store to notice that its server is back.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);

@@ -1,10 +1,9 @@
 //! Faults of a SQLite file.
 
-use super::{behind_its_back, count_effects, is_there, step, told};
+use super::{count_effects, is_there, step, told};
 use crate::build::*;
 use smokejumper::engine::ports::{Commit, Store, StoreError};
 use smokejumper::store::{OpenOptions, SqlStore};
-use sqlx::{AnyConnection, Connection};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,6 +46,12 @@ impl Place {
         }
         store.close().await;
         place
+    }
+
+    /// Does something to the file behind the store's back.
+    fn behind_its_back(&self, sql: &str) {
+        let other = rusqlite::Connection::open(self.path()).expect("it opens");
+        other.execute_batch(sql).expect("it can be done");
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) {
@@ -124,15 +129,15 @@ async fn a_foreign_writer_that_holds_the_lock_makes_the_store_unavailable_for_as
     let place = Place::new();
     let store = place.open().await;
     store.commit(step(0)).await.expect("stored");
-    let mut other = AnyConnection::connect(&place.url()).await.expect("it connects");
-    let held = other.begin_with("BEGIN IMMEDIATE").await.expect("it takes the lock");
+    let other = rusqlite::Connection::open(place.path()).expect("it opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("it takes the lock");
     for result in [store.commit(step(1)).await, store.append(vec![mk_delivery(1)]).await, store.ping().await]
     {
         let error = result.expect_err("locked");
         assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("locked")), "{error}");
     }
     assert!(is_there(&store, 0).await, "reading goes on");
-    held.rollback().await.expect("it lets go");
+    other.execute_batch("ROLLBACK").expect("it lets go");
     store.commit(step(1)).await.expect("it recovers alone");
     assert!(is_there(&store, 1).await);
 }
@@ -182,8 +187,7 @@ async fn something_else_than_a_database_is_refused_and_left_alone() {
 #[tokio::test]
 async fn somebody_elses_database_is_refused_and_left_alone() {
     let place = Place::new();
-    let url = format!("{}?mode=rwc", place.url());
-    behind_its_back(&url, "CREATE TABLE recipes (name TEXT)").await;
+    place.behind_its_back("CREATE TABLE recipes (name TEXT)");
     let before = std::fs::read(place.path()).expect("readable");
     let refusal = told(place.try_open().await);
     assert!(refusal.contains("tables of something else"), "{refusal}");
@@ -214,7 +218,7 @@ async fn tables_of_a_newer_version_are_refused_and_left_alone() {
     let place = Place::filled(1).await;
     let newer = "INSERT INTO smokejumper_schema (version, description, success, checksum, execution_time) \
                  VALUES (9000, 'from the future', TRUE, x'00', 0)";
-    behind_its_back(&place.url(), newer).await;
+    place.behind_its_back(newer);
     let refusal = told(place.try_open().await);
     assert!(refusal.contains("newer version (schema 9000, this one knows up to 1)"), "{refusal}");
     assert!(refusal.contains("run the newer version again"), "{refusal}");
@@ -223,16 +227,14 @@ async fn tables_of_a_newer_version_are_refused_and_left_alone() {
 #[tokio::test]
 async fn an_incident_of_a_newer_version_is_refused_by_name() {
     let place = Place::filled(1).await;
-    behind_its_back(&place.url(), r#"UPDATE incident SET body = replace(body, '"format":1', '"format":2')"#)
-        .await;
+    place.behind_its_back(r#"UPDATE incident SET body = replace(body, '"format":1', '"format":2')"#);
     let store = place.open().await;
     let refusal = told(store.load(wanting("i000000")).await);
     assert!(refusal.contains("incident i000000") && refusal.contains("format 2"), "{refusal}");
-    behind_its_back(&place.url(), r#"UPDATE incident SET body = '{"format":9,"id":"i000000","new":[]}'"#)
-        .await;
+    place.behind_its_back(r#"UPDATE incident SET body = '{"format":9,"id":"i000000","new":[]}'"#);
     let refusal = told(store.load(wanting("i000000")).await);
     assert!(refusal.contains("incident i000000") && refusal.contains("format 9"), "{refusal}");
-    behind_its_back(&place.url(), r#"UPDATE incident SET body = '{"format":1,"id":"i000000"}'"#).await;
+    place.behind_its_back(r#"UPDATE incident SET body = '{"format":1,"id":"i000000"}'"#);
     let refusal = told(store.load(wanting("i000000")).await);
     assert!(refusal.contains("unreadable") && refusal.contains("incident i000000"), "{refusal}");
 }
@@ -240,7 +242,7 @@ async fn an_incident_of_a_newer_version_is_refused_by_name() {
 #[tokio::test]
 async fn an_effect_of_a_newer_version_does_not_hold_up_the_others() {
     let place = Place::filled(3).await;
-    behind_its_back(&place.url(), r#"UPDATE effect SET body = '{"dance":{}}' WHERE id = 'i000001-e1'"#).await;
+    place.behind_its_back(r#"UPDATE effect SET body = '{"dance":{}}' WHERE id = 'i000001-e1'"#);
     let store = place.open().await;
     let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
     assert_eq!(leased.len(), 2);

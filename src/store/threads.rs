@@ -1,0 +1,195 @@
+//! SQLite on threads of its own: one that writes, a few that read.
+//!
+//! SQLite's calls block, and a commit waits for the disk, so they keep off the threads that answer requests. A whole
+//! piece of work is sent to a thread as one job. Callers take their turn before they send, so that whoever waits for
+//! too long is told so while the job of another is stuck behind a lock.
+
+use super::database::{Link, Session, Work};
+use super::error::Failure;
+use crate::engine::ports::StoreError;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+/// Opens a connection, set up for its use.
+pub(super) type Opener = Arc<dyn Fn() -> Result<rusqlite::Connection, rusqlite::Error> + Send + Sync>;
+
+/// Takes the session, or why there is none; tells whether the session may be used again.
+type Job = Box<dyn FnOnce(Result<&mut Session, Failure>) -> bool + Send>;
+
+/// The threads of one file.
+pub(super) struct Threads {
+    writer: Crew,
+    readers: Crew,
+}
+
+impl Threads {
+    /// A writer that goes on with `writer`, and readers that open their connections when they are first needed.
+    pub(super) fn start(
+        writer: rusqlite::Connection,
+        open_writer: Opener,
+        open_reader: Opener,
+        readers: u32,
+        wait: Duration,
+    ) -> std::io::Result<Self> {
+        let session = Session::new(Link::Sqlite(writer));
+        Ok(Self {
+            writer: Crew::start("writer", vec![Some(session)], open_writer, wait)?,
+            readers: Crew::start("reader", (0..readers).map(|_| None).collect(), open_reader, wait)?,
+        })
+    }
+
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.readers.work(work).await
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.writer.work(work).await
+    }
+
+    /// Ends the threads after the work that was sent; readers first, so that the writer closes the file as the last
+    /// and writes the log back into it.
+    pub(super) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Threads that do the same kind of work.
+struct Crew {
+    /// What they do.
+    name: &'static str,
+    /// None once it is closed.
+    jobs: Mutex<Option<Sender<Job>>>,
+    turns: Arc<Semaphore>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// How long to wait for a turn.
+    wait: Duration,
+}
+
+impl Crew {
+    fn start(
+        name: &'static str,
+        sessions: Vec<Option<Session>>,
+        open: Opener,
+        wait: Duration,
+    ) -> std::io::Result<Self> {
+        let (jobs, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        let turns = Arc::new(Semaphore::new(sessions.len()));
+        let mut threads = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            let hand = Hand { session, open: Arc::clone(&open), waiting: Arc::clone(&waiting) };
+            let thread = std::thread::Builder::new().name(format!("sqlite-{name}"));
+            threads.push(thread.spawn(move || hand.run())?);
+        }
+        Ok(Self { name, jobs: Mutex::new(Some(jobs)), turns, threads: Mutex::new(threads), wait })
+    }
+
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let turn = self.turn().await?;
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |session| {
+            let result = match session {
+                Ok(session) => carry_out(session, work),
+                Err(failure) => Err(failure),
+            };
+            // What the engine itself said no to leaves a connection as it was; after the rest a new one is opened.
+            let is_usable = matches!(&result, Ok(_) | Err(Failure::Told(_)));
+            // A caller that gave up does not hear of it; what was committed stays committed.
+            let _ = answer.send(result);
+            drop(turn);
+            is_usable
+        });
+        self.send(job)?;
+        answered.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        // While another process holds the lock, everybody who writes waits for it in turn: nobody may wait for all.
+        match tokio::time::timeout(self.wait, Arc::clone(&self.turns).acquire_owned()).await {
+            Ok(turn) => turn.map_err(|_| gone()),
+            Err(_) => Err(Failure::Told(StoreError::Unavailable(format!(
+                "no {} of the database file was free within {:?}: another process may hold its lock, or the disk is \
+                 slow",
+                self.name, self.wait
+            )))),
+        }
+    }
+
+    fn send(&self, job: Job) -> Result<(), Failure> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
+    }
+
+    async fn close(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let ended = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // A thread that panicked has told so; there is nothing left to close.
+                let _ = thread.join();
+            }
+        });
+        let _ = ended.await;
+    }
+}
+
+fn gone() -> Failure {
+    Failure::Told(StoreError::Unavailable("the database is closed".to_owned()))
+}
+
+/// Does the work at once: over SQLite no statement is ever waited for, so nothing has to wake anybody up.
+fn carry_out<T>(
+    session: &mut Session,
+    work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T>,
+) -> Result<T, Failure> {
+    let defect = || Failure::Told(StoreError::Unavailable("work over SQLite did not end".to_owned()));
+    let result = work(session).now_or_never().unwrap_or_else(|| Err(defect()));
+    let rest = session.roll_back_rest().now_or_never().unwrap_or_else(|| Err(defect()));
+    match result {
+        Ok(done) => rest.map(|()| done),
+        failed => failed,
+    }
+}
+
+/// One thread.
+struct Hand {
+    session: Option<Session>,
+    open: Opener,
+    waiting: Arc<Mutex<Receiver<Job>>>,
+}
+
+impl Hand {
+    fn run(mut self) {
+        loop {
+            // The lock is held while waiting: of several idle threads one waits for a job, and the others for it.
+            let job = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = job else { return };
+            let session = match &mut self.session {
+                Some(session) => Ok(session),
+                empty => match (self.open)() {
+                    Ok(connection) => Ok(empty.insert(Session::new(Link::Sqlite(connection)))),
+                    Err(error) => Err(Failure::from(error)),
+                },
+            };
+            let done = std::panic::catch_unwind(AssertUnwindSafe(|| job(session)));
+            if !done.unwrap_or(false) {
+                self.session = None;
+            }
+        }
+    }
+}
