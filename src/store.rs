@@ -97,8 +97,8 @@ impl Store for SqlStore {
         Box::pin(inbox::append(&self.database, deliveries))
     }
 
-    fn peek(&self, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        Box::pin(inbox::peek(&self.database, limit))
+    fn peek(&self, after: Option<&str>, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        Box::pin(inbox::peek(&self.database, after.unwrap_or_default().to_owned(), limit))
     }
 
     fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>> {

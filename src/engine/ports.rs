@@ -252,8 +252,9 @@ pub const PEEK_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub trait Store: Send + Sync {
     /// Writes deliveries durably, all in one transaction.
     fn append(&self, deliveries: Vec<Delivery>) -> PortFuture<'_, Result<(), StoreError>>;
-    /// The oldest deliveries that nobody consumed, at most `limit`, and fewer once they have [`PEEK_BYTES_MAX`]. Replicas may see the same ones; the commit decides.
-    fn peek(&self, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>>;
+    /// The oldest deliveries that nobody consumed and that sort after `after`: at most `limit`, and fewer once they have
+    /// [`PEEK_BYTES_MAX`]. Replicas may see the same ones; the commit decides.
+    fn peek(&self, after: Option<&str>, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>>;
     /// How many deliveries wait.
     fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>>;
     /// What a step needs to know.

@@ -12,13 +12,17 @@ mod batch;
 mod journal;
 mod judging;
 pub mod rehearsal;
+mod touched;
 mod working;
+
+pub use touched::Touched;
 
 use super::EngineSettings;
 use super::meter::Meter;
 use super::playbook::Playbook;
 use super::ports::{Clock, Commit, DeadLetter, Decoder, Delivery, Finish, Ids, Store, StoreError};
 use crate::domain::apply::Refused;
+use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
 use crate::domain::event::Event;
 use crate::domain::incident::IncidentId;
@@ -103,6 +107,16 @@ pub struct StepReport {
     pub consumed: u64,
 }
 
+/// A step that was judged and is not written yet.
+pub struct Judged {
+    commit: Commit,
+    report: StepReport,
+    decisions: Vec<RemedyDecision>,
+    /// What it reads and writes.
+    pub touched: Touched,
+    began: Instant,
+}
+
 impl Stepper {
     /// A stepper over these ports.
     pub fn new(
@@ -181,13 +195,32 @@ impl Stepper {
     }
 
     async fn attempt(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
+        match self.judge(inputs, None).await? {
+            Some(judged) => self.write(judged).await,
+            // Nothing is ahead that could be met.
+            None => Err(StoreError::Conflict),
+        }
+    }
+
+    /// The first half of a step: takes a batch in, and writes nothing. `ahead` is what the step touches that is being
+    /// written meanwhile; none comes back where this batch has to wait for its outcome.
+    pub async fn judge(
+        &self,
+        inputs: &[Input],
+        ahead: Option<&Touched>,
+    ) -> Result<Option<Judged>, StoreError> {
         let began = Instant::now();
         let now = self.clock.now();
-        let mut batch = Batch::load(self, inputs, now).await?;
+        let Some(mut batch) = Batch::load(self, inputs, now, ahead).await? else { return Ok(None) };
         for input in inputs {
             batch.take(input).await?;
         }
-        let (commit, report, decisions) = batch.finish();
+        Ok(Some(batch.finish(began)))
+    }
+
+    /// The second half: writes what was judged, in one transaction.
+    pub async fn write(&self, judged: Judged) -> Result<StepReport, StoreError> {
+        let Judged { commit, report, decisions, began, .. } = judged;
         let texts: Vec<RuleHash> = commit.texts.iter().map(|(hash, _)| hash.clone()).collect();
         let entries = journal::entries(&commit);
         self.store.commit(commit).await?;
@@ -196,7 +229,7 @@ impl Stepper {
         for decision in &decisions {
             self.meter.decided(decision);
         }
-        self.meter.step_committed(inputs.len(), began.elapsed());
+        self.meter.step_committed(report.taken.len(), began.elapsed());
         Ok(report)
     }
 

@@ -2,15 +2,19 @@
 //!
 //! A single task takes all steps of a process, so that a process never conflicts with itself and inputs that
 //! arrive while a transaction runs share the next one. Replicas conflict through the store's version checks.
+//!
+//! While one step is written the next one is judged, where the two have nothing in common: judging takes a processor,
+//! writing takes the disk and another one.
 
 use super::doorbells::Doorbells;
 use super::ports::{PEEK_BYTES_MAX, Store, StoreError};
-use super::step::{Input, Stepper, Taken};
+use super::step::{Input, StepReport, Stepper, Taken, Touched};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,10 +31,13 @@ const GIVE_WAY_MAX: Duration = Duration::from_millis(20);
 /// Looks in a row at which a delivery could not be taken in, before it is kept among the dead letters. They are a
 /// second apart or more, and what another replica takes in is gone at the next look: only a defect gets here.
 const LOST_LOOKS_MAX: u32 = 64;
+/// Deliveries that such looks are counted for.
+const LOST_KEPT_MAX: usize = 1_024;
 /// Wait after a store error, so that a broken store is not hammered.
 const STORE_RETRY_WAIT: Duration = Duration::from_millis(250);
 
-type Waiting = (Input, oneshot::Sender<Result<Taken, StoreError>>);
+type Answer = oneshot::Sender<Result<Taken, StoreError>>;
+type Waiting = (Input, Answer);
 
 /// Hands inputs to the stepping task. Cheap to clone.
 #[derive(Clone)]
@@ -67,6 +74,7 @@ impl Steps {
             inbox_may_hold: true,
             inbox_from: Instant::now(),
             lost: HashMap::new(),
+            ahead: None,
         };
         (Self { queue }, task.run())
     }
@@ -88,26 +96,46 @@ struct Task {
     inbox_may_hold: bool,
     /// Until then the inbox is left alone.
     inbox_from: Instant,
-    /// Deliveries that were there at the last look and could not be taken in, with the number of such looks.
+    /// Deliveries that could not be taken in, with the number of looks at which that was so.
     lost: HashMap<String, u32>,
+    /// The step that is being written.
+    ahead: Option<Ahead>,
+}
+
+/// A step on its way into the store, with whom it answers to.
+struct Ahead {
+    written: JoinHandle<Result<StepReport, StoreError>>,
+    touched: Touched,
+    inputs: Vec<Input>,
+    answers: Vec<Answer>,
+    /// The last delivery that it consumes: the inbox still shows it.
+    last_delivery: Option<String>,
+    began: Instant,
 }
 
 impl Task {
     async fn run(mut self) {
         loop {
             let mut batch: Vec<Waiting> = Vec::new();
-            let gives_way = Instant::now() < self.inbox_from;
+            // While senders wait, one step at a time is enough: the next would take from them what they wait for.
+            let is_behind = self.ahead.is_some() && self.signals.senders.load(Ordering::Relaxed) > 0;
+            let gives_way = is_behind || Instant::now() < self.inbox_from;
             if !self.inbox_may_hold || gives_way {
                 tokio::select! {
                     biased;
+                    result = written(&mut self.ahead) => {
+                        self.settled(result).await;
+                        continue;
+                    }
                     received = self.waiting.recv() => match received {
                         Some(first) => batch.push(first),
-                        None => return,
+                        None => return self.settle().await,
                     },
-                    () = tokio::time::sleep_until(self.inbox_from), if gives_way => {}
+                    () = tokio::time::sleep_until(self.inbox_from), if gives_way && !is_behind => {}
                     () = self.signals.arrived.notified(), if !gives_way => self.inbox_may_hold = true,
                     () = tokio::time::sleep(LOOK_EVERY), if !gives_way => self.inbox_may_hold = true,
                     () = self.stop.cancelled() => {
+                        self.settle().await;
                         // Results of work under way still come in; the queue closes when its senders are gone.
                         match self.waiting.recv().await {
                             Some(first) => batch.push(first),
@@ -120,22 +148,30 @@ impl Task {
                 let Ok(next) = self.waiting.try_recv() else { break };
                 batch.push(next);
             }
-            self.take(batch).await;
+            self.take(batch, !gives_way).await;
         }
     }
 
-    async fn take(&mut self, batch: Vec<Waiting>) {
-        let (mut inputs, answers): (Vec<Input>, Vec<_>) = batch.into_iter().unzip();
+    /// Judges a batch while the one before it is written, and sends it the same way.
+    async fn take(&mut self, batch: Vec<Waiting>, reads_inbox: bool) {
+        let (mut inputs, answers): (Vec<Input>, Vec<Answer>) = batch.into_iter().unzip();
         let began = Instant::now();
-        if self.inbox_may_hold && began >= self.inbox_from && !self.stop.is_cancelled() {
-            match self.stepper.store.peek(BATCH_DELIVERIES_MAX).await {
+        let mut last_delivery = None;
+        if self.inbox_may_hold && reads_inbox && !self.stop.is_cancelled() {
+            let after = self.ahead.as_ref().and_then(|ahead| ahead.last_delivery.as_deref());
+            match self.stepper.store.peek(after, BATCH_DELIVERIES_MAX).await {
                 Ok(deliveries) => {
                     let bytes: u64 = deliveries.iter().map(|delivery| delivery.body.len() as u64).sum();
                     self.inbox_may_hold =
                         deliveries.len() as u32 >= BATCH_DELIVERIES_MAX || bytes >= PEEK_BYTES_MAX;
+                    last_delivery = deliveries.last().map(|delivery| delivery.id.clone());
                     inputs.extend(deliveries.into_iter().map(Input::Delivery));
                 }
-                Err(error) => self.store_failed(&error).await,
+                Err(error) => {
+                    // Nobody waits for an answer any longer than the step itself takes.
+                    self.settle().await;
+                    self.store_failed(&error).await;
+                }
             }
         } else if self.stop.is_cancelled() {
             self.inbox_may_hold = false;
@@ -143,44 +179,57 @@ impl Task {
         if inputs.is_empty() {
             return;
         }
-        match self.stepper.step(&inputs).await {
-            Ok(report) => {
-                let consumed = report.consumed;
-                let _ = self.signals.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| {
-                    Some(known.saturating_sub(consumed))
-                });
-                // A sender that is not answered soon comes again, with more to read. So those who wait get the store
-                // for as long as the step had it; deliveries that are stored can wait.
-                if consumed > 0 && self.signals.senders.load(Ordering::Relaxed) > 0 {
-                    self.inbox_from = Instant::now() + began.elapsed().min(GIVE_WAY_MAX);
-                }
-                self.signals.effects.ring(&report.due_now);
-                let mut left_behind = None;
-                let mut lost = HashMap::new();
-                for (input, taken) in inputs.iter().zip(&report.taken) {
-                    match (input, taken) {
-                        (Input::Delivery(_), Taken::Unreadable(error)) => left_behind = Some(error.clone()),
-                        (Input::Delivery(delivery), Taken::Lost) => {
-                            lost.insert(
-                                delivery.id.clone(),
-                                self.lost.get(&delivery.id).map_or(1, |n| n + 1),
-                            );
-                        }
-                        _ => {}
-                    }
-                }
-                self.lost = lost;
-                self.tell_of_the_lost().await;
-                for (answer, taken) in answers.into_iter().zip(report.taken) {
-                    let _ = answer.send(match taken {
-                        Taken::Unreadable(error) => Err(StoreError::Corrupt(error)),
-                        taken => Ok(taken),
-                    });
-                }
-                if let Some(error) = left_behind {
-                    self.store_failed(&StoreError::Corrupt(error)).await;
-                }
+        let touched = self.ahead.as_ref().map(|ahead| &ahead.touched);
+        let judged = self.stepper.judge(&inputs, touched).await;
+        // Whatever became of this batch, the one before it has its answers first.
+        self.settle().await;
+        let judged = match judged {
+            Ok(None) => self.stepper.judge(&inputs, None).await,
+            judged => judged,
+        };
+        match judged {
+            Ok(Some(mut judged)) => {
+                let touched = std::mem::take(&mut judged.touched);
+                let stepper = Arc::clone(&self.stepper);
+                let written = tokio::spawn(async move { stepper.write(judged).await });
+                self.ahead = Some(Ahead { written, touched, inputs, answers, last_delivery, began });
             }
+            Ok(None) => self.again(Err(StoreError::Conflict), inputs, answers, began).await,
+            Err(error) => self.again(Err(error), inputs, answers, began).await,
+        }
+    }
+
+    /// Waits until the step ahead is written, and tells everybody.
+    async fn settle(&mut self) {
+        if self.ahead.is_some() {
+            let result = written(&mut self.ahead).await;
+            self.settled(result).await;
+        }
+    }
+
+    async fn settled(&mut self, result: Result<StepReport, StoreError>) {
+        if let Some(Ahead { inputs, answers, began, .. }) = self.ahead.take() {
+            self.again(result, inputs, answers, began).await;
+        }
+    }
+
+    /// Tells how a step ended; one that conflicted, or that met something unreadable, is taken again with patience.
+    async fn again(
+        &mut self,
+        result: Result<StepReport, StoreError>,
+        inputs: Vec<Input>,
+        answers: Vec<Answer>,
+        began: Instant,
+    ) {
+        let result = match result {
+            Err(StoreError::Conflict | StoreError::Corrupt(_)) => {
+                self.stepper.meter.step_conflicted();
+                self.stepper.step(&inputs).await
+            }
+            other => other,
+        };
+        match result {
+            Ok(report) => self.tell(report, &inputs, answers, began).await,
             Err(error) => {
                 for answer in answers {
                     let _ = answer.send(Err(StoreError::Unavailable(error.to_string())));
@@ -191,30 +240,74 @@ impl Task {
         }
     }
 
+    async fn tell(&mut self, report: StepReport, inputs: &[Input], answers: Vec<Answer>, began: Instant) {
+        let consumed = report.consumed;
+        let _ = self
+            .signals
+            .backlog
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(consumed)));
+        // A sender that is not answered soon comes again, with more to read. So those who wait get the store for as
+        // long as the step had it; deliveries that are stored can wait.
+        if consumed > 0 && self.signals.senders.load(Ordering::Relaxed) > 0 {
+            self.inbox_from = Instant::now() + began.elapsed().min(GIVE_WAY_MAX);
+        }
+        self.signals.effects.ring(&report.due_now);
+        let mut left_behind = None;
+        let mut lost = Vec::new();
+        for (input, taken) in inputs.iter().zip(&report.taken) {
+            let Input::Delivery(delivery) = input else { continue };
+            match taken {
+                Taken::Unreadable(error) => left_behind = Some(error.clone()),
+                Taken::Lost => lost.push(delivery.id.clone()),
+                _ => drop(self.lost.remove(&delivery.id)),
+            }
+        }
+        self.count_lost(lost).await;
+        for (answer, taken) in answers.into_iter().zip(report.taken) {
+            let _ = answer.send(match taken {
+                Taken::Unreadable(error) => Err(StoreError::Corrupt(error)),
+                taken => Ok(taken),
+            });
+        }
+        if let Some(error) = left_behind {
+            self.store_failed(&StoreError::Corrupt(error)).await;
+        }
+    }
+
     /// What another replica took in meanwhile is gone. What is still there, look after look, is told of, and makes way
     /// for others in the end.
-    async fn tell_of_the_lost(&mut self) {
-        for (delivery, looks) in &self.lost {
+    async fn count_lost(&mut self, deliveries: Vec<String>) {
+        if self.lost.len() > LOST_KEPT_MAX {
+            // Most of them were taken in by others, who do not tell.
+            self.lost.clear();
+        }
+        for delivery in deliveries {
+            let looks = self.lost.entry(delivery.clone()).or_insert(0_u32);
+            *looks += 1;
             if looks.is_power_of_two() && *looks > 1 {
                 tracing::warn!(delivery.id = delivery, looks, "a delivery could not be taken in and waits");
             }
-        }
-        let hopeless: Vec<String> = self
-            .lost
-            .iter()
-            .filter(|(_, looks)| **looks >= LOST_LOOKS_MAX)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for delivery in hopeless {
-            self.lost.remove(&delivery);
-            let error = format!("what it concerns was changed by others {LOST_LOOKS_MAX} times in a row");
-            self.stepper.set_aside(&delivery, &error).await;
+            if *looks >= LOST_LOOKS_MAX {
+                self.lost.remove(&delivery);
+                let error = format!("what it concerns was changed by others {LOST_LOOKS_MAX} times in a row");
+                self.stepper.set_aside(&delivery, &error).await;
+            }
         }
     }
 
     async fn store_failed(&self, error: &StoreError) {
         tracing::warn!(error = %error, "a step could not be stored; nothing was changed and it will be tried again");
         tokio::time::sleep(STORE_RETRY_WAIT).await;
+    }
+}
+
+/// How the step ahead ended; waits for ever where there is none.
+async fn written(ahead: &mut Option<Ahead>) -> Result<StepReport, StoreError> {
+    match ahead {
+        Some(ahead) => (&mut ahead.written)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Unavailable("the step ended without an answer".to_owned()))),
+        None => std::future::pending().await,
     }
 }
 

@@ -52,21 +52,31 @@ fn insert(dialect: Dialect, deliveries: &[Delivery]) -> Statement {
     .text(" AS v WHERE column1 IS NOT NULL ON CONFLICT (id) DO NOTHING")
 }
 
-/// The oldest deliveries; identities sort by time. Sizes are asked for first, so that a queue of large bodies is never
+/// The oldest deliveries after one; identities sort by time, and none is empty. Sizes are asked for first, so that a queue of large bodies is never
 /// in memory as a whole.
-pub(super) async fn peek(database: &Database, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+pub(super) async fn peek(
+    database: &Database,
+    after: String,
+    limit: u32,
+) -> Result<Vec<Delivery>, StoreError> {
     let dialect = database.dialect;
-    database.read(move |session| Box::pin(oldest(dialect, session, limit))).await
+    let after = plain(&after).into_owned();
+    database.read(move |session| Box::pin(oldest(dialect, session, after, limit))).await
 }
 
-async fn oldest(dialect: Dialect, session: &mut Session, limit: u32) -> Result<Vec<Delivery>, Failure> {
-    let sizes = Statement::new(
-        dialect,
-        "SELECT id, CAST(LENGTH(body) AS BIGINT) AS bytes FROM inbox ORDER BY id LIMIT ",
-    )
-    .bind(i64::from(limit))
-    .fetch(session)
-    .await?;
+async fn oldest(
+    dialect: Dialect,
+    session: &mut Session,
+    after: String,
+    limit: u32,
+) -> Result<Vec<Delivery>, Failure> {
+    let sizes =
+        Statement::new(dialect, "SELECT id, CAST(LENGTH(body) AS BIGINT) AS bytes FROM inbox WHERE id > ")
+            .bind(after.as_str())
+            .text(" ORDER BY id LIMIT ")
+            .bind(i64::from(limit))
+            .fetch(session)
+            .await?;
     let (mut count, mut bytes, mut last) = (0, 0, None);
     for row in sizes.iter().map(Columns) {
         if bytes >= PEEK_BYTES_MAX {
@@ -77,7 +87,9 @@ async fn oldest(dialect: Dialect, session: &mut Session, limit: u32) -> Result<V
         last = Some(row.text("id")?);
     }
     let Some(last) = last else { return Ok(Vec::new()) };
-    Statement::new(dialect, "SELECT id, source, received_at, body FROM inbox WHERE id <= ")
+    Statement::new(dialect, "SELECT id, source, received_at, body FROM inbox WHERE id > ")
+        .bind(after)
+        .text(" AND id <= ")
         .bind(last)
         .text(" ORDER BY id LIMIT ")
         .bind(count)

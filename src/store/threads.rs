@@ -9,10 +9,10 @@ use super::error::Failure;
 use crate::engine::ports::StoreError;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Opens a connection, set up for its use.
@@ -84,7 +84,8 @@ impl Crew {
         open: Opener,
         wait: Duration,
     ) -> std::io::Result<Self> {
-        let (jobs, waiting) = channel();
+        // Whoever sends has a turn, so there are never more jobs than threads.
+        let (jobs, waiting) = channel(sessions.len());
         let waiting = Arc::new(Mutex::new(waiting));
         let turns = Arc::new(Semaphore::new(sessions.len()));
         let mut threads = Vec::with_capacity(sessions.len());
@@ -132,7 +133,7 @@ impl Crew {
 
     fn send(&self, job: Job) -> Result<(), Failure> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.as_ref().ok_or_else(gone)?.send(job).map_err(|_| gone())
+        jobs.as_ref().ok_or_else(gone)?.try_send(job).map_err(|_| gone())
     }
 
     async fn close(&self) {
@@ -177,8 +178,8 @@ impl Hand {
     fn run(mut self) {
         loop {
             // The lock is held while waiting: of several idle threads one waits for a job, and the others for it.
-            let job = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(job) = job else { return };
+            let job = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            let Some(job) = job else { return };
             let session = match &mut self.session {
                 Some(session) => Ok(session),
                 empty => match (self.open)() {
@@ -191,5 +192,70 @@ impl Hand {
                 self.session = None;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dialect::Dialect;
+    use crate::store::sql::{Columns, Statement};
+
+    fn start(folder: &tempfile::TempDir) -> Threads {
+        let path = folder.path().join("s.db");
+        let open: Opener = Arc::new(move || rusqlite::Connection::open(&path));
+        let writer = open().expect("it opens");
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n BIGINT)").expect("a table");
+        Threads::start(writer, Arc::clone(&open), open, 1, Duration::from_secs(5)).expect("threads")
+    }
+
+    fn say(text: &'static str) -> Statement {
+        Statement::new(Dialect::Sqlite, text)
+    }
+
+    async fn rows(threads: &Threads) -> i64 {
+        let count = threads.read(|session| Box::pin(say("SELECT COUNT(*) AS n FROM t").fetch(session))).await;
+        Columns(&count.expect("readable")[0]).int("n").expect("a number")
+    }
+
+    #[tokio::test]
+    async fn what_work_leaves_open_is_rolled_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let threads = start(&folder);
+        let failed = threads.write(|session| {
+            Box::pin(async move {
+                let mut transaction = session.begin().await?;
+                say("INSERT INTO t VALUES (1)").execute(&mut transaction).await?;
+                Err::<(), _>(Failure::conflict())
+            })
+        });
+        assert!(matches!(failed.await, Err(Failure::Told(StoreError::Conflict))));
+        let kept = threads.write(|session| Box::pin(say("INSERT INTO t VALUES (2)").execute(session)));
+        assert_eq!(kept.await.expect("no transaction is in the way"), 1);
+        assert_eq!(rows(&threads).await, 1);
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_takes_its_connection_with_it_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let threads = start(&folder);
+        let broken = threads.write::<()>(|_| panic!("a defect"));
+        assert!(broken.await.is_err());
+        let next = threads.write(|session| Box::pin(say("INSERT INTO t VALUES (1)").execute(session)));
+        assert_eq!(next.await.expect("a new connection"), 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_does_not_keep_the_next_from_the_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let threads = start(&folder);
+        let given_up = threads.write(|session| Box::pin(say("INSERT INTO t VALUES (1)").execute(session)));
+        assert!(given_up.now_or_never().is_none(), "it is under way");
+        threads.close().await;
+        let after = threads.write(|session| Box::pin(say("INSERT INTO t VALUES (2)").execute(session)));
+        assert!(after.await.is_err(), "closed");
+        let file = rusqlite::Connection::open(folder.path().join("s.db")).expect("it opens");
+        let count: i64 = file.query_row("SELECT COUNT(*) FROM t", [], |row| row.get(0)).expect("a count");
+        assert_eq!(count, 1, "what was sent is done before the threads end");
     }
 }

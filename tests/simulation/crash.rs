@@ -100,8 +100,9 @@ impl Store for CrashingStore {
     fn append(&self, deliveries: Vec<Delivery>) -> PortFuture<'_, Result<(), StoreError>> {
         self.call(move |store| store.append(deliveries))
     }
-    fn peek(&self, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        self.call(move |store| store.peek(limit))
+    fn peek(&self, after: Option<&str>, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>> {
+        let after = after.map(str::to_owned);
+        self.call(move |store| store.peek(after.as_deref(), limit))
     }
     fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>> {
         self.call(|store| store.inbox_depth())

@@ -63,6 +63,7 @@ const ROOMS: &[Room] = &[
 /// Crates that only some rooms may name, and why.
 const CRATES: &[(&str, &[&str], &str)] = &[
     ("sqlx", &["store"], "SQL has one home, and the engine must run over any store"),
+    ("rusqlite", &["store"], "SQL has one home, and its calls block"),
     ("axum", &["http", "sandbox"], "routes have one home"),
     (
         "reqwest",

@@ -1,8 +1,9 @@
 //! A batch on its way from the inputs to one commit.
 
 use super::judging::{Gathered, Judge};
+use super::touched::Touched;
 use super::working::Working;
-use super::{Input, Lease, StepReport, Stepper, Taken, arrivals};
+use super::{Input, Judged, Lease, StepReport, Stepper, Taken, arrivals};
 use crate::domain::action::{Action, ActionId};
 use crate::domain::apply::{self, Refused, Transition};
 use crate::domain::correlate::CorrelationKey;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Everything that one attempt at a step holds.
 pub(super) struct Batch<'s> {
@@ -37,15 +39,18 @@ pub(super) struct Batch<'s> {
     ledger_since: Timestamp,
     report: StepReport,
     decisions: Vec<RemedyDecision>,
+    touched: Touched,
 }
 
 impl<'s> Batch<'s> {
-    /// Reads the inputs and loads what they concern.
+    /// Reads the inputs and loads what they concern; none where that meets what the step ahead of it touches, whose
+    /// outcome is not known yet.
     pub(super) async fn load(
         stepper: &'s Stepper,
         inputs: &[Input],
         now: Timestamp,
-    ) -> Result<Self, StoreError> {
+        ahead: Option<&Touched>,
+    ) -> Result<Option<Self>, StoreError> {
         let mut batch = Self {
             stepper,
             now,
@@ -59,15 +64,24 @@ impl<'s> Batch<'s> {
             ledger_since: Timestamp::MAX,
             report: StepReport::default(),
             decisions: Vec::new(),
+            touched: Touched::default(),
         };
         let wanted = batch.wanted(inputs);
+        if ahead.is_some_and(|ahead| ahead.meets(&wanted)) {
+            return Ok(None);
+        }
+        batch.touched = Touched::asked(&wanted);
         let loaded = stepper.store.load(wanted).await?;
+        let meets = |ahead: &Touched| loaded.incidents.iter().any(|incident| ahead.meets_incident(incident));
+        if ahead.is_some_and(meets) {
+            return Ok(None);
+        }
         batch.memory.fill(loaded.alerts);
         for incident in loaded.incidents {
             batch.stands_for_key(&incident);
             batch.adopt(incident).await?;
         }
-        Ok(batch)
+        Ok(Some(batch))
     }
 
     fn wanted(&mut self, inputs: &[Input]) -> crate::engine::ports::Wanted {
@@ -118,6 +132,7 @@ impl<'s> Batch<'s> {
 
     pub(super) fn insert(&mut self, working: Working) {
         let id = working.incident.id.clone();
+        self.touched.add(&working.incident);
         self.order.push(id.clone());
         self.working.insert(id, working);
     }
@@ -399,14 +414,20 @@ impl<'s> Batch<'s> {
     }
 
     /// Everything to write, and what to tell afterwards.
-    pub(super) fn finish(mut self) -> (Commit, StepReport, Vec<RemedyDecision>) {
+    pub(super) fn finish(mut self, began: Instant) -> Judged {
         for id in std::mem::take(&mut self.order) {
             if let Some(write) = self.working.remove(&id).and_then(Working::into_write) {
                 self.commit.incidents.push(write);
             }
         }
         self.commit.alerts = self.memory.into_writes();
-        (self.commit, self.report, self.decisions)
+        Judged {
+            commit: self.commit,
+            report: self.report,
+            decisions: self.decisions,
+            touched: self.touched,
+            began,
+        }
     }
 }
 

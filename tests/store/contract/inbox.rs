@@ -12,15 +12,19 @@ pub async fn deliveries_come_back_in_order_and_byte_for_byte(store: Subject) {
         .await
         .expect("stored");
     store.append(vec![deliveries[3].clone(), deliveries[2].clone()]).await.expect("stored");
-    assert_eq!(store.peek(10).await.expect("readable"), deliveries);
-    assert_eq!(store.peek(2).await.expect("readable"), deliveries[..2]);
+    assert_eq!(store.peek(None, 10).await.expect("readable"), deliveries);
+    assert_eq!(store.peek(None, 2).await.expect("readable"), deliveries[..2]);
+    let after = Some(deliveries[0].id.as_str());
+    assert_eq!(store.peek(after, 10).await.expect("readable"), deliveries[1..], "what follows one");
+    let last = deliveries.last().map(|delivery| delivery.id.as_str());
+    assert_eq!(store.peek(last, 10).await.expect("readable"), [], "nothing follows the last");
     assert_eq!(store.inbox_depth().await.expect("countable"), 5);
 }
 
 pub async fn a_thousand_deliveries_are_one_write(store: Subject) {
     let deliveries: Vec<_> = (0..1_000).map(mk_delivery).collect();
     store.append(deliveries.clone()).await.expect("stored");
-    assert_eq!(store.peek(2_000).await.expect("readable"), deliveries);
+    assert_eq!(store.peek(None, 2_000).await.expect("readable"), deliveries);
 }
 
 pub async fn a_delivery_that_is_appended_again_is_there_once(store: Subject) {
@@ -40,7 +44,7 @@ pub async fn a_consumed_delivery_is_gone_and_cannot_be_consumed_again(store: Sub
     };
     store.commit(consume(&[1])).await.expect("consumed");
     assert!(is_conflict(store.commit(consume(&[1, 2])).await), "another replica was first");
-    assert_eq!(store.peek(10).await.expect("readable"), [mk_delivery(2)], "nothing was written");
+    assert_eq!(store.peek(None, 10).await.expect("readable"), [mk_delivery(2)], "nothing was written");
 }
 
 pub async fn a_dead_letter_leaves_the_inbox(store: Subject) {
@@ -62,10 +66,10 @@ pub async fn a_queue_of_large_deliveries_is_never_read_as_a_whole(store: Subject
         })
         .collect();
     store.append(deliveries.clone()).await.expect("stored");
-    let first = store.peek(100).await.expect("readable");
+    let first = store.peek(None, 100).await.expect("readable");
     assert_eq!(first, deliveries[..4], "the one that reaches the limit is the last one");
     let consumed = first.iter().map(|delivery| delivery.id.clone()).collect();
     store.commit(Commit { consumed, ..committing(vec![]) }).await.expect("consumed");
-    assert_eq!(store.peek(100).await.expect("readable"), deliveries[4..], "none is passed over");
-    assert_eq!(store.peek(1).await.expect("readable"), deliveries[4..5]);
+    assert_eq!(store.peek(None, 100).await.expect("readable"), deliveries[4..], "none is passed over");
+    assert_eq!(store.peek(None, 1).await.expect("readable"), deliveries[4..5]);
 }

@@ -111,7 +111,7 @@ async fn a_server_that_dies_in_the_middle_loses_nothing_acknowledged_and_keeps_n
     server.stop_immediately();
     let error = store.append(vec![mk_delivery(1)]).await.expect_err("nobody is there");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-    let error = store.peek(1).await.expect_err("nobody is there");
+    let error = store.peek(None, 1).await.expect_err("nobody is there");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
 }
 

@@ -1,0 +1,45 @@
+//! What a step reads and writes, so that the next one may be judged while this one is still being written.
+
+use crate::domain::correlate::CorrelationKey;
+use crate::domain::fingerprint::Fingerprint;
+use crate::domain::incident::{Incident, IncidentId};
+use crate::engine::ports::Wanted;
+use std::collections::HashSet;
+
+/// Incidents, keys and alerts of one step. Two steps that have none in common do not notice each other; whatever this
+/// overlooks, such as the ledger, fails at the versions that the commit compares, and is judged again.
+#[derive(Debug, Default)]
+pub struct Touched {
+    ids: HashSet<IncidentId>,
+    keys: HashSet<CorrelationKey>,
+    fingerprints: HashSet<Fingerprint>,
+}
+
+impl Touched {
+    /// What a step asks for touches it as well, whether it is there or not.
+    pub(super) fn asked(wanted: &Wanted) -> Self {
+        Self {
+            ids: wanted.ids.iter().cloned().collect(),
+            keys: wanted.keys.iter().cloned().collect(),
+            fingerprints: wanted.fingerprints.iter().copied().collect(),
+        }
+    }
+
+    /// Adds an incident that was loaded or opened.
+    pub(super) fn add(&mut self, incident: &Incident) {
+        self.ids.insert(incident.id.clone());
+        self.keys.insert(incident.key.clone());
+    }
+
+    /// Whether a step that asks for this would meet it.
+    pub(super) fn meets(&self, wanted: &Wanted) -> bool {
+        wanted.ids.iter().any(|id| self.ids.contains(id))
+            || wanted.keys.iter().any(|key| self.keys.contains(key))
+            || wanted.fingerprints.iter().any(|fingerprint| self.fingerprints.contains(fingerprint))
+    }
+
+    /// Whether a step that has loaded this incident would meet it.
+    pub(super) fn meets_incident(&self, incident: &Incident) -> bool {
+        self.ids.contains(&incident.id) || self.keys.contains(&incident.key)
+    }
+}
