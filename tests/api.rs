@@ -62,7 +62,8 @@ fn settings(port: u16) -> String {
     format!(
         "server: {{ listen: '127.0.0.1:{port}' }}\n\
          receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: AM }}] }} }}\n\
-         api: {{ tokens: [{{ name: una, role: admin, token: {{ env: API }} }}] }}\n\
+         people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
+         api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
          endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\
          rules: [rules.yaml]\nmode: enforce\n"
     )
@@ -416,6 +417,7 @@ async fn whoever_takes_an_incident_may_say_why_in_words_that_are_read() {
     let incident: Value = answer.json().await.expect("JSON");
     let lines: Vec<&str> =
         incident["timeline"].as_array().expect("lines").iter().map(|line| text(&line["text"])).collect();
+    // By the name of the person who holds the token, as a click in Slack would be.
     assert!(lines.contains(&"acknowledged by una: looking at the pool"), "{lines:?}");
 }
 

@@ -70,8 +70,12 @@ pub struct Api {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiToken {
-    /// The name under which the audit trail knows its holder.
+    /// The name under which the audit trail knows its holder, where `person` does not say better.
     pub name: String,
+    /// The person who holds it, by their name under `people`. Somebody who approves with a button and with a token is one
+    /// person, and two different people have to approve a T3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
     /// What its holder may do.
     pub role: Role,
     /// The token.

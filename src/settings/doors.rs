@@ -114,7 +114,7 @@ impl Settings {
     pub fn api_auth(&self, keyring: &Keyring, meter: DoorMeter) -> Result<ApiAuth, SecretError> {
         let holders = self.api.tokens.iter().map(|token| {
             Ok(TokenHolder {
-                name: token.name.clone(),
+                name: token.person.as_ref().unwrap_or(&token.name).clone(),
                 role: token.role,
                 token: keyring.open_all(&token.token)?,
             })

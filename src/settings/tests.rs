@@ -317,3 +317,16 @@ fn keys_that_nothing_uses_are_refused() {
     let error = Settings::from_text("s.yaml", text, Path::new(""), &BTreeMap::new()).expect_err("unused");
     assert!(error.to_string().contains("unknown key `email`"), "{error}");
 }
+
+#[test]
+fn a_token_belongs_to_a_person_who_is_known() {
+    let token = |person: &str| {
+        format!(
+            "people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
+             api: {{ tokens: [{{ name: laptop, person: {person}, role: approver, token: {{ env: T }} }}] }}"
+        )
+    };
+    assert!(load(&token("una"), &[]).is_ok());
+    let shown = shown(&token("uma"), &[]);
+    assert!(shown.contains("nobody under `people` is named `uma`"), "{shown}");
+}

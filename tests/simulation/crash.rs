@@ -12,6 +12,7 @@ use smokejumper::engine::ports::{
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use tokio::sync::oneshot;
 
 /// Small seeded randomness (SplitMix64), so that a run depends on nothing but its seed.
 #[derive(Clone)]
@@ -51,11 +52,24 @@ pub struct CrashingStore {
     crashes: Arc<AtomicU64>,
     /// Somebody pauses everything right before the next commit, after it was judged.
     pub pause_first: Arc<AtomicBool>,
+    /// The next commit waits for this, as for a slow disk.
+    pub slow: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+    /// How often something was loaded for a step.
+    pub loads: Arc<AtomicU64>,
 }
 
 impl CrashingStore {
     pub fn new(inner: Arc<dyn Store>, random: Random, one_in: u64, crashes: Arc<AtomicU64>) -> Self {
-        Self { inner, random, one_in, crashed: Arc::default(), crashes, pause_first: Arc::default() }
+        Self {
+            inner,
+            random,
+            one_in,
+            crashed: Arc::default(),
+            crashes,
+            pause_first: Arc::default(),
+            slow: Arc::default(),
+            loads: Arc::default(),
+        }
     }
 
     pub fn has_crashed(&self) -> bool {
@@ -108,6 +122,7 @@ impl Store for CrashingStore {
         self.call(|store| store.inbox_depth())
     }
     fn load(&self, wanted: Wanted) -> PortFuture<'_, Result<Loaded, StoreError>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         self.call(move |store| store.load(wanted))
     }
     fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>> {
@@ -125,7 +140,11 @@ impl Store for CrashingStore {
     }
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
         let pauses = self.pause_first.swap(false, Ordering::SeqCst);
+        let slow = self.slow.lock().expect("not poisoned").take();
         Box::pin(async move {
+            if let Some(slow) = slow {
+                slow.await.expect("somebody lets it go on");
+            }
             if pauses {
                 let since = commit.at.expect("a step says when");
                 let (by, reason) = ("una".to_owned(), "look first".to_owned());

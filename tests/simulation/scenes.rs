@@ -183,6 +183,32 @@ async fn a_pause_that_comes_between_the_last_look_and_the_start_stops_it() {
 }
 
 #[tokio::test]
+async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not_meet() {
+    let scene = Scene::new().await;
+    let store = &scene.process.store;
+    let (go_on, slow) = tokio::sync::oneshot::channel();
+    *store.slow.lock().expect("not poisoned") = Some(slow);
+    assert!(scene.process.post(&[mk_alert("one", "a", scene.now(), None)]).await, "it is stored");
+    let loads = async |count: u64| {
+        let judged = async {
+            while store.loads.load(Ordering::SeqCst) < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+    };
+    loads(1).await;
+    assert!(scene.process.post(&[mk_alert("two", "a", scene.now(), None)]).await, "it is stored");
+    loads(2).await;
+    assert_eq!(scene.incidents().await.len(), 0, "nothing is written yet");
+    go_on.send(()).expect("the commit waits");
+    scene.post(&[mk_alert("one", "b", scene.now(), None)]).await;
+    let incidents = scene.incidents().await;
+    let firing: Vec<u32> = incidents.iter().map(|incident| incident.alerts.firing).collect();
+    assert_eq!(firing, [2, 1], "what met the first step was judged after it");
+}
+
+#[tokio::test]
 async fn a_cooldown_of_days_is_kept() {
     let scene = Scene::under(OneRule::with_cooldown(SignedDuration::from_hours(48))).await;
     let leased = scene.claim_the_remedy().await;

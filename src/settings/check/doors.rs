@@ -97,6 +97,15 @@ pub(super) fn check_tokens_and_people(settings: &Settings, out: &mut Findings) {
                     "to rotate a token, give one entry a list of two: `token: [{ env: NEW }, { env: OLD }]`",
                 );
         }
+        if let Some(person) = &token.person
+            && !settings.people.iter().any(|known| &known.name == person)
+        {
+            out.add(
+                &["api", "tokens", &index, "person"],
+                format!("nobody under `people` is named `{person}`"),
+            )
+            .help("add the person, or leave this out for a token of a program");
+        }
     }
     let (mut names, mut slack_ids) = (BTreeSet::new(), BTreeSet::new());
     for (index, person) in settings.people.iter().enumerate() {
