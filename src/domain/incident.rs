@@ -4,9 +4,10 @@
 //! counts of its alerts, not the alerts: a group of twenty thousand must not make every later step slow.
 
 use crate::Labels;
-use crate::action::{Action, ActionId, Task};
+use crate::action::{Action, ActionId, ActionStatus, Task};
 use crate::alert::AlertStatus;
 use crate::correlate::{CorrelationKey, Target};
+use crate::decision::Reason;
 use crate::effect::{EffectId, Wake};
 use crate::escalation::EscalationState;
 use crate::notification::{Destination, DestinationState, Notice};
@@ -339,12 +340,14 @@ impl Incident {
         format!("smokejumper/{}/{episode}", self.id)
     }
 
-    /// Names of remedies that were taken in this incident. Blocked and simulated ones were not taken: a
-    /// guardrail that blocks now may let them pass later.
+    /// Names of remedies that were taken in this incident. What was blocked, simulated, or called off before it began
+    /// because the incident ended, was not: it may pass later.
     pub fn tried_remedies(&self) -> impl Iterator<Item = &str> {
-        self.actions
-            .iter()
-            .filter(|action| !matches!(action.status, crate::action::ActionStatus::Blocked))
-            .map(|action| action.remedy.as_str())
+        let was_taken = |action: &&Action| match action.status {
+            ActionStatus::Blocked | ActionStatus::Simulated => false,
+            ActionStatus::Cancelled => action.reason != Reason::IncidentResolved || action.outcome.is_some(),
+            _ => true,
+        };
+        self.actions.iter().filter(was_taken).map(|action| action.remedy.as_str())
     }
 }

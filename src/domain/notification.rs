@@ -124,6 +124,9 @@ pub struct DestinationState {
     /// The last error, while it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Whether another destination was told instead, since it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
     /// The episode of the incident in which it was last told that people are needed.
     #[serde(default, skip_serializing_if = "is_first")]
     pub episode: u32,
@@ -136,6 +139,14 @@ fn is_first(episode: &u32) -> bool {
 impl DestinationState {
     /// A destination that knows nothing yet and is told in this episode.
     pub fn new(destination: Destination, episode: u32) -> Self {
-        Self { destination, message: None, card_waits: false, shown_version: 0, failure: None, episode }
+        Self {
+            destination,
+            message: None,
+            card_waits: false,
+            shown_version: 0,
+            failure: None,
+            replaced: false,
+            episode,
+        }
     }
 }

@@ -231,7 +231,7 @@ impl Executor {
         if age >= NOTICE_AGE_MAX {
             return self.finish(leased, Some(notice_failed(destination, notice, reason, true))).await;
         }
-        let known = view.incident.destination(destination).is_some_and(|state| state.failure.is_some());
+        let known = view.incident.destination(destination).is_some_and(|state| state.replaced);
         let presses = leased.urgent && !known && view.incident.is_untold_without(destination, notice);
         if presses && age >= URGENT_DELAY_MAX {
             let event = notice_failed(destination, notice, reason, false);

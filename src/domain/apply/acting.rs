@@ -127,7 +127,7 @@ pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: Actio
         }
         ActionOutcome::HandedToPeople { task } => handed_to_people(draft, &action, task),
         ActionOutcome::NotApplied { reason } => not_applied(draft, &action, step, reason, facts),
-        ActionOutcome::Unknown { reason } => outcome_unknown(draft, &action, reason),
+        ActionOutcome::Unknown { reason } => outcome_unknown(draft, &action, reason, facts),
     }
     draft.visible();
     alerts::close_if_over(draft, facts);
@@ -180,8 +180,8 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
         return;
     }
     match (action.tier, draft.incident.phase) {
-        // It followed the end of an incident that was opened again meanwhile: the decision waits for the evidence.
-        (Tier::T0, Phase::Diagnosing) => {}
+        // The incident was opened again meanwhile: the decision waits for the evidence.
+        (_, Phase::Diagnosing) => {}
         // Telling people mends nothing: the ladder goes on.
         (Tier::T0, _) => {
             draft.incident.phase = Phase::Deciding;
@@ -222,7 +222,7 @@ fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, f
         Step::Rollback => {
             let reason = Reason::RollbackFailed(reason);
             end(draft, &action.id, ActionStatus::Failed, reason.clone());
-            telling::page(draft, &format!("{}: {reason}", action.remedy));
+            telling::page(draft, &format!("{}: {reason}", action.remedy), facts);
             if draft.incident.is_open() {
                 deciding::hand_over(draft, &reason.to_string());
             }
@@ -230,11 +230,11 @@ fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, f
     }
 }
 
-fn outcome_unknown(draft: &mut Draft, action: &Action, why: String) {
+fn outcome_unknown(draft: &mut Draft, action: &Action, why: String, facts: &Facts<'_>) {
     let reason = Reason::OutcomeUnknown(why);
     draft.line(LineKind::Outcome, Some(reason.word()), format!("{}: {reason}", action.remedy));
     end(draft, &action.id, ActionStatus::OutcomeUnknown, reason.clone());
-    telling::page(draft, &format!("Look at {}: {reason}", action.plan.target));
+    telling::page(draft, &format!("Look at {}: {reason}", action.plan.target), facts);
     if draft.incident.is_open() {
         deciding::hand_over(draft, &reason.to_string());
     }

@@ -113,6 +113,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     // Whether a destination can be reached is found out anew, and so is who stands in for it.
     for state in &mut draft.incident.destinations {
         state.failure = None;
+        state.replaced = false;
     }
     draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.title()));
     telling::begin_escalation(draft, facts);

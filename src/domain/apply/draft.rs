@@ -191,8 +191,13 @@ impl Draft {
                 return;
             }
         }
-        let lane = format!("{}|{destination}", self.incident.id);
         let known = self.incident.destination(destination).is_some_and(|state| state.message.is_some());
+        // A call for people must not wait behind an edit that a channel refuses: only by failing itself does it find
+        // another way.
+        let lane = match &notice {
+            Notice::Reply { page: true, .. } if known => format!("{}|{destination}|page", self.incident.id),
+            _ => format!("{}|{destination}", self.incident.id),
+        };
         // What keeps a message up to date must not wait behind a flood of new ones.
         let queue = if known { format!("{destination} known") } else { destination.to_string() };
         let effect = Effect::Notify { destination: destination.clone(), notice };

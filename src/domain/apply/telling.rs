@@ -75,7 +75,7 @@ pub(super) fn woken(draft: &mut Draft, effect: &EffectId, wake: &Wake, facts: &F
                 .map(|task| task.title.clone());
             if let Some(title) = title {
                 draft.line(LineKind::Task, Some("task_overdue"), format!("{title}: not done in time"));
-                page(draft, &format!("Not done in time: {title}"));
+                page(draft, &format!("Not done in time: {title}"), facts);
             }
         }
     }
@@ -201,9 +201,18 @@ fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
 }
 
 /// Calls people to look now, wherever the incident is shown. PagerDuty opens nothing under the name of an episode that
-/// is over there; the channels are where it is then told.
-pub(super) fn page(draft: &mut Draft, text: &str) {
-    for destination in draft.slack_destinations() {
+/// is over there: it is then told in the channels, and where the incident has none, in those of the settings.
+pub(super) fn page(draft: &mut Draft, text: &str, facts: &Facts<'_>) {
+    let mut channels = draft.slack_destinations();
+    if channels.is_empty() && !draft.incident.is_open() {
+        let others = facts.default_destinations.iter().chain(facts.fallback_destinations);
+        channels.extend(others.filter(|one| matches!(one, Destination::Slack { .. })).cloned());
+        channels.dedup();
+        for destination in &channels {
+            draft.notify(destination, Notice::Card);
+        }
+    }
+    for destination in channels {
         draft.notify(&destination, Notice::Reply { text: text.to_owned(), page: true });
     }
     if !draft.incident.is_open() {
@@ -267,6 +276,7 @@ pub(super) fn sent(
         return;
     };
     let recovered = state.failure.take().is_some();
+    state.replaced = false;
     let mut first_card = false;
     if *notice == Notice::Card {
         state.card_waits = false;
@@ -297,22 +307,23 @@ pub(super) fn failed(
     let text = format!("{} did not reach {destination}: {error}", notice.kind());
     draft.line(LineKind::Notification, Some(word), text);
     let untold = draft.incident.is_untold_without(destination, &notice);
-    let mut first_failure = true;
+    let mut is_replaced = false;
     if let Some(state) =
         draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
     {
-        first_failure = state.failure.is_none();
+        is_replaced = state.replaced;
+        state.replaced |= untold;
         state.failure = Some(error);
         if given_up && notice == Notice::Card {
             state.card_waits = false;
         }
     }
     // Edits, acknowledgements and resolves tell people nothing that they must act on, whoever has taken the incident
-    // is enough, and a destination that has failed before has been replaced before.
-    if !untold || !first_failure {
+    // is enough, and who was replaced before is replaced still.
+    if !untold || is_replaced {
         return;
     }
-    match next_destination(draft, facts) {
+    match next_destination(draft, destination, facts) {
         Some(next) => {
             draft.line(LineKind::Notification, Some("rerouted"), format!("{next} is told instead"));
             open_at(draft, &next, &format!("instead of {destination}"));
@@ -323,14 +334,14 @@ pub(super) fn failed(
     }
 }
 
-fn next_destination(draft: &Draft, facts: &Facts<'_>) -> Option<Destination> {
+fn next_destination(draft: &Draft, failed: &Destination, facts: &Facts<'_>) -> Option<Destination> {
     let policy = facts.policy.map_or(&[][..], |policy| policy.fallback.as_slice());
     policy
         .iter()
         .chain(facts.fallback_destinations)
         .find(|candidate| {
             let state = draft.incident.destination(candidate);
-            state.is_none_or(|state| state.episode < draft.incident.episode)
+            *candidate != failed && state.is_none_or(|state| state.episode < draft.incident.episode)
         })
         .cloned()
 }

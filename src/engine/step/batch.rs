@@ -310,7 +310,8 @@ impl<'s> Batch<'s> {
 
     async fn gather(&mut self, id: &IncidentId, event: &Event) -> Result<Gathered, StoreError> {
         let mut gathered = Gathered::default();
-        if needs_ledger(event) {
+        let has_remedies = self.working.get(id).is_some_and(|it| !it.rule.rule.remedies.is_empty());
+        if has_remedies && needs_ledger(event) {
             self.ensure_ledger(id).await?;
         }
         let ends = self.working.get(id).is_some_and(|working| working.may_end(event));
@@ -326,6 +327,12 @@ impl<'s> Batch<'s> {
             }
             Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), findings, .. } => {
                 gathered.candidates = self.judge(working, findings);
+                // The condition is judged over what was found just now; the values stay those that were approved.
+                let asked_over = self.judge(working, working.findings.as_deref().unwrap_or_default());
+                for (candidate, asked) in gathered.candidates.iter_mut().zip(asked_over) {
+                    candidate.plan = asked.plan;
+                    candidate.inverse = asked.inverse;
+                }
             }
             Event::ActionStarting { action, .. } => {
                 gathered.last_moment = self.last_moment(working, action);

@@ -2,7 +2,7 @@
 
 use crate::domain::action::ActionStatus;
 use crate::domain::apply::{Document, Transition};
-use crate::domain::diagnosis::Finding;
+use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::event::Event;
 use crate::domain::incident::Incident;
 use crate::domain::timeline::TimelineLine;
@@ -64,7 +64,11 @@ impl Working {
     /// Whether an event needs the findings of the incident to be judged.
     pub(super) fn needs_findings(&self, event: &Event) -> bool {
         match event {
-            Event::Decide | Event::Ballot { .. } => !self.rule.rule.diagnostics.is_empty(),
+            Event::Decide
+            | Event::Ballot { .. }
+            | Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), .. } => {
+                !self.rule.rule.diagnostics.is_empty()
+            }
             _ => false,
         }
     }

@@ -263,3 +263,51 @@ fn what_follows_the_end_does_not_decide_before_the_evidence_of_the_next_episode(
     world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
     assert_eq!(world.incident.phase, Phase::Diagnosing, "the decision waits for the evidence");
 }
+
+#[test]
+fn a_remedy_that_ends_in_the_next_episode_does_not_take_its_decision_away() {
+    let remedy = mk_remedy("limit", Tier::T1, None);
+    let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.fire("b");
+    world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
+    world.candidates.clear();
+    world.diagnosed();
+    assert_eq!(world.incident.phase, Phase::HandedOver, "it was decided, if only that people go on");
+}
+
+#[test]
+fn an_unclear_end_after_the_incident_is_told_somewhere_even_without_a_channel_of_its_own() {
+    let remedy = mk_remedy("limit", Tier::T1, None);
+    let mut world = World::new(vec![remedy]);
+    for level in &mut world.policy.as_mut().expect("a policy").levels {
+        level.destinations.retain(|one| one.kind() == "pagerduty");
+    }
+    world.defaults.clear();
+    world.candidates = vec![mk_candidate("limit", Tier::T1)];
+    world.fire("a");
+    world.diagnosed();
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.notices();
+    let outcome = ActionOutcome::Unknown { reason: "timeout".to_owned() };
+    world.happen(Event::ActionEnded { action, step, outcome });
+    let notices = world.notices();
+    assert!(notices.contains(&"slack:#last card".to_owned()), "{notices:?}");
+    assert!(notices.contains(&"slack:#last reply".to_owned()), "{notices:?}");
+}
+
+#[test]
+fn a_remedy_that_was_called_off_by_the_end_may_be_taken_in_the_next_episode() {
+    let remedy = mk_remedy("limit", Tier::T2, None);
+    let mut world = World::decided(vec![mk_candidate("limit", Tier::T2)], vec![remedy]);
+    assert_eq!(world.incident.tried_remedies().collect::<Vec<_>>(), ["limit"]);
+    world.end_alert("a");
+    assert_eq!(world.status(), ActionStatus::Cancelled);
+    assert_eq!(world.incident.tried_remedies().count(), 0, "it never began");
+}

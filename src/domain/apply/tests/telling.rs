@@ -250,6 +250,57 @@ fn a_page_of_an_episode_that_is_over_is_not_told_to_others() {
 }
 
 #[test]
+fn a_page_that_fails_after_an_edit_failed_is_told_elsewhere() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.card_sent(&slack("#incidents"));
+    world.happen(mk_failure(&slack("#incidents"), Notice::Card));
+    world.notices();
+    let page = Notice::Reply { text: "Not acknowledged yet".to_owned(), page: true };
+    world.happen(mk_failure(&slack("#incidents"), page.clone()));
+    let told = world.notices();
+    assert!(told.contains(&"pagerduty:last trigger".to_owned()), "{told:?}");
+    world.happen(mk_failure(&slack("#incidents"), page));
+    assert!(!world.notices().contains(&"slack:#last card".to_owned()), "it is replaced already");
+}
+
+#[test]
+fn a_page_does_not_wait_behind_an_edit() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.card_sent(&slack("#incidents"));
+    world.notices();
+    world.wake(|wake| *wake == Wake::Escalate);
+    world.wake(|wake| *wake == Wake::Escalate);
+    let lanes: Vec<(Option<String>, &'static str)> = world
+        .effects
+        .iter()
+        .filter_map(|effect| match &effect.effect {
+            Effect::Notify { destination, notice } if *destination == slack("#incidents") => {
+                Some((effect.lane.clone(), notice.kind()))
+            }
+            _ => None,
+        })
+        .collect();
+    let lane_of = |kind: &str| lanes.iter().find(|(_, of)| *of == kind).map(|(lane, _)| lane.clone());
+    assert!(lane_of("reply").is_some() && lane_of("card").is_some(), "{lanes:?}");
+    assert_ne!(lane_of("reply"), lane_of("card"));
+}
+
+#[test]
+fn a_destination_does_not_stand_in_for_itself() {
+    let mut world = World::new(vec![]);
+    world.fire("a");
+    world.happen(mk_failure(&slack("#incidents"), Notice::Card));
+    world.end_alert("a");
+    world.fire_again("a");
+    world.notices();
+    world.happen(mk_failure(&pagerduty("last"), Notice::Trigger { note: "x".to_owned(), episode: 1 }));
+    let told = world.notices();
+    assert!(told.contains(&"slack:#last card".to_owned()), "{told:?}");
+}
+
+#[test]
 fn a_new_episode_finds_another_destination_for_what_fails_again() {
     let mut world = World::new(vec![]);
     world.fire("a");
