@@ -66,17 +66,20 @@ impl Setup {
             .arg("--config")
             .arg(settings)
             .current_dir(&self.folder)
-            .env("BENCH_TOKEN", "xoxb-bench");
+            .env("BENCH_TOKEN", "xoxb-bench")
+            .env("BENCH_DATABASE", self.database());
         Server::start(command, port, "/ready")
     }
 
+    fn database(&self) -> String {
+        self.store.clone().unwrap_or_else(|| format!("sqlite://{}/bench.db", self.folder.display()))
+    }
+
     fn settings(&self, port: u16) -> String {
-        let store =
-            self.store.clone().unwrap_or_else(|| format!("sqlite://{}/bench.db", self.folder.display()));
         format!(
             r##"
 server: {{ listen: "127.0.0.1:{port}" }}
-store: {{ url: "{store}" }}
+store: {{ url: {{ env: BENCH_DATABASE }} }}
 slack: {{ api_url: "http://{slack}", bot_token: {{ env: BENCH_TOKEN }}, default_channel: "#bench" }}
 endpoints: {{ shed: {{ url: "http://{slack}/shed", method: POST }} }}
 rules: ["{folder}/rules/*.yaml"]

@@ -7,7 +7,7 @@ use super::meter::Meter;
 use super::ports::{Delivery, Store, StoreError};
 use super::stepping::Signals;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -76,7 +76,7 @@ impl Intake {
             mpsc::error::TrySendError::Closed(_) => IntakeError::Stopping,
         })?;
         self.signals.senders.fetch_add(1, Ordering::Relaxed);
-        let _waits = Waits(&self.signals.senders);
+        let _waits = Waits(&self.signals);
         match tokio::time::timeout(ANSWER_WITHIN, stored).await {
             Ok(answer) => answer.unwrap_or(Err(IntakeError::Stopping)),
             // It may be stored yet: a delivery that comes twice changes nothing.
@@ -86,11 +86,13 @@ impl Intake {
 }
 
 /// Counts a sender for as long as it waits, also when it gives up.
-struct Waits<'a>(&'a AtomicU64);
+struct Waits<'a>(&'a Signals);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        if self.0.senders.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.calm.notify_one();
+        }
     }
 }
 
@@ -111,11 +113,11 @@ async fn run(
         let (deliveries, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let count = deliveries.len();
         let began = Instant::now();
-        let result = store.append(deliveries).await.map_err(|error| refusal(&error));
+        // The bodies are shared, not copied.
+        let result = store.append(deliveries.clone()).await.map_err(|error| refusal(&error));
         if result.is_ok() {
-            signals.backlog.fetch_add(count as u64, Ordering::Relaxed);
             meter.deliveries_stored(count, began.elapsed());
-            signals.arrived.notify_one();
+            signals.stored(deliveries);
         }
         for answer in answers {
             // A sender that hung up does not wait for its answer; its delivery stays stored.

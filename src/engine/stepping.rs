@@ -7,11 +7,11 @@
 //! writing takes the disk and another one.
 
 use super::doorbells::Doorbells;
-use super::ports::{PEEK_BYTES_MAX, Store, StoreError};
+use super::ports::{Delivery, PEEK_BYTES_MAX, Store, StoreError};
 use super::step::{Input, StepReport, Stepper, Taken, Touched};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Inputs that may wait for the next step. Callers wait when it is full; nothing is dropped.
-const QUEUE_INPUTS_MAX: usize = 2_048;
+const QUEUE_INPUTS_MAX: usize = 4_096;
 /// Inputs of the queue that are taken in together.
-const BATCH_INPUTS_MAX: usize = 512;
+const BATCH_INPUTS_MAX: usize = 1_024;
 /// Deliveries that are taken in together. Bounds the time of one transaction and with it the wait of new senders.
 pub const BATCH_DELIVERIES_MAX: u32 = 128;
 /// How often the inbox is looked at without being told to: for deliveries that another replica left behind.
@@ -33,6 +33,10 @@ const GIVE_WAY_MAX: Duration = Duration::from_millis(20);
 const LOST_LOOKS_MAX: u32 = 64;
 /// Deliveries that such looks are counted for.
 const LOST_KEPT_MAX: usize = 1_024;
+/// After so many looks the step ahead is waited for, and the inbox read from its oldest delivery.
+const LOOKS_AHEAD_MAX: u32 = 16;
+/// Longest time between judging and writing: what the time allows may change meanwhile, such as a freeze window.
+const JUDGED_AGE_MAX: Duration = Duration::from_secs(1);
 /// Wait after a store error, so that a broken store is not hammered.
 const STORE_RETRY_WAIT: Duration = Duration::from_millis(250);
 
@@ -56,6 +60,27 @@ pub struct Signals {
     pub backlog: Arc<AtomicU64>,
     /// Senders that wait for their answer.
     pub senders: Arc<AtomicU64>,
+    /// The last of them has its answer.
+    pub(super) calm: Arc<Notify>,
+    /// What was stored into an empty inbox just now: nobody has to read it back.
+    fresh: Arc<Mutex<Option<Vec<Delivery>>>>,
+}
+
+impl Signals {
+    /// Deliveries were stored.
+    pub(super) fn stored(&self, deliveries: Vec<Delivery>) {
+        let count = deliveries.len() as u64;
+        // Behind others they wait their turn: the order in which an alert fires and ends is theirs as well.
+        if self.backlog.load(Ordering::Relaxed) == 0 {
+            *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(deliveries);
+        }
+        self.backlog.fetch_add(count, Ordering::Relaxed);
+        self.arrived.notify_one();
+    }
+
+    fn take_fresh(&self) -> Option<Vec<Delivery>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Steps {
@@ -75,6 +100,8 @@ impl Steps {
             inbox_from: Instant::now(),
             lost: HashMap::new(),
             ahead: None,
+            seen: None,
+            looks: 0,
         };
         (Self { queue }, task.run())
     }
@@ -100,6 +127,10 @@ struct Task {
     lost: HashMap<String, u32>,
     /// The step that is being written.
     ahead: Option<Ahead>,
+    /// The last delivery that was taken in.
+    seen: Option<String>,
+    /// How often the inbox was looked at.
+    looks: u32,
 }
 
 /// A step on its way into the store, with whom it answers to.
@@ -117,6 +148,7 @@ impl Task {
     async fn run(mut self) {
         loop {
             let mut batch: Vec<Waiting> = Vec::new();
+            let mut fresh: Vec<Delivery> = Vec::new();
             // While senders wait, one step at a time is enough: the next would take from them what they wait for.
             let is_behind = self.ahead.is_some() && self.signals.senders.load(Ordering::Relaxed) > 0;
             let gives_way = is_behind || Instant::now() < self.inbox_from;
@@ -127,12 +159,22 @@ impl Task {
                         self.settled(result).await;
                         continue;
                     }
-                    received = self.waiting.recv() => match received {
+                    received = self.waiting.recv(), if !is_behind => match received {
                         Some(first) => batch.push(first),
-                        None => return self.settle().await,
+                        None => {
+                            self.settle().await;
+                            return;
+                        }
                     },
+                    () = self.signals.calm.notified(), if is_behind => continue,
                     () = tokio::time::sleep_until(self.inbox_from), if gives_way && !is_behind => {}
-                    () = self.signals.arrived.notified(), if !gives_way => self.inbox_may_hold = true,
+                    () = self.signals.arrived.notified() => {
+                        if gives_way {
+                            self.inbox_may_hold = true;
+                            continue;
+                        }
+                        fresh = self.fresh();
+                    }
                     () = tokio::time::sleep(LOOK_EVERY), if !gives_way => self.inbox_may_hold = true,
                     () = self.stop.cancelled() => {
                         self.settle().await;
@@ -148,45 +190,85 @@ impl Task {
                 let Ok(next) = self.waiting.try_recv() else { break };
                 batch.push(next);
             }
-            self.take(batch, !gives_way).await;
+            if self.inbox_may_hold && !gives_way && fresh.is_empty() {
+                self.looks = self.looks.wrapping_add(1);
+                if self.looks.is_multiple_of(LOOKS_AHEAD_MAX) {
+                    // From the oldest again: another replica may have stored something that sorts before.
+                    self.settle().await;
+                }
+                fresh = self.look().await;
+            }
+            self.take(batch, fresh).await;
+        }
+    }
+
+    /// What was just stored; where that is not all there is, the inbox is to be looked at.
+    fn fresh(&mut self) -> Vec<Delivery> {
+        let stored = self.signals.take_fresh().unwrap_or_default();
+        let count = stored.len();
+        // A look may have found them in the meantime.
+        let mut fresh = stored;
+        fresh.retain(|delivery| self.seen.as_ref().is_none_or(|seen| delivery.id > *seen));
+        let is_all = count > 0 && fresh.len() == count && count <= BATCH_DELIVERIES_MAX as usize;
+        self.inbox_may_hold = !is_all || self.signals.backlog.load(Ordering::Relaxed) > count as u64;
+        if is_all && !self.stop.is_cancelled() { fresh } else { Vec::new() }
+    }
+
+    /// The oldest deliveries of the inbox that are not being consumed.
+    async fn look(&mut self) -> Vec<Delivery> {
+        if self.stop.is_cancelled() {
+            self.inbox_may_hold = false;
+            return Vec::new();
+        }
+        let after = self.ahead.as_ref().and_then(|ahead| ahead.last_delivery.as_deref());
+        match self.stepper.store.peek(after, BATCH_DELIVERIES_MAX).await {
+            Ok(deliveries) => {
+                // Whoever stored more in the meantime has told so, and the inbox holds it.
+                drop(self.signals.take_fresh());
+                let bytes: u64 = deliveries.iter().map(|delivery| delivery.body.len() as u64).sum();
+                self.inbox_may_hold =
+                    deliveries.len() as u32 >= BATCH_DELIVERIES_MAX || bytes >= PEEK_BYTES_MAX;
+                deliveries
+            }
+            Err(error) => {
+                // Nobody waits for an answer any longer than the step itself takes.
+                self.settle().await;
+                self.store_failed(&error).await;
+                Vec::new()
+            }
         }
     }
 
     /// Judges a batch while the one before it is written, and sends it the same way.
-    async fn take(&mut self, batch: Vec<Waiting>, reads_inbox: bool) {
+    async fn take(&mut self, batch: Vec<Waiting>, deliveries: Vec<Delivery>) {
         let (mut inputs, answers): (Vec<Input>, Vec<Answer>) = batch.into_iter().unzip();
         let began = Instant::now();
-        let mut last_delivery = None;
-        if self.inbox_may_hold && reads_inbox && !self.stop.is_cancelled() {
-            let after = self.ahead.as_ref().and_then(|ahead| ahead.last_delivery.as_deref());
-            match self.stepper.store.peek(after, BATCH_DELIVERIES_MAX).await {
-                Ok(deliveries) => {
-                    let bytes: u64 = deliveries.iter().map(|delivery| delivery.body.len() as u64).sum();
-                    self.inbox_may_hold =
-                        deliveries.len() as u32 >= BATCH_DELIVERIES_MAX || bytes >= PEEK_BYTES_MAX;
-                    last_delivery = deliveries.last().map(|delivery| delivery.id.clone());
-                    inputs.extend(deliveries.into_iter().map(Input::Delivery));
-                }
-                Err(error) => {
-                    // Nobody waits for an answer any longer than the step itself takes.
-                    self.settle().await;
-                    self.store_failed(&error).await;
-                }
-            }
-        } else if self.stop.is_cancelled() {
-            self.inbox_may_hold = false;
+        let mut last_delivery = deliveries.last().map(|delivery| delivery.id.clone());
+        if last_delivery.is_some() {
+            self.seen.clone_from(&last_delivery);
         }
+        inputs.extend(deliveries.into_iter().map(Input::Delivery));
         if inputs.is_empty() {
             return;
         }
         let touched = self.ahead.as_ref().map(|ahead| &ahead.touched);
-        let judged = self.stepper.judge(&inputs, touched).await;
+        let mut judged = self.stepper.judge(&inputs, touched).await;
+        let judged_at = Instant::now();
         // Whatever became of this batch, the one before it has its answers first.
-        self.settle().await;
-        let judged = match judged {
-            Ok(None) => self.stepper.judge(&inputs, None).await,
-            judged => judged,
-        };
+        if !self.settle().await {
+            // What was stored first is told first: an end must not overtake the beginning of what it ends.
+            inputs.truncate(answers.len());
+            last_delivery = None;
+            self.seen = None;
+            self.inbox_may_hold = true;
+            judged = Ok(None);
+        }
+        if inputs.is_empty() {
+            return;
+        }
+        if matches!(judged, Ok(None)) || judged_at.elapsed() > JUDGED_AGE_MAX {
+            judged = self.stepper.judge(&inputs, None).await;
+        }
         match judged {
             Ok(Some(mut judged)) => {
                 let touched = std::mem::take(&mut judged.touched);
@@ -194,22 +276,24 @@ impl Task {
                 let written = tokio::spawn(async move { stepper.write(judged).await });
                 self.ahead = Some(Ahead { written, touched, inputs, answers, last_delivery, began });
             }
-            Ok(None) => self.again(Err(StoreError::Conflict), inputs, answers, began).await,
-            Err(error) => self.again(Err(error), inputs, answers, began).await,
+            Ok(None) => drop(self.again(Err(StoreError::Conflict), inputs, answers, began).await),
+            Err(error) => drop(self.again(Err(error), inputs, answers, began).await),
         }
     }
 
-    /// Waits until the step ahead is written, and tells everybody.
-    async fn settle(&mut self) {
-        if self.ahead.is_some() {
-            let result = written(&mut self.ahead).await;
-            self.settled(result).await;
+    /// Waits until the step ahead is written, and tells everybody. False where one of its deliveries is still there.
+    async fn settle(&mut self) -> bool {
+        if self.ahead.is_none() {
+            return true;
         }
+        let result = written(&mut self.ahead).await;
+        self.settled(result).await
     }
 
-    async fn settled(&mut self, result: Result<StepReport, StoreError>) {
-        if let Some(Ahead { inputs, answers, began, .. }) = self.ahead.take() {
-            self.again(result, inputs, answers, began).await;
+    async fn settled(&mut self, result: Result<StepReport, StoreError>) -> bool {
+        match self.ahead.take() {
+            Some(Ahead { inputs, answers, began, .. }) => self.again(result, inputs, answers, began).await,
+            None => true,
         }
     }
 
@@ -220,7 +304,7 @@ impl Task {
         inputs: Vec<Input>,
         answers: Vec<Answer>,
         began: Instant,
-    ) {
+    ) -> bool {
         let result = match result {
             Err(StoreError::Conflict | StoreError::Corrupt(_)) => {
                 self.stepper.meter.step_conflicted();
@@ -236,11 +320,19 @@ impl Task {
                 }
                 self.inbox_may_hold = true;
                 self.store_failed(&error).await;
+                false
             }
         }
     }
 
-    async fn tell(&mut self, report: StepReport, inputs: &[Input], answers: Vec<Answer>, began: Instant) {
+    /// Tells everybody. False where a delivery is still there.
+    async fn tell(
+        &mut self,
+        report: StepReport,
+        inputs: &[Input],
+        answers: Vec<Answer>,
+        began: Instant,
+    ) -> bool {
         let consumed = report.consumed;
         let _ = self
             .signals
@@ -262,6 +354,7 @@ impl Task {
                 _ => drop(self.lost.remove(&delivery.id)),
             }
         }
+        let is_left = left_behind.is_some() || !lost.is_empty();
         self.count_lost(lost).await;
         for (answer, taken) in answers.into_iter().zip(report.taken) {
             let _ = answer.send(match taken {
@@ -272,6 +365,7 @@ impl Task {
         if let Some(error) = left_behind {
             self.store_failed(&StoreError::Corrupt(error)).await;
         }
+        !is_left
     }
 
     /// What another replica took in meanwhile is gone. What is still there, look after look, is told of, and makes way

@@ -32,8 +32,9 @@ struct Lane {
 }
 
 const LANES: [Lane; 4] = [
-    // Wakes do no IO of their own; many of them share one step.
-    Lane { kind: EffectKind::Wake, hands: 512, lease: SignedDuration::from_secs(15) },
+    // Wakes do no IO of their own; many of them share one step. Three batches: one is written, one is judged, and one
+    // is being claimed.
+    Lane { kind: EffectKind::Wake, hands: 3_072, lease: SignedDuration::from_secs(15) },
     // Pages must be claimable again within the half minute that escalation may lag.
     Lane { kind: EffectKind::Notify, hands: 32, lease: SignedDuration::from_secs(20) },
     Lane { kind: EffectKind::Diagnose, hands: 16, lease: SignedDuration::from_secs(60) },

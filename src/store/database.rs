@@ -80,6 +80,27 @@ impl Database {
         self.settle(result)
     }
 
+    /// Does work that writes one statement, and does not wait for the disk where that is SQLite's: a power cut may take
+    /// it back, though nothing that was written after it stays without it. For what is found again by itself.
+    pub(super) async fn write_unsynced<T: Send + 'static>(
+        &self,
+        work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.dialect == Dialect::Postgres {
+            return self.write(work).await;
+        }
+        self.write(move |session| {
+            Box::pin(async move {
+                Statement::new(Dialect::Sqlite, "PRAGMA synchronous = NORMAL").execute(session).await?;
+                let result = work(session).await;
+                // Where this fails the connection is not used again.
+                Statement::new(Dialect::Sqlite, "PRAGMA synchronous = FULL").execute(session).await?;
+                result
+            })
+        })
+        .await
+    }
+
     fn settle<T>(&self, result: Result<T, Failure>) -> Result<T, StoreError> {
         if let Err(failure) = &result
             && let Some(said) = failure.tells_damage()

@@ -14,10 +14,13 @@ use std::collections::BTreeMap;
 const FIRST_OF_LANE: &str = " AND (e.lane IS NULL OR NOT EXISTS \
      (SELECT 1 FROM effect AS o WHERE o.lane = e.lane AND o.seq < e.seq))";
 
-/// Leases effects that are due. One statement; concurrent claims never get the same row.
+/// Leases effects that are due. One statement; concurrent claims never get the same row. A lease that a power cut takes
+/// back is given again, and whatever was recorded under it has made it durable.
 pub(super) async fn claim(database: &Database, claim: Claim) -> Result<Vec<Leased>, StoreError> {
     let dialect = database.dialect;
-    database.write(move |session| Box::pin(async move { leased(dialect, session, &claim).await })).await
+    database
+        .write_unsynced(move |session| Box::pin(async move { leased(dialect, session, &claim).await }))
+        .await
 }
 
 async fn leased(dialect: Dialect, session: &mut Session, claim: &Claim) -> Result<Vec<Leased>, Failure> {

@@ -116,7 +116,8 @@ impl Crew {
             is_usable
         });
         self.send(job)?;
-        answered.await.unwrap_or_else(|_| Err(gone()))
+        let panicked = || StoreError::Unavailable("the work on the database panicked".to_owned());
+        answered.await.unwrap_or_else(|_| Err(Failure::Told(panicked())))
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -161,10 +162,8 @@ fn carry_out<T>(
     let defect = || Failure::Told(StoreError::Unavailable("work over SQLite did not end".to_owned()));
     let result = work(session).now_or_never().unwrap_or_else(|| Err(defect()));
     let rest = session.roll_back_rest().now_or_never().unwrap_or_else(|| Err(defect()));
-    match result {
-        Ok(done) => rest.map(|()| done),
-        failed => failed,
-    }
+    // A transaction that cannot be ended takes its connection with it, whatever the work said.
+    rest.and(result)
 }
 
 /// One thread.
@@ -198,6 +197,7 @@ impl Hand {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::database::{Database, Engine};
     use crate::store::dialect::Dialect;
     use crate::store::sql::{Columns, Statement};
 
@@ -233,6 +233,27 @@ mod tests {
         let kept = threads.write(|session| Box::pin(say("INSERT INTO t VALUES (2)").execute(session)));
         assert_eq!(kept.await.expect("no transaction is in the way"), 1);
         assert_eq!(rows(&threads).await, 1);
+    }
+
+    /// How the writer waits for the disk.
+    fn how(session: &mut Session) -> Work<'_, i64> {
+        Box::pin(async move {
+            let rows = say("SELECT synchronous AS n FROM pragma_synchronous").fetch(session).await?;
+            Columns(&rows[0]).int("n")
+        })
+    }
+
+    #[tokio::test]
+    async fn only_what_asks_for_it_does_not_wait_for_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = Database::new(Engine::Sqlite(start(&folder)));
+        const NORMAL: i64 = 1;
+        const FULL: i64 = 2;
+        assert_eq!(database.write_unsynced(how).await.expect("readable"), NORMAL);
+        assert_eq!(database.write(how).await.expect("readable"), FULL);
+        let refused = database.write_unsynced(|_| Box::pin(async { Err::<(), _>(Failure::conflict()) }));
+        assert!(refused.await.is_err());
+        assert_eq!(database.write(how).await.expect("readable"), FULL);
     }
 
     #[tokio::test]

@@ -54,6 +54,8 @@ pub struct CrashingStore {
     pub pause_first: Arc<AtomicBool>,
     /// The next commit waits for this, as for a slow disk.
     pub slow: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+    /// The next commit that waited fails all the same, as with a server that is restarted.
+    pub fails: Arc<AtomicBool>,
     /// How often something was loaded for a step.
     pub loads: Arc<AtomicU64>,
 }
@@ -68,6 +70,7 @@ impl CrashingStore {
             crashes,
             pause_first: Arc::default(),
             slow: Arc::default(),
+            fails: Arc::default(),
             loads: Arc::default(),
         }
     }
@@ -144,6 +147,9 @@ impl Store for CrashingStore {
         Box::pin(async move {
             if let Some(slow) = slow {
                 slow.await.expect("somebody lets it go on");
+                if self.fails.swap(false, Ordering::SeqCst) {
+                    return Err(StoreError::Unavailable("restarting".to_owned()));
+                }
             }
             if pauses {
                 let since = commit.at.expect("a step says when");

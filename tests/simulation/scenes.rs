@@ -80,6 +80,10 @@ impl Scene {
     /// Posts one delivery and waits until it was taken in.
     async fn post(&self, alerts: &[Alert]) {
         assert!(self.process.post(alerts).await, "it is stored");
+        self.inbox_is_read().await;
+    }
+
+    async fn inbox_is_read(&self) {
         let taken = async {
             while self.store.inbox_depth().await.expect("reads") > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -206,6 +210,36 @@ async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not
     let incidents = scene.incidents().await;
     let firing: Vec<u32> = incidents.iter().map(|incident| incident.alerts.firing).collect();
     assert_eq!(firing, [2, 1], "what met the first step was judged after it");
+}
+
+#[tokio::test]
+async fn what_was_stored_first_is_told_first_even_when_its_write_fails() {
+    let scene = Scene::new().await;
+    let store = &scene.process.store;
+    let began = mk_alert("one", "a", scene.now(), None);
+    scene.post(std::slice::from_ref(&began)).await;
+    scene.outside.advance(SignedDuration::from_mins(5));
+    // The alert ends and begins again; the write of the end fails while the new beginning waits behind it.
+    let (go_on, slow) = tokio::sync::oneshot::channel();
+    *store.slow.lock().expect("not poisoned") = Some(slow);
+    store.fails.store(true, Ordering::SeqCst);
+    let before = store.loads.load(Ordering::SeqCst);
+    let ended = Alert { status: AlertStatus::Resolved, ends_at: Some(scene.now()), ..began.clone() };
+    assert!(scene.process.post(&[ended]).await, "it is stored");
+    let judged = async {
+        while store.loads.load(Ordering::SeqCst) == before {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+    scene.outside.advance(SignedDuration::from_mins(1));
+    assert!(scene.process.post(&[mk_alert("one", "a", scene.now(), None)]).await, "it is stored");
+    // Lets the second be read, which meets the first and has to wait.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    go_on.send(()).expect("the commit waits");
+    scene.inbox_is_read().await;
+    let incident = scene.incidents().await.remove(0);
+    assert_eq!((incident.is_open(), incident.alerts.firing), (true, 1), "it fires, and nobody forgot it");
 }
 
 #[tokio::test]
