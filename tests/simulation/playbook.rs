@@ -13,7 +13,8 @@ use smokejumper::domain::guardrail::Subject;
 use smokejumper::domain::incident::Incident;
 use smokejumper::domain::notification::Destination;
 use smokejumper::domain::rule::{
-    ActionSpec, DiagnosticSpec, OnFail, RemedySpec, ResponseRule, RuleHash, SeveritySpec, VerifySpec,
+    ActionSpec, Condition, DiagnosticSpec, OnFail, RemedySpec, ResponseRule, RuleHash, SeveritySpec,
+    VerifySpec,
 };
 use smokejumper::domain::schedule::Schedule;
 use smokejumper::domain::severity::Severity;
@@ -43,6 +44,18 @@ impl OneRule {
         Self::with_cooldown(SignedDuration::ZERO)
     }
 
+    /// One remedy that asks, has a condition, and carries what was found in its values.
+    pub fn asking() -> Self {
+        let mut rules = Self::new();
+        let mut rule = rules.rule.rule.clone();
+        rule.remedies.retain(|remedy| remedy.tier == Tier::T2);
+        for remedy in &mut rule.remedies {
+            remedy.when = Some(Condition("findings.ratio.ok || !findings.ratio.ok".to_owned()));
+        }
+        rules.rule = Arc::new(KeptRule::new(rule));
+        rules
+    }
+
     pub fn with_cooldown(cooldown: SignedDuration) -> Self {
         let action = |endpoint: &str| ActionSpec {
             kind: "http.call".to_owned(),
@@ -57,7 +70,7 @@ impl OneRule {
                 settle: SignedDuration::from_secs(10),
                 hold: SignedDuration::from_secs(20),
                 within: SignedDuration::from_mins(3),
-                checks: vec![smokejumper::domain::rule::Condition("findings.ratio.ok".to_owned())],
+                checks: vec![Condition("findings.ratio.ok".to_owned())],
                 on_fail: OnFail::Rollback,
             }),
             rollback: Some(action("undo")),
@@ -161,12 +174,15 @@ impl Playbook for OneRule {
         &self,
         kept: &KeptRule,
         incident: &Incident,
-        _: &[Finding],
+        findings: &[Finding],
         judge: &Judge<'_>,
     ) -> Vec<Candidate> {
+        let is_conditional = kept.rule.remedies.iter().any(|remedy| remedy.when.is_some());
+        let found_at = findings.first().filter(|_| is_conditional).map(|finding| finding.taken_at);
+        let service = incident.labels.get("service");
         let plan = |endpoint: &str| ActionPlan {
             kind: "http.call".to_owned(),
-            params: json!({ "endpoint": endpoint, "service": incident.labels.get("service") }),
+            params: json!({ "endpoint": endpoint, "service": service, "found_at": found_at }),
             target: format!("service:{}", incident.labels.get("service").map_or("", String::as_str)),
             namespace: None,
             summary: format!("call {endpoint}"),

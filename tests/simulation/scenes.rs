@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use smokejumper::domain::Labels;
 use smokejumper::domain::action::ActionStatus;
 use smokejumper::domain::alert::{Alert, AlertStatus};
+use smokejumper::domain::approval::Verdict;
 use smokejumper::domain::effect::EffectKind;
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::guardrail::{self, Guardrail};
@@ -240,6 +241,20 @@ async fn what_was_stored_first_is_told_first_even_when_its_write_fails() {
     scene.inbox_is_read().await;
     let incident = scene.incidents().await.remove(0);
     assert_eq!((incident.is_open(), incident.alerts.firing), (true, 1), "it fires, and nobody forgot it");
+}
+
+#[tokio::test]
+async fn what_was_approved_starts_with_its_values_although_the_evidence_is_fresh() {
+    let scene = Scene::under(OneRule::asking()).await;
+    scene.post(&[scene.firing("a")]).await;
+    while scene.process.work().await {}
+    let asked = scene.incidents().await.remove(0).actions.remove(0);
+    assert_eq!(asked.status, ActionStatus::AwaitingApproval);
+    scene.outside.advance(SignedDuration::from_mins(1));
+    let approved = scene.process.commands.decide(asked.id, una(), Verdict::Approve, Some(asked.digest), None);
+    approved.await.expect("it counts");
+    while scene.process.work().await {}
+    assert_eq!(scene.acts(), 1, "the values are those that were approved");
 }
 
 #[tokio::test]
