@@ -57,6 +57,9 @@ enum IncidentsCommand {
     Ack {
         /// The incident.
         id: String,
+        /// What you are doing about it, for the timeline.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
     /// End an incident: nothing is tried any more, and everybody who was told hears of it.
     #[command(after_long_help = RESOLVE_EXAMPLES)]
@@ -84,6 +87,9 @@ Examples:
     $ smokejumper incidents ack 6b1f03aa
     6b1f03aa high-error-rate: acknowledged by una
 
+  And say what you are doing, for those who read along:
+    $ smokejumper incidents ack 6b1f03aa --reason 'looking at the pool'
+
   Somebody was faster, exit code 1:
     $ smokejumper incidents ack 6b1f03aa
     error: already acknowledged by ben (409 Conflict)";
@@ -104,7 +110,7 @@ pub(super) fn run(args: IncidentsArgs) -> Result<Answer, Failure> {
         match args.command.unwrap_or_else(|| IncidentsCommand::List(ListArgs::default())) {
             IncidentsCommand::List(args) => list::run(&remote, args).await,
             IncidentsCommand::Show { id } => show(&remote, &id).await,
-            IncidentsCommand::Ack { id } => tell(&remote, &id, "acknowledge", None).await,
+            IncidentsCommand::Ack { id, reason } => tell(&remote, &id, "acknowledge", reason).await,
             IncidentsCommand::Resolve { id, reason } => tell(&remote, &id, "resolve", reason).await,
         }
     })

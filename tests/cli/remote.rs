@@ -92,6 +92,8 @@ fn an_acknowledgement_names_who_took_it() {
         assert_eq!(printed, "6b1f03aa high-error-rate: acknowledged by una\n");
         assert_eq!((service.last().line, service.last().body), (line.clone(), String::new()));
     }
+    run(&service, &["incidents", "ack", ID, "--reason", "looking at the pool"]).good();
+    assert_eq!(service.last().body, r#"{"reason":"looking at the pool"}"#);
 }
 
 #[test]
