@@ -83,10 +83,14 @@ async fn a_thousand_slow_senders_keep_no_good_one_out_and_are_closed() {
         house.metric("smokejumper_connections").await.filter(|open| *open <= 2.0)
     })
     .await;
+    // The first one may have made room for others before its time; this one has the house for itself.
+    slow.push(mk_deaf(&house).await);
     for reason in ["header_timeout", "idle_timeout", "write_timeout"] {
-        let closed =
-            house.metric(&format!("smokejumper_connections_closed_total{{reason=\"{reason}\"}}")).await;
-        assert!(closed.is_some_and(|closed| closed > 0.0), "{reason}: {closed:?}");
+        eventually(reason, PATIENCE, || async {
+            let name = format!("smokejumper_connections_closed_total{{reason=\"{reason}\"}}");
+            house.metric(&name).await.filter(|closed| *closed > 0.0)
+        })
+        .await;
     }
     let timed_out = "smokejumper_webhooks_received_total{outcome=\"unavailable\"}";
     assert!(house.metric(timed_out).await.is_some_and(|count| count > 0.0), "bodies that never came");
