@@ -28,8 +28,8 @@ pub const BATCH_DELIVERIES_MAX: u32 = 128;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Longest time for which deliveries are left in the inbox so that waiting senders are answered first.
 const GIVE_WAY_MAX: Duration = Duration::from_millis(20);
-/// Looks in a row at which a delivery could not be taken in, before it is kept among the dead letters. They are a
-/// second apart or more, and what another replica takes in is gone at the next look: only a defect gets here.
+/// Looks at which a delivery could not be taken in, before it is kept among the dead letters. What another replica
+/// takes in is gone at the next look: only a defect gets here.
 const LOST_LOOKS_MAX: u32 = 64;
 /// Deliveries that such looks are counted for.
 const LOST_KEPT_MAX: usize = 1_024;
@@ -204,10 +204,9 @@ impl Task {
 
     /// What was just stored; where that is not all there is, the inbox is to be looked at.
     fn fresh(&mut self) -> Vec<Delivery> {
-        let stored = self.signals.take_fresh().unwrap_or_default();
-        let count = stored.len();
+        let mut fresh = self.signals.take_fresh().unwrap_or_default();
+        let count = fresh.len();
         // A look may have found them in the meantime.
-        let mut fresh = stored;
         fresh.retain(|delivery| self.seen.as_ref().is_none_or(|seen| delivery.id > *seen));
         let is_all = count > 0 && fresh.len() == count && count <= BATCH_DELIVERIES_MAX as usize;
         self.inbox_may_hold = !is_all || self.signals.backlog.load(Ordering::Relaxed) > count as u64;
@@ -383,7 +382,7 @@ impl Task {
             }
             if *looks >= LOST_LOOKS_MAX {
                 self.lost.remove(&delivery);
-                let error = format!("what it concerns was changed by others {LOST_LOOKS_MAX} times in a row");
+                let error = format!("what it concerns was changed by others {LOST_LOOKS_MAX} times");
                 self.stepper.set_aside(&delivery, &error).await;
             }
         }
@@ -398,9 +397,14 @@ impl Task {
 /// How the step ahead ended; waits for ever where there is none.
 async fn written(ahead: &mut Option<Ahead>) -> Result<StepReport, StoreError> {
     match ahead {
-        Some(ahead) => (&mut ahead.written)
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Unavailable("the step ended without an answer".to_owned()))),
+        Some(ahead) => match (&mut ahead.written).await {
+            Ok(result) => result,
+            // A defect ends the process, which then starts on the path that is used after a crash.
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(StoreError::Unavailable(error.to_string())),
+            },
+        },
         None => std::future::pending().await,
     }
 }

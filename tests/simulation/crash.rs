@@ -56,6 +56,8 @@ pub struct CrashingStore {
     pub slow: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
     /// The next commit that waited fails all the same, as with a server that is restarted.
     pub fails: Arc<AtomicBool>,
+    /// The next commit meets a defect.
+    pub panics: Arc<AtomicBool>,
     /// How often something was loaded for a step.
     pub loads: Arc<AtomicU64>,
 }
@@ -71,6 +73,7 @@ impl CrashingStore {
             pause_first: Arc::default(),
             slow: Arc::default(),
             fails: Arc::default(),
+            panics: Arc::default(),
             loads: Arc::default(),
         }
     }
@@ -144,7 +147,9 @@ impl Store for CrashingStore {
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
         let pauses = self.pause_first.swap(false, Ordering::SeqCst);
         let slow = self.slow.lock().expect("not poisoned").take();
+        let panics = self.panics.swap(false, Ordering::SeqCst);
         Box::pin(async move {
+            assert!(!panics, "a defect");
             if let Some(slow) = slow {
                 slow.await.expect("somebody lets it go on");
                 if self.fails.swap(false, Ordering::SeqCst) {

@@ -130,6 +130,11 @@ impl Process {
         woke
     }
 
+    /// Waits until the stepping task has ended, and says whether a panic ended it.
+    pub async fn steps_panicked(&mut self) -> bool {
+        (&mut self.tasks[0]).await.is_err_and(|error| error.is_panic())
+    }
+
     /// The process is gone, with everything that it had not stored.
     pub fn die(self) {
         self.outside.outage();

@@ -258,6 +258,15 @@ async fn what_was_approved_starts_with_its_values_although_the_evidence_is_fresh
 }
 
 #[tokio::test]
+async fn a_defect_in_a_write_ends_the_stepping_instead_of_being_tried_for_ever() {
+    let mut scene = Scene::new().await;
+    scene.process.store.panics.store(true, Ordering::SeqCst);
+    assert!(scene.process.post(&[scene.firing("a")]).await, "it is stored");
+    let ended = tokio::time::timeout(PATIENCE, scene.process.steps_panicked()).await;
+    assert!(ended.expect("the task ends"));
+}
+
+#[tokio::test]
 async fn a_cooldown_of_days_is_kept() {
     let scene = Scene::under(OneRule::with_cooldown(SignedDuration::from_hours(48))).await;
     let leased = scene.claim_the_remedy().await;

@@ -205,12 +205,12 @@ fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
 pub(super) fn page(draft: &mut Draft, text: &str, facts: &Facts<'_>) {
     let mut channels = draft.slack_destinations();
     if channels.is_empty() && !draft.incident.is_open() {
-        let others = facts.default_destinations.iter().chain(facts.fallback_destinations);
-        channels.extend(others.filter(|one| matches!(one, Destination::Slack { .. })).cloned());
-        channels.dedup();
-        for destination in &channels {
-            draft.notify(destination, Notice::Card);
+        for destination in facts.default_destinations.iter().chain(facts.fallback_destinations) {
+            if matches!(destination, Destination::Slack { .. }) {
+                draft.notify(destination, Notice::Card);
+            }
         }
+        channels = draft.slack_destinations();
     }
     for destination in channels {
         draft.notify(&destination, Notice::Reply { text: text.to_owned(), page: true });

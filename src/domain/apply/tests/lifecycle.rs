@@ -1,6 +1,6 @@
 //! Opening, joining, ending, reopening.
 
-use super::world::{World, minutes, mk_alert, mk_candidate, mk_plan, mk_remedy, person};
+use super::world::{World, minutes, mk_alert, mk_candidate, mk_plan, mk_remedy, person, slack};
 use crate::action::{ActionOutcome, ActionStatus, Repeatability, Task, TaskItem, Tier};
 use crate::alert::{AlertStatus, Observation};
 use crate::apply::Refused;
@@ -127,9 +127,7 @@ fn the_end_calls_off_what_waits() {
 fn the_end_waits_for_an_attempt_under_way() {
     let remedy = mk_remedy("limit", Tier::T1, None);
     let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
-    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
-    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    let (action, step) = world.start_act();
     world.end_alert("a");
     assert_eq!(world.incident.status, IncidentStatus::Triggered, "its answer is still out");
     world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
@@ -233,9 +231,7 @@ fn the_end_leaves_what_was_carried_out_and_not_undone_as_failed() {
 fn an_unclear_end_after_the_incident_is_told_in_the_channels_and_opens_nothing() {
     let remedy = mk_remedy("limit", Tier::T1, None);
     let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
-    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
-    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    let (action, step) = world.start_act();
     world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
     world.notices();
     let outcome = ActionOutcome::Unknown { reason: "timeout".to_owned() };
@@ -255,9 +251,7 @@ fn what_follows_the_end_does_not_decide_before_the_evidence_of_the_next_episode(
     world.fire("a");
     world.diagnosed();
     world.end_alert("a");
-    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
-    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    let (action, step) = world.start_act();
     world.fire_again("a");
     assert_eq!(world.incident.phase, Phase::Diagnosing);
     world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
@@ -268,9 +262,7 @@ fn what_follows_the_end_does_not_decide_before_the_evidence_of_the_next_episode(
 fn a_remedy_that_ends_in_the_next_episode_does_not_take_its_decision_away() {
     let remedy = mk_remedy("limit", Tier::T1, None);
     let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
-    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
-    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    let (action, step) = world.start_act();
     world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
     world.fire("b");
     world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
@@ -287,19 +279,19 @@ fn an_unclear_end_after_the_incident_is_told_somewhere_even_without_a_channel_of
         level.destinations.retain(|one| one.kind() == "pagerduty");
     }
     world.defaults.clear();
+    world.last_resorts = vec![slack("#last"), slack("#other"), slack("#last")];
     world.candidates = vec![mk_candidate("limit", Tier::T1)];
     world.fire("a");
     world.diagnosed();
-    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
-    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+    let (action, step) = world.start_act();
     world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
     world.notices();
     let outcome = ActionOutcome::Unknown { reason: "timeout".to_owned() };
     world.happen(Event::ActionEnded { action, step, outcome });
     let notices = world.notices();
     assert!(notices.contains(&"slack:#last card".to_owned()), "{notices:?}");
-    assert!(notices.contains(&"slack:#last reply".to_owned()), "{notices:?}");
+    let pages = notices.iter().filter(|notice| *notice == "slack:#last reply").count();
+    assert_eq!(pages, 1, "once, although it is named twice: {notices:?}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A small world for the stories: one incident, its facts, a clock, and what came out so far.
 
 use crate::Labels;
-use crate::action::{ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Tier};
+use crate::action::{ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Step, Tier};
 use crate::alert::{Alert, AlertStatus, Observation};
 use crate::apply::{Facts, Refused, Transition, apply};
 use crate::approval::{Ballot, Verdict};
@@ -283,12 +283,18 @@ impl World {
         world
     }
 
-    /// Carries out the wished attempt of the newest action.
-    pub(super) fn act(&mut self, outcome: ActionOutcome) -> Transition {
+    /// Starts the wished attempt of the newest action, whose answer is then out.
+    pub(super) fn start_act(&mut self) -> (ActionId, Step) {
         let effect = self.take_effect(|effect| matches!(effect, Effect::Act { .. }));
         let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
         let starting = self.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
         assert!(starting.may_start, "the attempt may start");
+        (action, step)
+    }
+
+    /// Carries out the wished attempt of the newest action.
+    pub(super) fn act(&mut self, outcome: ActionOutcome) -> Transition {
+        let (action, step) = self.start_act();
         self.happen(Event::ActionEnded { action, step, outcome })
     }
 
