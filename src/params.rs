@@ -14,6 +14,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 use crate::domain::catalog::ParamsError;
+pub use crate::domain::rule::is_template;
 use crate::period::Period;
 
 pub use statuses::Statuses;
@@ -45,11 +46,6 @@ pub fn schema<T: JsonSchema>() -> Value {
 /// The JSON pointer (RFC 6901) to a path of keys.
 pub fn pointer(path: &[&str]) -> String {
     path.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
-}
-
-/// Whether a text still holds placeholders, so that its rendered form cannot be judged yet.
-pub fn is_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
 /// Refuses what lies outside of `least..=most`.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::outcome::not_applied;
 use super::{Entry, request};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Request, Tier};
-use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer};
+use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer, no_access};
 use crate::params;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -21,6 +21,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: request::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
         outline: |params, _| {
             let Params { title, .. } = params::read(params)?;
             Ok(request::outline(format!("start the checklist: {title}")))

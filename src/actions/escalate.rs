@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Entry, request};
 use crate::domain::action::{Repeatability, Request, Tier};
-use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer};
+use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer, no_access};
 use crate::params;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -20,6 +20,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: request::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
         outline: |_, _| Ok(request::outline("escalate now")),
     },
     act: |_, _, _| Box::pin(std::future::ready(request::asked("escalated", Request::Escalate))),

@@ -17,7 +17,7 @@ use crate::clients::http::{HttpAnswer, HttpError};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
 use crate::domain::catalog::{
     ActionKind, CheckedParams, Endpoints, Inverse, ParamsError, Performer, PlanOutline, Reference, Slot,
-    SlotLanguage,
+    SlotLanguage, no_access,
 };
 use crate::domain::timeline::{cut, one_line};
 use crate::engine::ports::ActionContext;
@@ -62,6 +62,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
         outline,
     },
     act: |hands, plan, context| Box::pin(act(hands, plan, context)),

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::outcome::not_applied;
 use super::{Entry, request};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Request, Tier};
-use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer};
+use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer, no_access};
 use crate::domain::timeline::one_line;
 use crate::engine::ports::ActionContext;
 use crate::params;
@@ -32,6 +32,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: request::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
         outline: |_, _| Ok(request::outline("write the incident's record")),
     },
     act: |_, plan, context| Box::pin(std::future::ready(act(plan, context))),

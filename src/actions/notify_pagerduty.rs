@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::outcome::not_applied;
 use super::{Entry, request};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Request, Tier};
-use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer, Reference};
+use crate::domain::catalog::{
+    ActionKind, CheckedParams, Inverse, ParamsError, Performer, Reference, no_access,
+};
 use crate::domain::notification::Destination;
 use crate::params;
 
@@ -22,6 +24,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: request::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
         outline: |params, _| {
             let Params { service, .. } = params::read(params)?;
             Ok(request::outline(format!("tell {service} in PagerDuty")))

@@ -39,6 +39,7 @@ pub fn known(settings: &Settings) -> Known {
         slack: settings.slack.is_some(),
         slack_channels: None,
         prometheus: settings.prometheus.is_some(),
+        kubernetes: false,
         default_told: settings.escalation.default_policy.is_some() || default_channel(settings).is_some(),
     }
 }

@@ -11,7 +11,7 @@ use super::evidence::{Evidence, Unknown};
 use super::probe;
 use super::{Entry, Moment, Tools};
 use crate::clients::http::{HttpAnswer, HttpError, Method};
-use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, Slot, SlotLanguage};
+use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, Slot, SlotLanguage, no_access};
 use crate::params::{self, Statuses};
 
 /// Bytes of the answer that are read and searched.
@@ -34,6 +34,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: probe::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

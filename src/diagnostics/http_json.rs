@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::evidence::{Evidence, Unknown, table};
 use super::probe;
 use super::{Entry, Moment, Tools};
-use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, no_access};
 use crate::domain::timeline::one_line;
 use crate::params::{self, Statuses};
 
@@ -34,6 +34,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: probe::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

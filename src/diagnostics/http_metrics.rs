@@ -8,7 +8,7 @@ use super::evidence::{Evidence, Unknown, finite, shown, table};
 use super::probe;
 use super::{Entry, Moment, Tools};
 use crate::clients::openmetrics::{self, Exposition};
-use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, no_access};
 use crate::domain::matcher::{Matchers, ParseMode, parse};
 use crate::domain::timeline::one_line;
 use crate::params::{self, Statuses};
@@ -31,6 +31,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: probe::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

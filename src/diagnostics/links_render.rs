@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::evidence::{Evidence, Unknown};
 use super::{Entry, Moment, Tools, probe};
-use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, no_access};
 use crate::domain::timeline::one_line;
 use crate::params;
 
@@ -27,6 +27,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: Duration::from_secs(1),
         check,
         schema: params::schema::<Params>,
+        access: no_access,
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

@@ -8,7 +8,7 @@ use super::evidence::{Evidence, Unknown, finite, shown, table, whole_list};
 use super::{Entry, Moment, Tools, prom};
 use crate::clients::prometheus::SERIES_MAX;
 use crate::clients::prometheus::answer::{Data, Sample};
-use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, no_access};
 use crate::params;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -25,6 +25,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: prom::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

@@ -10,7 +10,7 @@ use super::trend::{Crossings, Trend};
 use super::{Entry, Moment, Tools, prom};
 use crate::clients::prometheus::Range;
 use crate::clients::prometheus::answer::{Data, Labels, Point, Series};
-use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, no_access};
 use crate::params;
 use crate::period::Period;
 
@@ -68,6 +68,7 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: prom::TIMEOUT,
         check,
         schema: params::schema::<Params>,
+        access: no_access,
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

@@ -48,7 +48,7 @@ fn mk_diagnostics(prometheus: Option<&str>) -> Diagnostics {
 }
 
 fn mk_context() -> DiagnosisContext {
-    DiagnosisContext { now: mk_now(), started_at: mk_now(), labels: Labels::new() }
+    DiagnosisContext { now: mk_now(), started_at: mk_now(), labels: Labels::new(), target: None }
 }
 
 async fn diagnose(diagnostics: &Diagnostics, kind: &str, params: Value, timeout: Duration) -> Finding {

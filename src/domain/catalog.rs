@@ -8,6 +8,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use crate::access::{AccessNeed, AccessOf, AccessScope, no_access};
+
 /// Who carries an action out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +92,8 @@ pub enum Reference {
     Policy(String),
     /// The `prometheus` section of the settings.
     Prometheus,
+    /// The `kubernetes` section of the settings.
+    Kubernetes,
 }
 
 /// What checking the parameters of one use found.
@@ -149,6 +153,8 @@ pub struct DiagnosticKind {
     pub check: ParamsCheck,
     /// JSON Schema of its parameters.
     pub schema: fn() -> Value,
+    /// What it must be permitted in a Kubernetes cluster.
+    pub access: AccessOf,
 }
 
 /// A kind of action, such as `http.call`.
@@ -172,6 +178,8 @@ pub struct ActionKind {
     pub check: ParamsCheck,
     /// JSON Schema of its parameters.
     pub schema: fn() -> Value,
+    /// What it must be permitted in a Kubernetes cluster.
+    pub access: AccessOf,
     /// Target, summary and repeatability of one plan.
     pub outline: PlanOutliner,
 }

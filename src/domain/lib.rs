@@ -9,6 +9,7 @@
 //! [`verification`] → [`escalation`] and [`notification`] → [`timeline`]. [`mod@apply`] is where one event meets
 //! one incident; [`effect`] is what comes out.
 
+pub mod access;
 pub mod action;
 pub mod alert;
 pub mod apply;

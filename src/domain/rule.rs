@@ -15,6 +15,11 @@ use serde_json::Value;
 #[serde(transparent)]
 pub struct Template(pub String);
 
+/// Whether a text still holds placeholders, so that its rendered form cannot be judged yet.
+pub fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+}
+
 /// A CEL expression over labels, annotations, findings and the incident that yields true or false.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]

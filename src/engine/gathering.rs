@@ -23,6 +23,7 @@ pub async fn gather(
         now: clock.now(),
         started_at: incident.started_at,
         labels: incident.labels.clone(),
+        target: incident.target.clone(),
     };
     let ready = playbook.diagnostics(rule, incident);
     let runs = ready.into_iter().map(|diagnostic| run(diagnoser, clock, diagnostic, context.clone()));

@@ -8,7 +8,7 @@ use crate::domain::Labels;
 use crate::domain::action::{ActionOutcome, ActionPlan, Step};
 use crate::domain::alert::{Alert, AlertRecord};
 use crate::domain::apply::Document;
-use crate::domain::correlate::CorrelationKey;
+use crate::domain::correlate::{CorrelationKey, Target};
 use crate::domain::diagnosis::Finding;
 use crate::domain::effect::{Effect, EffectId, EffectKind, NewEffect};
 use crate::domain::fingerprint::Fingerprint;
@@ -404,6 +404,8 @@ pub struct DiagnosisContext {
     pub started_at: Timestamp,
     /// The incident's labels.
     pub labels: Labels,
+    /// What the incident is about, for diagnostics that are told no object of their own.
+    pub target: Option<Target>,
 }
 
 /// Touches the world.

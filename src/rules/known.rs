@@ -16,6 +16,8 @@ pub struct Known {
     pub slack_channels: Option<BTreeSet<String>>,
     /// Whether Prometheus is set up.
     pub prometheus: bool,
+    /// Whether Kubernetes is set up.
+    pub kubernetes: bool,
     /// Whether somebody hears of incidents for which no escalation policy is found.
     pub default_told: bool,
 }
@@ -29,6 +31,7 @@ impl Known {
             slack: true,
             slack_channels: None,
             prometheus: true,
+            kubernetes: true,
             default_told: true,
         }
     }
@@ -53,6 +56,9 @@ impl Known {
             }
             Reference::Prometheus if !self.prometheus => {
                 Some("Prometheus is not set up in the settings".to_owned())
+            }
+            Reference::Kubernetes if !self.kubernetes => {
+                Some("Kubernetes is not set up in the settings".to_owned())
             }
             _ => None,
         }

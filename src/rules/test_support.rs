@@ -10,7 +10,7 @@ use crate::domain::action::{Repeatability, Tier};
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::catalog::{
     ActionKind, Catalog, CheckedParams, DiagnosticKind, Inverse, ParamsError, Performer, PlanOutline,
-    Reference, Slot, SlotLanguage,
+    Reference, Slot, SlotLanguage, no_access,
 };
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::fingerprint::Fingerprint;
@@ -55,7 +55,15 @@ fn mk_diagnostic(
     check: fn(&Value) -> Result<CheckedParams, ParamsError>,
 ) -> DiagnosticKind {
     let schema = if name == "prom.query" { prom_schema } else { any_schema };
-    DiagnosticKind { name, summary: "", fields, timeout: Duration::from_secs(5), check, schema }
+    DiagnosticKind {
+        name,
+        summary: "",
+        fields,
+        timeout: Duration::from_secs(5),
+        check,
+        schema,
+        access: no_access,
+    }
 }
 
 fn mk_action(
@@ -74,6 +82,7 @@ fn mk_action(
         timeout: Duration::from_secs(5),
         check,
         schema: any_schema,
+        access: no_access,
         outline: |params, _| {
             Ok(PlanOutline {
                 target: params["endpoint"].as_str().map(|name| format!("endpoint/{name}")),

@@ -183,6 +183,7 @@ fn check_names(text: &str) -> Vec<String> {
         timeout: std::time::Duration::from_secs(1),
         check: |_| Ok(crate::domain::catalog::CheckedParams::default()),
         schema: || json!({}),
+        access: crate::domain::catalog::no_access,
     };
     let catalog = crate::domain::catalog::Catalog::new(vec![kind], vec![]);
     check(text, &Vocabulary::deciding(&rule, &catalog)).into_iter().map(|error| error.to_string()).collect()

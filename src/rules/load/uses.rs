@@ -166,6 +166,7 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
         }
         Reference::SlackChannel(word) => (word.as_str(), known.slack_channels.as_ref(), "slack"),
         Reference::Prometheus => ("", None, "prometheus"),
+        Reference::Kubernetes => ("", None, "kubernetes"),
     };
     let Some(why) = known.missing(name) else { return };
     match nearest(word, names.into_iter().flatten().map(String::as_str)) {

@@ -1,7 +1,7 @@
 //! Templates are checked when they are loaded, and render within their limits.
 
 use super::*;
-use crate::domain::catalog::{Catalog, CheckedParams, DiagnosticKind};
+use crate::domain::catalog::{Catalog, CheckedParams, DiagnosticKind, no_access};
 use crate::domain::rule::ResponseRule;
 
 /// A rule with one diagnostic `ratio`, whose findings have the field `last`.
@@ -13,6 +13,7 @@ fn mk_vocabulary() -> Vocabulary {
         timeout: std::time::Duration::from_secs(1),
         check: |_| Ok(CheckedParams::default()),
         schema: || serde_json::json!({}),
+        access: no_access,
     };
     let rule: ResponseRule = serde_json::from_value(serde_json::json!({
         "name": "r",
