@@ -9,6 +9,7 @@
 pub mod alertmanager;
 pub mod answer;
 pub mod http;
+pub mod kubernetes;
 pub mod openmetrics;
 pub mod pace;
 pub mod pagerduty;
