@@ -29,7 +29,8 @@ use std::collections::BTreeMap;
 use crate::clients::http::{HttpClient, HttpError, HttpOptions, ProxyChoice};
 use crate::domain::action::{ActionOutcome, ActionPlan};
 use crate::domain::catalog::ActionKind;
-use crate::engine::ports::{ActionContext, Actor, PortFuture};
+use crate::domain::survey::SurveyOutcome;
+use crate::engine::ports::{ActionContext, Actor, PortFuture, SurveyContext, Surveyor};
 use crate::secret::Keyring;
 
 pub use endpoint::Endpoint;
@@ -49,7 +50,14 @@ const ENTRIES: [Entry; 7] = [
 struct Entry {
     kind: ActionKind,
     act: for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> PortFuture<'a, ActionOutcome>,
+    /// Looks at the object before, for kinds that say so.
+    survey: Option<Look>,
+    /// Looks at the object after an attempt that was interrupted; without it nobody knows.
+    look_back: Option<LookBack>,
 }
+
+type Look = for<'a> fn(&'a Hands, &'a ActionPlan, &'a SurveyContext) -> PortFuture<'a, SurveyOutcome>;
+type LookBack = for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> PortFuture<'a, ActionOutcome>;
 
 /// What actions may use.
 struct Hands {
@@ -98,6 +106,39 @@ impl Actor for Actions {
                 None => outcome::not_applied(format!("this version has no action `{}`", plan.kind)),
             };
             outcome::finish(outcome, &self.keyring.redactor())
+        })
+    }
+
+    fn look_back<'a>(
+        &'a self,
+        plan: &'a ActionPlan,
+        context: &'a ActionContext,
+    ) -> PortFuture<'a, ActionOutcome> {
+        Box::pin(async move {
+            let entry = ENTRIES.into_iter().find(|entry| entry.kind.name == plan.kind);
+            let outcome = match entry.and_then(|entry| entry.look_back) {
+                Some(look_back) => look_back(&self.hands, plan, context).await,
+                None => outcome::unknown(
+                    "the attempt was interrupted, and there is no way to look what became of it",
+                ),
+            };
+            outcome::finish(outcome, &self.keyring.redactor())
+        })
+    }
+}
+
+impl Surveyor for Actions {
+    fn survey<'a>(&'a self, draft: &'a ActionPlan, context: SurveyContext) -> PortFuture<'a, SurveyOutcome> {
+        Box::pin(async move {
+            let entry = ENTRIES.into_iter().find(|entry| entry.kind.name == draft.kind);
+            let outcome = match entry.and_then(|entry| entry.survey) {
+                Some(survey) => survey(&self.hands, draft, &context).await,
+                None => {
+                    let reason = format!("this version has no way to look at the target of `{}`", draft.kind);
+                    SurveyOutcome::Refused { reason }
+                }
+            };
+            outcome::finish_survey(outcome, &self.keyring.redactor())
         })
     }
 }

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use smokejumper::domain::action::{ActionPlan, Repeatability};
 use smokejumper::domain::alert::{Alert, AlertStatus};
 use smokejumper::domain::catalog::{Catalog, EndpointOutline};
-use smokejumper::domain::decision::{Decision, decide};
+use smokejumper::domain::decision::{Candidate, Decision, decide};
 use smokejumper::domain::diagnosis::{ConditionOutcome, Finding, FindingStatus};
 use smokejumper::domain::fingerprint::Fingerprint;
-use smokejumper::domain::guardrail::{Guardrail, GuardrailVerdict, Subject};
+use smokejumper::domain::guardrail::{Guardrail, GuardrailVerdict};
 use smokejumper::domain::incident::{Incident, IncidentId, Opening};
 use smokejumper::engine::playbook::{KeptRule, Playbook};
 use smokejumper::rules::load::load;
@@ -151,8 +151,15 @@ fn samples(evaluator: &Evaluator<'_>, expr: &str) -> Vec<Sample> {
     }
 }
 
-fn allow(_: Subject<'_>) -> Vec<GuardrailVerdict> {
-    vec![GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: String::new(), until: None }]
+/// The ladder, with guardrails that let everything pass.
+fn candidates(book: &RuleBook, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {
+    let passes =
+        GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: String::new(), until: None };
+    let mut candidates = book.candidates(kept, incident, findings);
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.is_guarded()) {
+        candidate.guardrails = vec![passes.clone()];
+    }
+    candidates
 }
 
 /// The remedy that is asked for, with its plan.
@@ -162,7 +169,7 @@ fn asked_for(
     incident: &Incident,
     findings: &[Finding],
 ) -> Option<(String, ActionPlan)> {
-    let candidates = book.candidates(kept, incident, findings, &allow);
+    let candidates = candidates(book, kept, incident, findings);
     let decisions = decide(&candidates);
     let at = decisions.iter().position(|decision| decision.decision == Decision::Ask)?;
     Some((candidates[at].remedy.clone(), candidates[at].plan.clone().expect("what is asked for is planned")))
@@ -231,7 +238,7 @@ fn the_rules_for_any_service_find_their_evidence_too() {
         let incident = open(&book, &any, &alert);
         scenario.course.begin(BEGINS);
         let found = findings(&book, &any, &incident, &scenario, 1_800.0);
-        let candidates = book.candidates(&any, &incident, &found, &allow);
+        let candidates = candidates(&book, &any, &incident, &found);
         let decisions = decide(&candidates);
         assert!(
             decisions.iter().any(|decision| decision.decision == Decision::Run),

@@ -19,6 +19,7 @@ pub(super) const ENTRY: Entry = Entry {
         performer: Performer::Machine,
         inverse: Inverse::NotNeeded,
         timeout: request::TIMEOUT,
+        is_surveyed: false,
         check,
         schema: params::schema::<Params>,
         access: no_access,
@@ -28,6 +29,8 @@ pub(super) const ENTRY: Entry = Entry {
         },
     },
     act: |_, plan, _| Box::pin(std::future::ready(act(plan))),
+    survey: None,
+    look_back: None,
 };
 
 /// Parameters of `checklist.start`.

@@ -18,12 +18,15 @@ pub(super) const ENTRY: Entry = Entry {
         performer: Performer::Machine,
         inverse: Inverse::NotNeeded,
         timeout: request::TIMEOUT,
+        is_surveyed: false,
         check,
         schema: params::schema::<Params>,
         access: no_access,
         outline: |_, _| Ok(request::outline("escalate now")),
     },
     act: |_, _, _| Box::pin(std::future::ready(request::asked("escalated", Request::Escalate))),
+    survey: None,
+    look_back: None,
 };
 
 /// Parameters of `escalate`: none.

@@ -16,7 +16,7 @@ use super::{Entry, Hands, request};
 use crate::clients::http::{HttpAnswer, HttpError};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
 use crate::domain::catalog::{
-    ActionKind, CheckedParams, Endpoints, Inverse, ParamsError, Performer, PlanOutline, Reference, Slot,
+    ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject, Reference, Slot,
     SlotLanguage, no_access,
 };
 use crate::domain::timeline::{cut, one_line};
@@ -60,12 +60,15 @@ pub(super) const ENTRY: Entry = Entry {
         performer: Performer::Machine,
         inverse: Inverse::FromRule,
         timeout: TIMEOUT,
+        is_surveyed: false,
         check,
         schema: params::schema::<Params>,
         access: no_access,
         outline,
     },
     act: |hands, plan, context| Box::pin(act(hands, plan, context)),
+    survey: None,
+    look_back: None,
 };
 
 /// Parameters of `http.call`.
@@ -177,10 +180,10 @@ fn text_slots(value: &Value, at: &str, slots: &mut Vec<Slot>) {
 }
 
 /// What a call with rendered parameters will send, readable in an approval.
-fn outline(params: &Value, endpoints: &Endpoints) -> Result<PlanOutline, ParamsError> {
+fn outline(params: &Value, subject: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
     let call = Call::read(params)?;
     let Params { endpoint: name, path, query, .. } = &call.params;
-    let endpoint = endpoints.get(name).ok_or_else(|| {
+    let endpoint = subject.endpoints.get(name).ok_or_else(|| {
         ParamsError::at(
             "/endpoint",
             format!("the settings have no endpoint `{name}`: add it under `endpoints`"),
@@ -200,6 +203,7 @@ fn outline(params: &Value, endpoints: &Endpoints) -> Result<PlanOutline, ParamsE
         target: Some(format!("endpoint:{name}")),
         summary,
         repeatability: endpoint.repeatability,
+        ..PlanOutline::default()
     })
 }
 

@@ -28,6 +28,7 @@ pub(super) const ENTRY: Entry = Entry {
         performer: Performer::People,
         inverse: Inverse::FromRule,
         timeout: request::TIMEOUT,
+        is_surveyed: false,
         check,
         schema: params::schema::<Params>,
         access: no_access,
@@ -37,6 +38,8 @@ pub(super) const ENTRY: Entry = Entry {
         },
     },
     act: |_, plan, context| Box::pin(std::future::ready(act(plan, context))),
+    survey: None,
+    look_back: None,
 };
 
 /// Parameters of `human.task`.

@@ -30,12 +30,15 @@ pub(super) const ENTRY: Entry = Entry {
         performer: Performer::Machine,
         inverse: Inverse::NotNeeded,
         timeout: request::TIMEOUT,
+        is_surveyed: false,
         check,
         schema: params::schema::<Params>,
         access: no_access,
         outline: |_, _| Ok(request::outline("write the incident's record")),
     },
     act: |_, plan, context| Box::pin(std::future::ready(act(plan, context))),
+    survey: None,
+    look_back: None,
 };
 
 /// Parameters of `incident.postmortem`.

@@ -22,6 +22,7 @@ pub(super) const ENTRY: Entry = Entry {
         performer: Performer::Machine,
         inverse: Inverse::NotNeeded,
         timeout: request::TIMEOUT,
+        is_surveyed: false,
         check,
         schema: params::schema::<Params>,
         access: no_access,
@@ -31,6 +32,8 @@ pub(super) const ENTRY: Entry = Entry {
         },
     },
     act: |_, plan, _| Box::pin(std::future::ready(act(plan))),
+    survey: None,
+    look_back: None,
 };
 
 /// Parameters of `notify.slack`.

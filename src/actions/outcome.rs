@@ -2,6 +2,7 @@
 
 use crate::domain::action::{ActionOutcome, Request, Task};
 use crate::domain::redact::Redactor;
+use crate::domain::survey::SurveyOutcome;
 use crate::domain::timeline::{LINE_TEXT_BYTES_MAX, cut};
 
 /// Longest text that an action tells people; messengers cut at a few thousand characters.
@@ -34,6 +35,24 @@ pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutco
             inverse,
             requests: requests.into_iter().map(|request| clean(request, redactor)).collect(),
         },
+    }
+}
+
+/// What came out of a survey as it may leave this room. The values of a plan must stay as they are to be carried out:
+/// actions put no secret into them. What is written for people passes the redactor.
+pub(super) fn finish_survey(outcome: SurveyOutcome, redactor: &Redactor) -> SurveyOutcome {
+    let line = |text: String| cut(redactor.redact(&text).into_owned(), LINE_TEXT_BYTES_MAX);
+    match outcome {
+        SurveyOutcome::NothingToDo { reason } => SurveyOutcome::NothingToDo { reason: line(reason) },
+        SurveyOutcome::Refused { reason } => SurveyOutcome::Refused { reason: line(reason) },
+        SurveyOutcome::Ready(mut surveyed) => {
+            surveyed.plan.summary = line(surveyed.plan.summary);
+            surveyed.notes = surveyed.notes.into_iter().map(line).collect();
+            if let Some(inverse) = &mut surveyed.inverse {
+                inverse.summary = line(std::mem::take(&mut inverse.summary));
+            }
+            SurveyOutcome::Ready(surveyed)
+        }
     }
 }
 

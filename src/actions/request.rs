@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::action::{ActionOutcome, Repeatability, Request, Task, TaskItem};
+use crate::domain::action::{ActionOutcome, Request, Task, TaskItem};
 use crate::domain::catalog::{ParamsError, PlanOutline, Slot, SlotLanguage};
 use crate::params;
 
@@ -30,7 +30,7 @@ pub(super) fn asked(detail: impl Into<String>, request: Request) -> ActionOutcom
 
 /// The outline of a plan that touches nothing.
 pub(super) fn outline(summary: impl Into<String>) -> PlanOutline {
-    PlanOutline { target: None, summary: summary.into(), repeatability: Repeatability::Idempotent }
+    PlanOutline { summary: summary.into(), ..PlanOutline::default() }
 }
 
 /// Checks a title or an owner.

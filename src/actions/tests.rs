@@ -58,7 +58,7 @@ fn mk_catalog(endpoint: &Endpoint) -> Catalog {
 /// The plan that the rules would make of rendered parameters.
 fn mk_plan(kind: &str, params: Value, endpoint: &Endpoint) -> Result<ActionPlan, ParamsError> {
     let catalog = mk_catalog(endpoint);
-    let outline = catalog.outline(catalog.action(kind).expect("a kind"), &params)?;
+    let outline = catalog.outline(catalog.action(kind).expect("a kind"), &params, None)?;
     Ok(ActionPlan {
         kind: kind.to_owned(),
         params,
@@ -66,6 +66,8 @@ fn mk_plan(kind: &str, params: Value, endpoint: &Endpoint) -> Result<ActionPlan,
         namespace: None,
         summary: outline.summary,
         repeatability: outline.repeatability,
+        basis: None,
+        ttl: outline.ttl,
     })
 }
 

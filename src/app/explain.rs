@@ -12,7 +12,7 @@ use crate::diagnostics::Diagnostics;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::engine::EngineSettings;
-use crate::engine::gathering::gather;
+use crate::engine::gathering::{gather, survey};
 use crate::engine::playbook::{KeptRule, Playbook};
 use crate::engine::ports::{Clock, Ledger};
 use crate::engine::step::rehearsal::{Rehearsal, Stage};
@@ -150,7 +150,15 @@ impl Explainer {
         };
         let mut rehearsal = Rehearsal::open(stage, Arc::clone(rule), alert);
         let findings = self.findings(&rehearsal).await;
-        rehearsal.diagnosed(findings);
+        let surveys = match &self.diagnoser {
+            Some(_) => {
+                let clock = StoppedClock(self.now);
+                let (rule, incident) = (rehearsal.rule(), rehearsal.incident());
+                survey(self.book.as_ref(), &self.actor, &clock, rule, incident, &findings, None).await
+            }
+            None => Vec::new(),
+        };
+        rehearsal.diagnosed(findings, surveys);
         rehearsal.carry_out_what_touches_nothing(&self.actor).await;
         rehearsal.escalate();
         rehearsal

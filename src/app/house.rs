@@ -122,6 +122,7 @@ impl House {
             reader: store.clone(),
             playbook: book.clone(),
             diagnoser: adapters.diagnostics,
+            surveyor: adapters.actions.clone(),
             actor: adapters.actions,
             notifier: adapters.notifiers.clone(),
             clock: Arc::clone(&clock),

@@ -5,7 +5,7 @@ use crate::decision::Reason;
 use crate::diagnosis::ConditionOutcome;
 use crate::guardrail::GuardrailVerdict;
 use crate::verification::Verification;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -52,10 +52,11 @@ impl std::fmt::Display for Tier {
 }
 
 /// Whether carrying out the same plan a second time is harmless.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeatability {
     /// Twice is the same as once: run again after an unclear end.
+    #[default]
     Idempotent,
     /// Twice may do harm: after an unclear end people look first.
     AtMostOnce,
@@ -77,6 +78,13 @@ pub struct ActionPlan {
     pub summary: String,
     /// Whether it may be carried out twice.
     pub repeatability: Repeatability,
+    /// What a survey based it on: the object by its uid, the state that it was found in, and what would be set, without
+    /// anything that changes by itself. Equal for two surveys of an unchanged world.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Value>,
+    /// A change for a limited time: it is undone this long after it was carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<SignedDuration>,
 }
 
 /// Digest of a plan, in hex. An approval counts for exactly one digest.
@@ -239,6 +247,12 @@ pub struct Action {
     pub verification: Option<Verification>,
     /// When it was planned.
     pub planned_at: Timestamp,
+    /// When the world was last looked at for it, where that is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surveyed_at: Option<Timestamp>,
+    /// What people should know about the plan: why its tier was raised, who owns the object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// When its first attempt touched the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,

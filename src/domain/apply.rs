@@ -18,7 +18,7 @@ mod verifying;
 #[cfg(test)]
 mod tests;
 
-pub use draft::{Document, Told, Transition};
+pub use draft::{Document, StartAs, Told, Transition};
 
 use crate::approval::ApprovalRefused;
 use crate::decision::Candidate;
@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub last_moment: &'a [GuardrailVerdict],
     /// For events after which the incident may be over: the actions to take then, planned.
     pub on_resolve: &'a [Candidate],
+    /// Whether a remedy of the rule needs a survey, so that every decision follows a round of diagnostics.
+    pub is_surveyed: bool,
     /// For the alert that opens the incident: what could not be had as the rule wants it.
     pub notes: &'a [String],
 }
@@ -108,7 +110,7 @@ pub fn apply(
         Event::AlertSeen { alert, observation, counted } => {
             alerts::seen(&mut draft, &alert, observation, counted, facts);
         }
-        Event::DiagnosisDone { purpose, round, findings } => {
+        Event::DiagnosisDone { purpose, round, findings, .. } => {
             verifying::diagnosis_done(&mut draft, purpose, round, findings, facts);
         }
         Event::Decide => deciding::decide(&mut draft, facts),

@@ -4,6 +4,8 @@
 //! checks rules against it without knowing how anything is carried out, and guardrails read tiers from it.
 
 use crate::action::{Repeatability, Tier};
+use crate::correlate::Target;
+use jiff::SignedDuration;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -122,11 +124,26 @@ pub struct EndpointOutline {
 /// Endpoints by their names in the settings.
 pub type Endpoints = BTreeMap<String, EndpointOutline>;
 
+/// What a plan may refer to beside its parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanSubject<'a> {
+    /// Endpoints by their names in the settings.
+    pub endpoints: &'a Endpoints,
+    /// The incident's own object, which parameters that name none mean.
+    pub target: Option<&'a Target>,
+}
+
 /// What one use of an action with rendered parameters comes to: the parts of a plan that only its kind knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanOutline {
     /// What it acts on, for limits per target; none means the incident's own target.
     pub target: Option<String>,
+    /// The namespace that it acts in; none means the incident's own.
+    pub namespace: Option<String>,
+    /// The parameters made complete from the subject, where the kind does that; none means as they were rendered.
+    pub params: Option<Value>,
+    /// How long its change is to stand; none means for good.
+    pub ttl: Option<SignedDuration>,
     /// One line for people: what will be done.
     pub summary: String,
     /// Whether carrying out this plan twice is harmless.
@@ -135,7 +152,7 @@ pub struct PlanOutline {
 
 /// Outlines the plan for rendered parameters, or refuses them: rendering may have left the bounds that the texts
 /// kept before.
-pub type PlanOutliner = fn(&Value, &Endpoints) -> Result<PlanOutline, ParamsError>;
+pub type PlanOutliner = fn(&Value, &PlanSubject<'_>) -> Result<PlanOutline, ParamsError>;
 
 /// A kind of diagnostic, such as `prom.query`.
 #[derive(Debug, Clone)]
@@ -174,6 +191,8 @@ pub struct ActionKind {
     pub inverse: Inverse,
     /// Longest time one attempt may take.
     pub timeout: Duration,
+    /// Whether its plans need a survey: a look at the object that fixes their values.
+    pub is_surveyed: bool,
     /// Checks its parameters.
     pub check: ParamsCheck,
     /// JSON Schema of its parameters.
@@ -218,8 +237,13 @@ impl Catalog {
     ///
     /// # Errors
     /// Where the kind refuses the parameters as they were rendered, or the endpoint is unknown.
-    pub fn outline(&self, kind: &ActionKind, params: &Value) -> Result<PlanOutline, ParamsError> {
-        (kind.outline)(params, &self.endpoints)
+    pub fn outline(
+        &self,
+        kind: &ActionKind,
+        params: &Value,
+        target: Option<&Target>,
+    ) -> Result<PlanOutline, ParamsError> {
+        (kind.outline)(params, &PlanSubject { endpoints: &self.endpoints, target })
     }
 
     /// The diagnostic called `name`.

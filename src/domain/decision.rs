@@ -7,6 +7,8 @@ use crate::action::{ActionPlan, Tier};
 use crate::catalog::Performer;
 use crate::diagnosis::ConditionOutcome;
 use crate::guardrail::{Guardrail, GuardrailVerdict};
+use crate::survey::{Survey, SurveyOutcome, SurveyStanding, Surveyed};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// What was decided about one remedy.
@@ -58,6 +60,12 @@ pub enum Reason {
     NotSetUp(String),
     /// Its values could not be rendered, or are not acceptable.
     PlanInvalid(String),
+    /// There is nothing to do for it at its target.
+    NothingToDo(String),
+    /// The look at its target says that it must not or cannot be done.
+    SurveyRefused(String),
+    /// Its target has changed since it was asked for.
+    Stale(String),
     /// It was tried in this incident before.
     AlreadyTried,
     /// A remedy before it on the ladder was taken.
@@ -106,6 +114,9 @@ impl Reason {
             Self::ConditionUnknown(_) => "condition_unknown",
             Self::NotSetUp(_) => "not_set_up",
             Self::PlanInvalid(_) => "plan_invalid",
+            Self::NothingToDo(_) => "nothing_to_do",
+            Self::SurveyRefused(_) => "survey_refused",
+            Self::Stale(_) => "stale",
             Self::AlreadyTried => "already_tried",
             Self::EarlierRemedyTaken => "earlier_remedy_taken",
             Self::Guardrail(guardrail, _) => guardrail.as_str(),
@@ -142,6 +153,9 @@ impl std::fmt::Display for Reason {
             Self::ConditionUnknown(why) => write!(f, "its condition cannot be judged: {why}"),
             Self::NotSetUp(why) => write!(f, "it is not set up: {why}"),
             Self::PlanInvalid(why) => write!(f, "it could not be planned: {why}"),
+            Self::NothingToDo(why) => write!(f, "there is nothing to do: {why}"),
+            Self::SurveyRefused(why) => write!(f, "its target does not allow it: {why}"),
+            Self::Stale(why) => write!(f, "its plan is out of date: {why}"),
             Self::AlreadyTried => f.write_str("it was tried in this incident before"),
             Self::EarlierRemedyTaken => f.write_str("a remedy before it was taken"),
             Self::Guardrail(_, why) => f.write_str(why),
@@ -184,10 +198,58 @@ pub struct Candidate {
     pub plan: Result<ActionPlan, String>,
     /// Its inverse as the rule states it.
     pub inverse: Option<ActionPlan>,
+    /// Where it stands with the look at its target.
+    pub survey: SurveyStanding,
     /// What the guardrails say. Empty for what touches nothing.
     pub guardrails: Vec<GuardrailVerdict>,
     /// Whether it was tried in this incident.
     pub tried: bool,
+}
+
+impl Candidate {
+    /// Takes in the survey of its draft, where it needs one: the plan with all values, its inverse, a tier that may be
+    /// higher.
+    pub fn take_survey(&mut self, surveys: &[Survey]) {
+        let (SurveyStanding::Missing, Ok(draft)) = (&self.survey, &self.plan) else { return };
+        let digest = draft.digest();
+        let Some(survey) = surveys.iter().find(|one| one.remedy == self.remedy && one.draft == digest) else {
+            return;
+        };
+        match survey.outcome.clone() {
+            SurveyOutcome::NothingToDo { reason } => self.survey = SurveyStanding::NothingToDo(reason),
+            SurveyOutcome::Refused { reason } => self.survey = SurveyStanding::Refused(reason),
+            SurveyOutcome::Ready(surveyed) => {
+                let Surveyed { plan, inverse, tier_floor, notes, impact } = *surveyed;
+                self.plan = Ok(plan);
+                // What the rule says about undoing comes before what the action has recorded.
+                self.inverse = self.inverse.take().or(inverse);
+                self.tier = self.tier.max(tier_floor);
+                self.survey = SurveyStanding::Done { at: survey.at, impact, notes };
+            }
+        }
+    }
+
+    /// Whether guardrails have a say about it: it is a plan that the machine would carry out on the world.
+    pub fn is_guarded(&self) -> bool {
+        let is_looked_at = matches!(self.survey, SurveyStanding::NotNeeded | SurveyStanding::Done { .. });
+        self.tier > Tier::T0 && self.performer == Performer::Machine && self.plan.is_ok() && is_looked_at
+    }
+
+    /// When its target was looked at.
+    pub fn surveyed_at(&self) -> Option<Timestamp> {
+        match &self.survey {
+            SurveyStanding::Done { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// What its survey wants people to know.
+    pub fn notes(&self) -> &[String] {
+        match &self.survey {
+            SurveyStanding::Done { notes, .. } => notes,
+            _ => &[],
+        }
+    }
 }
 
 /// The decision about one rung.
@@ -232,6 +294,15 @@ pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
     }
     if let Err(why) = &candidate.plan {
         return (Decision::Block, Reason::PlanInvalid(why.clone()));
+    }
+    match &candidate.survey {
+        SurveyStanding::NotNeeded | SurveyStanding::Done { .. } => {}
+        SurveyStanding::NothingToDo(why) => return (Decision::Skip, Reason::NothingToDo(why.clone())),
+        SurveyStanding::Refused(why) => return (Decision::Block, Reason::SurveyRefused(why.clone())),
+        SurveyStanding::Missing => {
+            let why = "nobody has looked at its target".to_owned();
+            return (Decision::Block, Reason::SurveyRefused(why));
+        }
     }
     if candidate.tier == Tier::T0 {
         return (Decision::Run, Reason::TouchesNothing);

@@ -7,6 +7,7 @@ use crate::diagnosis::{DiagnosisPurpose, Finding};
 use crate::effect::{EffectId, Wake};
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::people::Actor;
+use crate::survey::Survey;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,8 @@ pub enum Event {
         round: u32,
         /// What was found.
         findings: Vec<Finding>,
+        /// What the remedies that may be next would do to their targets. They reach the decision as facts.
+        surveys: Vec<Survey>,
     },
     /// The facts for a decision are at hand.
     Decide,

@@ -345,7 +345,10 @@ impl Incident {
     pub fn tried_remedies(&self) -> impl Iterator<Item = &str> {
         let was_taken = |action: &&Action| match action.status {
             ActionStatus::Blocked | ActionStatus::Simulated => false,
-            ActionStatus::Cancelled => action.reason != Reason::IncidentResolved || action.outcome.is_some(),
+            ActionStatus::Cancelled => {
+                let was_called_off = matches!(action.reason, Reason::IncidentResolved | Reason::Stale(_));
+                !was_called_off || action.outcome.is_some()
+            }
             _ => true,
         };
         self.actions.iter().filter(was_taken).map(|action| action.remedy.as_str())

@@ -5,7 +5,7 @@
 //! the environment: that is what makes a crash, a replay and a test the same thing.
 //!
 //! Reading order follows the path of an alert: [`alert`] → [`matcher`] → [`rule`] → [`correlate`] →
-//! [`incident`] → [`diagnosis`] → [`decision`] and [`guardrail`] → [`approval`] → [`action`] →
+//! [`incident`] → [`diagnosis`] → [`survey`] → [`decision`] and [`guardrail`] → [`approval`] → [`action`] →
 //! [`verification`] → [`escalation`] and [`notification`] → [`timeline`]. [`mod@apply`] is where one event meets
 //! one incident; [`effect`] is what comes out.
 
@@ -32,6 +32,7 @@ pub mod redact;
 pub mod rule;
 pub mod schedule;
 pub mod severity;
+pub mod survey;
 pub mod timeline;
 pub mod verification;
 

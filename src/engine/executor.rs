@@ -3,20 +3,23 @@
 //! IO happens here, outside any transaction and under a time limit shorter than the lease. What comes out is an
 //! event for the next step, which also finishes the effect; or the effect is given back for later.
 
-use super::gathering::gather;
+use super::gathering::{gather, survey};
 use super::holds::Holds;
-use super::playbook::Playbook;
+use super::playbook::{KeptRule, Playbook};
 use super::ports::{
     ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader, Store,
-    StoreError,
+    StoreError, Surveyor,
 };
 use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
 use crate::domain::action::{ActionId, ActionOutcome, ActionPlan, Repeatability, Step};
-use crate::domain::diagnosis::DiagnosisPurpose;
+use crate::domain::apply::StartAs;
+use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::effect::{Effect, Wake};
 use crate::domain::event::Event;
+use crate::domain::incident::Incident;
 use crate::domain::notification::{Destination, Notice};
+use crate::domain::survey::Survey;
 use crate::engine::meter::Meter;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -49,6 +52,8 @@ pub struct Executor {
     pub playbook: Arc<dyn Playbook>,
     /// Reads evidence.
     pub diagnoser: Arc<dyn Diagnoser>,
+    /// Looks before.
+    pub surveyor: Arc<dyn Surveyor>,
     /// Touches the world.
     pub actor: Arc<dyn Actor>,
     /// Tells people.
@@ -103,26 +108,41 @@ impl Executor {
                 None => None,
             },
         };
-        let findings = match rule {
-            Some(rule) => {
-                gather(self.playbook.as_ref(), self.diagnoser.as_ref(), self.clock.as_ref(), &rule, incident)
-                    .await
-            }
-            None => Vec::new(),
+        let (findings, surveys) = match rule {
+            Some(rule) => self.look(&rule, incident, purpose).await,
+            None => (Vec::new(), Vec::new()),
         };
-        self.finish(leased, Some(Event::DiagnosisDone { purpose: purpose.clone(), round, findings })).await
+        let purpose = purpose.clone();
+        self.finish(leased, Some(Event::DiagnosisDone { purpose, round, findings, surveys })).await
+    }
+
+    async fn look(
+        &self,
+        rule: &KeptRule,
+        incident: &Incident,
+        purpose: &DiagnosisPurpose,
+    ) -> (Vec<Finding>, Vec<Survey>) {
+        let (playbook, clock) = (self.playbook.as_ref(), self.clock.as_ref());
+        let findings = gather(playbook, self.diagnoser.as_ref(), clock, rule, incident).await;
+        let only = match purpose {
+            DiagnosisPurpose::Verify(_) => return (findings, Vec::new()),
+            DiagnosisPurpose::Decide => None,
+            DiagnosisPurpose::Recheck(id) => incident.action(id).map(|action| action.remedy.as_str()),
+        };
+        let surveys = survey(playbook, self.surveyor.as_ref(), clock, rule, incident, &findings, only).await;
+        (findings, surveys)
     }
 
     async fn act(&self, leased: &Leased, id: &ActionId, step: Step) -> Result<(), StoreError> {
         let starting = Event::ActionStarting { action: id.clone(), step, attempt: leased.attempt };
         let held = Lease::Held(Finish { id: leased.id.clone(), attempt: leased.attempt });
         let input = Input::Event { incident: leased.incident.clone(), event: Some(starting), lease: held };
-        match self.steps.take(input).await? {
-            Taken::MayStart(true) => {}
+        let start = match self.steps.take(input).await? {
+            Taken::MayStart(Some(start)) => start,
             // Somebody else carries it out, or will: it is not ours to delete.
             Taken::Lost => return Ok(()),
             _ => return self.finish(leased, None).await,
-        }
+        };
         let Some(view) = self.reader.incident(&leased.incident).await? else {
             return self.finish(leased, None).await;
         };
@@ -131,11 +151,12 @@ impl Executor {
             Step::Rollback => action.inverse.clone(),
         });
         let Some(plan) = plan else { return self.finish(leased, None).await };
-        let outcome = self.attempt(&plan, id, step, view).await;
+        let outcome = self.attempt(&plan, id, step, view, start).await;
         let outcome = after_earlier_attempts(outcome, &plan, leased.attempt);
         self.meter.effect_done(leased.effect.kind(), outcome_word(&outcome));
         let unclear = matches!(outcome, ActionOutcome::Unknown { .. });
-        if unclear && plan.repeatability == Repeatability::Idempotent && leased.attempt < REPEATS_MAX {
+        let may_repeat = plan.repeatability == Repeatability::Idempotent || plan.basis.is_some();
+        if unclear && may_repeat && leased.attempt < REPEATS_MAX {
             return self.postpone(leased, backoff(leased.attempt)).await;
         }
         let ended = Event::ActionEnded { action: id.clone(), step, outcome };
@@ -148,6 +169,7 @@ impl Executor {
         id: &ActionId,
         step: Step,
         view: IncidentView,
+        start: StartAs,
     ) -> ActionOutcome {
         let context = ActionContext {
             now: self.clock.now(),
@@ -155,7 +177,17 @@ impl Executor {
             step,
             view: Some(Box::new(view)),
         };
-        match tokio::time::timeout(ACT_TIMEOUT, self.actor.act(plan, context)).await {
+        let attempt = async {
+            if start != StartAs::Act {
+                let seen = self.actor.look_back(plan, &context).await;
+                let did_nothing = matches!(seen, ActionOutcome::NotApplied { .. });
+                if start == StartAs::LookOnly || !did_nothing {
+                    return seen;
+                }
+            }
+            self.actor.act(plan, context).await
+        };
+        match tokio::time::timeout(ACT_TIMEOUT, attempt).await {
             Ok(outcome) => outcome,
             Err(_) => ActionOutcome::Unknown { reason: format!("no answer within {ACT_TIMEOUT:?}") },
         }
@@ -267,11 +299,12 @@ fn notice_failed(destination: &Destination, notice: &Notice, error: String, give
     Event::NoticeFailed { destination: destination.clone(), notice: notice.clone(), error, given_up }
 }
 
-/// An attempt that certainly was not carried out says nothing about the one before it, whose end nobody knew.
+/// An attempt that certainly was not carried out says nothing about the one before it, whose end nobody knew, unless
+/// that one was looked up.
 fn after_earlier_attempts(outcome: ActionOutcome, plan: &ActionPlan, attempt: u32) -> ActionOutcome {
     match outcome {
         ActionOutcome::NotApplied { reason }
-            if attempt > 1 && plan.repeatability == Repeatability::Idempotent =>
+            if attempt > 1 && plan.repeatability == Repeatability::Idempotent && plan.basis.is_none() =>
         {
             let reason =
                 format!("an earlier attempt may have been carried out; the last one was not: {reason}");
@@ -311,6 +344,8 @@ mod tests {
             namespace: None,
             summary: String::new(),
             repeatability,
+            basis: None,
+            ttl: None,
         };
         let outcome = ActionOutcome::NotApplied { reason: "refused".to_owned() };
         after_earlier_attempts(outcome, &plan, attempt)

@@ -7,7 +7,6 @@ use crate::domain::correlate::{CorrelationKey, Target};
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::escalation::EscalationPolicy;
-use crate::domain::guardrail::{GuardrailVerdict, Subject};
 use crate::domain::incident::Incident;
 use crate::domain::rule::{DiagnosticSpec, ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
@@ -77,9 +76,6 @@ pub struct ReadyDiagnostic {
     pub timeout: Duration,
 }
 
-/// Judges the guardrails for one plan.
-pub type Judge<'a> = dyn Fn(Subject<'_>) -> Vec<GuardrailVerdict> + 'a;
-
 /// The rules as they stand, and as incidents keep them.
 pub trait Playbook: Send + Sync {
     /// The rules for an alert, in order. Never empty: the last resort is the rule for unmatched alerts.
@@ -104,14 +100,11 @@ pub trait Playbook: Send + Sync {
     fn adopt_policy(&self, text: Value) -> Result<Arc<KeptPolicy>, String>;
     /// The diagnostics of an incident's rule, rendered.
     fn diagnostics(&self, kept: &KeptRule, incident: &Incident) -> Vec<ReadyDiagnostic>;
-    /// The ladder of an incident's rule, judged over its findings.
-    fn candidates(
-        &self,
-        kept: &KeptRule,
-        incident: &Incident,
-        findings: &[Finding],
-        judge: &Judge<'_>,
-    ) -> Vec<Candidate>;
+    /// Whether a remedy of the rule needs a survey before it is decided.
+    fn is_surveyed(&self, kept: &KeptRule) -> bool;
+    /// The ladder of an incident's rule over its findings: conditions judged, drafts planned. Surveys and guardrails are
+    /// not asked here.
+    fn candidates(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate>;
     /// The actions that follow the end of an incident.
     fn on_resolve(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate>;
     /// The checks of a remedy's verification, judged over fresh findings.

@@ -17,6 +17,7 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::rule::{DiagnosticSpec, RuleHash};
 use crate::domain::severity::Severity;
+use crate::domain::survey::SurveyOutcome;
 use crate::domain::timeline::TimelineLine;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -412,6 +413,28 @@ pub struct DiagnosisContext {
 pub trait Actor: Send + Sync {
     /// Carries out one plan. `key` is the same for every attempt at the same plan.
     fn act<'a>(&'a self, plan: &'a ActionPlan, context: ActionContext) -> PortFuture<'a, ActionOutcome>;
+    /// An earlier attempt at this plan was interrupted: says what the world shows of it, by the context's key. Changes
+    /// nothing. "Not applied" means that it certainly was not and cannot be any more.
+    fn look_back<'a>(
+        &'a self,
+        plan: &'a ActionPlan,
+        context: &'a ActionContext,
+    ) -> PortFuture<'a, ActionOutcome>;
+}
+
+/// Looks at the world before an action, and fixes the values of its plan. Reads, and lets servers rehearse a write.
+pub trait Surveyor: Send + Sync {
+    /// What carrying out this draft would do.
+    fn survey<'a>(&'a self, draft: &'a ActionPlan, context: SurveyContext) -> PortFuture<'a, SurveyOutcome>;
+}
+
+/// What a survey may want to know about why it is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SurveyContext {
+    /// Now, by the engine's clock.
+    pub now: Timestamp,
+    /// The incident, with what was tried in it before.
+    pub incident: Box<Incident>,
 }
 
 /// What an action may want to know about why it runs.

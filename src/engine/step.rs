@@ -21,7 +21,7 @@ use super::EngineSettings;
 use super::meter::Meter;
 use super::playbook::Playbook;
 use super::ports::{Clock, Commit, DeadLetter, Decoder, Delivery, Finish, Ids, Store, StoreError};
-use crate::domain::apply::Refused;
+use crate::domain::apply::{Refused, StartAs};
 use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
 use crate::domain::event::Event;
@@ -39,6 +39,10 @@ const BATCH_TRIES_MAX: u32 = 3;
 const SINGLE_TRIES_MAX: u32 = 5;
 
 /// Something to take in.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all inputs are events, and a box for each would cost more"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
     /// A stored delivery.
@@ -71,8 +75,8 @@ pub enum Lease {
 pub enum Taken {
     /// It was taken in.
     Done,
-    /// For the start of an action: whether the worker may go on.
-    MayStart(bool),
+    /// For the start of an action: how the worker goes on; none means that it must not.
+    MayStart(Option<StartAs>),
     /// A person's event was refused; nothing changed.
     Refused(Refused),
     /// There is no such incident.

@@ -146,6 +146,8 @@ pub(crate) fn mk_action(view: &IncidentView, status: ActionStatus, tier: Tier, r
         approvals: Approvals::default(),
         verification: None,
         planned_at: minutes(1),
+        surveyed_at: None,
+        notes: Vec::new(),
         started_at: status.has_started().then(|| minutes(2)),
         ended_at: status.is_final().then(|| minutes(4)),
         outcome: None,
@@ -160,6 +162,8 @@ pub(crate) fn mk_plan(summary: &str) -> ActionPlan {
         namespace: Some("pss-nano".to_owned()),
         summary: summary.to_owned(),
         repeatability: Repeatability::Idempotent,
+        basis: None,
+        ttl: None,
     }
 }
 

@@ -1,5 +1,5 @@
-//! From findings to the ladder, judged: for each remedy its condition, its plan with all values fixed, its inverse,
-//! and what the guardrails say. `domain::decision` chooses; nothing here acts.
+//! From findings to the ladder: for each remedy its condition, its plan with all values that the rule gives, and its
+//! inverse. The engine adds surveys and guardrails, and `domain::decision` chooses; nothing here acts.
 //!
 //! The same incident and findings always give the same plans: an approval is bound to their digest.
 
@@ -12,11 +12,11 @@ use crate::domain::catalog::{Catalog, Performer};
 use crate::domain::correlate::group_labels;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
-use crate::domain::guardrail::Subject;
 use crate::domain::incident::Incident;
 use crate::domain::rule::{ActionSpec, OnFail, RemedySpec, ResponseRule};
+use crate::domain::survey::SurveyStanding;
 use crate::domain::timeline::cut;
-use crate::engine::playbook::{Judge, ReadyDiagnostic};
+use crate::engine::playbook::ReadyDiagnostic;
 use std::time::Duration;
 
 /// Longest summary of a plan: one line for people.
@@ -54,15 +54,15 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// The ladder, judged over the findings.
-    pub(super) fn candidates(&self, findings: &[Finding], judge: &Judge<'_>) -> Vec<Candidate> {
+    /// The ladder over the findings.
+    pub(super) fn candidates(&self, findings: &[Finding]) -> Vec<Candidate> {
         let scope = Scope::of_incident(self.incident, findings);
         let facts = ConditionFacts::new(&scope);
         self.rule
             .remedies
             .iter()
             .zip(&self.ladder.remedies)
-            .map(|(spec, compiled)| self.candidate(spec, compiled, &scope, &facts, judge))
+            .map(|(spec, compiled)| self.candidate(spec, compiled, &scope, &facts))
             .collect()
     }
 
@@ -72,7 +72,6 @@ impl Planner<'_> {
         compiled: &CompiledRemedy,
         scope: &Scope,
         facts: &ConditionFacts,
-        judge: &Judge<'_>,
     ) -> Candidate {
         let kind = self.catalog.action(&spec.action.kind);
         // A floor that rose since the rule was stored holds as well.
@@ -88,16 +87,7 @@ impl Planner<'_> {
             Some(Err(why)) if must_undo(spec) => Err(format!("its rollback could not be planned: {why}")),
             _ => plan,
         };
-        let is_guarded = tier > Tier::T0 && performer == Performer::Machine;
-        let guardrails = match &plan {
-            Ok(plan) if is_guarded => judge(Subject {
-                remedy: &format!("{}/{}", self.rule.name, spec.name),
-                target: &plan.target,
-                namespace: plan.namespace.as_deref(),
-                cooldown: spec.cooldown,
-            }),
-            _ => Vec::new(),
-        };
+        let is_surveyed = kind.is_some_and(|kind| kind.is_surveyed);
         Candidate {
             remedy: spec.name.clone(),
             tier,
@@ -106,7 +96,8 @@ impl Planner<'_> {
             not_set_up: self.missing([Some(&compiled.action), compiled.rollback.as_ref()]),
             plan,
             inverse: inverse.and_then(Result::ok),
-            guardrails,
+            survey: if is_surveyed { SurveyStanding::Missing } else { SurveyStanding::NotNeeded },
+            guardrails: Vec::new(),
             tried: self.incident.tried_remedies().any(|tried| tried == spec.name),
         }
     }
@@ -131,6 +122,7 @@ impl Planner<'_> {
                         .missing([Some(compiled)])
                         .map_or_else(|| self.plan(spec, compiled, &scope), Err),
                     inverse: None,
+                    survey: SurveyStanding::NotNeeded,
                     guardrails: Vec::new(),
                     // A reopened incident may end again.
                     tried: false,
@@ -163,14 +155,17 @@ impl Planner<'_> {
             .templates
             .render_params(&checked.slots, &spec.params, scope)
             .map_err(|error| error.to_string())?;
-        let outline = self.catalog.outline(kind, &params).map_err(|error| error.to_string())?;
+        let target = self.incident.target.as_ref();
+        let outline = self.catalog.outline(kind, &params, target).map_err(|error| error.to_string())?;
         Ok(ActionPlan {
             kind: spec.kind.clone(),
-            params,
+            params: outline.params.unwrap_or(params),
             target: outline.target.unwrap_or_else(|| self.own_target()),
-            namespace: self.incident.namespace().map(str::to_owned),
+            namespace: outline.namespace.or_else(|| self.incident.namespace().map(str::to_owned)),
             summary: cut(outline.summary, SUMMARY_BYTES_MAX),
             repeatability: outline.repeatability,
+            basis: None,
+            ttl: outline.ttl,
         })
     }
 

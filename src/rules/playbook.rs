@@ -12,7 +12,7 @@ use crate::domain::incident::Incident;
 use crate::domain::rule::{ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
 use crate::domain::severity::Severity;
-use crate::engine::playbook::{Judge, KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
+use crate::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,14 +88,13 @@ impl Playbook for RuleBook {
         self.plan_for(kept, incident, |planner| planner.diagnostics())
     }
 
-    fn candidates(
-        &self,
-        kept: &KeptRule,
-        incident: &Incident,
-        findings: &[Finding],
-        judge: &Judge<'_>,
-    ) -> Vec<Candidate> {
-        self.plan_for(kept, incident, |planner| planner.candidates(findings, judge))
+    fn is_surveyed(&self, kept: &KeptRule) -> bool {
+        let kinds = kept.rule.remedies.iter().map(|spec| spec.action.kind.as_str());
+        kinds.filter_map(|kind| self.catalog().action(kind)).any(|kind| kind.is_surveyed)
+    }
+
+    fn candidates(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {
+        self.plan_for(kept, incident, |planner| planner.candidates(findings))
     }
 
     fn on_resolve(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {

@@ -80,6 +80,7 @@ fn mk_action(
         performer,
         inverse: Inverse::FromRule,
         timeout: Duration::from_secs(5),
+        is_surveyed: false,
         check,
         schema: any_schema,
         access: no_access,
@@ -87,7 +88,7 @@ fn mk_action(
             Ok(PlanOutline {
                 target: params["endpoint"].as_str().map(|name| format!("endpoint/{name}")),
                 summary: format!("do {params}"),
-                repeatability: Repeatability::Idempotent,
+                ..PlanOutline::default()
             })
         },
     }

@@ -8,9 +8,10 @@ use smokejumper::domain::diagnosis::{Finding, FindingStatus};
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::notification::{Destination, MessageRef, Notice};
 use smokejumper::domain::rule::DiagnosticSpec;
+use smokejumper::domain::survey::SurveyOutcome;
 use smokejumper::engine::ports::{
     ActionContext, Actor, Clock, Decoded, Decoder, Delivered, Delivery, Diagnoser, DiagnosisContext, Ids,
-    IncidentView, Notifier, PortFuture,
+    IncidentView, Notifier, PortFuture, SurveyContext, Surveyor,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -182,5 +183,15 @@ impl Actor for Hands {
             }
             ActionOutcome::Applied { detail: "200".to_owned(), inverse: None, requests: Vec::new() }
         })
+    }
+
+    fn look_back<'a>(&'a self, plan: &'a ActionPlan, _: &'a ActionContext) -> PortFuture<'a, ActionOutcome> {
+        panic!("{} cannot be looked up", plan.kind)
+    }
+}
+
+impl Surveyor for Hands {
+    fn survey<'a>(&'a self, draft: &'a ActionPlan, _: SurveyContext) -> PortFuture<'a, SurveyOutcome> {
+        panic!("{} needs no survey", draft.kind)
     }
 }

@@ -9,7 +9,6 @@ use smokejumper::domain::correlate::{CorrelationKey, group_labels};
 use smokejumper::domain::decision::Candidate;
 use smokejumper::domain::diagnosis::{ConditionOutcome, Finding};
 use smokejumper::domain::escalation::{EscalationPolicy, Level, Repeat};
-use smokejumper::domain::guardrail::Subject;
 use smokejumper::domain::incident::Incident;
 use smokejumper::domain::notification::Destination;
 use smokejumper::domain::rule::{
@@ -18,7 +17,8 @@ use smokejumper::domain::rule::{
 };
 use smokejumper::domain::schedule::Schedule;
 use smokejumper::domain::severity::Severity;
-use smokejumper::engine::playbook::{Judge, KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
+use smokejumper::domain::survey::SurveyStanding;
+use smokejumper::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -170,13 +170,10 @@ impl Playbook for OneRule {
         };
         kept.rule.diagnostics.iter().map(ready).collect()
     }
-    fn candidates(
-        &self,
-        kept: &KeptRule,
-        incident: &Incident,
-        findings: &[Finding],
-        judge: &Judge<'_>,
-    ) -> Vec<Candidate> {
+    fn is_surveyed(&self, _: &KeptRule) -> bool {
+        false
+    }
+    fn candidates(&self, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {
         let is_conditional = kept.rule.remedies.iter().any(|remedy| remedy.when.is_some());
         let found_at = findings.first().filter(|_| is_conditional).map(|finding| finding.taken_at);
         let service = incident.labels.get("service");
@@ -187,30 +184,23 @@ impl Playbook for OneRule {
             namespace: None,
             summary: format!("call {endpoint}"),
             repeatability: Repeatability::AtMostOnce,
+            basis: None,
+            ttl: None,
         };
         kept.rule
             .remedies
             .iter()
-            .map(|remedy| {
-                let plan_here = plan(&remedy.name);
-                let name = format!("{}/{}", kept.rule.name, remedy.name);
-                let guardrails = judge(Subject {
-                    remedy: &name,
-                    target: &plan_here.target,
-                    namespace: None,
-                    cooldown: remedy.cooldown,
-                });
-                Candidate {
-                    remedy: remedy.name.clone(),
-                    tier: remedy.tier,
-                    performer: Performer::Machine,
-                    condition: ConditionOutcome::Holds,
-                    not_set_up: None,
-                    plan: Ok(plan_here),
-                    inverse: Some(plan("undo")),
-                    guardrails,
-                    tried: incident.tried_remedies().any(|tried| tried == remedy.name),
-                }
+            .map(|remedy| Candidate {
+                remedy: remedy.name.clone(),
+                tier: remedy.tier,
+                performer: Performer::Machine,
+                condition: ConditionOutcome::Holds,
+                not_set_up: None,
+                plan: Ok(plan(&remedy.name)),
+                inverse: Some(plan("undo")),
+                survey: SurveyStanding::NotNeeded,
+                guardrails: Vec::new(),
+                tried: incident.tried_remedies().any(|tried| tried == remedy.name),
             })
             .collect()
     }

@@ -63,6 +63,7 @@ impl Process {
             reader,
             playbook: rules,
             diagnoser: Arc::new(outside.clone()),
+            surveyor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             actor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             notifier: Arc::new(outside.clone()),
             clock: Arc::new(outside.clone()),

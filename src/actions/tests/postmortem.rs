@@ -87,6 +87,8 @@ fn mk_action(status: ActionStatus, reason: Reason) -> Action {
         namespace: None,
         summary: "POST waf /enable".to_owned(),
         repeatability: Repeatability::AtMostOnce,
+        basis: None,
+        ttl: None,
     };
     let record = ApprovalRecord {
         actor: mk_una(),
@@ -109,6 +111,8 @@ fn mk_action(status: ActionStatus, reason: Reason) -> Action {
         approvals: Approvals { expires_at: None, records: vec![record] },
         verification: None,
         planned_at: minutes(4),
+        surveyed_at: None,
+        notes: Vec::new(),
         started_at: Some(minutes(5)),
         ended_at: Some(minutes(6)),
         outcome: Some("HTTP 200 in 12 ms".to_owned()),

@@ -3,7 +3,7 @@
 //! A start is written before the world is touched ([`starting`]), an end after ([`ended`]). An attempt that
 //! nobody knows the end of is never repeated unless its plan says that twice is harmless.
 
-use super::draft::{Document, Draft};
+use super::draft::{Document, Draft, StartAs};
 use super::{Facts, alerts, deciding, telling, verifying};
 use crate::Labels;
 use crate::action::{
@@ -17,6 +17,7 @@ use crate::effect::{Effect, Wake};
 use crate::guardrail::{self, Start};
 use crate::incident::Phase;
 use crate::notification::Notice;
+use crate::survey::SURVEY_AGE_MAX;
 use crate::timeline::LineKind;
 
 /// Lane of all attempts of one incident: one action in flight.
@@ -48,34 +49,41 @@ pub(super) fn starting(draft: &mut Draft, id: &ActionId, step: Step, attempt: u3
     if action.step != step || !matches!(action.status, ActionStatus::Approved | ActionStatus::Running) {
         return;
     }
-    let refusal = if action.tier > Tier::T0 { must_not_start(draft, &action, facts) } else { None };
+    let Some(plan) = plan_of(&action, step) else { return };
+    let refusal = if action.tier > Tier::T0 { must_not_start(draft, &action, step, facts) } else { None };
     let interrupted = action.status == ActionStatus::Running && action.outcome.is_none() && attempt > 1;
-    let once = plan_of(&action, step).is_some_and(|plan| plan.repeatability == Repeatability::AtMostOnce);
-    if interrupted && (once || refusal.is_some()) {
-        let reason = "the attempt was interrupted before its answer was recorded".to_owned();
-        ended(draft, id, step, ActionOutcome::Unknown { reason }, facts);
-        return;
+    if interrupted {
+        // What can be looked up is looked up first; what cannot is never repeated blindly.
+        let can_look = plan.basis.is_some();
+        if !can_look && (plan.repeatability == Repeatability::AtMostOnce || refusal.is_some()) {
+            let reason = "the attempt was interrupted before its answer was recorded".to_owned();
+            ended(draft, id, step, ActionOutcome::Unknown { reason }, facts);
+            return;
+        }
+        // Every intent has its outcome, if only that nobody knows it.
+        let then = if can_look { "its target is looked at" } else { "twice is harmless" };
+        let text = format!("{} ({}): no answer was recorded; {then}", action.remedy, step.as_str());
+        draft.line(LineKind::Outcome, Some("outcome_unknown"), text);
+        if can_look && refusal.is_some() {
+            draft.may_start = Some(StartAs::LookOnly);
+            draft.visible();
+            return;
+        }
     }
     if let Some(reason) = refusal {
         refuse_start(draft, &action, step, reason, facts);
         return;
     }
-    let Some(plan) = plan_of(&action, step) else { return };
-    if interrupted {
-        // Every intent has its outcome, if only that nobody knows it.
-        let text =
-            format!("{} ({}): no answer was recorded; twice is harmless", action.remedy, step.as_str());
-        draft.line(LineKind::Outcome, Some("outcome_unknown"), text);
-    }
     let text = format!("{} ({}, attempt {attempt}): {}", action.remedy, step.as_str(), plan.summary);
     draft.line(LineKind::Intent, Some(step.as_str()), text);
+    let look_first = interrupted && plan.basis.is_some();
     let now = draft.now;
     if let Some(action) = draft.action_mut(id) {
         action.status = ActionStatus::Running;
         action.started_at.get_or_insert(now);
         action.outcome = None;
     }
-    draft.may_start = true;
+    draft.may_start = Some(if look_first { StartAs::LookFirst } else { StartAs::Act });
     draft.visible();
 }
 
@@ -84,20 +92,29 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
     draft.line(LineKind::Decision, Some(reason.word()), text);
     let (status, ended_by) = match (step, &reason) {
         (Step::Rollback, why) => (ActionStatus::Failed, Reason::RollbackFailed(why.to_string())),
-        (Step::Apply, Reason::IncidentResolved) => (ActionStatus::Cancelled, reason.clone()),
+        (Step::Apply, Reason::IncidentResolved | Reason::Stale(_)) => {
+            (ActionStatus::Cancelled, reason.clone())
+        }
         (Step::Apply, _) => (ActionStatus::Blocked, reason.clone()),
     };
     end(draft, &action.id, status, ended_by);
     if draft.incident.is_open() {
-        deciding::hand_over(draft, &reason.to_string());
+        if !(matches!(reason, Reason::Stale(_)) && deciding::decide_anew(draft, facts)) {
+            deciding::hand_over(draft, &reason.to_string());
+        }
         alerts::close_if_over(draft, facts);
     }
     draft.visible();
 }
 
-fn must_not_start(draft: &Draft, action: &Action, facts: &Facts<'_>) -> Option<Reason> {
+fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>) -> Option<Reason> {
     if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
         return Some(Reason::IncidentResolved);
+    }
+    if let (Step::Apply, Some(at)) = (step, action.surveyed_at)
+        && draft.now.duration_since(at).abs() > SURVEY_AGE_MAX
+    {
+        return Some(Reason::Stale(format!("its target was last looked at {at}")));
     }
     // What people carry out is not guarded: to be asked is what they need most while the machine may not act.
     if action.guardrails.is_empty() {
@@ -182,7 +199,8 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
     match (action.tier, draft.incident.phase) {
         // The incident was opened again meanwhile: the decision waits for the evidence.
         (_, Phase::Diagnosing) => {}
-        // Telling people mends nothing: the ladder goes on.
+        // Telling people mends nothing: the ladder goes on, where a survey is needed with a fresh one.
+        (Tier::T0, _) if facts.is_surveyed => alerts::begin_diagnosis(draft, facts),
         (Tier::T0, _) => {
             draft.incident.phase = Phase::Deciding;
             draft.wants_decision = true;
@@ -360,6 +378,8 @@ pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
             approvals: Approvals::default(),
             verification: None,
             planned_at: draft.now,
+            surveyed_at: None,
+            notes: Vec::new(),
             started_at: None,
             ended_at: None,
             outcome: None,

@@ -125,7 +125,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
 pub(super) fn begin_diagnosis(draft: &mut Draft, facts: &Facts<'_>) {
     draft.incident.phase = Phase::Diagnosing;
     draft.incident.diagnosis_round = draft.incident.diagnosis_round.saturating_add(1);
-    if facts.rule.diagnostics.is_empty() {
+    if facts.rule.diagnostics.is_empty() && !facts.is_surveyed {
         draft.incident.phase = Phase::Deciding;
         draft.wants_decision = true;
         return;

@@ -1,8 +1,8 @@
 //! Decisions: the machine's over the ladder, and people's about one plan.
 
-use super::acting;
 use super::draft::Draft;
 use super::{ACTIONS_MAX, Facts, REDECISIONS_MAX, Refused};
+use super::{acting, alerts};
 use crate::action::{Action, ActionId, ActionStatus, Step};
 use crate::alert::AlertStatus;
 use crate::approval::{self, ApprovalRefused, ApprovalState, Approvals, Ballot, Verdict};
@@ -12,6 +12,7 @@ use crate::diagnosis::DiagnosisPurpose;
 use crate::effect::{Effect, Wake};
 use crate::guardrail;
 use crate::incident::Phase;
+use crate::survey;
 use crate::timeline::LineKind;
 use crate::verification::after;
 use jiff::SignedDuration;
@@ -78,6 +79,8 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
         approvals: Approvals::default(),
         verification: None,
         planned_at: draft.now,
+        surveyed_at: candidate.surveyed_at(),
+        notes: candidate.notes().to_vec(),
         started_at: None,
         ended_at: status.is_final().then_some(draft.now),
         outcome: None,
@@ -194,7 +197,8 @@ fn granted(draft: &mut Draft, id: &ActionId, ballot: &Ballot, facts: &Facts<'_>)
     action.status = ActionStatus::Approved;
     action.reason = Reason::Approved(by);
     let is_conditional = facts.rule.remedy(&action.remedy).is_some_and(|remedy| remedy.when.is_some());
-    if is_conditional && !facts.rule.diagnostics.is_empty() {
+    let is_surveyed = action.plan.basis.is_some();
+    if is_surveyed || (is_conditional && !facts.rule.diagnostics.is_empty()) {
         draft.incident.phase = Phase::Diagnosing;
         draft.incident.diagnosis_round = draft.incident.diagnosis_round.saturating_add(1);
         let round = draft.incident.diagnosis_round;
@@ -215,14 +219,38 @@ pub(super) fn rechecked(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
 /// Condition and guardrails are judged again, and what still may start does.
 fn start_approved(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     match draft.incident.action(id).and_then(|action| refusal_at_the_click(action, facts)) {
-        None => acting::start(draft, id, facts),
+        None => {
+            let fresh = draft.incident.action(id).and_then(|action| candidate_of(action, facts));
+            let (surveyed_at, guardrails) = match fresh {
+                Some(fresh) => (fresh.surveyed_at(), fresh.guardrails.clone()),
+                None => (None, Vec::new()),
+            };
+            if let Some(action) = draft.action_mut(id) {
+                action.surveyed_at = surveyed_at;
+                action.guardrails = guardrails;
+            }
+            acting::start(draft, id, facts);
+        }
         Some((status, reason)) => {
             let text = format!("approved, but not started: {reason}");
             draft.line(LineKind::Decision, Some(reason.word()), text);
             acting::end(draft, id, status, reason.clone());
-            hand_over(draft, &reason.to_string());
+            if !(matches!(reason, Reason::Stale(_)) && decide_anew(draft, facts)) {
+                hand_over(draft, &reason.to_string());
+            }
         }
     }
+}
+
+/// The world has moved on from a plan: evidence is gathered and the ladder decided anew, so that people are asked about
+/// the world as it is. False where that was done often enough.
+pub(super) fn decide_anew(draft: &mut Draft, facts: &Facts<'_>) -> bool {
+    if draft.incident.redecisions >= REDECISIONS_MAX {
+        return false;
+    }
+    draft.incident.redecisions += 1;
+    alerts::begin_diagnosis(draft, facts);
+    true
 }
 
 fn approvers(draft: &Draft, id: &ActionId) -> String {
@@ -234,16 +262,29 @@ fn approvers(draft: &Draft, id: &ActionId) -> String {
     names.join(" and ")
 }
 
+fn candidate_of<'f>(action: &Action, facts: &Facts<'f>) -> Option<&'f Candidate> {
+    facts.candidates.iter().find(|candidate| candidate.remedy == action.remedy)
+}
+
 fn refusal_at_the_click(action: &Action, facts: &Facts<'_>) -> Option<(ActionStatus, Reason)> {
-    let Some(candidate) = facts.candidates.iter().find(|candidate| candidate.remedy == action.remedy) else {
+    let Some(candidate) = candidate_of(action, facts) else {
         let why = "the remedy could not be judged again".to_owned();
         return Some((ActionStatus::Blocked, Reason::PlanInvalid(why)));
     };
+    if candidate.tier > action.tier {
+        let why = format!("it is {} by now, and was asked for as {}", candidate.tier, action.tier);
+        return Some((ActionStatus::Cancelled, Reason::Stale(why)));
+    }
     match &candidate.plan {
-        Ok(plan) if plan.digest() == action.digest => {}
-        Ok(_) => {
-            let why = "its values have changed since it was asked for".to_owned();
-            return Some((ActionStatus::Cancelled, Reason::PlanInvalid(why)));
+        Ok(plan) if plan.digest() == action.digest || survey::agree(&action.plan, plan) => {}
+        // The look failed or said no; what it said comes out below.
+        Ok(_) if action.plan.basis.is_some() && candidate.surveyed_at().is_none() => {}
+        Ok(plan) => {
+            let why = match plan.summary == action.plan.summary {
+                true => "its values have changed since it was asked for".to_owned(),
+                false => format!("since it was asked for, it has become: {}", plan.summary),
+            };
+            return Some((ActionStatus::Cancelled, Reason::Stale(why)));
         }
         Err(why) => return Some((ActionStatus::Cancelled, Reason::PlanInvalid(why.clone()))),
     }

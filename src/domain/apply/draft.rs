@@ -31,6 +31,17 @@ pub struct Told {
     pub skipped: Vec<String>,
 }
 
+/// How a worker goes on that was about to carry out a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAs {
+    /// Carries it out.
+    Act,
+    /// Looks first what became of an earlier attempt, and carries the plan out where that certainly did nothing.
+    LookFirst,
+    /// Looks what became of an earlier attempt, and leaves it at that: it may not be carried out any more.
+    LookOnly,
+}
+
 /// What one event brought about. To be written in one transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transition {
@@ -54,8 +65,8 @@ pub struct Transition {
     pub told: Vec<Told>,
     /// The facts for [`crate::event::Event::Decide`] are wanted next, in the same transaction.
     pub wants_decision: bool,
-    /// For [`crate::event::Event::ActionStarting`]: whether the worker may go on.
-    pub may_start: bool,
+    /// For [`crate::event::Event::ActionStarting`]: how the worker goes on; none means that it must not.
+    pub may_start: Option<StartAs>,
     /// Whether there is anything to write.
     pub changed: bool,
 }
@@ -73,7 +84,7 @@ pub(super) struct Draft {
     pub(super) decisions: Vec<RemedyDecision>,
     pub(super) told: Vec<Told>,
     pub(super) wants_decision: bool,
-    pub(super) may_start: bool,
+    pub(super) may_start: Option<StartAs>,
     pub(super) changed: bool,
     card_stale: bool,
 }
@@ -92,7 +103,7 @@ impl Draft {
             decisions: Vec::new(),
             told: Vec::new(),
             wants_decision: false,
-            may_start: false,
+            may_start: None,
             changed: false,
             card_stale: false,
         }

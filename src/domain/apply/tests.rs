@@ -3,5 +3,6 @@
 mod acting;
 mod deciding;
 mod lifecycle;
+mod surveying;
 mod telling;
 mod world;

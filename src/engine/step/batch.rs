@@ -14,6 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::guardrail::{self, GuardrailVerdict};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
+use crate::domain::survey::{Survey, SurveyStanding};
 use crate::engine::playbook::{KeptPolicy, KeptRule};
 use crate::engine::ports::{Commit, Decoded, Delivery, Ledger, StoreError};
 use jiff::Timestamp;
@@ -253,8 +254,10 @@ impl<'s> Batch<'s> {
         id: &IncidentId,
         event: Event,
     ) -> Result<Option<Result<Transition, Refused>>, StoreError> {
-        if !self.working.contains_key(id) {
-            return Ok(None);
+        let Some(working) = self.working.get_mut(id) else { return Ok(None) };
+        if let Event::DiagnosisDone { surveys, .. } = &event {
+            // For the decision that follows in this batch. Later ones have surveys of their own.
+            working.surveys.clone_from(surveys);
         }
         let gathered = self.gather(id, &event).await?;
         let schedules = self.stepper.playbook.schedules();
@@ -282,7 +285,7 @@ impl<'s> Batch<'s> {
         self.commit.effects.append(&mut transition.effects);
         self.cancel(std::mem::take(&mut transition.cancelled));
         self.decisions.append(&mut transition.decisions);
-        if transition.may_start
+        if transition.may_start.is_some()
             && let Some(ledger) = &self.ledger
         {
             // A pause that is set between this look and the commit makes the commit fail.
@@ -323,13 +326,15 @@ impl<'s> Batch<'s> {
             Event::AlertSeen { .. } => gathered.notes.clone_from(&working.notes),
             Event::Decide | Event::Ballot { .. } => {
                 let findings = working.findings.as_deref().unwrap_or_default();
-                gathered.candidates = self.judge(working, findings);
+                gathered.candidates = self.judge(working, findings, &working.surveys);
             }
-            Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), findings, .. } => {
-                gathered.candidates = self.judge(working, findings);
-                // The condition is judged over what was found just now; the values stay those that were approved.
-                let asked_over = self.judge(working, working.findings.as_deref().unwrap_or_default());
-                for (candidate, asked) in gathered.candidates.iter_mut().zip(asked_over) {
+            Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), findings, surveys, .. } => {
+                gathered.candidates = self.judge(working, findings, surveys);
+                // The condition is judged over what was found just now; the values stay those that were approved. What
+                // was surveyed is compared by its basis.
+                let asked_over = self.judge(working, working.findings.as_deref().unwrap_or_default(), &[]);
+                let both = gathered.candidates.iter_mut().zip(asked_over);
+                for (candidate, asked) in both.filter(|(it, _)| it.survey == SurveyStanding::NotNeeded) {
                     candidate.plan = asked.plan;
                     candidate.inverse = asked.inverse;
                 }
@@ -383,14 +388,14 @@ impl<'s> Batch<'s> {
     }
 
     /// The ladder, judged over findings and guardrails.
-    fn judge(&self, working: &Working, findings: &[Finding]) -> Vec<Candidate> {
+    fn judge(&self, working: &Working, findings: &[Finding], surveys: &[Survey]) -> Vec<Candidate> {
         let judge = Judge {
             playbook: self.stepper.playbook.as_ref(),
             settings: &self.stepper.settings,
             ledger: self.ledger.as_ref(),
             now: self.now,
         };
-        judge.ladder(&working.rule, &working.incident, findings)
+        judge.ladder(&working.rule, &working.incident, findings, surveys)
     }
 
     /// What must hold at the last moment: the limits were counted when the start was allowed.

@@ -5,9 +5,10 @@
 use crate::domain::apply::Facts;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
-use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict};
+use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict, Subject};
 use crate::domain::incident::Incident;
 use crate::domain::schedule::Schedule;
+use crate::domain::survey::Survey;
 use crate::engine::EngineSettings;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::Ledger;
@@ -48,6 +49,7 @@ impl Gathered {
             checks: &self.checks,
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
+            is_surveyed: playbook.is_surveyed(rule),
             notes: &self.notes,
         }
     }
@@ -69,13 +71,28 @@ impl Judge<'_> {
         rule: &KeptRule,
         incident: &Incident,
         findings: &[Finding],
+        surveys: &[Survey],
     ) -> Vec<Candidate> {
         let facts = self.guard_facts(rule);
-        let judge = |subject: guardrail::Subject<'_>| match &facts {
-            Some(facts) => guardrail::judge(subject, facts, self.now),
-            None => Vec::new(),
+        let mut candidates = self.playbook.candidates(rule, incident, findings);
+        for candidate in &mut candidates {
+            candidate.take_survey(surveys);
+            if let (true, Some(facts)) = (candidate.is_guarded(), &facts) {
+                candidate.guardrails = self.guard(rule, candidate, facts);
+            }
+        }
+        candidates
+    }
+
+    fn guard(&self, rule: &KeptRule, candidate: &Candidate, facts: &GuardFacts) -> Vec<GuardrailVerdict> {
+        let Ok(plan) = &candidate.plan else { return Vec::new() };
+        let subject = Subject {
+            remedy: &format!("{}/{}", rule.rule.name, candidate.remedy),
+            target: &plan.target,
+            namespace: plan.namespace.as_deref(),
+            cooldown: rule.rule.remedy(&candidate.remedy).and_then(|remedy| remedy.cooldown),
         };
-        self.playbook.candidates(rule, incident, findings, &judge)
+        guardrail::judge(subject, facts, self.now)
     }
 
     fn guard_facts(&self, rule: &KeptRule) -> Option<GuardFacts> {

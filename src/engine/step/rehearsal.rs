@@ -16,6 +16,7 @@ use crate::domain::effect::Wake;
 use crate::domain::escalation::EscalationStep;
 use crate::domain::event::Event;
 use crate::domain::incident::{Incident, IncidentId, Phase};
+use crate::domain::survey::Survey;
 use crate::engine::EngineSettings;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::{ActionContext, Actor, IncidentView, Ledger};
@@ -59,6 +60,7 @@ pub struct Rehearsal<'s> {
     policy: Option<Arc<KeptPolicy>>,
     incident: Incident,
     findings: Vec<Finding>,
+    surveys: Vec<Survey>,
     candidates: Vec<Candidate>,
     decisions: Vec<RemedyDecision>,
     tellings: Vec<Telling>,
@@ -77,6 +79,7 @@ impl<'s> Rehearsal<'s> {
             policy,
             incident: Incident::open(opening, stage.now),
             findings: Vec::new(),
+            surveys: Vec::new(),
             candidates: Vec::new(),
             decisions: Vec::new(),
             tellings: Vec::new(),
@@ -91,13 +94,14 @@ impl<'s> Rehearsal<'s> {
         rehearsal
     }
 
-    /// All diagnostics of the rule have answered; the ladder is decided.
-    pub fn diagnosed(&mut self, findings: Vec<Finding>) {
+    /// All diagnostics of the rule have answered, and targets were looked at; the ladder is decided.
+    pub fn diagnosed(&mut self, findings: Vec<Finding>, surveys: Vec<Survey>) {
         if self.incident.phase == Phase::Diagnosing {
             self.findings.clone_from(&findings);
+            self.surveys.clone_from(&surveys);
             let round = self.incident.diagnosis_round;
             self.happen(
-                Event::DiagnosisDone { purpose: DiagnosisPurpose::Decide, round, findings },
+                Event::DiagnosisDone { purpose: DiagnosisPurpose::Decide, round, findings, surveys },
                 self.stage.now,
             );
         }
@@ -127,7 +131,7 @@ impl<'s> Rehearsal<'s> {
             let outcome: ActionOutcome = actor.act(&action.plan, context).await;
             self.happen(Event::ActionEnded { action: action.id, step, outcome }, self.stage.now);
             // Where even that failed, evidence is gathered anew; it would find the same.
-            self.diagnosed(self.findings.clone());
+            self.diagnosed(self.findings.clone(), self.surveys.clone());
         }
     }
 
@@ -160,7 +164,7 @@ impl<'s> Rehearsal<'s> {
                 ledger: Some(self.stage.ledger),
                 now: at,
             };
-            let candidates = judge.ladder(&self.rule, &self.incident, &self.findings);
+            let candidates = judge.ladder(&self.rule, &self.incident, &self.findings, &self.surveys);
             if self.candidates.is_empty() {
                 self.candidates.clone_from(&candidates);
             }

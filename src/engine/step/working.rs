@@ -5,6 +5,7 @@ use crate::domain::apply::{Document, Transition};
 use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::event::Event;
 use crate::domain::incident::Incident;
+use crate::domain::survey::Survey;
 use crate::domain::timeline::TimelineLine;
 use crate::engine::playbook::{KeptPolicy, KeptRule};
 use crate::engine::ports::IncidentWrite;
@@ -17,6 +18,8 @@ pub(super) struct Working {
     pub(super) policy: Option<Arc<KeptPolicy>>,
     /// Findings as they stand, once somebody needed them.
     pub(super) findings: Option<Vec<Finding>>,
+    /// What remedies would do to their targets, by the round of diagnostics that this batch takes in.
+    pub(super) surveys: Vec<Survey>,
     /// For an incident that this batch opens: what could not be had as the rule wants it.
     pub(super) notes: Vec<String>,
     loaded_version: u64,
@@ -36,6 +39,7 @@ impl Working {
             rule,
             policy,
             findings,
+            surveys: Vec::new(),
             notes: Vec::new(),
             loaded_version,
             changed: false,

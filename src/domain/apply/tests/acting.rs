@@ -2,7 +2,7 @@
 
 use super::world::{World, denies, mk_candidate, mk_plan, mk_remedy, person};
 use crate::action::{ActionOutcome, ActionStatus, Repeatability, Request, Step, Task, TaskItem, Tier};
-use crate::apply::Transition;
+use crate::apply::{StartAs, Transition};
 use crate::catalog::Performer;
 use crate::decision::Candidate;
 use crate::diagnosis::ConditionOutcome;
@@ -45,9 +45,9 @@ fn an_interrupted_attempt_is_never_repeated_blindly() {
     let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
     let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
     let first = world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
-    assert!(first.may_start);
+    assert_eq!(first.may_start, Some(StartAs::Act));
     let second = world.happen(Event::ActionStarting { action, step, attempt: 2 });
-    assert!(!second.may_start);
+    assert_eq!(second.may_start, None);
     assert_eq!(world.status(), ActionStatus::OutcomeUnknown);
     assert_eq!(world.incident.phase, Phase::HandedOver);
     assert!(world.notices().iter().any(|notice| notice == "slack:#incidents reply"), "people are called");
@@ -59,8 +59,14 @@ fn an_interrupted_attempt_that_may_be_repeated_is() {
     world.incident.actions[0].plan.repeatability = Repeatability::Idempotent;
     let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
     let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    assert!(world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 }).may_start);
-    assert!(world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start);
+    assert_eq!(
+        world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 }).may_start,
+        Some(StartAs::Act)
+    );
+    assert_eq!(
+        world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start,
+        Some(StartAs::Act)
+    );
     let intents = world.lines.iter().filter(|line| line.kind == LineKind::Intent).count();
     let outcomes = world.lines.iter().filter(|line| line.kind == LineKind::Outcome).count();
     assert_eq!((intents, outcomes), (2, 1), "the first attempt has its outcome, the second is under way");
@@ -71,7 +77,10 @@ fn a_claim_that_died_before_its_intent_is_just_claimed_again() {
     let mut world = mk_world(None);
     let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
     let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
-    assert!(world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start);
+    assert_eq!(
+        world.happen(Event::ActionStarting { action, step, attempt: 2 }).may_start,
+        Some(StartAs::Act)
+    );
 }
 
 #[test]
@@ -82,7 +91,7 @@ fn nothing_starts_after_pause_freeze_or_the_end() {
         let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
         let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
         let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
-        assert!(!starting.may_start);
+        assert_eq!(starting.may_start, None);
         assert_eq!(world.status(), ActionStatus::Blocked);
     }
     let mut world = mk_world(None);
@@ -90,7 +99,7 @@ fn nothing_starts_after_pause_freeze_or_the_end() {
     world.end_alert("a");
     let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
     let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
-    assert!(!starting.may_start);
+    assert_eq!(starting.may_start, None);
     assert_eq!(world.status(), ActionStatus::Cancelled);
 }
 
@@ -107,7 +116,7 @@ fn people_are_asked_whatever_the_machine_may_not_do() {
         let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
         let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
         let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
-        assert!(starting.may_start);
+        assert_eq!(starting.may_start, Some(StartAs::Act));
     }
 }
 
@@ -193,7 +202,7 @@ fn a_late_answer_of_an_earlier_round_is_ignored() {
     world.fire("a");
     let effect = world.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
     let Effect::Diagnose { purpose, .. } = effect.effect else { panic!("a diagnosis") };
-    let late = world.happen(Event::DiagnosisDone { purpose, round: 0, findings: vec![] });
+    let late = world.happen(Event::DiagnosisDone { purpose, round: 0, findings: vec![], surveys: vec![] });
     assert!(!late.changed);
     assert!(world.incident.actions.is_empty());
 }

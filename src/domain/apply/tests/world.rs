@@ -3,7 +3,7 @@
 use crate::Labels;
 use crate::action::{ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Step, Tier};
 use crate::alert::{Alert, AlertStatus, Observation};
-use crate::apply::{Facts, Refused, Transition, apply};
+use crate::apply::{Facts, Refused, StartAs, Transition, apply};
 use crate::approval::{Ballot, Verdict};
 use crate::catalog::Performer;
 use crate::correlate::CorrelationKey;
@@ -22,6 +22,7 @@ use crate::rule::{
 };
 use crate::schedule::Schedule;
 use crate::severity::Severity;
+use crate::survey::SurveyStanding;
 use crate::timeline::{TimelineLine, verify_chain};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -39,6 +40,7 @@ pub(super) struct World {
     pub(super) checks: Vec<ConditionOutcome>,
     pub(super) last_moment: Vec<GuardrailVerdict>,
     pub(super) on_resolve: Vec<Candidate>,
+    pub(super) is_surveyed: bool,
     pub(super) notes: Vec<String>,
     pub(super) effects: Vec<NewEffect>,
     pub(super) lines: Vec<TimelineLine>,
@@ -119,6 +121,8 @@ pub(super) fn mk_plan(name: &str, repeatability: Repeatability) -> ActionPlan {
         namespace: None,
         summary: format!("call {name}"),
         repeatability,
+        basis: None,
+        ttl: None,
     }
 }
 
@@ -144,6 +148,7 @@ pub(super) fn mk_candidate(name: &str, tier: Tier) -> Candidate {
         not_set_up: None,
         plan: Ok(mk_plan(name, Repeatability::AtMostOnce)),
         inverse: None,
+        survey: SurveyStanding::NotNeeded,
         guardrails: vec![allows()],
         tried: false,
     }
@@ -211,6 +216,7 @@ impl World {
             checks: Vec::new(),
             last_moment: Vec::new(),
             on_resolve: Vec::new(),
+            is_surveyed: false,
             notes: Vec::new(),
             effects: Vec::new(),
             lines: Vec::new(),
@@ -228,6 +234,7 @@ impl World {
             checks: &self.checks,
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
+            is_surveyed: self.is_surveyed,
             notes: &self.notes,
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now)?;
@@ -271,7 +278,7 @@ impl World {
         let effect = self.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
         let Effect::Diagnose { purpose, round } = effect.effect else { panic!("a diagnosis") };
         let finding = Finding { text: text.to_owned(), ..mk_finding("ratio") };
-        self.happen(Event::DiagnosisDone { purpose, round, findings: vec![finding] })
+        self.happen(Event::DiagnosisDone { purpose, round, findings: vec![finding], surveys: Vec::new() })
     }
 
     /// Brings the incident to the decision over `candidates`.
@@ -288,7 +295,7 @@ impl World {
         let effect = self.take_effect(|effect| matches!(effect, Effect::Act { .. }));
         let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
         let starting = self.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
-        assert!(starting.may_start, "the attempt may start");
+        assert_eq!(starting.may_start, Some(StartAs::Act), "the attempt may start");
         (action, step)
     }
 

@@ -1,0 +1,137 @@
+//! Surveys: a look at the world before an action, so that what people approve is exactly what is done.
+//!
+//! A remedy is rendered into a *draft* plan. For kinds of actions that act on objects, a survey then looks at the
+//! object: it fixes every value (which revision, how many replicas, which pod by its uid), says how that is undone,
+//! what it would take away, and who else is at work there. Guardrails judge over its [`Impact`]; approvals are bound
+//! to the digest of its plan. A survey reads, and lets the server rehearse a write (dry run); it changes nothing.
+//!
+//! A survey grows old. It is taken right before each decision, and again when people have approved: what they
+//! approved may start while the *basis* is still the same.
+
+use crate::action::{ActionPlan, PlanDigest, Tier};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How old a survey may be when its plan starts. Evidence from before describes a world that others change as well.
+pub const SURVEY_AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
+
+/// One look, for one remedy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Name of the remedy.
+    pub remedy: String,
+    /// Digest of the draft that was surveyed; a survey of another draft counts for nothing.
+    pub draft: PlanDigest,
+    /// When.
+    pub at: Timestamp,
+    /// What came out.
+    pub outcome: SurveyOutcome,
+}
+
+/// What a survey came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SurveyOutcome {
+    /// This is what would be done.
+    Ready(Box<Surveyed>),
+    /// There is nothing to do for this remedy, such as no older revision to go back to: the ladder goes on.
+    NothingToDo {
+        /// Why.
+        reason: String,
+    },
+    /// It must not or cannot be done, such as on a paused Deployment or without permission: the ladder stops here and
+    /// people are told.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A plan with all its values, and what is known about carrying it out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Surveyed {
+    /// The plan. Its `basis` is set.
+    pub plan: ActionPlan,
+    /// How to undo it, complete: none where it cannot be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse: Option<ActionPlan>,
+    /// The lowest tier at which this very plan may run: a stateful target, a scale to zero or an object that others
+    /// own raises it above the floor of its kind.
+    pub tier_floor: Tier,
+    /// For people: why the tier was raised, who owns the object, what else they should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What it would take away.
+    pub impact: Impact,
+}
+
+/// What an action would take away, and what goes on at its target. Guardrails judge over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Kind of the object that is changed, such as `Deployment`.
+    pub kind: String,
+    /// How many workloads it touches.
+    pub workloads: u32,
+    /// How many replicas the workload is meant to have.
+    pub replicas: u32,
+    /// How many of them are available now.
+    pub available: u32,
+    /// How many available ones may be missing at one time while it is carried out. A rolling update counts with its
+    /// `maxUnavailable`, an eviction with the pods that it takes.
+    pub disrupted: u32,
+    /// Whether a rollout is under way at the target.
+    pub rollout: Rollout,
+    /// Whether the action puts an end to that rollout, as an undo does: a hanging rollout must not protect itself.
+    pub ends_rollout: bool,
+}
+
+/// What a rollout at the target is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rollout {
+    /// There is none, or it is done.
+    Settled,
+    /// It makes progress.
+    UnderWay {
+        /// For people: how far it is, and who began it where that is known.
+        status: String,
+    },
+    /// It hangs or has failed.
+    Stuck {
+        /// For people: why.
+        reason: String,
+    },
+}
+
+/// Where a candidate stands with its survey.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SurveyStanding {
+    /// Its kind needs none.
+    #[default]
+    NotNeeded,
+    /// Its kind needs one, and there is none of this draft.
+    Missing,
+    /// It was surveyed then, and the candidate holds what came out.
+    Done {
+        /// When.
+        at: Timestamp,
+        /// What it would take away.
+        impact: Impact,
+        /// For people.
+        notes: Vec<String>,
+    },
+    /// There is nothing to do for this remedy.
+    NothingToDo(String),
+    /// It must not or cannot be done.
+    Refused(String),
+}
+
+/// Whether two surveys saw the same: the later plan would do what the earlier one said, to the same object in the same
+/// state. Times and versions that change by themselves are no part of a basis.
+pub fn agree(earlier: &ActionPlan, later: &ActionPlan) -> bool {
+    earlier.kind == later.kind
+        && earlier.target == later.target
+        && earlier.namespace == later.namespace
+        && earlier.basis.is_some()
+        && earlier.basis == later.basis
+}
