@@ -27,6 +27,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::clients::http::{HttpClient, HttpError, HttpOptions, ProxyChoice};
+use crate::clients::kubernetes::ActHandle;
 use crate::domain::action::{ActionOutcome, ActionPlan};
 use crate::domain::catalog::ActionKind;
 use crate::domain::survey::SurveyOutcome;
@@ -77,6 +78,8 @@ pub struct ActionsOptions {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// Through which proxy they are reached.
     pub proxy: ProxyChoice,
+    /// The cluster of the settings, under the identity that may write.
+    pub kubernetes: Option<ActHandle>,
     /// Knows the secrets that must not show.
     pub keyring: Keyring,
 }

@@ -37,7 +37,7 @@ use crate::domain::rule::DiagnosticSpec;
 use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
 use crate::secret::Keyring;
 
-pub use access::{PrometheusAccess, SignIn};
+pub use access::{KubernetesAccess, PrometheusAccess, SignIn};
 
 use evidence::{Evidence, Unknown};
 
@@ -84,6 +84,8 @@ pub fn kinds() -> Vec<DiagnosticKind> {
 pub struct DiagnosticsOptions {
     /// The Prometheus of the settings; without one, `prom.*` findings are unknown and say how to configure it.
     pub prometheus: Option<PrometheusAccess>,
+    /// The cluster of the settings; without one, `k8s.*` findings are unknown and say how to configure it.
+    pub kubernetes: Option<KubernetesAccess>,
     /// Lets probes reach the own machine, for the demo, tests and sidecars.
     pub probe_loopback: bool,
     /// Knows the secrets that must not show.

@@ -11,6 +11,7 @@ mod check;
 mod conduct;
 mod doors;
 mod dump;
+mod kubernetes;
 mod load;
 mod locate;
 mod overlay;
@@ -28,6 +29,7 @@ pub use access::{Api, ApiToken, BasicAuth, Person, Receiver, Receivers, SecretHe
 pub use conduct::{
     Escalation, Guardrails, LogFormat, Mode, Probes, Rate, Rates, Retention, Store, Telemetry,
 };
+pub use kubernetes::{ActIdentity, Kubernetes};
 pub use load::{PartOfSettings, SettingsError, process_environment};
 pub use locate::Locator;
 pub use server::{ClientCertificate, Limits, Server, Tls};
@@ -51,6 +53,9 @@ pub struct Settings {
     pub alertmanager: Option<Alertmanager>,
     /// The Prometheus that diagnostics ask.
     pub prometheus: Option<Prometheus>,
+    /// The cluster that diagnostics read and actions change. `{}` is the cluster that this runs in, or else the one that
+    /// kubectl would use.
+    pub kubernetes: Option<Kubernetes>,
     /// The Slack app that speaks for us.
     pub slack: Option<Slack>,
     /// People who may press buttons, by their member ids in Slack.
@@ -86,6 +91,7 @@ impl Default for Settings {
             api: Api::default(),
             alertmanager: None,
             prometheus: None,
+            kubernetes: None,
             slack: None,
             people: Vec::new(),
             endpoints: BTreeMap::new(),

@@ -26,6 +26,9 @@ use writer::RedactingWriter;
 /// more has stopped reading.
 const LINES_WAITING_MAX: usize = 4096;
 
+/// Logs each failed call to a cluster at ERROR. Its callers know whether that matters, and say so themselves.
+const LOUD_TARGET: &str = "kube_client";
+
 /// Why logs and traces cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -107,7 +110,13 @@ fn queue<W: Write + Send + 'static>(
 }
 
 fn filter(settings: &settings::Telemetry) -> Result<EnvFilter, TelemetryError> {
-    EnvFilter::try_new(&settings.log_level).map_err(|error| TelemetryError::Level(error.to_string()))
+    let level = &settings.log_level;
+    let filter = EnvFilter::try_new(level).map_err(|error| TelemetryError::Level(error.to_string()))?;
+    if level.contains(LOUD_TARGET) {
+        return Ok(filter);
+    }
+    let silence = format!("{LOUD_TARGET}=off").parse().expect("a constant directive");
+    Ok(filter.add_directive(silence))
 }
 
 fn log_layer<S>(

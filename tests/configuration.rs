@@ -48,7 +48,7 @@ Exit code 64 says that settings or rules cannot be used.
 ";
 
 /// The sections in the order of the page.
-const SECTIONS: [&str; 18] = [
+const SECTIONS: [&str; 19] = [
     "mode",
     "rules",
     "server",
@@ -56,6 +56,7 @@ const SECTIONS: [&str; 18] = [
     "receivers",
     "api",
     "prometheus",
+    "kubernetes",
     "alertmanager",
     "slack",
     "people",

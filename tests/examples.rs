@@ -20,16 +20,19 @@ fn read(path: &str) -> String {
 }
 
 /// Settings that exclude each other: the example shows both, and each is read without the other.
-const EITHER: [&str; 2] = ["bearer_token: {", "basic_auth: {"];
+const EITHER: [[&str; 2]; 2] =
+    [["bearer_token: {", "act: { impersonate:"], ["basic_auth: {", "act: { kubeconfig_file:"]];
 
 /// The example with everything on that is off by default, but for what begins with `except`: `#key:` becomes `key:`.
-fn with_everything_on(except: &str) -> String {
+fn with_everything_on(except: [&str; 2]) -> String {
     let is_setting =
         |rest: &str| rest.starts_with(|c: char| c.is_ascii_lowercase()) || rest.starts_with("  ");
     let switch_on = |line: &str| {
         let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
         match rest.strip_prefix('#') {
-            Some(rest) if is_setting(rest) && !rest.starts_with(except) => format!("{indent}{rest}\n"),
+            Some(rest) if is_setting(rest) && !except.iter().any(|except| rest.starts_with(except)) => {
+                format!("{indent}{rest}\n")
+            }
             _ => format!("{line}\n"),
         }
     };

@@ -46,7 +46,7 @@ fn mk_actions(endpoint: Endpoint) -> Actions {
     let keyring = mk_keyring();
     keyring.open(&SecretSource::Env("PLANTED".to_owned())).expect("the variable is set");
     let endpoints = BTreeMap::from([("waf".to_owned(), endpoint)]);
-    let options = ActionsOptions { endpoints, proxy: ProxyChoice::Direct, keyring };
+    let options = ActionsOptions { endpoints, proxy: ProxyChoice::Direct, kubernetes: None, keyring };
     Actions::new(options).expect("actions")
 }
 

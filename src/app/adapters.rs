@@ -1,5 +1,7 @@
 //! Builds the adapters from settings and secrets: evidence, actions, notifiers, and who may click.
 
+mod kubernetes;
+
 use crate::actions::{Actions, ActionsOptions, Endpoint};
 use crate::clients::http::{Credentials, HttpClient, HttpOptions, Method, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
@@ -11,6 +13,7 @@ use crate::notify::slack::{SlackNotifier, SlackOptions};
 use crate::secret::{Keyring, LiveText, SecretSet};
 use crate::settings::{Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
+use kubernetes::Cluster;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,6 +26,7 @@ pub(super) struct Adapters {
     pub(super) notifiers: Arc<Notifiers>,
     pub(super) slack_decoder: SlackDecoder,
     pub(super) slack_secrets: SecretSet,
+    cluster: Option<Cluster>,
 }
 
 impl Adapters {
@@ -30,9 +34,10 @@ impl Adapters {
     /// name another.
     pub(super) fn build(settings: &Settings, keyring: &Keyring, bound: SocketAddr) -> anyhow::Result<Self> {
         let links = settings.server.public_url(bound);
+        let cluster = Cluster::of(settings);
         Ok(Self {
-            diagnostics: Arc::new(diagnostics(settings, keyring)?),
-            actions: Arc::new(actions(settings, keyring)?),
+            diagnostics: Arc::new(diagnostics_with(cluster.as_ref(), settings, keyring)?),
+            actions: Arc::new(actions(cluster.as_ref(), settings, keyring)?),
             notifiers: Arc::new(Notifiers {
                 slack: slack(settings, keyring, &links)?,
                 pagerduty: pagerduty(settings, keyring, &links)?,
@@ -42,15 +47,34 @@ impl Adapters {
                 Some(slack) => keyring.open_all(&slack.signing_secret)?,
                 None => SecretSet::default(),
             },
+            cluster,
         })
+    }
+
+    /// Looks at what must be there before anything starts, and is only known by trying.
+    pub(super) async fn connect(&self) -> anyhow::Result<()> {
+        match &self.cluster {
+            Some(cluster) => cluster.connect().await,
+            None => Ok(()),
+        }
     }
 }
 
+/// The diagnostics by themselves, for a look at what they would find.
 pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
+    diagnostics_with(Cluster::of(settings).as_ref(), settings, keyring)
+}
+
+fn diagnostics_with(
+    cluster: Option<&Cluster>,
+    settings: &Settings,
+    keyring: &Keyring,
+) -> anyhow::Result<Diagnostics> {
     let prometheus =
         settings.prometheus.as_ref().map(|upstream| prometheus(upstream, keyring)).transpose()?;
     let options = DiagnosticsOptions {
         prometheus,
+        kubernetes: cluster.map(Cluster::for_diagnostics),
         probe_loopback: settings.probes.allow_loopback,
         keyring: keyring.clone(),
     };
@@ -107,9 +131,14 @@ pub(super) fn store_url(settings: &Settings, keyring: &Keyring) -> anyhow::Resul
     }
 }
 
-fn actions(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
+fn actions(cluster: Option<&Cluster>, settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
     let endpoints = endpoints(settings, keyring)?;
-    let options = ActionsOptions { endpoints, proxy: ProxyChoice::default(), keyring: keyring.clone() };
+    let options = ActionsOptions {
+        endpoints,
+        proxy: ProxyChoice::default(),
+        kubernetes: cluster.map(Cluster::for_actions),
+        keyring: keyring.clone(),
+    };
     Actions::new(options).context("the actions cannot be built")
 }
 

@@ -108,7 +108,12 @@ impl Explainer {
             Evidence::Diagnosed => Some(adapters::diagnostics(&settings, &keyring)?),
             Evidence::Unknown | Evidence::Given(_) => None,
         };
-        let actor = ActionsOptions { endpoints: BTreeMap::new(), proxy: ProxyChoice::default(), keyring };
+        let actor = ActionsOptions {
+            endpoints: BTreeMap::new(),
+            proxy: ProxyChoice::default(),
+            kubernetes: None,
+            keyring,
+        };
         Ok(Self {
             book,
             settings: engine_settings(&settings),

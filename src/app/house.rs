@@ -97,6 +97,7 @@ impl House {
             Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
         let address = listener.local_address().context("the bound address is not known")?;
         let adapters = Adapters::build(&settings, &keyring, address)?;
+        adapters.connect().await?;
         let engine_settings = Arc::new(engine_settings(&settings));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds);

@@ -39,7 +39,7 @@ pub fn known(settings: &Settings) -> Known {
         slack: settings.slack.is_some(),
         slack_channels: None,
         prometheus: settings.prometheus.is_some(),
-        kubernetes: false,
+        kubernetes: settings.kubernetes.is_some(),
         default_told: settings.escalation.default_policy.is_some() || default_channel(settings).is_some(),
     }
 }

@@ -1,12 +1,23 @@
-//! How Prometheus is reached: the client, and credentials that may change while we run.
+//! How Prometheus and the cluster are reached: clients, credentials that may change while we run, allowed commands.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 use crate::clients::http::Credentials;
+use crate::clients::kubernetes::ReadHandle;
 use crate::clients::prometheus::PrometheusClient;
 use crate::secret::{LiveText, Secret};
+
+/// The cluster of the settings, under the identity that reads.
+#[derive(Debug, Clone)]
+pub struct KubernetesAccess {
+    /// Reads it.
+    pub reads: ReadHandle,
+    /// Commands that `k8s.exec_ro` may run, by name.
+    pub commands: BTreeMap<String, Vec<String>>,
+}
 
 /// The Prometheus of the settings.
 #[derive(Debug, Clone)]

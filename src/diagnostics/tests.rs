@@ -43,7 +43,7 @@ fn mk_diagnostics(prometheus: Option<&str>) -> Diagnostics {
     let keyring = mk_keyring();
     let token = keyring.open(&SecretSource::Env("PLANTED".to_owned())).expect("the variable is set");
     let prometheus = prometheus.map(|url| mk_access(url, SignIn::Bearer(token)));
-    let options = DiagnosticsOptions { prometheus, probe_loopback: true, keyring };
+    let options = DiagnosticsOptions { prometheus, kubernetes: None, probe_loopback: true, keyring };
     Diagnostics::new(options).expect("diagnostics")
 }
 

@@ -19,6 +19,7 @@ pub mod correlate;
 pub mod counted;
 pub mod decision;
 pub mod diagnosis;
+pub mod dns;
 pub mod effect;
 pub mod escalation;
 pub mod event;

@@ -2,6 +2,7 @@
 
 mod conduct;
 mod doors;
+mod kubernetes;
 mod services;
 
 use super::{Period, Settings};
@@ -57,6 +58,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     conduct::check_conduct(settings, out);
     conduct::check_destinations(settings, out);
     services::check_services(settings, out);
+    kubernetes::check_kubernetes(settings, out);
     findings.0
 }
 

@@ -88,6 +88,25 @@ fn every_section_is_read() {
 }
 
 #[test]
+fn a_cluster_is_reached_in_one_way_and_its_commands_are_commands() {
+    let kubernetes = good("kubernetes: {}\n", &[]).kubernetes.expect("the section alone is enough");
+    assert_eq!(kubernetes.timeout, Period::from_secs(10));
+    let shown = shown(
+        "\
+kubernetes:
+  context: ''
+  timeout: 5m
+  act: { impersonate: sa, context: other }
+  read_commands:
+    nothing: []
+    memory: [redis-cli, info, memory]
+",
+        &[],
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
 fn mistakes_in_the_file_are_shown_with_their_places() {
     let shown = shown(
         "\

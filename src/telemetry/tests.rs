@@ -39,6 +39,16 @@ impl Write for Kept {
     }
 }
 
+#[test]
+fn a_cluster_client_is_quiet_unless_it_is_asked_for() {
+    let log = || {
+        error!(target: "kube_client::client::builder", "failed with status 404");
+        info!("ours");
+    };
+    assert_eq!(logged(false, "debug", log).lines().len(), 1);
+    assert_eq!(logged(false, "info,kube_client=debug", log).lines().len(), 2);
+}
+
 fn mk_keyring(secret: &str) -> Keyring {
     let keyring = Keyring::new(BTreeMap::from([("SECRET".to_owned(), secret.to_owned())]));
     keyring.open(&SecretSource::Env("SECRET".to_owned())).expect("is set");

@@ -114,6 +114,7 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
     ("Notifier for", &["notify"], "only `notify/` tells people"),
     ("Store for", &["store"], "only `store/` keeps state"),
     ("Playbook for", &["rules"], "only `rules/` knows what a rule says"),
+    ("ActHandle", &["actions", "clients", "app/adapters"], "only `actions/` is given a handle that writes"),
     ("SlackClient", &["clients", "notify", "app"], "only `notify/` speaks to Slack"),
     ("PagerDutyClient", &["clients", "notify", "app"], "only `notify/` speaks to PagerDuty"),
     ("apply::apply", &["engine/step", "domain"], "`engine::step` is the only writer of incident state"),

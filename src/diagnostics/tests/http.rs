@@ -116,7 +116,12 @@ async fn what_our_own_side_cannot_tell_is_unknown() {
 #[tokio::test]
 async fn loopback_is_out_of_bounds_unless_the_settings_allow_it() {
     let canary = StandIn::play([Play::text(200, "seen")]).await;
-    let options = DiagnosticsOptions { prometheus: None, probe_loopback: false, keyring: mk_keyring() };
+    let options = DiagnosticsOptions {
+        prometheus: None,
+        kubernetes: None,
+        probe_loopback: false,
+        keyring: mk_keyring(),
+    };
     let diagnostics = Diagnostics::new(options).expect("diagnostics");
     for url in [canary.url("/"), format!("http://localhost:{}/", canary.address.port())] {
         let finding = diagnose(&diagnostics, "http.check", json!({"url": url}), TIMEOUT).await;

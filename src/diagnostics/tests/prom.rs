@@ -82,8 +82,12 @@ async fn a_query_signs_in_with_what_is_valid_now() {
     let password = keyring.open(&SecretSource::File(path)).expect("a secret");
     let sign_in = SignIn::Basic { username: "sj".to_owned(), password };
     for access in [mk_access(&server.url(""), sign_in), mk_access(&server.url(""), SignIn::Anonymous)] {
-        let options =
-            DiagnosticsOptions { prometheus: Some(access), probe_loopback: false, keyring: keyring.clone() };
+        let options = DiagnosticsOptions {
+            prometheus: Some(access),
+            kubernetes: None,
+            probe_loopback: false,
+            keyring: keyring.clone(),
+        };
         let diagnostics = Diagnostics::new(options).expect("diagnostics");
         assert_known(&diagnose(&diagnostics, "prom.query", json!({"expr": "up"}), TIMEOUT).await);
     }
@@ -105,8 +109,12 @@ async fn the_settings_may_give_queries_less_time() {
         timeout: Duration::from_millis(1_200),
         ..mk_access(&server.url(""), SignIn::Anonymous)
     };
-    let options =
-        DiagnosticsOptions { prometheus: Some(access), probe_loopback: false, keyring: mk_keyring() };
+    let options = DiagnosticsOptions {
+        prometheus: Some(access),
+        kubernetes: None,
+        probe_loopback: false,
+        keyring: mk_keyring(),
+    };
     let diagnostics = Diagnostics::new(options).expect("diagnostics");
     assert_known(&diagnose(&diagnostics, "prom.query", json!({"expr": "up"}), TIMEOUT).await);
     let body = String::from_utf8(server.seen()[0].body.clone()).expect("a form");
