@@ -10,6 +10,7 @@
 pub mod alerts;
 pub mod faults;
 pub mod form;
+pub mod kubernetes;
 pub mod pagerduty;
 mod pages;
 pub mod prometheus;

@@ -184,7 +184,9 @@ async fn serve_connection(stream: TcpStream, router: Router, stop: CancellationT
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(stream), service)
+        // For exec, which goes on as a websocket.
+        .with_upgrades();
     // A failed connection is the peer's affair: it went away, or a fault asked for exactly this.
     tokio::select! {
         () = stop.cancelled() => {}

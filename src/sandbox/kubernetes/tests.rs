@@ -1,0 +1,5 @@
+//! The simulator through its own HTTP: what it promises to those who build on it.
+
+mod rollouts;
+mod support;
+mod writes;
