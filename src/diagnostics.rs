@@ -9,10 +9,26 @@
 //! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Diagnostics`], `evidence`, then any diagnostic.
 
 pub mod access;
+mod backup_freshness;
 mod evidence;
 mod http_check;
 mod http_json;
 mod http_metrics;
+mod k8s;
+mod k8s_certificate;
+mod k8s_describe;
+mod k8s_events;
+mod k8s_exec_ro;
+mod k8s_hpa;
+mod k8s_job;
+mod k8s_logs;
+mod k8s_network;
+mod k8s_nodes;
+mod k8s_pods;
+mod k8s_rollout_history;
+mod k8s_secret_meta;
+mod k8s_top;
+mod k8s_workload;
 mod links_render;
 mod probe;
 mod prom;
@@ -32,6 +48,7 @@ use tokio::time::Instant;
 
 use crate::clients::http::{HttpClient, HttpError, HttpOptions};
 use crate::domain::catalog::DiagnosticKind;
+use crate::domain::correlate::Target;
 use crate::domain::diagnosis::Finding;
 use crate::domain::rule::DiagnosticSpec;
 use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
@@ -46,32 +63,50 @@ use evidence::{Evidence, Unknown};
 pub const RUNS_MAX: usize = 32;
 
 /// All diagnostics, in the order of the reference.
-const ENTRIES: [Entry; 6] = [
+const ENTRIES: [Entry; 21] = [
     prom_query::ENTRY,
     prom_range::ENTRY,
     http_check::ENTRY,
     http_json::ENTRY,
     http_metrics::ENTRY,
     links_render::ENTRY,
+    k8s_pods::ENTRY,
+    k8s_describe::ENTRY,
+    k8s_events::ENTRY,
+    k8s_logs::ENTRY,
+    k8s_workload::ENTRY,
+    k8s_rollout_history::ENTRY,
+    k8s_hpa::ENTRY,
+    k8s_top::ENTRY,
+    k8s_nodes::ENTRY,
+    k8s_network::ENTRY,
+    k8s_job::ENTRY,
+    k8s_secret_meta::ENTRY,
+    k8s_certificate::ENTRY,
+    k8s_exec_ro::ENTRY,
+    backup_freshness::ENTRY,
 ];
 
 /// A diagnostic: what it is, and how it runs.
 struct Entry {
     kind: DiagnosticKind,
-    run: for<'a> fn(&'a Tools, &'a Value, Moment) -> PortFuture<'a, Result<Evidence, Unknown>>,
+    run: for<'a> fn(&'a Tools, &'a Value, Moment<'a>) -> PortFuture<'a, Result<Evidence, Unknown>>,
 }
 
 /// What diagnostics may use. Only ways to read belong here.
 struct Tools {
     prometheus: Option<PrometheusAccess>,
+    kubernetes: Option<KubernetesAccess>,
     probes: HttpClient,
+    keyring: Keyring,
 }
 
-/// When and how long one run may take.
+/// When, how long one run may take, and what the incident is about.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct Moment<'a> {
     now: Timestamp,
     timeout: Duration,
+    target: Option<&'a Target>,
 }
 
 /// All kinds of diagnostics, for the catalog.
@@ -95,7 +130,6 @@ pub struct DiagnosticsOptions {
 /// Gathers evidence: the engine's [`Diagnoser`].
 pub struct Diagnostics {
     tools: Tools,
-    keyring: Keyring,
     slots: Semaphore,
 }
 
@@ -106,14 +140,11 @@ impl Diagnostics {
     /// Where the machine cannot make an HTTP client, such as without certificate authorities.
     pub fn new(options: DiagnosticsOptions) -> Result<Self, HttpError> {
         let probes = HttpClient::new(&HttpOptions::probes(options.probe_loopback))?;
-        Ok(Self {
-            tools: Tools { prometheus: options.prometheus, probes },
-            keyring: options.keyring,
-            slots: Semaphore::new(RUNS_MAX),
-        })
+        let DiagnosticsOptions { prometheus, kubernetes, keyring, .. } = options;
+        Ok(Self { tools: Tools { prometheus, kubernetes, probes, keyring }, slots: Semaphore::new(RUNS_MAX) })
     }
 
-    async fn run(&self, kind: &str, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+    async fn run(&self, kind: &str, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
         let entry = ENTRIES.into_iter().find(|entry| entry.kind.name == kind);
         let entry = entry.ok_or_else(|| Unknown::new(format!("this version has no diagnostic `{kind}`")))?;
         let limited = async {
@@ -135,10 +166,10 @@ impl Diagnoser for Diagnostics {
     ) -> PortFuture<'a, Finding> {
         Box::pin(async move {
             let began = Instant::now();
-            let moment = Moment { now: context.now, timeout };
+            let moment = Moment { now: context.now, timeout, target: context.target.as_ref() };
             let result = self.run(&spec.kind, &params, moment).await;
             let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            evidence::finish(spec, result, context.now, duration_ms, &self.keyring.redactor())
+            evidence::finish(spec, result, context.now, duration_ms, &self.tools.keyring.redactor())
         })
     }
 }

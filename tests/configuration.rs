@@ -272,6 +272,7 @@ fn type_of(property: &Value, root: &Value) -> String {
     let of = |what: &str, inner: &Value| match type_of(inner, root).as_str() {
         "mapping" => format!("{what} of mappings"),
         "text" => format!("{what} of texts"),
+        "list of texts" => format!("{what} of lists of texts"),
         inner => format!("{what} of {inner}s"),
     };
     let types: Vec<&str> = match &shape["type"] {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::clients::http::HttpError;
+use crate::clients::kubernetes::KubernetesError;
 use crate::clients::prometheus::PrometheusError;
 use crate::domain::catalog::ParamsError;
 use crate::domain::diagnosis::{FINDING_TEXT_BYTES_MAX, Finding, FindingStatus};
@@ -45,6 +46,12 @@ impl From<PrometheusError> for Unknown {
 
 impl From<HttpError> for Unknown {
     fn from(error: HttpError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<KubernetesError> for Unknown {
+    fn from(error: KubernetesError) -> Self {
         Self(error.to_string())
     }
 }

@@ -90,7 +90,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     Ok(CheckedParams { slots, ..CheckedParams::default() })
 }
 
-async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
     check(params)?;
     let Params { url, method, expect } = params::read(params)?;
     let verb = match method {

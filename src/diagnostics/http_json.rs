@@ -78,7 +78,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     Ok(CheckedParams { slots, fields, ..CheckedParams::default() })
 }
 
-async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
     check(params)?;
     let Params { url, pick, expect } = params::read(params)?;
     let answer = probe::document(tools, &url, &expect.status, BODY_BYTES_MAX, moment).await?;

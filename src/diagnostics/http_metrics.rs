@@ -119,7 +119,7 @@ fn selector(text: &str) -> Result<Matchers, String> {
     Ok(matchers)
 }
 
-async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
     check(params)?;
     let Params { url, pick } = params::read(params)?;
     let answer = probe::document(tools, &url, &Statuses::default(), BODY_BYTES_MAX, moment).await?;

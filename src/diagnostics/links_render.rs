@@ -53,7 +53,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     Ok(CheckedParams { slots, ..CheckedParams::default() })
 }
 
-async fn run(_: &Tools, params: &Value, _: Moment) -> Result<Evidence, Unknown> {
+async fn run(_: &Tools, params: &Value, _: Moment<'_>) -> Result<Evidence, Unknown> {
     check(params)?;
     let Params { links } = params::read(params)?;
     let rows: Vec<String> =

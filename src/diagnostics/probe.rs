@@ -78,7 +78,7 @@ pub(super) async fn send(
     method: Method,
     url: &str,
     answer_bytes_max: usize,
-    moment: Moment,
+    moment: Moment<'_>,
 ) -> Result<HttpAnswer, HttpError> {
     let url = Url::parse(url).map_err(|_| HttpError::setup("the rendered URL is no URL"))?;
     let timeout = moment.timeout.saturating_sub(ERROR_MARGIN).max(ERROR_MARGIN);
@@ -91,7 +91,7 @@ pub(super) async fn document(
     url: &str,
     expected: &Statuses,
     bytes_max: usize,
-    moment: Moment,
+    moment: Moment<'_>,
 ) -> Result<HttpAnswer, Unknown> {
     let answer = send(tools, Method::GET, url, bytes_max, moment).await?;
     let status = answer.status.as_u16();

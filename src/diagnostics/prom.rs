@@ -40,7 +40,7 @@ pub(super) fn check_expr(expr: &str) -> Result<CheckedParams, ParamsError> {
 /// The client with the limits of one query, or the way out.
 pub(super) fn client(
     tools: &Tools,
-    moment: Moment,
+    moment: Moment<'_>,
     series_max: usize,
 ) -> Result<(PrometheusClient, QueryLimits), Unknown> {
     let way_out = "no Prometheus is configured: set `prometheus.url` in the settings";

@@ -44,7 +44,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     prom::check_expr(&params.expr)
 }
 
-async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
     check(params)?;
     let Params { expr } = params::read(params)?;
     let (client, limits) = prom::client(tools, moment, SERIES_MAX)?;

@@ -135,7 +135,7 @@ impl Params {
     }
 }
 
-async fn run(tools: &Tools, params: &Value, moment: Moment) -> Result<Evidence, Unknown> {
+async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
     check(params)?;
     let params: Params = params::read(params)?;
     let (client, limits) = prom::client(tools, moment, SERIES_MAX)?;

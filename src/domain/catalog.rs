@@ -46,6 +46,8 @@ pub enum SlotLanguage {
     JsonString,
     /// A Kubernetes object name: the result must be a valid DNS-1123 label or subdomain.
     KubernetesName,
+    /// A selector over labels of Kubernetes objects: each value stands for one value of a label and is never empty.
+    KubernetesSelector,
 }
 
 /// One templated text within the parameters of a diagnostic or an action.
@@ -96,6 +98,8 @@ pub enum Reference {
     Prometheus,
     /// The `kubernetes` section of the settings.
     Kubernetes,
+    /// A key of `kubernetes.read_commands` in the settings.
+    ReadCommand(String),
 }
 
 /// What checking the parameters of one use found.

@@ -32,6 +32,7 @@ pub mod people;
 pub mod redact;
 pub mod rule;
 pub mod schedule;
+pub mod selector;
 pub mod severity;
 pub mod survey;
 pub mod timeline;

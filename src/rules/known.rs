@@ -18,6 +18,8 @@ pub struct Known {
     pub prometheus: bool,
     /// Whether Kubernetes is set up.
     pub kubernetes: bool,
+    /// Keys of `kubernetes.read_commands`; empty where Kubernetes is not set up.
+    pub read_commands: Option<BTreeSet<String>>,
     /// Whether somebody hears of incidents for which no escalation policy is found.
     pub default_told: bool,
 }
@@ -32,6 +34,7 @@ impl Known {
             slack_channels: None,
             prometheus: true,
             kubernetes: true,
+            read_commands: None,
             default_told: true,
         }
     }
@@ -47,6 +50,9 @@ impl Known {
             }
             Reference::PagerDutyService(name) if lacks(&self.pagerduty_services, name) => {
                 Some(format!("there is no PagerDuty service `{name}` in the settings"))
+            }
+            Reference::ReadCommand(name) if lacks(&self.read_commands, name) => {
+                Some(format!("there is no command `{name}` under `kubernetes.read_commands` in the settings"))
             }
             Reference::SlackChannel(_) if !self.slack => {
                 Some("Slack is not set up in the settings".to_owned())

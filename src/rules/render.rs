@@ -8,6 +8,7 @@ mod json;
 mod language;
 mod name;
 mod promql;
+mod selector;
 mod url;
 
 use super::scope::Scope;

@@ -11,8 +11,7 @@ use crate::period::Period;
 /// Time for one exchange: long enough for a busy API server, short enough that a diagnosis says so in time.
 const EXCHANGE_TIMEOUT: Period = Period::from_secs(10);
 
-/// The cluster that diagnostics read and actions change. `{}` is the cluster that this runs in, or else the one that
-/// kubectl would use.
+/// The cluster that diagnostics read and actions change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kubernetes {

@@ -327,6 +327,7 @@ fn what_the_settings_lack_is_skipped_and_what_they_misspell_is_a_mistake() {
         slack_channels: Some(["#leads".to_owned(), "#pss-nano".to_owned()].into()),
         prometheus: false,
         kubernetes: false,
+        read_commands: Some(BTreeSet::new()),
         ..mk_known()
     };
     let endpoint = "there is no endpoint `waf` in the settings".to_owned();
@@ -516,6 +517,7 @@ fn the_shipped_rules_load_with_full_settings_and_with_none() {
         slack_channels: None,
         prometheus: false,
         kubernetes: false,
+        read_commands: Some(BTreeSet::new()),
         default_told: false,
     };
     load_texts(shipped(), &mk_catalog(), &nothing).unwrap_or_else(|errors| panic!("{errors}"));

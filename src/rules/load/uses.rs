@@ -164,6 +164,9 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
         Reference::PagerDutyService(word) => {
             (word.as_str(), known.pagerduty_services.as_ref(), "pagerduty.services")
         }
+        Reference::ReadCommand(word) => {
+            (word.as_str(), known.read_commands.as_ref(), "kubernetes.read_commands")
+        }
         Reference::SlackChannel(word) => (word.as_str(), known.slack_channels.as_ref(), "slack"),
         Reference::Prometheus => ("", None, "prometheus"),
         Reference::Kubernetes => ("", None, "kubernetes"),

@@ -1,6 +1,6 @@
 //! Puts literal text and values together for the place where the result will stand.
 
-use super::{Piece, RenderError, json, name, promql, url};
+use super::{Piece, RenderError, json, name, promql, selector, url};
 use crate::domain::catalog::SlotLanguage;
 use crate::domain::diagnosis::FINDING_TEXT_BYTES_MAX;
 use crate::domain::timeline::cut;
@@ -11,6 +11,8 @@ const TEXT_BYTES_MAX: usize = 64 << 10;
 const PROMQL_BYTES_MAX: usize = 16 << 10;
 /// Longest URL. Proxies and servers refuse longer ones.
 const URL_BYTES_MAX: usize = 8 << 10;
+/// Longest selector. It becomes a part of a URL.
+const SELECTOR_BYTES_MAX: usize = 2 << 10;
 /// Longest JSON text.
 const JSON_BYTES_MAX: usize = 128 << 10;
 
@@ -22,6 +24,7 @@ pub(super) fn assemble(pieces: &[Piece<'_>], language: SlotLanguage) -> Result<S
         SlotLanguage::Url => (url::assemble(pieces)?, URL_BYTES_MAX),
         SlotLanguage::JsonString => (json::assemble(pieces)?, JSON_BYTES_MAX),
         SlotLanguage::KubernetesName => (name::assemble(pieces)?, name::SUBDOMAIN_BYTES_MAX),
+        SlotLanguage::KubernetesSelector => (selector::assemble(pieces)?, SELECTOR_BYTES_MAX),
     };
     // Text for people may be empty: nothing is selected by it.
     if language != SlotLanguage::Text && text.trim().is_empty() {
