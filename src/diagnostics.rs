@@ -1,6 +1,7 @@
 //! Diagnostics: one file for each way of gathering evidence.
 //!
-//! They read and never change anything: they are given a Prometheus client and a probe client, and nothing else.
+//! They read and never change anything: they are given a Prometheus client, a probe client and the cluster's reading
+//! handle, and nothing else.
 //! What cannot be had is an *unknown* finding with its reason, never zero and never "healthy"; a diagnostic cannot
 //! fail otherwise. URLs come from rules, and the probe client keeps them away from metadata services; a URL out of a
 //! label is never fetched. Everything that leaves here is bounded and has passed the redactor.

@@ -85,6 +85,32 @@ const EXAMPLES: &[(&str, &str)] = &[
     Dashboard: "https://grafana.example.com/d/api?var-service={{ labels.service }}"
     Logs: "https://logs.example.com/search?q={{ labels.service }}""#,
     ),
+    ("k8s.pods", r#"k8s.pods: { selector: "app={{ labels.service }}" }"#),
+    ("k8s.describe", r#"k8s.describe: { kind: Pod, name: "{{ labels.pod }}" }"#),
+    ("k8s.events", r#"k8s.events: { prefix: "{{ labels.service }}", since: 30m, warnings_only: true }"#),
+    ("k8s.logs", r#"k8s.logs: { selector: "app={{ labels.service }}", tail: 500, grep: "ERROR" }"#),
+    ("k8s.workload", "k8s.workload: {}"),
+    ("k8s.rollout_history", "k8s.rollout_history: { kind: StatefulSet, name: redis }"),
+    ("k8s.hpa", "k8s.hpa: {}"),
+    ("k8s.top", "k8s.top: { containers: true, sort: cpu }"),
+    ("k8s.nodes", "k8s.nodes: {}"),
+    ("k8s.network", r#"k8s.network: { service: "{{ labels.service }}" }"#),
+    ("k8s.job", "k8s.job: { namespace: prod, cronjob: database-backup }"),
+    ("k8s.secret_meta", "k8s.secret_meta: { name: database, key: password }"),
+    ("k8s.certificate", "k8s.certificate: { namespace: web, name: shop-tls }"),
+    ("k8s.exec_ro", "k8s.exec_ro: { command: redis-memory, pod: redis-0 }"),
+    (
+        "backup.freshness",
+        r#"backup.freshness:
+  namespace: velero
+  objects:
+    group: velero.io
+    version: v1
+    resource: backups
+    time: /status/completionTimestamp
+    good: { /status/phase: Completed }
+  max_age: 26h"#,
+    ),
     (
         "http.call",
         r#"http.call:

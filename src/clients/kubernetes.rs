@@ -27,6 +27,8 @@ pub mod rollout;
 pub(crate) mod test_objects;
 
 #[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
 mod tests;
 
 pub use connect::ConnectOptions;

@@ -167,7 +167,7 @@ impl Backup {
     fn of_object(objects: &Objects, object: &Value) -> Self {
         let is = |(pointer, text): (&String, &String)| match object.pointer(pointer) {
             Some(Value::String(found)) => found == text,
-            Some(found) => found.to_string() == *text,
+            Some(found) => *text == found.to_string().as_str(),
             None => false,
         };
         let good = objects.good.iter().all(is);

@@ -64,8 +64,8 @@ struct Params {
     kind: Option<String>,
     /// Only events about objects of this name. May hold templates.
     name: Option<String>,
-    /// Only events about objects whose names begin like this: the pods of a Deployment begin with its name and `-`. May
-    /// hold templates.
+    /// Only events about the object of this name and those whose names begin with it and `-`, as the pods of a Deployment
+    /// do. May hold templates.
     prefix: Option<String>,
     /// Only events with this reason, such as `FailedScheduling`.
     reason: Option<String>,
@@ -201,7 +201,10 @@ impl Event {
             && is(&wanted.name, name)
             && is(&wanted.reason, self.reason.as_deref().unwrap_or_default())
             && wanted.object.as_ref().is_none_or(|(of_kind, of_name)| of_kind == kind && of_name == name)
-            && wanted.prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+            && wanted.prefix.as_ref().is_none_or(|prefix| {
+                name.strip_prefix(prefix.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+            })
             && (!wanted.warnings_only || self.is_warning())
             && wanted.since.is_none_or(|since| self.last().is_none_or(|last| last >= since))
     }

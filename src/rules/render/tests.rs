@@ -197,6 +197,22 @@ fn a_kubernetes_name_is_valid_or_refused() {
 }
 
 #[test]
+fn a_value_in_a_selector_is_one_value_and_never_another_condition() {
+    let render = |text: &str, value: &str| render(text, SlotLanguage::KubernetesSelector, &[("x", value)]);
+    // A word in capitals is a good value of a label.
+    for value in hostile_values().into_iter().filter(|value| value != "UPPER") {
+        let rendered = render("app={{ labels.x }}", &value);
+        assert!(rendered.is_err(), "{value:?} became {rendered:?}");
+    }
+    for value in ["", "a,b=c", "a)", "!a", "a=b", "a in (b)", " ", "-"] {
+        assert!(render("app={{ labels.x }},tier=web", value).is_err(), "{value:?}");
+    }
+    assert_eq!(render("app={{ labels.x }}", "Api_v2.1"), Ok("app=Api_v2.1".to_owned()));
+    assert_eq!(render("app in ({{ labels.x }}, b)", "a"), Ok("app in (a, b)".to_owned()));
+    assert!(render("{{ labels.x }}=", "app").is_err(), "an empty value selects what nobody meant");
+}
+
+#[test]
 fn text_for_people_is_cut_and_shows_control_characters() {
     for value in hostile_values() {
         let text = render("say {{ labels.x }}", SlotLanguage::Text, &[("x", &value)]).expect("text is text");
