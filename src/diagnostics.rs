@@ -36,6 +36,7 @@ mod prom;
 mod prom_query;
 mod prom_range;
 mod trend;
+pub mod vitals;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
 use crate::secret::Keyring;
 
 pub use access::{KubernetesAccess, PrometheusAccess, SignIn};
+pub use vitals::VitalsOptions;
 
 use evidence::{Evidence, Unknown};
 
@@ -122,6 +124,8 @@ pub struct DiagnosticsOptions {
     pub prometheus: Option<PrometheusAccess>,
     /// The cluster of the settings; without one, `k8s.*` findings are unknown and say how to configure it.
     pub kubernetes: Option<KubernetesAccess>,
+    /// Which vital signs are taken.
+    pub vitals: VitalsOptions,
     /// Lets probes reach the own machine, for the demo, tests and sidecars.
     pub probe_loopback: bool,
     /// Knows the secrets that must not show.
@@ -131,6 +135,9 @@ pub struct DiagnosticsOptions {
 /// Gathers evidence: the engine's [`Diagnoser`].
 pub struct Diagnostics {
     tools: Tools,
+    /// For addresses of the settings; rules cannot reach it.
+    configured: HttpClient,
+    vitals: VitalsOptions,
     slots: Semaphore,
 }
 
@@ -141,8 +148,13 @@ impl Diagnostics {
     /// Where the machine cannot make an HTTP client, such as without certificate authorities.
     pub fn new(options: DiagnosticsOptions) -> Result<Self, HttpError> {
         let probes = HttpClient::new(&HttpOptions::probes(options.probe_loopback))?;
-        let DiagnosticsOptions { prometheus, kubernetes, keyring, .. } = options;
-        Ok(Self { tools: Tools { prometheus, kubernetes, probes, keyring }, slots: Semaphore::new(RUNS_MAX) })
+        let DiagnosticsOptions { prometheus, kubernetes, vitals, keyring, .. } = options;
+        Ok(Self {
+            tools: Tools { prometheus, kubernetes, probes, keyring },
+            configured: HttpClient::new(&HttpOptions::configured())?,
+            vitals,
+            slots: Semaphore::new(RUNS_MAX),
+        })
     }
 
     async fn run(&self, kind: &str, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {

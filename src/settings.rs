@@ -27,7 +27,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::period::{NoPeriod, Period};
 pub use access::{Api, ApiToken, BasicAuth, Person, Receiver, Receivers, SecretHeader};
 pub use conduct::{
-    Escalation, Guardrails, LogFormat, Mode, Probes, Rate, Rates, Retention, Store, Telemetry,
+    BlastRadius, Blind, CircuitBreaker, Correlation, Escalation, Flapping, Guardrails, LogFormat, Mode, Own,
+    Probes, Rate, Rates, Retention, Store, Telemetry,
 };
 pub use kubernetes::{ActIdentity, Kubernetes};
 pub use load::{PartOfSettings, SettingsError, process_environment};

@@ -40,8 +40,8 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::engine::ports::{
-    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, PauseChange,
-    PortFuture, Reader, Store, StoreError, Wanted,
+    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, OpenOfRule,
+    PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
 use hints::Hints;
@@ -117,6 +117,15 @@ impl Store for SqlStore {
     fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>> {
         let hash = hash.clone();
         Box::pin(async move { reader::text(&self.database, &hash).await })
+    }
+
+    fn open_of_rule<'a>(
+        &'a self,
+        rule: &'a str,
+        since: Timestamp,
+        limit: u32,
+    ) -> PortFuture<'a, Result<OpenOfRule, StoreError>> {
+        Box::pin(reader::open_of_rule(&self.database, rule, since, limit))
     }
 
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {

@@ -5,7 +5,8 @@ mod kubernetes;
 use crate::actions::{Actions, ActionsOptions, Endpoint};
 use crate::clients::http::{Credentials, HttpClient, HttpOptions, Method, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
-use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn};
+use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn, VitalsOptions};
+use crate::engine::clock::LastJump;
 use crate::notify::Notifiers;
 use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
@@ -32,11 +33,16 @@ pub(super) struct Adapters {
 impl Adapters {
     /// Builds them all; nothing is sent yet. Links in messages lead to the address that was bound, unless the settings
     /// name another.
-    pub(super) fn build(settings: &Settings, keyring: &Keyring, bound: SocketAddr) -> anyhow::Result<Self> {
+    pub(super) fn build(
+        settings: &Settings,
+        keyring: &Keyring,
+        bound: SocketAddr,
+        last_jump: LastJump,
+    ) -> anyhow::Result<Self> {
         let links = settings.server.public_url(bound);
         let cluster = Cluster::of(settings);
         Ok(Self {
-            diagnostics: Arc::new(diagnostics_with(cluster.as_ref(), settings, keyring)?),
+            diagnostics: Arc::new(diagnostics_with(cluster.as_ref(), settings, keyring, last_jump)?),
             actions: Arc::new(actions(cluster.as_ref(), settings, keyring)?),
             notifiers: Arc::new(Notifiers {
                 slack: slack(settings, keyring, &links)?,
@@ -60,21 +66,34 @@ impl Adapters {
     }
 }
 
+fn vitals(settings: &Settings, last_jump: LastJump) -> anyhow::Result<VitalsOptions> {
+    let blind = &settings.guardrails.blind;
+    let alertmanager = blind.alertmanager.as_ref().map(|url| Url::parse(url.as_str())).transpose();
+    Ok(VitalsOptions {
+        watchdog: blind.watchdog.clone(),
+        alertmanager: alertmanager.context("`guardrails.blind.alertmanager`")?,
+        down_percent: settings.guardrails.correlation.down_percent,
+        last_jump,
+    })
+}
+
 /// The diagnostics by themselves, for a look at what they would find.
 pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
-    diagnostics_with(Cluster::of(settings).as_ref(), settings, keyring)
+    diagnostics_with(Cluster::of(settings).as_ref(), settings, keyring, LastJump::default())
 }
 
 fn diagnostics_with(
     cluster: Option<&Cluster>,
     settings: &Settings,
     keyring: &Keyring,
+    last_jump: LastJump,
 ) -> anyhow::Result<Diagnostics> {
     let prometheus =
         settings.prometheus.as_ref().map(|upstream| prometheus(upstream, keyring)).transpose()?;
     let options = DiagnosticsOptions {
         prometheus,
         kubernetes: cluster.map(Cluster::for_diagnostics),
+        vitals: vitals(settings, last_jump)?,
         probe_loopback: settings.probes.allow_loopback,
         keyring: keyring.clone(),
     };
@@ -233,7 +252,8 @@ mod tests {
         let environment = BTreeMap::from(environment);
         let settings = Settings::from_text("s.yaml", text, Path::new(""), &environment)
             .unwrap_or_else(|error| panic!("{error}"));
-        Adapters::build(&settings, &Keyring::new(environment), settings.server.listen).expect("adapters")
+        Adapters::build(&settings, &Keyring::new(environment), settings.server.listen, LastJump::default())
+            .expect("adapters")
     }
 
     async fn tell(adapters: &Adapters, destination: Destination, notice: Notice) -> Delivered {

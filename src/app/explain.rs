@@ -11,8 +11,9 @@ use crate::clients::http::{ProxyChoice, install_crypto_provider};
 use crate::diagnostics::Diagnostics;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::diagnosis::{Finding, FindingStatus};
+use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
-use crate::engine::gathering::{gather, survey};
+use crate::engine::gathering::{gather, survey, vitals};
 use crate::engine::playbook::{KeptRule, Playbook};
 use crate::engine::ports::{Clock, Ledger};
 use crate::engine::step::rehearsal::{Rehearsal, Stage};
@@ -155,15 +156,18 @@ impl Explainer {
         };
         let mut rehearsal = Rehearsal::open(stage, Arc::clone(rule), alert);
         let findings = self.findings(&rehearsal).await;
-        let surveys = match &self.diagnoser {
-            Some(_) => {
+        let (surveys, vitals) = match &self.diagnoser {
+            Some(sentinel) => {
                 let clock = StoppedClock(self.now);
                 let (rule, incident) = (rehearsal.rule(), rehearsal.incident());
-                survey(self.book.as_ref(), &self.actor, &clock, rule, incident, &findings, None).await
+                let book = self.book.as_ref();
+                let surveys = survey(book, &self.actor, &clock, rule, incident, &findings, None).await;
+                (surveys, Some(vitals(sentinel, &clock).await))
             }
-            None => Vec::new(),
+            // Nobody looks: what monitoring would say is taken as good, as findings are taken as they are given.
+            None => (Vec::new(), Some(Vitals::none(self.now))),
         };
-        rehearsal.diagnosed(findings, surveys);
+        rehearsal.diagnosed(findings, surveys, vitals);
         rehearsal.carry_out_what_touches_nothing(&self.actor).await;
         rehearsal.escalate();
         rehearsal

@@ -6,7 +6,8 @@ use super::files;
 use super::rulebook::{self, engine_settings};
 use super::upkeep;
 use crate::clients::http::install_crypto_provider;
-use crate::engine::clock::{SystemClock, TimeOrderedIds};
+use crate::engine::EngineSettings;
+use crate::engine::clock::{LastJump, SystemClock, TimeOrderedIds};
 use crate::engine::commands::Commands;
 use crate::engine::executor::Executor;
 use crate::engine::intake::Intake;
@@ -95,11 +96,13 @@ impl House {
         limits.connections = files::connections_within_limits(limits.connections);
         let listener =
             Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
+        let last_jump = LastJump::default();
         let address = listener.local_address().context("the bound address is not known")?;
-        let adapters = Adapters::build(&settings, &keyring, address)?;
+        let adapters = Adapters::build(&settings, &keyring, address, last_jump.clone())?;
         adapters.connect().await?;
-        let engine_settings = Arc::new(engine_settings(&settings));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let engine_settings =
+            Arc::new(EngineSettings { booted_at: Some(clock.now()), ..engine_settings(&settings) });
         let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds);
         let signals = Signals::default();
         seed_backlog(store.as_ref(), &signals).await.context("the inbox cannot be read")?;
@@ -122,7 +125,8 @@ impl House {
             store: store.clone(),
             reader: store.clone(),
             playbook: book.clone(),
-            diagnoser: adapters.diagnostics,
+            diagnoser: adapters.diagnostics.clone(),
+            sentinel: adapters.diagnostics,
             surveyor: adapters.actions.clone(),
             actor: adapters.actions,
             notifier: adapters.notifiers.clone(),
@@ -164,6 +168,7 @@ impl House {
             metrics: metrics.clone(),
             signals: signals.clone(),
             clock,
+            last_jump,
             retention: engine_settings.retention,
             notifiers: adapters.notifiers,
         };

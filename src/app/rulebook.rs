@@ -75,6 +75,10 @@ pub fn engine_settings(settings: &Settings) -> EngineSettings {
     EngineSettings {
         dry_run: settings.mode == Mode::DryRun,
         limits: settings.guardrails.limits(),
+        scope: settings.guardrails.scope(),
+        radius: settings.guardrails.radius(),
+        alone: settings.guardrails.alone(),
+        booted_at: None,
         freezes: settings.guardrails.freezes(),
         default_destinations: default_channel,
         unmatched_destinations: unmatched,

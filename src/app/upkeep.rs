@@ -2,7 +2,7 @@
 
 use super::gauges;
 use super::rulebook;
-use crate::engine::clock::{ClockWatch, Jump};
+use crate::engine::clock::{ClockWatch, Jump, LastJump};
 use crate::engine::ports::{Clock, Store};
 use crate::engine::stepping::Signals;
 use crate::metrics::Metrics;
@@ -36,6 +36,8 @@ pub struct Upkeep {
     pub signals: Signals,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Notes when the clock was set, for those who must not trust it.
+    pub last_jump: LastJump,
     /// How long ended incidents are kept.
     pub retention: SignedDuration,
     /// Holds pacers that grow with destinations.
@@ -68,7 +70,11 @@ impl Upkeep {
         let (mut watch, began) = (ClockWatch::default(), Instant::now());
         let mut waits: Option<SignedDuration> = None;
         while !stop.is_cancelled() {
-            match watch.look(self.clock.now(), began.elapsed()) {
+            let jump = watch.look(self.clock.now(), began.elapsed());
+            if jump.is_some() {
+                self.last_jump.note(self.clock.now());
+            }
+            match jump {
                 None => {}
                 Some(Jump::Forward(by)) => {
                     tracing::warn!(

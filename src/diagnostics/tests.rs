@@ -45,7 +45,8 @@ fn mk_diagnostics(prometheus: Option<&str>) -> Diagnostics {
     let keyring = mk_keyring();
     let token = keyring.open(&SecretSource::Env("PLANTED".to_owned())).expect("the variable is set");
     let prometheus = prometheus.map(|url| mk_access(url, SignIn::Bearer(token)));
-    let options = DiagnosticsOptions { prometheus, kubernetes: None, probe_loopback: true, keyring };
+    let vitals = VitalsOptions::default();
+    let options = DiagnosticsOptions { prometheus, kubernetes: None, vitals, probe_loopback: true, keyring };
     Diagnostics::new(options).expect("diagnostics")
 }
 

@@ -62,8 +62,9 @@ pub struct Facts<'a> {
     pub last_moment: &'a [GuardrailVerdict],
     /// For events after which the incident may be over: the actions to take then, planned.
     pub on_resolve: &'a [Candidate],
-    /// Whether a remedy of the rule needs a survey, so that every decision follows a round of diagnostics.
-    pub is_surveyed: bool,
+    /// Whether a remedy of the rule needs a survey, or runs alone and so needs vital signs: every decision then follows a
+    /// round of diagnostics.
+    pub looks_first: bool,
     /// For the alert that opens the incident: what could not be had as the rule wants it.
     pub notes: &'a [String],
 }

@@ -7,7 +7,7 @@ use crate::action::{ActionPlan, Tier};
 use crate::catalog::Performer;
 use crate::diagnosis::ConditionOutcome;
 use crate::guardrail::{Guardrail, GuardrailVerdict};
-use crate::survey::{Survey, SurveyOutcome, SurveyStanding, Surveyed};
+use crate::survey::{Impact, Survey, SurveyOutcome, SurveyStanding, Surveyed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -239,6 +239,14 @@ impl Candidate {
     pub fn surveyed_at(&self) -> Option<Timestamp> {
         match &self.survey {
             SurveyStanding::Done { at, .. } => Some(*at),
+            _ => None,
+        }
+    }
+
+    /// What it would take away.
+    pub fn impact(&self) -> Option<&Impact> {
+        match &self.survey {
+            SurveyStanding::Done { impact, .. } => Some(impact),
             _ => None,
         }
     }

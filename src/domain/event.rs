@@ -8,6 +8,7 @@ use crate::effect::{EffectId, Wake};
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::people::Actor;
 use crate::survey::Survey;
+use crate::vitals::Vitals;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub enum Event {
         findings: Vec<Finding>,
         /// What the remedies that may be next would do to their targets. They reach the decision as facts.
         surveys: Vec<Survey>,
+        /// Whether monitoring works, where somebody looked.
+        vitals: Option<Vitals>,
     },
     /// The facts for a decision are at hand.
     Decide,

@@ -2,7 +2,23 @@
 //!
 //! Each guardrail is judged over facts and gives a verdict with its reason. A guardrail whose facts are missing
 //! denies: acting fails closed.
+//!
+//! Reading order: [`judge`], then `limits` (how often), `scope` (where), `impact` (how much), `alone` (when the machine
+//! must leave it to people).
 
+mod alone;
+mod impact;
+mod limits;
+mod scope;
+
+pub use alone::{Alone, Peers, Standing, asks_instead};
+pub use impact::BlastRadius;
+pub use limits::{Circuit, Limits, Rate, Start, StartEnd, StartResult};
+pub use scope::{Own, SYSTEM_NAMESPACES, Scope};
+
+use crate::action::{ActionId, Tier};
+use crate::survey::Impact;
+use crate::vitals::Vitals;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +40,30 @@ pub enum Guardrail {
     RateGlobal,
     /// Least time between two runs of one remedy on one target.
     Cooldown,
+    /// At most so many actions per namespace in a day.
+    DailyBudget,
+    /// A rule whose last actions failed is switched off.
+    CircuitBreaker,
+    /// One action at a time on one target.
+    InFlight,
+    /// Only some namespaces and kinds of objects.
+    AllowList,
+    /// Never the responder itself.
+    OwnWorkload,
+    /// So many workloads and replicas at one time.
+    BlastRadius,
+    /// Nothing during a rollout that makes progress.
+    Rollout,
+    /// A person has the incident.
+    Acknowledged,
+    /// The service has just started.
+    BootHold,
+    /// The incident opens again and again.
+    Flapping,
+    /// Many targets are concerned at once.
+    Correlation,
+    /// Monitoring does not work.
+    Blind,
 }
 
 impl Guardrail {
@@ -37,6 +77,18 @@ impl Guardrail {
             Self::RateNamespace => "rate_namespace",
             Self::RateGlobal => "rate_global",
             Self::Cooldown => "cooldown",
+            Self::DailyBudget => "daily_budget",
+            Self::CircuitBreaker => "circuit_breaker",
+            Self::InFlight => "in_flight",
+            Self::AllowList => "allow_list",
+            Self::OwnWorkload => "own_workload",
+            Self::BlastRadius => "blast_radius",
+            Self::Rollout => "rollout",
+            Self::Acknowledged => "acknowledged",
+            Self::BootHold => "boot_hold",
+            Self::Flapping => "flapping",
+            Self::Correlation => "correlation",
+            Self::Blind => "blind",
         }
     }
 }
@@ -68,69 +120,6 @@ pub struct Pause {
     pub since: Timestamp,
 }
 
-/// At most `count` starts within `window`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rate {
-    /// How many.
-    pub count: u32,
-    /// In how long a sliding window.
-    pub window: SignedDuration,
-}
-
-/// The limits in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
-    /// Per target; all must hold.
-    pub per_target: Vec<Rate>,
-    /// Per namespace; all must hold.
-    pub per_namespace: Vec<Rate>,
-    /// Over everything; all must hold.
-    pub global: Vec<Rate>,
-    /// Least time between two runs of one remedy on one target, where the rule says nothing.
-    pub cooldown: SignedDuration,
-}
-
-impl Default for Limits {
-    /// One start per target in 15 minutes and three in a day, three per namespace and ten in all in ten minutes:
-    /// a person who fixes things by hand does not go faster, and every known runaway did.
-    fn default() -> Self {
-        let rate = |count, window| Rate { count, window };
-        Self {
-            per_target: vec![rate(1, SignedDuration::from_mins(15)), rate(3, SignedDuration::from_hours(24))],
-            per_namespace: vec![rate(3, SignedDuration::from_mins(10))],
-            global: vec![rate(10, SignedDuration::from_mins(10))],
-            cooldown: SignedDuration::from_mins(15),
-        }
-    }
-}
-
-impl Limits {
-    /// How far back starts must be known to judge these limits.
-    pub fn longest_window(&self) -> SignedDuration {
-        self.per_target
-            .iter()
-            .chain(&self.per_namespace)
-            .chain(&self.global)
-            .map(|rate| rate.window)
-            .max()
-            .unwrap_or(SignedDuration::ZERO)
-            .max(self.cooldown)
-    }
-}
-
-/// One action that started, as the store remembers it for the limits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
-    /// Rule and remedy, as `rule/remedy`.
-    pub remedy: String,
-    /// What it acted on.
-    pub target: String,
-    /// In which namespace.
-    pub namespace: Option<String>,
-    /// When it was allowed to start.
-    pub at: Timestamp,
-}
-
 /// What the guardrails are judged over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuardFacts {
@@ -144,6 +133,18 @@ pub struct GuardFacts {
     pub starts: Vec<Start>,
     /// The limits in force.
     pub limits: Limits,
+    /// Where actions may touch something.
+    pub scope: Scope,
+    /// What one action may take away.
+    pub radius: BlastRadius,
+    /// What must hold for the machine to act alone.
+    pub alone: Alone,
+    /// When the service started.
+    pub booted_at: Option<Timestamp>,
+    /// Other incidents of the same rule; none where they could not be counted.
+    pub peers: Option<Peers>,
+    /// Whether monitoring works; none where nobody has looked.
+    pub vitals: Option<Vitals>,
 }
 
 /// What is to be judged.
@@ -157,23 +158,44 @@ pub struct Subject<'a> {
     pub namespace: Option<&'a str>,
     /// The remedy's own cooldown.
     pub cooldown: Option<SignedDuration>,
+    /// Tier at which it would run.
+    pub tier: Tier,
+    /// What it would take away; none for what is no object of a cluster.
+    pub impact: Option<&'a Impact>,
+    /// Which action it is, once it is one.
+    pub action: Option<&'a ActionId>,
+    /// What is known about its incident.
+    pub standing: Standing<'a>,
 }
 
 /// Judges every guardrail, in the order in which they are named to people. All verdicts are returned, so that
 /// `explain` can show the whole picture; the first that does not allow is the reason.
 pub fn judge(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> Vec<GuardrailVerdict> {
-    let limits = &facts.limits;
+    let GuardFacts { limits, starts, alone: rules, .. } = facts;
+    let vitals = facts.vitals.as_ref();
     vec![
         pause(subject.namespace, &facts.pauses),
         freeze(facts.freeze.as_ref()),
-        rate(Guardrail::RateTarget, &limits.per_target, &facts.starts, now, |start| {
+        scope::allow_list(subject, &facts.scope),
+        scope::own(subject, facts.scope.own.as_ref()),
+        impact::blast_radius(subject, facts.radius),
+        impact::rollout(subject, now),
+        limits::in_flight(subject, starts, now),
+        limits::rate(Guardrail::RateTarget, &limits.per_target, starts, now, |start| {
             start.target == subject.target
         }),
-        rate(Guardrail::RateNamespace, &limits.per_namespace, &facts.starts, now, |start| {
+        limits::rate(Guardrail::RateNamespace, &limits.per_namespace, starts, now, |start| {
             subject.namespace.is_some() && start.namespace.as_deref() == subject.namespace
         }),
-        rate(Guardrail::RateGlobal, &limits.global, &facts.starts, now, |_| true),
-        cooldown(subject, facts, now),
+        limits::rate(Guardrail::RateGlobal, &limits.global, starts, now, |_| true),
+        limits::daily_budget(subject, limits, starts, now),
+        limits::cooldown(subject, facts, now),
+        limits::circuit_breaker(subject, limits.circuit, starts, now),
+        alone::acknowledged(subject, subject.standing),
+        alone::boot_hold(subject, rules.boot_hold, facts.booted_at, now),
+        alone::flapping(subject, *rules, subject.standing, now),
+        alone::correlation(subject, *rules, facts.peers, vitals, now),
+        alone::blind(subject, vitals, now),
         dry_run(facts.dry_run),
     ]
 }
@@ -216,56 +238,6 @@ fn dry_run(on: bool) -> GuardrailVerdict {
     }
 }
 
-fn rate(
-    guardrail: Guardrail,
-    rates: &[Rate],
-    starts: &[Start],
-    now: Timestamp,
-    counts: impl Fn(&Start) -> bool,
-) -> GuardrailVerdict {
-    let mut tightest = String::from("no limit is set");
-    for rate in rates {
-        // A start in the future (a clock that went back) counts: it must not open the door.
-        let mut recent: Vec<Timestamp> = starts
-            .iter()
-            .filter(|start| counts(start) && now.duration_since(start.at) < rate.window)
-            .map(|start| start.at)
-            .collect();
-        let used = recent.len();
-        if used >= rate.count as usize {
-            recent.sort_unstable();
-            let until = recent
-                .get(used - rate.count.max(1) as usize)
-                .map(|at| crate::verification::after(*at, rate.window));
-            return denied(
-                guardrail,
-                format!("{used} of {} actions in {:#} are used", rate.count, rate.window),
-                until,
-            );
-        }
-        tightest = format!("{used} of {} actions in {:#} are used", rate.count, rate.window);
-    }
-    allowed(guardrail, tightest)
-}
-
-fn cooldown(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> GuardrailVerdict {
-    let wait = subject.cooldown.unwrap_or(facts.limits.cooldown);
-    let last = facts
-        .starts
-        .iter()
-        .filter(|start| start.remedy == subject.remedy && start.target == subject.target)
-        .map(|start| start.at)
-        .max();
-    match last {
-        Some(at) if now.duration_since(at) < wait => denied(
-            Guardrail::Cooldown,
-            format!("this remedy ran on this target at {at}; it waits {wait:#}"),
-            Some(crate::verification::after(at, wait)),
-        ),
-        _ => allowed(Guardrail::Cooldown, format!("the last run was more than {wait:#} ago, or never")),
-    }
-}
-
 /// The first verdict that does not allow.
 pub fn first_denial(verdicts: &[GuardrailVerdict]) -> Option<&GuardrailVerdict> {
     verdicts.iter().find(|verdict| !verdict.allowed)
@@ -281,3 +253,5 @@ fn denied(guardrail: Guardrail, reason: String, until: Option<Timestamp>) -> Gua
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod wider_tests;

@@ -10,6 +10,7 @@ use crate::correlate::{CorrelationKey, Target};
 use crate::decision::Reason;
 use crate::effect::{EffectId, Wake};
 use crate::escalation::EscalationState;
+use crate::guardrail::Standing;
 use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
 use crate::rule::RuleHash;
@@ -20,6 +21,9 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the stored form. A reader refuses what is newer than it knows.
 pub const INCIDENT_FORMAT: u32 = 1;
+
+/// How many times of reopening are remembered: more than any limit on flapping counts.
+const REOPENED_MAX: usize = 32;
 
 /// Identity of an incident: a time-ordered unique text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -202,6 +206,9 @@ pub struct Incident {
     /// How often it was opened again; part of the PagerDuty dedup key.
     #[serde(default)]
     pub episode: u32,
+    /// When it was opened again, the last times, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reopened_at: Vec<Timestamp>,
     /// What each destination knows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<DestinationState>,
@@ -270,10 +277,27 @@ impl Incident {
             acknowledged: None,
             resolved: None,
             episode: 0,
+            reopened_at: Vec::new(),
             destinations: Vec::new(),
             wakes: Vec::new(),
             effect_seq: 0,
             timeline: TimelineHead::default(),
+        }
+    }
+
+    /// Notes that it was opened again.
+    pub(crate) fn note_reopened(&mut self, now: Timestamp) {
+        self.episode = self.episode.saturating_add(1);
+        self.reopened_at.push(now);
+        let surplus = self.reopened_at.len().saturating_sub(REOPENED_MAX);
+        self.reopened_at.drain(..surplus);
+    }
+
+    /// What guardrails want to know of it.
+    pub fn standing(&self) -> Standing<'_> {
+        Standing {
+            acknowledged_by: self.acknowledged.as_ref().map(|ack| ack.actor.name.as_str()),
+            reopened_at: &self.reopened_at,
         }
     }
 

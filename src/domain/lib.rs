@@ -37,6 +37,7 @@ pub mod severity;
 pub mod survey;
 pub mod timeline;
 pub mod verification;
+pub mod vitals;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests find their tables through the environment")]

@@ -3,6 +3,8 @@
 use super::ports::{Clock, Ids};
 use crate::domain::incident::IncidentId;
 use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// The machine's wall clock.
@@ -43,6 +45,25 @@ impl ClockWatch {
             gained if gained > JUMP_MIN => Some(Jump::Forward(gained)),
             gained if gained < -JUMP_MIN => Some(Jump::Back(-gained)),
             _ => None,
+        }
+    }
+}
+
+/// When the wall clock was last found to have been set. Cheap to clone; all clones are one.
+#[derive(Debug, Clone, Default)]
+pub struct LastJump(Arc<AtomicI64>);
+
+impl LastJump {
+    /// It was found to have been set.
+    pub fn note(&self, now: Timestamp) {
+        self.0.store(now.as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// When; none if never.
+    pub fn get(&self) -> Option<Timestamp> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            at => Timestamp::from_millisecond(at).ok(),
         }
     }
 }

@@ -3,12 +3,12 @@
 //! IO happens here, outside any transaction and under a time limit shorter than the lease. What comes out is an
 //! event for the next step, which also finishes the effect; or the effect is given back for later.
 
-use super::gathering::{gather, survey};
+use super::gathering::{gather, survey, vitals};
 use super::holds::Holds;
 use super::playbook::{KeptRule, Playbook};
 use super::ports::{
-    ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader, Store,
-    StoreError, Surveyor,
+    ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader,
+    Sentinel, Store, StoreError, Surveyor,
 };
 use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
@@ -20,6 +20,7 @@ use crate::domain::event::Event;
 use crate::domain::incident::Incident;
 use crate::domain::notification::{Destination, Notice};
 use crate::domain::survey::Survey;
+use crate::domain::vitals::Vitals;
 use crate::engine::meter::Meter;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Executor {
     pub playbook: Arc<dyn Playbook>,
     /// Reads evidence.
     pub diagnoser: Arc<dyn Diagnoser>,
+    /// Takes vital signs.
+    pub sentinel: Arc<dyn Sentinel>,
     /// Looks before.
     pub surveyor: Arc<dyn Surveyor>,
     /// Touches the world.
@@ -108,12 +111,13 @@ impl Executor {
                 None => None,
             },
         };
-        let (findings, surveys) = match rule {
+        let (findings, surveys, vitals) = match rule {
             Some(rule) => self.look(&rule, incident, purpose).await,
-            None => (Vec::new(), Vec::new()),
+            None => (Vec::new(), Vec::new(), None),
         };
         let purpose = purpose.clone();
-        self.finish(leased, Some(Event::DiagnosisDone { purpose, round, findings, surveys })).await
+        let done = Event::DiagnosisDone { purpose, round, findings, surveys, vitals };
+        self.finish(leased, Some(done)).await
     }
 
     async fn look(
@@ -121,16 +125,25 @@ impl Executor {
         rule: &KeptRule,
         incident: &Incident,
         purpose: &DiagnosisPurpose,
-    ) -> (Vec<Finding>, Vec<Survey>) {
+    ) -> (Vec<Finding>, Vec<Survey>, Option<Vitals>) {
         let (playbook, clock) = (self.playbook.as_ref(), self.clock.as_ref());
-        let findings = gather(playbook, self.diagnoser.as_ref(), clock, rule, incident).await;
+        let gathering = gather(playbook, self.diagnoser.as_ref(), clock, rule, incident);
+        // Signs are only taken where a machine may act on them.
+        let decides = !matches!(purpose, DiagnosisPurpose::Verify(_)) && !rule.rule.remedies.is_empty();
+        let signs = async {
+            match decides {
+                true => Some(vitals(self.sentinel.as_ref(), clock).await),
+                false => None,
+            }
+        };
+        let (findings, vitals) = tokio::join!(gathering, signs);
         let only = match purpose {
-            DiagnosisPurpose::Verify(_) => return (findings, Vec::new()),
+            DiagnosisPurpose::Verify(_) => return (findings, Vec::new(), None),
             DiagnosisPurpose::Decide => None,
             DiagnosisPurpose::Recheck(id) => incident.action(id).map(|action| action.remedy.as_str()),
         };
         let surveys = survey(playbook, self.surveyor.as_ref(), clock, rule, incident, &findings, only).await;
-        (findings, surveys)
+        (findings, surveys, vitals)
     }
 
     async fn act(&self, leased: &Leased, id: &ActionId, step: Step) -> Result<(), StoreError> {

@@ -2,12 +2,14 @@
 //! at the targets of the remedies that may be next.
 
 use super::playbook::{KeptRule, Playbook, ReadyDiagnostic};
-use super::ports::{Clock, Diagnoser, DiagnosisContext, SurveyContext, Surveyor};
+use super::ports::{Clock, Diagnoser, DiagnosisContext, Sentinel, SurveyContext, Surveyor};
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::incident::Incident;
 use crate::domain::survey::{Survey, SurveyOutcome, SurveyStanding};
+use crate::domain::vitals::{Sign, Vitals};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What an adapter gets on top of its limit before it is cut off. It keeps the limit itself and says why; this is for
@@ -16,6 +18,9 @@ const ADAPTER_MARGIN: Duration = Duration::from_secs(1);
 
 /// Longest time for one look at a target: a handful of reads and one rehearsed write.
 const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Longest time for all vital signs together.
+const VITALS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs all diagnostics of an incident's rule; never fails, since what cannot be had is unknown.
 pub async fn gather(
@@ -34,6 +39,15 @@ pub async fn gather(
     let ready = playbook.diagnostics(rule, incident);
     let runs = ready.into_iter().map(|diagnostic| run(diagnoser, clock, diagnostic, context.clone()));
     futures::future::join_all(runs).await
+}
+
+/// Takes vital signs. Where nothing comes back in time, that is a sign as well.
+pub async fn vitals(sentinel: &dyn Sentinel, clock: &dyn Clock) -> Vitals {
+    let now = clock.now();
+    tokio::time::timeout(VITALS_TIMEOUT, sentinel.vitals(now)).await.unwrap_or_else(|_| {
+        let sign = Sign::Blind(format!("no answer within {VITALS_TIMEOUT:?}"));
+        Vitals { at: now, signs: BTreeMap::from([("vital signs".to_owned(), sign)]) }
+    })
 }
 
 /// Looks at the targets of the remedies that may be next: of the one that is named, or else down the ladder to the first

@@ -4,20 +4,23 @@
 //! row is an order of magnitude slower. Adapters implement them; tests implement them in memory or against the
 //! real databases with one contract suite.
 
+mod hands;
+
+pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
+
 use crate::domain::Labels;
-use crate::domain::action::{ActionOutcome, ActionPlan, Step};
+use crate::domain::action::ActionId;
 use crate::domain::alert::{Alert, AlertRecord};
 use crate::domain::apply::Document;
 use crate::domain::correlate::{CorrelationKey, Target};
 use crate::domain::diagnosis::Finding;
 use crate::domain::effect::{Effect, EffectId, EffectKind, NewEffect};
 use crate::domain::fingerprint::Fingerprint;
-use crate::domain::guardrail::{Pause, Start};
+use crate::domain::guardrail::{Pause, Start, StartEnd};
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::rule::{DiagnosticSpec, RuleHash};
 use crate::domain::severity::Severity;
-use crate::domain::survey::SurveyOutcome;
 use crate::domain::timeline::TimelineLine;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -178,6 +181,8 @@ pub struct Commit {
     pub texts: Vec<(RuleHash, Value)>,
     /// Actions that were allowed to start, to be counted by the limits.
     pub starts: Vec<Start>,
+    /// Counted actions that came to their end. One that was never counted is no conflict.
+    pub ends: Vec<(ActionId, StartEnd)>,
     /// The ledger's version that `starts` were judged over. The commit fails when the store holds another.
     pub ledger_version: Option<u64>,
 }
@@ -189,8 +194,17 @@ pub struct Ledger {
     pub version: u64,
     /// Pauses in force.
     pub pauses: Vec<Pause>,
-    /// Starts since the time asked for.
+    /// Starts since the time asked for, and all that are under way.
     pub starts: Vec<Start>,
+}
+
+/// Open incidents of one rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenOfRule {
+    /// Identities, oldest first.
+    pub incidents: Vec<IncidentId>,
+    /// There were too many new incidents of all rules to look at them all.
+    pub is_storm: bool,
 }
 
 /// A request for effects to carry out.
@@ -264,6 +278,13 @@ pub trait Store: Send + Sync {
     fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>>;
     /// The text of a rule or policy by digest.
     fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>>;
+    /// Open incidents of a rule that began since then, at most `limit` of them.
+    fn open_of_rule<'a>(
+        &'a self,
+        rule: &'a str,
+        since: Timestamp,
+        limit: u32,
+    ) -> PortFuture<'a, Result<OpenOfRule, StoreError>>;
     /// Pauses, and starts since then.
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
     /// Writes one step.
@@ -407,47 +428,6 @@ pub struct DiagnosisContext {
     pub labels: Labels,
     /// What the incident is about, for diagnostics that are told no object of their own.
     pub target: Option<Target>,
-}
-
-/// Touches the world.
-pub trait Actor: Send + Sync {
-    /// Carries out one plan. `key` is the same for every attempt at the same plan.
-    fn act<'a>(&'a self, plan: &'a ActionPlan, context: ActionContext) -> PortFuture<'a, ActionOutcome>;
-    /// An earlier attempt at this plan was interrupted: says what the world shows of it, by the context's key. Changes
-    /// nothing. "Not applied" means that it certainly was not and cannot be any more.
-    fn look_back<'a>(
-        &'a self,
-        plan: &'a ActionPlan,
-        context: &'a ActionContext,
-    ) -> PortFuture<'a, ActionOutcome>;
-}
-
-/// Looks at the world before an action, and fixes the values of its plan. Reads, and lets servers rehearse a write.
-pub trait Surveyor: Send + Sync {
-    /// What carrying out this draft would do.
-    fn survey<'a>(&'a self, draft: &'a ActionPlan, context: SurveyContext) -> PortFuture<'a, SurveyOutcome>;
-}
-
-/// What a survey may want to know about why it is made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SurveyContext {
-    /// Now, by the engine's clock.
-    pub now: Timestamp,
-    /// The incident, with what was tried in it before.
-    pub incident: Box<Incident>,
-}
-
-/// What an action may want to know about why it runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ActionContext {
-    /// Now, by the engine's clock.
-    pub now: Timestamp,
-    /// The same for every attempt at the same plan: an idempotency key for the world.
-    pub key: String,
-    /// Which of its plans.
-    pub step: Step,
-    /// The incident with everything, for documents.
-    pub view: Option<Box<IncidentView>>,
 }
 
 /// How a notice fared.

@@ -1,6 +1,6 @@
 //! What the operator decides about the engine, already checked.
 
-use crate::domain::guardrail::Limits;
+use crate::domain::guardrail::{Alone, BlastRadius, Limits, Scope};
 use crate::domain::notification::Destination;
 use crate::domain::schedule::Schedule;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +13,14 @@ pub struct EngineSettings {
     pub dry_run: bool,
     /// How many actions may start.
     pub limits: Limits,
+    /// Where actions may touch something.
+    pub scope: Scope,
+    /// What one action may take away.
+    pub radius: BlastRadius,
+    /// What must hold for the machine to act alone.
+    pub alone: Alone,
+    /// When the service started; none in a rehearsal.
+    pub booted_at: Option<Timestamp>,
     /// Windows in which no action starts, by name.
     pub freezes: BTreeMap<String, Schedule>,
     /// Who is told where neither rule nor policy says.
@@ -30,6 +38,10 @@ impl Default for EngineSettings {
         Self {
             dry_run: true,
             limits: Limits::default(),
+            scope: Scope::default(),
+            radius: BlastRadius::default(),
+            alone: Alone::default(),
+            booted_at: None,
             freezes: BTreeMap::new(),
             default_destinations: Vec::new(),
             unmatched_destinations: Vec::new(),

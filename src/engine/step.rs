@@ -11,6 +11,7 @@ mod arrivals;
 mod batch;
 mod journal;
 mod judging;
+mod looking_up;
 pub mod rehearsal;
 mod touched;
 mod working;

@@ -45,6 +45,26 @@ pub struct Guardrails {
     /// Least time between two runs of one remedy on one target, where the rule says nothing: the first run must have
     /// had time to show whether it helped.
     pub cooldown: Period,
+    /// How many actions one namespace gets in 24 hours; 0 means no limit.
+    pub daily_budget: u32,
+    /// When a rule is switched off because its actions fail.
+    pub circuit_breaker: CircuitBreaker,
+    /// Only these namespaces may be touched. Empty: all but `kube-system`, `kube-public` and `kube-node-lease`.
+    pub namespaces: Vec<String>,
+    /// Only these kinds of Kubernetes objects may be touched, such as `Deployment`. Empty: all that actions know.
+    pub kinds: Vec<String>,
+    /// Where the responder itself runs: it never acts on itself.
+    pub own: Own,
+    /// What one action may take away. A remedy of tier T3 may take more: two people decide it.
+    pub blast_radius: BlastRadius,
+    /// How long after its start the service does nothing alone (T1).
+    pub boot_hold: Period,
+    /// When an incident flaps, so that nothing is done for it alone (T1).
+    pub flapping: Flapping,
+    /// When something larger than one target is wrong, so that nothing is done alone (T1) and people are asked once.
+    pub correlation: Correlation,
+    /// How it is found out that monitoring itself does not work, so that nothing is done alone (T1).
+    pub blind: Blind,
     /// Windows in which no action starts, by name, in Alertmanager's time-interval language. Messages go out all the
     /// same.
     pub freeze_windows: BTreeMap<String, ScheduleSpec>,
@@ -52,8 +72,118 @@ pub struct Guardrails {
 
 impl Default for Guardrails {
     fn default() -> Self {
-        Self { rates: Rates::default(), cooldown: Period::from_mins(15), freeze_windows: BTreeMap::new() }
+        Self {
+            rates: Rates::default(),
+            cooldown: Period::from_mins(15),
+            daily_budget: 20,
+            circuit_breaker: CircuitBreaker::default(),
+            namespaces: Vec::new(),
+            kinds: Vec::new(),
+            own: Own::default(),
+            blast_radius: BlastRadius::default(),
+            boot_hold: Period::from_mins(2),
+            flapping: Flapping::default(),
+            correlation: Correlation::default(),
+            blind: Blind::default(),
+            freeze_windows: BTreeMap::new(),
+        }
     }
+}
+
+/// When a rule is switched off because its actions fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CircuitBreaker {
+    /// After so many failures in a row; 0 means never.
+    pub failures: u32,
+    /// For this long after the last one.
+    pub open_for: Period,
+}
+
+impl Default for CircuitBreaker {
+    /// A rule that failed twice in a row is wrong about the world; a day is enough for somebody to look at it.
+    fn default() -> Self {
+        Self { failures: 2, open_for: Period::from_hours(24) }
+    }
+}
+
+/// Where the responder itself runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Own {
+    /// Its namespace. Default: not known.
+    pub namespace: Option<String>,
+    /// Its workload. Without it, the whole namespace is left alone.
+    pub name: Option<String>,
+}
+
+/// What one action may take away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BlastRadius {
+    /// How many workloads.
+    pub workloads: u32,
+    /// How many available replicas may be missing at one time, in percent of those that are wanted. One is always
+    /// allowed where enough are left.
+    #[schemars(range(max = 100))]
+    pub replicas_percent: u32,
+    /// How many replicas must stay available.
+    pub min_available: u32,
+}
+
+impl Default for BlastRadius {
+    fn default() -> Self {
+        let guardrail::BlastRadius { workloads, replicas_percent, min_available } = Default::default();
+        Self { workloads, replicas_percent, min_available }
+    }
+}
+
+/// When an incident flaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Flapping {
+    /// When it was opened again so many times; 0 means never.
+    pub times: u32,
+    /// Within this time.
+    pub within: Period,
+}
+
+impl Default for Flapping {
+    fn default() -> Self {
+        Self { times: 3, within: Period::from_hours(1) }
+    }
+}
+
+/// When something larger than one target is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Correlation {
+    /// One rule has open incidents on so many targets; 0 means never.
+    pub targets: u32,
+    /// Opened within this time.
+    pub within: Period,
+    /// So many of Prometheus' scrape targets are down, in percent, and at least three; 0 means never. The same share
+    /// counts for the nodes of the cluster that are not ready.
+    #[schemars(range(max = 100))]
+    pub down_percent: u32,
+}
+
+impl Default for Correlation {
+    /// Two are a coincidence, three are a cause. Who heals one by one what has one cause spreads it.
+    fn default() -> Self {
+        Self { targets: 3, within: Period::from_mins(15), down_percent: 30 }
+    }
+}
+
+/// How it is found out that monitoring itself does not work. The Prometheus of the settings is always asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Blind {
+    /// PromQL that gives a series while alerting works, such as `ALERTS{alertname="Watchdog",alertstate="firing"}`.
+    /// Default: not asked.
+    pub watchdog: Option<String>,
+    /// Address of Alertmanager as the service reaches it; it must be healthy. Default: not asked.
+    pub alertmanager: Option<HttpUrl>,
 }
 
 impl Guardrails {
@@ -73,6 +203,38 @@ impl Guardrails {
             per_namespace: rates(&self.rates.per_namespace),
             global: rates(&self.rates.global),
             cooldown: self.cooldown.signed(),
+            daily_budget: self.daily_budget,
+            circuit: guardrail::Circuit {
+                failures: self.circuit_breaker.failures,
+                open_for: self.circuit_breaker.open_for.signed(),
+            },
+        }
+    }
+
+    /// Where actions may touch something.
+    pub fn scope(&self) -> guardrail::Scope {
+        let own = self.own.clone();
+        guardrail::Scope {
+            namespaces: self.namespaces.clone(),
+            kinds: self.kinds.clone(),
+            own: own.namespace.map(|namespace| guardrail::Own { namespace, name: own.name }),
+        }
+    }
+
+    /// What one action may take away.
+    pub fn radius(&self) -> guardrail::BlastRadius {
+        let BlastRadius { workloads, replicas_percent, min_available } = self.blast_radius;
+        guardrail::BlastRadius { workloads, replicas_percent, min_available }
+    }
+
+    /// What must hold for the machine to act alone.
+    pub fn alone(&self) -> guardrail::Alone {
+        guardrail::Alone {
+            boot_hold: self.boot_hold.signed(),
+            flaps: self.flapping.times,
+            flaps_within: self.flapping.within.signed(),
+            targets: self.correlation.targets,
+            targets_within: self.correlation.within.signed(),
         }
     }
 }

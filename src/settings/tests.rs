@@ -141,7 +141,12 @@ prometheus: { headers: { X-Api-Token: hunter2 } }
 pagerduty: { services: { pss-nano: { routing_key: { env: PD } } } }
 people: [{ name: una, slack: "@una", role: approver }]
 rules: ["rules/**x"]
-guardrails: { rates: { global: [{ count: 0, window: 1m }] } }
+guardrails:
+  rates: { global: [{ count: 0, window: 1m }] }
+  namespaces: [""]
+  own: { name: smokejumper }
+  blast_radius: { workloads: 0, replicas_percent: 101 }
+  blind: { watchdog: "ALERTS{" }
 escalation:
   fallback: [{ slack: { channel: "#a" } }, { pagerduty: { service: pss-nan } }]
 limits: { body_bytes: 200000000, header_timeout: 0s }

@@ -12,6 +12,7 @@ use super::dialect::Dialect;
 use super::error::Failure;
 use super::load::record_columns;
 use super::sql::{ROWS_MAX, Statement, Value};
+use crate::domain::guardrail::StartEnd;
 use crate::domain::incident::Incident;
 use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
@@ -310,19 +311,34 @@ impl Plan {
                 Value::from(plain(&start.target).into_owned()),
                 Value::from(start.namespace.as_deref().map(|name| plain(name).into_owned())),
                 Value::from(millis(start.at)),
+                Value::from(start.action.as_ref().map(|action| plain(&action.0).into_owned())),
+                Value::from(start.end.map(|end| millis(end.at))),
+                Value::from(start.end.map(|end| end.result.as_str().to_owned())),
             ]
         });
         self.each(
-            "INSERT INTO action_start (remedy, target, namespace, started_at) \
-             SELECT column1, column2, column3, column4 FROM ",
+            "INSERT INTO action_start (remedy, target, namespace, started_at, action_id, ended_at, result) \
+             SELECT column1, column2, column3, column4, column5, column6, column7 FROM ",
             rows.collect(),
             " AS v WHERE column1 IS NOT NULL",
             true,
         );
+        let ends: BTreeMap<&str, &StartEnd> =
+            commit.ends.iter().map(|(action, end)| (action.0.as_str(), end)).collect();
+        let rows = ends.into_iter().map(|(action, end)| {
+            let action = Value::from(plain(action).into_owned());
+            [action, Value::from(millis(end.at)), Value::from(end.result.as_str())]
+        });
+        self.each(
+            "UPDATE action_start SET ended_at = v.column2, result = v.column3 FROM ",
+            rows.collect(),
+            " AS v WHERE action_start.action_id = v.column1 AND action_start.ended_at IS NULL",
+            false,
+        );
         let raise = Statement::new(self.dialect, "UPDATE ledger SET version = version + 1 WHERE id = 1");
         let statement = match commit.ledger_version {
             Some(judged_over) => raise.text(" AND version = ").bind(judged_over.cast_signed()),
-            None if commit.starts.is_empty() => return,
+            None if commit.starts.is_empty() && commit.ends.is_empty() => return,
             None => raise,
         };
         self.steps.push(Step { statement, expected: Some(1) });

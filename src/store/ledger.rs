@@ -5,7 +5,8 @@ use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
 use super::sql::{Columns, Row, Statement};
-use crate::domain::guardrail::{Pause, Start};
+use crate::domain::action::ActionId;
+use crate::domain::guardrail::{Pause, Start, StartEnd, StartResult};
 use crate::engine::ports::{Ledger, PauseChange, StoreError};
 use jiff::Timestamp;
 
@@ -22,10 +23,11 @@ async fn read(dialect: Dialect, session: &mut Session, since: Timestamp) -> Resu
     let pauses = pauses_in_force(dialect, session).await?;
     let starts = Statement::new(
         dialect,
-        "SELECT remedy, target, namespace, started_at FROM action_start WHERE started_at >= ",
+        "SELECT remedy, target, namespace, started_at, action_id, ended_at, result FROM action_start \
+         WHERE started_at >= ",
     )
     .bind(millis(since))
-    .text(" ORDER BY started_at")
+    .text(" OR (action_id IS NOT NULL AND ended_at IS NULL) ORDER BY started_at")
     .fetch(session)
     .await?;
     let starts = starts.iter().map(start).collect::<Result<_, _>>()?;
@@ -39,7 +41,17 @@ fn start(row: &Row) -> Result<Start, Failure> {
         target: unescaped(columns.text("target")?),
         namespace: columns.maybe_text("namespace")?.map(unescaped),
         at: timestamp("action_start", columns.int("started_at")?)?,
+        action: columns.maybe_text("action_id")?.map(unescaped).map(ActionId),
+        end: end(&columns)?,
     })
+}
+
+fn end(columns: &Columns<'_>) -> Result<Option<StartEnd>, Failure> {
+    let Some(at) = columns.maybe_int("ended_at")? else { return Ok(None) };
+    let word = columns.maybe_text("result")?.unwrap_or_default();
+    let result = StartResult::from_word(&word)
+        .ok_or_else(|| corrupt("action_start", format!("`{word}` is no result")))?;
+    Ok(Some(StartEnd { at: timestamp("action_start", at)?, result }))
 }
 
 /// Pauses in force.

@@ -9,7 +9,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The versions in order. A released text must never change: its checksum is kept in the database.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "tables", include_str!("migrations/0001_tables.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "tables", include_str!("migrations/0001_tables.sql")),
+    (2, "ends", include_str!("migrations/0002_ends.sql")),
+];
 
 /// The table that remembers which versions were applied.
 const VERSIONS_TABLE: &str = "smokejumper_schema";

@@ -1,6 +1,6 @@
 //! What people see: lists, single incidents, counts, kept texts.
 
-use super::codec::{self, corrupt_word, from_json, plain, unescaped};
+use super::codec::{self, corrupt_word, from_json, millis, plain, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
@@ -11,12 +11,17 @@ use crate::domain::diagnosis::Finding;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
-use crate::engine::ports::{IncidentQuery, IncidentView, StoreError};
+use crate::engine::ports::{IncidentQuery, IncidentView, OpenOfRule, StoreError};
+use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most incidents of one page.
 const PAGE_MAX: u32 = 500;
+
+/// How many of the newest open incidents are looked at for those of one rule. So many within a few minutes are a storm,
+/// whatever their rules are.
+const NEWEST_OPEN_MAX: i64 = 1_000;
 
 /// Most alerts of one view: a group of twenty thousand is counted, not listed.
 const ALERTS_MAX: i64 = 500;
@@ -69,6 +74,55 @@ fn status_filter(status: IncidentStatus) -> &'static str {
         IncidentStatus::Acknowledged => "WHERE status = 'acknowledged' AND status <> 'resolved'",
         IncidentStatus::Resolved => "WHERE status = 'resolved'",
     }
+}
+
+/// Open incidents of a rule that began since then, at most `limit`, oldest first. Looks at the newest
+/// [`NEWEST_OPEN_MAX`] of each status; where even the oldest of these is as young, there is a storm.
+pub(super) async fn open_of_rule(
+    database: &Database,
+    rule: &str,
+    since: Timestamp,
+    limit: u32,
+) -> Result<OpenOfRule, StoreError> {
+    let (dialect, rule) = (database.dialect, plain(rule).into_owned());
+    database
+        .read(move |session| {
+            Box::pin(async move { newest_open(dialect, session, &rule, since, limit).await })
+        })
+        .await
+}
+
+async fn newest_open(
+    dialect: Dialect,
+    session: &mut Session,
+    rule: &str,
+    since: Timestamp,
+    limit: u32,
+) -> Result<OpenOfRule, Failure> {
+    let mut open = OpenOfRule::default();
+    for status in [IncidentStatus::Triggered, IncidentStatus::Acknowledged] {
+        let rows = Statement::new(dialect, "SELECT id, rule, started_at FROM incident ")
+            .text(status_filter(status))
+            .text(" ORDER BY id DESC LIMIT ")
+            .bind(NEWEST_OPEN_MAX)
+            .fetch(session)
+            .await?;
+        let mut young = 0;
+        for row in &rows {
+            let columns = Columns(row);
+            if columns.int("started_at")? < millis(since) {
+                continue;
+            }
+            young += 1;
+            if columns.str("rule")? == rule {
+                open.incidents.push(IncidentId(unescaped(columns.text("id")?)));
+            }
+        }
+        open.is_storm |= young == NEWEST_OPEN_MAX;
+    }
+    open.incidents.sort_unstable();
+    open.incidents.truncate(limit as usize);
+    Ok(open)
 }
 
 /// One incident with everything.

@@ -6,8 +6,8 @@ use smokejumper::domain::guardrail::Pause;
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{
-    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, PauseChange, PortFuture, Store, StoreError,
-    Wanted,
+    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, OpenOfRule, PauseChange, PortFuture, Store,
+    StoreError, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,6 +141,15 @@ impl Store for CrashingStore {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.text(&hash).await })
     }
+    fn open_of_rule<'a>(
+        &'a self,
+        rule: &'a str,
+        since: jiff::Timestamp,
+        limit: u32,
+    ) -> PortFuture<'a, Result<OpenOfRule, StoreError>> {
+        self.inner.open_of_rule(rule, since, limit)
+    }
+
     fn ledger(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {
         self.call(move |store| store.ledger(since))
     }

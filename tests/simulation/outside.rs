@@ -9,9 +9,10 @@ use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::notification::{Destination, MessageRef, Notice};
 use smokejumper::domain::rule::DiagnosticSpec;
 use smokejumper::domain::survey::SurveyOutcome;
+use smokejumper::domain::vitals::Vitals;
 use smokejumper::engine::ports::{
     ActionContext, Actor, Clock, Decoded, Decoder, Delivered, Delivery, Diagnoser, DiagnosisContext, Ids,
-    IncidentView, Notifier, PortFuture, SurveyContext, Surveyor,
+    IncidentView, Notifier, PortFuture, Sentinel, SurveyContext, Surveyor,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -187,6 +188,12 @@ impl Actor for Hands {
 
     fn look_back<'a>(&'a self, plan: &'a ActionPlan, _: &'a ActionContext) -> PortFuture<'a, ActionOutcome> {
         panic!("{} cannot be looked up", plan.kind)
+    }
+}
+
+impl Sentinel for Hands {
+    fn vitals(&self, now: Timestamp) -> PortFuture<'_, Vitals> {
+        Box::pin(std::future::ready(Vitals::none(now)))
     }
 }
 

@@ -45,7 +45,10 @@ impl Process {
             let _ = shared.release_all().await;
         }
         let rules = Arc::new(rules);
-        let settings = EngineSettings { dry_run: false, ..EngineSettings::default() };
+        // A world in which much fails must not end with every rule switched off: starts are what is to be judged.
+        let mut settings = EngineSettings { dry_run: false, ..EngineSettings::default() };
+        settings.alone.targets = 0;
+        settings.limits.circuit.failures = 0;
         let stepper = Arc::new(Stepper::new(
             Arc::clone(&shared),
             rules.clone(),
@@ -63,6 +66,7 @@ impl Process {
             reader,
             playbook: rules,
             diagnoser: Arc::new(outside.clone()),
+            sentinel: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             surveyor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             actor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             notifier: Arc::new(outside.clone()),

@@ -159,6 +159,8 @@ pub fn mk_start(number: i64) -> Start {
         target: format!("Deployment/shop/cart-{number}"),
         namespace: Some("shop".to_owned()),
         at: at(number),
+        action: None,
+        end: None,
     }
 }
 

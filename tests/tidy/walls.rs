@@ -75,7 +75,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("k8s_openapi", &["clients", "diagnostics", "actions"], "Kubernetes types stay in the adapters"),
     ("tera", &["rules", "http"], "templates are rendered where everything they are given is escaped"),
     ("cel", &["rules"], "conditions are judged in one place"),
-    ("promql_parser", &["rules", "diagnostics", "sandbox"], "PromQL is read where it is checked"),
+    ("promql_parser", &["rules", "settings", "diagnostics", "sandbox"], "PromQL is read where it is checked"),
     ("clap", &["cli", "main"], "the command line has one home"),
     (
         "anyhow",

@@ -152,7 +152,7 @@ fn write_guardrails(page: &mut String, verdicts: &[GuardrailVerdict]) {
         let says = if verdict.allowed { "allows" } else { "denies" };
         let until = verdict.until.map(|at| format!(" (until {at})")).unwrap_or_default();
         let word = if index == 0 { "guardrails" } else { "" };
-        let text = format!("{:<14} {says}: {}{until}", verdict.guardrail.as_str(), verdict.reason);
+        let text = format!("{:<15} {says}: {}{until}", verdict.guardrail.as_str(), verdict.reason);
         field(page, 3, word, &text);
     }
 }

@@ -31,6 +31,7 @@ async fn mk_scenery(objects: &str) -> Scenery {
     let access = KubernetesAccess { reads: ReadHandle::new(options), commands };
     let options = DiagnosticsOptions {
         prometheus: None,
+        vitals: VitalsOptions::default(),
         kubernetes: Some(access),
         probe_loopback: false,
         keyring: mk_keyring(),

@@ -13,6 +13,7 @@ fn mk_observer(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Diag
     let access = KubernetesAccess { reads: mk_reads(answer), commands: BTreeMap::new() };
     let options = DiagnosticsOptions {
         prometheus: None,
+        vitals: VitalsOptions::default(),
         kubernetes: Some(access),
         probe_loopback: false,
         keyring: mk_keyring(),

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clients::stand_in::{Play, StandIn, refused_url};
+use crate::domain::vitals::Sign;
+use crate::engine::ports::Sentinel;
 
 fn answer(data: Value) -> Play {
     Play::json(200, json!({"status": "success", "data": data}))
@@ -73,6 +75,30 @@ async fn a_single_series_is_a_value() {
 }
 
 #[tokio::test]
+async fn a_prometheus_that_does_not_answer_is_a_sign_of_blindness_and_one_that_does_is_asked_for_much_at_once()
+ {
+    let blind = mk_diagnostics(Some(&refused_url().await)).vitals(mk_now()).await;
+    assert!(matches!(&blind.signs["prometheus"], Sign::Blind(_)), "{blind:?}");
+    let three = || vector(json!([sample(json!({}), "3")]));
+    let server = StandIn::play([three(), three()]).await;
+    let options = DiagnosticsOptions {
+        prometheus: Some(mk_access(&server.url(""), SignIn::Anonymous)),
+        vitals: VitalsOptions {
+            alertmanager: Some(refused_url().await.parse().expect("an address")),
+            down_percent: 30,
+            ..VitalsOptions::default()
+        },
+        kubernetes: None,
+        probe_loopback: false,
+        keyring: mk_keyring(),
+    };
+    let vitals = Diagnostics::new(options).expect("diagnostics").vitals(mk_now()).await;
+    assert!(matches!(&vitals.signs["prometheus"], Sign::Widespread(_)), "{vitals:?}");
+    assert!(matches!(&vitals.signs["alertmanager"], Sign::Blind(_)), "{vitals:?}");
+    assert_eq!(mk_diagnostics(None).vitals(mk_now()).await.signs.len(), 0, "nothing is configured");
+}
+
+#[tokio::test]
 async fn a_query_signs_in_with_what_is_valid_now() {
     let server = StandIn::play([vector(json!([sample(json!({}), "1")]))]).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -85,6 +111,7 @@ async fn a_query_signs_in_with_what_is_valid_now() {
         let options = DiagnosticsOptions {
             prometheus: Some(access),
             kubernetes: None,
+            vitals: VitalsOptions::default(),
             probe_loopback: false,
             keyring: keyring.clone(),
         };
@@ -112,6 +139,7 @@ async fn the_settings_may_give_queries_less_time() {
     let options = DiagnosticsOptions {
         prometheus: Some(access),
         kubernetes: None,
+        vitals: VitalsOptions::default(),
         probe_loopback: false,
         keyring: mk_keyring(),
     };

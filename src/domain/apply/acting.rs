@@ -14,7 +14,7 @@ use crate::catalog::Performer;
 use crate::counted::counted;
 use crate::decision::{self, Decision, Reason};
 use crate::effect::{Effect, Wake};
-use crate::guardrail::{self, Start};
+use crate::guardrail::{self, Guardrail, Start, StartEnd, StartResult};
 use crate::incident::Phase;
 use crate::notification::Notice;
 use crate::survey::SURVEY_AGE_MAX;
@@ -34,6 +34,8 @@ pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
         target: action.plan.target.clone(),
         namespace: action.plan.namespace.clone(),
         at: draft.now,
+        action: Some(id.clone()),
+        end: None,
     };
     if guarded {
         draft.start = Some(start);
@@ -120,6 +122,10 @@ fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>)
     if action.guardrails.is_empty() {
         return None;
     }
+    if let (Step::Apply, Tier::T1, Some(ack)) = (step, action.tier, &draft.incident.acknowledged) {
+        let why = format!("{} has the incident by now", ack.actor.name);
+        return Some(Reason::Guardrail(Guardrail::Acknowledged, why));
+    }
     guardrail::first_denial(facts.last_moment)
         .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()))
 }
@@ -200,7 +206,7 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
         // The incident was opened again meanwhile: the decision waits for the evidence.
         (_, Phase::Diagnosing) => {}
         // Telling people mends nothing: the ladder goes on, where a survey is needed with a fresh one.
-        (Tier::T0, _) if facts.is_surveyed => alerts::begin_diagnosis(draft, facts),
+        (Tier::T0, _) if facts.looks_first => alerts::begin_diagnosis(draft, facts),
         (Tier::T0, _) => {
             draft.incident.phase = Phase::Deciding;
             draft.wants_decision = true;
@@ -279,10 +285,22 @@ pub(super) fn roll_back(draft: &mut Draft, id: &ActionId) {
 /// Puts an action to its end.
 pub(super) fn end(draft: &mut Draft, id: &ActionId, status: ActionStatus, reason: Reason) {
     let now = draft.now;
-    if let Some(action) = draft.action_mut(id) {
-        action.status = status;
-        action.reason = reason;
-        action.ended_at = Some(now);
+    let Some(action) = draft.action_mut(id) else { return };
+    let was_counted = !action.guardrails.is_empty() && !action.status.is_final();
+    action.status = status;
+    action.reason = reason;
+    action.ended_at = Some(now);
+    if was_counted {
+        draft.ends.push((id.clone(), StartEnd { at: now, result: result_of(status) }));
+    }
+}
+
+/// How the circuit breaker counts an end.
+fn result_of(status: ActionStatus) -> StartResult {
+    match status {
+        ActionStatus::Succeeded => StartResult::Good,
+        ActionStatus::Failed | ActionStatus::RolledBack | ActionStatus::OutcomeUnknown => StartResult::Bad,
+        _ => StartResult::NotStarted,
     }
 }
 

@@ -108,7 +108,8 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     draft.incident.status = IncidentStatus::Triggered;
     draft.incident.resolved = None;
     draft.incident.acknowledged = None;
-    draft.incident.episode = draft.incident.episode.saturating_add(1);
+    let now = draft.now;
+    draft.incident.note_reopened(now);
     draft.incident.redecisions = 0;
     // Whether a destination can be reached is found out anew, and so is who stands in for it.
     for state in &mut draft.incident.destinations {
@@ -125,7 +126,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
 pub(super) fn begin_diagnosis(draft: &mut Draft, facts: &Facts<'_>) {
     draft.incident.phase = Phase::Diagnosing;
     draft.incident.diagnosis_round = draft.incident.diagnosis_round.saturating_add(1);
-    if facts.rule.diagnostics.is_empty() && !facts.is_surveyed {
+    if facts.rule.diagnostics.is_empty() && !facts.looks_first {
         draft.incident.phase = Phase::Deciding;
         draft.wants_decision = true;
         return;

@@ -4,7 +4,7 @@ use crate::action::{Action, ActionId};
 use crate::decision::RemedyDecision;
 use crate::diagnosis::Finding;
 use crate::effect::{Effect, EffectId, NewEffect, Wake};
-use crate::guardrail::Start;
+use crate::guardrail::{Start, StartEnd};
 use crate::incident::Incident;
 use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
@@ -59,6 +59,8 @@ pub struct Transition {
     pub documents: Vec<Document>,
     /// An action was allowed to start: to be counted by the limits.
     pub start: Option<Start>,
+    /// Counted actions that came to their end.
+    pub ends: Vec<(ActionId, StartEnd)>,
     /// What was decided about each remedy, for metrics.
     pub decisions: Vec<RemedyDecision>,
     /// Whom the escalation told, in order.
@@ -81,6 +83,7 @@ pub(super) struct Draft {
     pub(super) findings: Vec<Finding>,
     pub(super) documents: Vec<Document>,
     pub(super) start: Option<Start>,
+    pub(super) ends: Vec<(ActionId, StartEnd)>,
     pub(super) decisions: Vec<RemedyDecision>,
     pub(super) told: Vec<Told>,
     pub(super) wants_decision: bool,
@@ -100,6 +103,7 @@ impl Draft {
             findings: Vec::new(),
             documents: Vec::new(),
             start: None,
+            ends: Vec::new(),
             decisions: Vec::new(),
             told: Vec::new(),
             wants_decision: false,
@@ -269,6 +273,7 @@ impl Draft {
             findings: self.findings,
             documents: self.documents,
             start: self.start,
+            ends: self.ends,
             decisions: self.decisions,
             told: self.told,
             wants_decision: self.wants_decision,

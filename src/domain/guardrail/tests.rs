@@ -3,35 +3,62 @@
 use super::*;
 use proptest::prelude::*;
 
-fn at(minute: i64) -> Timestamp {
+pub(super) fn at(minute: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + minute * 60).expect("in range")
 }
 
-fn mk_start(target: &str, namespace: &str, minute: i64) -> Start {
+pub(super) fn mk_start(target: &str, namespace: &str, minute: i64) -> Start {
     Start {
         remedy: "errors/limit".to_owned(),
         target: target.to_owned(),
         namespace: Some(namespace.to_owned()),
         at: at(minute),
+        action: None,
+        end: None,
     }
 }
 
-fn mk_facts(starts: Vec<Start>) -> GuardFacts {
-    GuardFacts { pauses: Vec::new(), dry_run: false, freeze: None, starts, limits: Limits::default() }
+pub(super) fn mk_facts(starts: Vec<Start>) -> GuardFacts {
+    GuardFacts {
+        pauses: Vec::new(),
+        dry_run: false,
+        freeze: None,
+        starts,
+        limits: Limits::default(),
+        scope: Scope::default(),
+        radius: BlastRadius::default(),
+        alone: Alone::default(),
+        booted_at: None,
+        peers: Some(Peers { targets: 1, is_first: true }),
+        vitals: Some(Vitals::none(at(0))),
+    }
 }
 
-fn subject<'a>(target: &'a str, namespace: &'a str) -> Subject<'a> {
-    Subject { remedy: "errors/other", target, namespace: Some(namespace), cooldown: None }
+pub(super) fn subject<'a>(target: &'a str, namespace: &'a str) -> Subject<'a> {
+    Subject {
+        remedy: "errors/other",
+        target,
+        namespace: Some(namespace),
+        cooldown: None,
+        tier: Tier::T1,
+        impact: None,
+        action: None,
+        standing: Standing::default(),
+    }
 }
 
-fn denial(subject: Subject<'_>, facts: &GuardFacts, minute: i64) -> Option<(Guardrail, Option<Timestamp>)> {
+pub(super) fn denial(
+    subject: Subject<'_>,
+    facts: &GuardFacts,
+    minute: i64,
+) -> Option<(Guardrail, Option<Timestamp>)> {
     first_denial(&judge(subject, facts, at(minute))).map(|verdict| (verdict.guardrail, verdict.until))
 }
 
 #[test]
 fn every_guardrail_speaks_even_when_one_denies() {
     let facts = mk_facts(vec![mk_start("a", "shop", 0)]);
-    assert_eq!(judge(subject("a", "shop"), &facts, at(1)).len(), 7);
+    assert_eq!(judge(subject("a", "shop"), &facts, at(1)).len(), 19);
 }
 
 #[test]

@@ -11,12 +11,12 @@ use crate::domain::decision::{Candidate, RemedyDecision};
 use crate::domain::diagnosis::{ConditionOutcome, DiagnosisPurpose, Finding};
 use crate::domain::effect::Wake;
 use crate::domain::event::Event;
-use crate::domain::guardrail::{self, GuardrailVerdict};
+use crate::domain::guardrail::{self, GuardrailVerdict, StartEnd};
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::domain::survey::{Survey, SurveyStanding};
 use crate::engine::playbook::{KeptPolicy, KeptRule};
-use crate::engine::ports::{Commit, Decoded, Delivery, Ledger, StoreError};
+use crate::engine::ports::{Commit, Decoded, Delivery, Ledger, OpenOfRule, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -28,16 +28,18 @@ pub(super) struct Batch<'s> {
     pub(super) stepper: &'s Stepper,
     pub(super) now: Timestamp,
     /// Incidents that this batch works on, and the order in which they came.
-    working: HashMap<IncidentId, Working>,
+    pub(super) working: HashMap<IncidentId, Working>,
     order: Vec<IncidentId>,
     /// The incident that stands for a key: open, or ended last.
     pub(super) by_key: HashMap<CorrelationKey, IncidentId>,
     pub(super) memory: arrivals::Memory,
     decoded: HashMap<String, Result<Decoded, String>>,
     pub(super) commit: Commit,
-    ledger: Option<Ledger>,
+    pub(super) ledger: Option<Ledger>,
+    /// Open incidents by rule, where they were counted.
+    pub(super) open_of_rule: HashMap<String, OpenOfRule>,
     /// How far back the ledger reaches, once it is there.
-    ledger_since: Timestamp,
+    pub(super) ledger_since: Timestamp,
     report: StepReport,
     decisions: Vec<RemedyDecision>,
     touched: Touched,
@@ -62,6 +64,7 @@ impl<'s> Batch<'s> {
             decoded: HashMap::new(),
             commit: Commit { at: Some(now), ..Commit::default() },
             ledger: None,
+            open_of_rule: HashMap::new(),
             ledger_since: Timestamp::MAX,
             report: StepReport::default(),
             decisions: Vec::new(),
@@ -255,9 +258,10 @@ impl<'s> Batch<'s> {
         event: Event,
     ) -> Result<Option<Result<Transition, Refused>>, StoreError> {
         let Some(working) = self.working.get_mut(id) else { return Ok(None) };
-        if let Event::DiagnosisDone { surveys, .. } = &event {
-            // For the decision that follows in this batch. Later ones have surveys of their own.
+        if let Event::DiagnosisDone { surveys, vitals, .. } = &event {
+            // For the decision that follows in this batch. Later ones have looks of their own.
             working.surveys.clone_from(surveys);
+            working.vitals.clone_from(vitals);
         }
         let gathered = self.gather(id, &event).await?;
         let schedules = self.stepper.playbook.schedules();
@@ -291,12 +295,25 @@ impl<'s> Batch<'s> {
             // A pause that is set between this look and the commit makes the commit fail.
             self.commit.ledger_version = Some(ledger.version);
         }
+        self.ended(std::mem::take(&mut transition.ends));
         if let Some(start) = transition.start.take() {
             if let Some(ledger) = &mut self.ledger {
                 self.commit.ledger_version = Some(ledger.version);
                 ledger.starts.push(start.clone());
             }
             self.commit.starts.push(start);
+        }
+    }
+
+    fn ended(&mut self, ends: Vec<(ActionId, StartEnd)>) {
+        for (action, end) in ends {
+            let known = self.ledger.iter_mut().flat_map(|ledger| &mut ledger.starts);
+            for start in known.chain(&mut self.commit.starts) {
+                if start.action.as_ref() == Some(&action) {
+                    start.end = Some(end);
+                }
+            }
+            self.commit.ends.push((action, end));
         }
     }
 
@@ -316,6 +333,9 @@ impl<'s> Batch<'s> {
         let has_remedies = self.working.get(id).is_some_and(|it| !it.rule.rule.remedies.is_empty());
         if has_remedies && needs_ledger(event) {
             self.ensure_ledger(id).await?;
+            if !matches!(event, Event::ActionStarting { .. }) {
+                self.ensure_peers(id).await?;
+            }
         }
         let ends = self.working.get(id).is_some_and(|working| working.may_end(event));
         if ends || self.working.get(id).is_some_and(|working| working.needs_findings(event)) {
@@ -358,41 +378,14 @@ impl<'s> Batch<'s> {
         Ok(gathered)
     }
 
-    /// Makes sure that the ledger reaches as far back as the limits and the cooldowns of the incident's rule do.
-    async fn ensure_ledger(&mut self, id: &IncidentId) -> Result<(), StoreError> {
-        let cooldowns = self.working.get(id).and_then(|working| working.rule.rule.longest_cooldown());
-        let window = self.stepper.settings.limits.longest_window().max(cooldowns.unwrap_or_default());
-        let since = self.now.checked_sub(window).unwrap_or(Timestamp::MIN);
-        if self.ledger.as_ref().is_some_and(|_| self.ledger_since <= since) {
-            return Ok(());
-        }
-        let mut ledger = self.stepper.store.ledger(since).await?;
-        if self.commit.ledger_version.is_some_and(|judged_over| judged_over != ledger.version) {
-            return Err(StoreError::Conflict);
-        }
-        ledger.starts.extend(self.commit.starts.iter().cloned());
-        self.ledger = Some(ledger);
-        self.ledger_since = since;
-        Ok(())
-    }
-
-    async fn ensure_findings(&mut self, id: &IncidentId) -> Result<(), StoreError> {
-        let missing = self.working.get(id).is_some_and(|working| working.findings.is_none());
-        if missing {
-            let findings: Vec<Finding> = self.stepper.store.findings(id).await?;
-            if let Some(working) = self.working.get_mut(id) {
-                working.findings = Some(findings);
-            }
-        }
-        Ok(())
-    }
-
     /// The ladder, judged over findings and guardrails.
     fn judge(&self, working: &Working, findings: &[Finding], surveys: &[Survey]) -> Vec<Candidate> {
         let judge = Judge {
             playbook: self.stepper.playbook.as_ref(),
             settings: &self.stepper.settings,
             ledger: self.ledger.as_ref(),
+            peers: working.peers,
+            vitals: working.vitals.as_ref(),
             now: self.now,
         };
         judge.ladder(&working.rule, &working.incident, findings, surveys)

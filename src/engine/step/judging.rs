@@ -2,13 +2,15 @@
 //!
 //! Batches and rehearsals both come here, so that what `explain` says is what the service does.
 
+use crate::domain::action::Tier;
 use crate::domain::apply::Facts;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
-use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict, Subject};
+use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict, Peers, Subject};
 use crate::domain::incident::Incident;
 use crate::domain::schedule::Schedule;
 use crate::domain::survey::Survey;
+use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::Ledger;
@@ -49,10 +51,16 @@ impl Gathered {
             checks: &self.checks,
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
-            is_surveyed: playbook.is_surveyed(rule),
+            looks_first: looks_first(playbook, rule),
             notes: &self.notes,
         }
     }
+}
+
+/// Whether every decision about a rule's incidents needs a look at the world right before it.
+fn looks_first(playbook: &dyn Playbook, rule: &KeptRule) -> bool {
+    let runs_alone = rule.rule.remedies.iter().any(|remedy| remedy.tier == Tier::T1);
+    runs_alone || playbook.is_surveyed(rule)
 }
 
 /// What ladders are judged by.
@@ -61,6 +69,10 @@ pub(super) struct Judge<'j> {
     pub(super) settings: &'j EngineSettings,
     /// None where it could not be read: nothing is judged then, and what is not judged is not done.
     pub(super) ledger: Option<&'j Ledger>,
+    /// Other incidents of the rule; none where they could not be counted.
+    pub(super) peers: Option<Peers>,
+    /// Whether monitoring works; none where nobody has looked.
+    pub(super) vitals: Option<&'j Vitals>,
     pub(super) now: Timestamp,
 }
 
@@ -77,20 +89,36 @@ impl Judge<'_> {
         let mut candidates = self.playbook.candidates(rule, incident, findings);
         for candidate in &mut candidates {
             candidate.take_survey(surveys);
-            if let (true, Some(facts)) = (candidate.is_guarded(), &facts) {
-                candidate.guardrails = self.guard(rule, candidate, facts);
+            if !candidate.is_guarded() {
+                continue;
+            }
+            if candidate.tier == Tier::T1 && guardrail::asks_instead(self.settings.alone, self.peers) {
+                candidate.tier = Tier::T2;
+            }
+            if let Some(facts) = &facts {
+                candidate.guardrails = self.guard(rule, incident, candidate, facts);
             }
         }
         candidates
     }
 
-    fn guard(&self, rule: &KeptRule, candidate: &Candidate, facts: &GuardFacts) -> Vec<GuardrailVerdict> {
+    fn guard(
+        &self,
+        rule: &KeptRule,
+        incident: &Incident,
+        candidate: &Candidate,
+        facts: &GuardFacts,
+    ) -> Vec<GuardrailVerdict> {
         let Ok(plan) = &candidate.plan else { return Vec::new() };
         let subject = Subject {
             remedy: &format!("{}/{}", rule.rule.name, candidate.remedy),
             target: &plan.target,
             namespace: plan.namespace.as_deref(),
             cooldown: rule.rule.remedy(&candidate.remedy).and_then(|remedy| remedy.cooldown),
+            tier: candidate.tier,
+            impact: candidate.impact(),
+            action: None,
+            standing: incident.standing(),
         };
         guardrail::judge(subject, facts, self.now)
     }
@@ -103,6 +131,12 @@ impl Judge<'_> {
             freeze: self.settings.open_freeze(self.now),
             starts: ledger.starts.clone(),
             limits: self.settings.limits.clone(),
+            scope: self.settings.scope.clone(),
+            radius: self.settings.radius,
+            alone: self.settings.alone,
+            booted_at: self.settings.booted_at,
+            peers: self.peers,
+            vitals: self.vitals.cloned(),
         })
     }
 }

@@ -15,8 +15,10 @@ use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::effect::Wake;
 use crate::domain::escalation::EscalationStep;
 use crate::domain::event::Event;
+use crate::domain::guardrail::Peers;
 use crate::domain::incident::{Incident, IncidentId, Phase};
 use crate::domain::survey::Survey;
+use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::{ActionContext, Actor, IncidentView, Ledger};
@@ -61,6 +63,9 @@ pub struct Rehearsal<'s> {
     incident: Incident,
     findings: Vec<Finding>,
     surveys: Vec<Survey>,
+    /// What was said of monitoring, and what of that the decision at hand may go by.
+    signs: Option<Vitals>,
+    vitals: Option<Vitals>,
     candidates: Vec<Candidate>,
     decisions: Vec<RemedyDecision>,
     tellings: Vec<Telling>,
@@ -80,6 +85,8 @@ impl<'s> Rehearsal<'s> {
             incident: Incident::open(opening, stage.now),
             findings: Vec::new(),
             surveys: Vec::new(),
+            signs: None,
+            vitals: None,
             candidates: Vec::new(),
             decisions: Vec::new(),
             tellings: Vec::new(),
@@ -95,13 +102,15 @@ impl<'s> Rehearsal<'s> {
     }
 
     /// All diagnostics of the rule have answered, and targets were looked at; the ladder is decided.
-    pub fn diagnosed(&mut self, findings: Vec<Finding>, surveys: Vec<Survey>) {
+    pub fn diagnosed(&mut self, findings: Vec<Finding>, surveys: Vec<Survey>, vitals: Option<Vitals>) {
         if self.incident.phase == Phase::Diagnosing {
             self.findings.clone_from(&findings);
             self.surveys.clone_from(&surveys);
+            self.signs.clone_from(&vitals);
+            self.vitals.clone_from(&vitals);
             let round = self.incident.diagnosis_round;
             self.happen(
-                Event::DiagnosisDone { purpose: DiagnosisPurpose::Decide, round, findings, surveys },
+                Event::DiagnosisDone { purpose: DiagnosisPurpose::Decide, round, findings, surveys, vitals },
                 self.stage.now,
             );
         }
@@ -128,10 +137,12 @@ impl<'s> Rehearsal<'s> {
                 step,
                 view: Some(Box::new(self.view())),
             };
+            // What was seen before the last decision is old by now, and the service keeps none of it.
+            self.vitals = None;
             let outcome: ActionOutcome = actor.act(&action.plan, context).await;
             self.happen(Event::ActionEnded { action: action.id, step, outcome }, self.stage.now);
             // Where even that failed, evidence is gathered anew; it would find the same.
-            self.diagnosed(self.findings.clone(), self.surveys.clone());
+            self.diagnosed(self.findings.clone(), self.surveys.clone(), self.signs.clone());
         }
     }
 
@@ -162,14 +173,16 @@ impl<'s> Rehearsal<'s> {
                 playbook: self.stage.playbook,
                 settings: self.stage.settings,
                 ledger: Some(self.stage.ledger),
+                peers: Some(Peers { targets: 1, is_first: true }),
+                vitals: self.vitals.as_ref(),
                 now: at,
             };
             let candidates = judge.ladder(&self.rule, &self.incident, &self.findings, &self.surveys);
             if self.candidates.is_empty() {
                 self.candidates.clone_from(&candidates);
             }
-            let Some(decided) = self.apply_with(Event::Decide, at, candidates) else { return };
-            self.note(&decided.decisions);
+            let Some(decided) = self.apply_with(Event::Decide, at, candidates.clone()) else { return };
+            self.note(&decided.decisions, &candidates);
             wants_decision = decided.wants_decision;
         }
     }
@@ -197,11 +210,19 @@ impl<'s> Rehearsal<'s> {
 
     /// Keeps the first real decision about each remedy. Where an earlier one was taken and touched nothing, the later
     /// ones are decided again; that an earlier one was tried by then is no news.
-    fn note(&mut self, decisions: &[RemedyDecision]) {
+    fn note(&mut self, decisions: &[RemedyDecision], candidates: &[Candidate]) {
         for decision in decisions {
             match self.decisions.iter_mut().find(|known| known.remedy == decision.remedy) {
                 None => self.decisions.push(decision.clone()),
-                Some(known) if known.reason == Reason::EarlierRemedyTaken => known.clone_from(decision),
+                Some(known) if known.reason == Reason::EarlierRemedyTaken => {
+                    known.clone_from(decision);
+                    // It is shown as it was judged for this decision.
+                    let judged = candidates.iter().find(|one| one.remedy == decision.remedy);
+                    let shown = self.candidates.iter_mut().find(|one| one.remedy == decision.remedy);
+                    if let (Some(judged), Some(shown)) = (judged, shown) {
+                        shown.clone_from(judged);
+                    }
+                }
                 Some(_) => {}
             }
         }

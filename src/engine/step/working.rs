@@ -4,9 +4,11 @@ use crate::domain::action::ActionStatus;
 use crate::domain::apply::{Document, Transition};
 use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::event::Event;
+use crate::domain::guardrail::Peers;
 use crate::domain::incident::Incident;
 use crate::domain::survey::Survey;
 use crate::domain::timeline::TimelineLine;
+use crate::domain::vitals::Vitals;
 use crate::engine::playbook::{KeptPolicy, KeptRule};
 use crate::engine::ports::IncidentWrite;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ pub(super) struct Working {
     pub(super) findings: Option<Vec<Finding>>,
     /// What remedies would do to their targets, by the round of diagnostics that this batch takes in.
     pub(super) surveys: Vec<Survey>,
+    /// Whether monitoring works, by the same round.
+    pub(super) vitals: Option<Vitals>,
+    /// How many targets its rule has open incidents on, once somebody needed it.
+    pub(super) peers: Option<Peers>,
     /// For an incident that this batch opens: what could not be had as the rule wants it.
     pub(super) notes: Vec<String>,
     loaded_version: u64,
@@ -40,6 +46,8 @@ impl Working {
             policy,
             findings,
             surveys: Vec::new(),
+            vitals: None,
+            peers: None,
             notes: Vec::new(),
             loaded_version,
             changed: false,

@@ -6,7 +6,7 @@ use smokejumper_domain::notification::Destination;
 
 use super::{Findings, require_time};
 use crate::settings::values::PlainOrSecret;
-use crate::settings::{Rate, Settings};
+use crate::settings::{Guardrails, Rate, Settings};
 use crate::yaml::nearest;
 
 pub(super) fn check_store(settings: &Settings, out: &mut Findings) {
@@ -50,10 +50,41 @@ pub(super) fn check_conduct(settings: &Settings, out: &mut Findings) {
             require_time(*window, &["guardrails", "rates", name, &index, "window"], out);
         }
     }
+    check_guardrails(&settings.guardrails, out);
     require_time(settings.retention.resolved_incidents, &["retention", "resolved_incidents"], out);
     if tracing_subscriber::EnvFilter::try_new(&settings.telemetry.log_level).is_err() {
         out.add(&["telemetry", "log_level"], "expected error, warn, info, debug or trace")
             .help("exceptions by module follow after commas: `info,smokejumper::http=debug`");
+    }
+}
+
+fn check_guardrails(guardrails: &Guardrails, out: &mut Findings) {
+    if guardrails.own.name.is_some() && guardrails.own.namespace.is_none() {
+        out.add(&["guardrails", "own", "name"], "a workload without its namespace protects nothing")
+            .help("say `namespace` as well");
+    }
+    for (name, list) in [("namespaces", &guardrails.namespaces), ("kinds", &guardrails.kinds)] {
+        for (index, entry) in list.iter().enumerate() {
+            if entry.trim().is_empty() {
+                out.add(&["guardrails", name, &index.to_string()], "an empty name names nothing");
+            }
+        }
+    }
+    for (name, percent) in [
+        ("blast_radius", guardrails.blast_radius.replicas_percent),
+        ("correlation", guardrails.correlation.down_percent),
+    ] {
+        let key = if name == "correlation" { "down_percent" } else { "replicas_percent" };
+        if percent > 100 {
+            out.add(&["guardrails", name, key], format!("{percent} % are more than all of them"));
+        }
+    }
+    if guardrails.blast_radius.workloads == 0 {
+        out.add(&["guardrails", "blast_radius", "workloads"], "with 0 nothing could ever start")
+            .help("say `mode: dry_run` to touch nothing, or use `smokejumper pause`");
+    }
+    if let Some(Err(error)) = guardrails.blind.watchdog.as_deref().map(promql_parser::parser::parse) {
+        out.add(&["guardrails", "blind", "watchdog"], format!("this is no PromQL: {error}"));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{Subject, is_conflict};
 use crate::build::*;
-use smokejumper::domain::guardrail::Pause;
+use smokejumper::domain::action::ActionId;
+use smokejumper::domain::guardrail::{Pause, Start, StartEnd, StartResult};
+use smokejumper::domain::incident::{IncidentId, IncidentStatus, Resolution};
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{Commit, IncidentQuery, PauseChange};
 use std::sync::Arc;
@@ -20,6 +22,59 @@ pub async fn starts_are_counted_over_the_version_they_were_judged_by(store: Subj
     assert!(after.version > before.version);
     assert_eq!(after.starts, [mk_start(10)]);
     assert!(store.ledger(at(11)).await.expect("readable").starts.is_empty(), "too long ago");
+}
+
+pub async fn a_start_is_under_way_until_its_end_is_written(store: Subject) {
+    let action = ActionId("i1-a1".to_owned());
+    let start = Start { action: Some(action.clone()), ..mk_start(10) };
+    let version = store.ledger(at(0)).await.expect("readable").version;
+    let started = Commit { starts: vec![start.clone()], ledger_version: Some(version), ..committing(vec![]) };
+    store.commit(started).await.expect("nobody was faster");
+    let late = store.ledger(at(500)).await.expect("readable");
+    assert_eq!(
+        late.starts,
+        std::slice::from_ref(&start),
+        "what is under way counts however long ago it started"
+    );
+    let end = StartEnd { at: at(20), result: StartResult::Bad };
+    let unknown = ActionId("i9-a1".to_owned());
+    let ended = Commit { ends: vec![(action.clone(), end), (unknown, end)], ..committing(vec![]) };
+    store.commit(ended).await.expect("an end of what was never counted is no conflict");
+    assert!(store.ledger(at(500)).await.expect("readable").starts.is_empty());
+    let after = store.ledger(at(0)).await.expect("readable");
+    assert_eq!(after.starts, [Start { end: Some(end), ..start }]);
+    assert!(after.version > late.version, "what was judged before the end is judged again");
+    let again = StartEnd { at: at(30), result: StartResult::Good };
+    store.commit(Commit { ends: vec![(action, again)], ..committing(vec![]) }).await.expect("no conflict");
+    assert_eq!(store.ledger(at(0)).await.expect("readable").starts[0].end, Some(end), "the first end stands");
+}
+
+pub async fn open_incidents_of_a_rule_are_found_with_their_age(store: Subject) {
+    let incident = |id: &str, rule: &str, minute: i64| {
+        let mut write = mk_incident(id, &format!("key-{id}"));
+        write.incident.rule = rule.to_owned();
+        write.incident.started_at = at(minute);
+        write
+    };
+    let mut over = incident("i4", "errors", 14);
+    over.incident.status = IncidentStatus::Resolved;
+    over.incident.resolved = Some(Resolution { actor: None, at: at(15) });
+    let mut taken = incident("i5", "errors", 16);
+    taken.incident.status = IncidentStatus::Acknowledged;
+    let all = vec![
+        incident("i1", "errors", 1),
+        incident("i2", "errors", 11),
+        incident("i3", "disk", 12),
+        over,
+        taken,
+    ];
+    store.commit(committing(all)).await.expect("stored");
+    let found = store.open_of_rule("errors", at(10), 9).await.expect("readable");
+    assert_eq!(found.incidents, [IncidentId("i2".to_owned()), IncidentId("i5".to_owned())]);
+    assert!(!found.is_storm);
+    let one = store.open_of_rule("errors", at(10), 1).await.expect("readable");
+    assert_eq!(one.incidents, [IncidentId("i2".to_owned())]);
+    assert!(store.open_of_rule("none", at(0), 9).await.expect("readable").incidents.is_empty());
 }
 
 pub async fn of_starts_judged_over_one_ledger_exactly_one_is_allowed(store: Subject) {

@@ -202,7 +202,13 @@ fn a_late_answer_of_an_earlier_round_is_ignored() {
     world.fire("a");
     let effect = world.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
     let Effect::Diagnose { purpose, .. } = effect.effect else { panic!("a diagnosis") };
-    let late = world.happen(Event::DiagnosisDone { purpose, round: 0, findings: vec![], surveys: vec![] });
+    let late = world.happen(Event::DiagnosisDone {
+        purpose,
+        round: 0,
+        findings: vec![],
+        surveys: vec![],
+        vitals: None,
+    });
     assert!(!late.changed);
     assert!(world.incident.actions.is_empty());
 }

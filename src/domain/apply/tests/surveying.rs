@@ -57,7 +57,7 @@ fn looked_at(world: &World, tier: Tier, basis: Value) -> Candidate {
 
 fn mk_world(tier: Tier) -> World {
     let mut world = World::new(vec![mk_remedy("undo", tier, None)]);
-    world.is_surveyed = true;
+    world.looks_first = true;
     world.candidates = vec![looked_at(&world, tier, json!({ "revision": 6 }))];
     world.fire("a");
     world.diagnosed();
@@ -75,7 +75,7 @@ fn starting(world: &mut World, attempt: u32) -> Transition {
 #[test]
 fn a_draft_that_nobody_looked_at_is_never_carried_out() {
     let mut world = World::new(vec![mk_remedy("undo", Tier::T1, None)]);
-    world.is_surveyed = true;
+    world.looks_first = true;
     world.candidates = vec![mk_draft(Tier::T1)];
     world.fire("a");
     world.diagnosed();
@@ -114,7 +114,7 @@ fn a_remedy_with_nothing_to_do_is_passed_over_and_one_that_is_refused_stops_the_
     ] {
         let mut world =
             World::new(vec![mk_remedy("undo", Tier::T1, None), mk_remedy("limit", Tier::T1, None)]);
-        world.is_surveyed = true;
+        world.looks_first = true;
         let undo = Candidate { survey: outcome, ..mk_draft(Tier::T1) };
         world.candidates = vec![undo, mk_candidate("limit", Tier::T1)];
         world.fire("a");
@@ -129,7 +129,7 @@ fn a_remedy_with_nothing_to_do_is_passed_over_and_one_that_is_refused_stops_the_
 fn a_rule_that_needs_surveys_gathers_evidence_before_every_decision() {
     let mut world = World::new(vec![mk_remedy("tell", Tier::T0, None), mk_remedy("undo", Tier::T1, None)]);
     world.rule.diagnostics.clear();
-    world.is_surveyed = true;
+    world.looks_first = true;
     let undo = looked_at(&world, Tier::T1, json!(1));
     world.candidates = vec![Candidate { guardrails: Vec::new(), ..mk_candidate("tell", Tier::T0) }, undo];
     world.fire("a");

@@ -40,7 +40,7 @@ pub(super) struct World {
     pub(super) checks: Vec<ConditionOutcome>,
     pub(super) last_moment: Vec<GuardrailVerdict>,
     pub(super) on_resolve: Vec<Candidate>,
-    pub(super) is_surveyed: bool,
+    pub(super) looks_first: bool,
     pub(super) notes: Vec<String>,
     pub(super) effects: Vec<NewEffect>,
     pub(super) lines: Vec<TimelineLine>,
@@ -216,7 +216,7 @@ impl World {
             checks: Vec::new(),
             last_moment: Vec::new(),
             on_resolve: Vec::new(),
-            is_surveyed: false,
+            looks_first: false,
             notes: Vec::new(),
             effects: Vec::new(),
             lines: Vec::new(),
@@ -234,7 +234,7 @@ impl World {
             checks: &self.checks,
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
-            is_surveyed: self.is_surveyed,
+            looks_first: self.looks_first,
             notes: &self.notes,
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now)?;
@@ -278,7 +278,13 @@ impl World {
         let effect = self.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
         let Effect::Diagnose { purpose, round } = effect.effect else { panic!("a diagnosis") };
         let finding = Finding { text: text.to_owned(), ..mk_finding("ratio") };
-        self.happen(Event::DiagnosisDone { purpose, round, findings: vec![finding], surveys: Vec::new() })
+        self.happen(Event::DiagnosisDone {
+            purpose,
+            round,
+            findings: vec![finding],
+            surveys: Vec::new(),
+            vitals: None,
+        })
     }
 
     /// Brings the incident to the decision over `candidates`.

@@ -1,0 +1,235 @@
+//! Guardrails about where, how much, and when the machine must leave it to people.
+
+use super::tests::{at, denial, mk_facts, mk_start, subject};
+use super::*;
+use crate::survey::Rollout;
+use crate::vitals::Sign;
+use std::collections::BTreeMap;
+
+fn mk_impact() -> Impact {
+    Impact {
+        kind: "Deployment".to_owned(),
+        workloads: 1,
+        replicas: 4,
+        available: 4,
+        disrupted: 1,
+        rollout: Rollout::Settled,
+        ends_rollout: false,
+    }
+}
+
+/// What denies first, for a plan with this impact at this tier.
+fn denied_by(tier: Tier, impact: &Impact, facts: &GuardFacts) -> Option<Guardrail> {
+    let subject = Subject { tier, impact: Some(impact), ..subject("Deployment/shop/api", "shop") };
+    denial(subject, facts, 10).map(|(guardrail, _)| guardrail)
+}
+
+#[test]
+fn only_some_namespaces_and_kinds_may_be_touched() {
+    let impact = mk_impact();
+    let mut facts = mk_facts(Vec::new());
+    let system = Subject { impact: Some(&impact), ..subject("Deployment/kube-system/dns", "kube-system") };
+    assert_eq!(denial(system, &facts, 1), Some((Guardrail::AllowList, None)));
+    let nowhere = Subject { namespace: None, ..system };
+    assert_eq!(denial(nowhere, &facts, 1), Some((Guardrail::AllowList, None)));
+    assert_eq!(denied_by(Tier::T1, &impact, &facts), None);
+    facts.scope.namespaces = vec!["bank".to_owned()];
+    assert_eq!(denied_by(Tier::T3, &impact, &facts), Some(Guardrail::AllowList));
+    facts.scope.namespaces = vec!["shop".to_owned()];
+    assert_eq!(denied_by(Tier::T3, &impact, &facts), None);
+    facts.scope.kinds = vec!["Pod".to_owned()];
+    assert_eq!(denied_by(Tier::T3, &impact, &facts), Some(Guardrail::AllowList));
+    // What is no object of the cluster, such as an endpoint, has limits of its own.
+    assert_eq!(denial(subject("endpoint:waf", "kube-system"), &facts, 1), None);
+}
+
+#[test]
+fn it_never_acts_on_itself() {
+    let impact = mk_impact();
+    let mut facts = mk_facts(Vec::new());
+    let own = |name: Option<&str>| Some(Own { namespace: "shop".to_owned(), name: name.map(str::to_owned) });
+    for (name, expected) in [
+        (Some("api"), Some(Guardrail::OwnWorkload)),
+        (Some("web"), None),
+        (None, Some(Guardrail::OwnWorkload)),
+    ] {
+        facts.scope.own = own(name);
+        assert_eq!(denied_by(Tier::T3, &impact, &facts), expected, "{name:?}");
+    }
+}
+
+#[test]
+fn one_workload_a_quarter_of_its_replicas_and_one_that_stays() {
+    let facts = mk_facts(Vec::new());
+    for (replicas, available, disrupted, passes) in [
+        (4, 4, 1, true),
+        (4, 4, 2, false),
+        (8, 8, 2, true),
+        (8, 8, 3, false),
+        // A quarter of two is none, but one is always allowed where one is left.
+        (2, 2, 1, true),
+        (1, 1, 1, false),
+        (4, 1, 1, false),
+        // What is not available takes nothing away.
+        (1, 0, 0, true),
+    ] {
+        let impact = Impact { replicas, available, disrupted, ..mk_impact() };
+        let denied = denied_by(Tier::T2, &impact, &facts);
+        let expected = if passes { None } else { Some(Guardrail::BlastRadius) };
+        assert_eq!(denied, expected, "{disrupted} of {available}, {replicas} wanted");
+        assert_eq!(denied_by(Tier::T3, &impact, &facts), None, "two people decide");
+    }
+    let two = Impact { workloads: 2, ..mk_impact() };
+    assert_eq!(denied_by(Tier::T2, &two, &facts), Some(Guardrail::BlastRadius));
+    let undo = Impact { available: 1, disrupted: 1, ends_rollout: true, ..mk_impact() };
+    assert_eq!(denied_by(Tier::T2, &undo, &facts), None, "going back to what worked must not wait");
+}
+
+#[test]
+fn nobodys_healthy_rollout_is_disturbed_and_one_that_hangs_does_not_protect_itself() {
+    let facts = mk_facts(Vec::new());
+    let healthy = Rollout::UnderWay { status: "2 of 4 updated".to_owned() };
+    let stuck = Rollout::Stuck { reason: "no progress for 600 s".to_owned() };
+    for (rollout, ends_rollout, expected) in [
+        (healthy.clone(), false, Some(Guardrail::Rollout)),
+        (healthy, true, Some(Guardrail::Rollout)),
+        (stuck.clone(), true, None),
+        (stuck, false, None),
+    ] {
+        let impact = Impact { rollout, ends_rollout, ..mk_impact() };
+        assert_eq!(denied_by(Tier::T2, &impact, &facts), expected, "{impact:?}");
+    }
+}
+
+#[test]
+fn one_action_at_a_time_on_one_target() {
+    let mut start = mk_start("Deployment/shop/api", "shop", 0);
+    start.action = Some(ActionId("i1-a1".to_owned()));
+    let mut facts = mk_facts(vec![start]);
+    facts.limits.per_target.clear();
+    let other = subject("Deployment/shop/api", "shop");
+    assert_eq!(denial(other, &facts, 1), Some((Guardrail::InFlight, Some(at(3)))));
+    let own = ActionId("i1-a1".to_owned());
+    assert_eq!(denial(Subject { action: Some(&own), ..other }, &facts, 1), None);
+    assert_eq!(denial(subject("Deployment/shop/web", "shop"), &facts, 1), None);
+    assert_eq!(
+        denial(other, &facts, 24 * 60),
+        None,
+        "one whose end was lost does not hold the target for ever"
+    );
+    facts.starts[0].end = Some(StartEnd { at: at(1), result: StartResult::Good });
+    assert_eq!(denial(other, &facts, 2), None);
+}
+
+fn ended(target: &str, minute: i64, result: StartResult) -> Start {
+    Start {
+        action: Some(ActionId(format!("{target}-a1"))),
+        end: Some(StartEnd { at: at(minute), result }),
+        ..mk_start(target, "bank", minute - 1)
+    }
+}
+
+#[test]
+fn a_rule_that_failed_twice_in_a_row_is_switched_off_for_a_day() {
+    use StartResult::{Bad, Good, NotStarted};
+    for (results, is_off) in [
+        (vec![Bad], false),
+        (vec![Bad, Bad], true),
+        (vec![Bad, Good], false),
+        (vec![Bad, Good, Bad], false),
+        (vec![Bad, NotStarted, Bad], true),
+        (vec![Good, Bad, Bad], true),
+    ] {
+        let starts = results.iter().zip([10, 30, 50]).map(|(result, minute)| ended("x", minute, *result));
+        let facts = mk_facts(starts.collect());
+        let last = 10 + 20 * (i64::try_from(results.len()).expect("few") - 1);
+        let denied = denial(subject("other", "shop"), &facts, 60);
+        let expected = is_off.then(|| (Guardrail::CircuitBreaker, Some(at(last + 24 * 60))));
+        assert_eq!(denied, expected, "{results:?}");
+        assert_eq!(denial(Subject { remedy: "disk/clean", ..subject("other", "shop") }, &facts, 60), None);
+        assert_eq!(denial(subject("other", "shop"), &facts, last + 24 * 60), None, "after a day");
+    }
+}
+
+#[test]
+fn a_namespace_has_a_budget_for_the_day() {
+    let starts = (0..20).map(|n| mk_start(&format!("t{n}"), "shop", n * 30)).collect();
+    let mut facts = mk_facts(starts);
+    let hours_later = 20 * 30 + 60;
+    let denied = denial(subject("x", "shop"), &facts, hours_later);
+    assert_eq!(denied, Some((Guardrail::DailyBudget, Some(at(24 * 60)))));
+    assert_eq!(denial(subject("x", "bank"), &facts, hours_later), None);
+    facts.limits.daily_budget = 0;
+    assert_eq!(denial(subject("x", "shop"), &facts, hours_later), None, "0 means no limit");
+}
+
+/// What denies a plan that would run alone, and whether people may still decide it.
+fn alone(facts: &GuardFacts, standing: Standing<'_>) -> Option<Guardrail> {
+    let alone = Subject { standing, ..subject("x", "shop") };
+    let by_people = Subject { tier: Tier::T2, ..alone };
+    assert_eq!(denial(by_people, facts, 10), None, "people may decide");
+    denial(alone, facts, 10).map(|(guardrail, _)| guardrail)
+}
+
+#[test]
+fn nothing_starts_alone_once_a_person_has_the_incident() {
+    let standing = Standing { acknowledged_by: Some("una"), reopened_at: &[] };
+    assert_eq!(alone(&mk_facts(Vec::new()), standing), Some(Guardrail::Acknowledged));
+}
+
+#[test]
+fn nothing_starts_alone_right_after_the_start_of_the_service() {
+    let mut facts = mk_facts(Vec::new());
+    facts.booted_at = Some(at(9));
+    assert_eq!(alone(&facts, Standing::default()), Some(Guardrail::BootHold));
+    facts.booted_at = Some(at(8));
+    assert_eq!(alone(&facts, Standing::default()), None);
+}
+
+#[test]
+fn nothing_starts_alone_for_an_incident_that_flaps() {
+    let facts = mk_facts(Vec::new());
+    let flapping = [at(1), at(4), at(7)];
+    let standing = Standing { acknowledged_by: None, reopened_at: &flapping };
+    assert_eq!(alone(&facts, standing), Some(Guardrail::Flapping));
+    let calmer = Standing { reopened_at: &flapping[1..], ..standing };
+    assert_eq!(alone(&facts, calmer), None);
+    let long_ago = [at(-60), at(4), at(7)];
+    assert_eq!(alone(&facts, Standing { reopened_at: &long_ago, ..standing }), None);
+}
+
+#[test]
+fn what_is_wrong_with_many_is_not_healed_one_by_one_and_people_are_asked_once() {
+    let mut facts = mk_facts(Vec::new());
+    for (targets, is_first, at_t1, at_t2) in [
+        (2, true, None, None),
+        (3, true, Some(Guardrail::Correlation), None),
+        (3, false, Some(Guardrail::Correlation), Some(Guardrail::Correlation)),
+    ] {
+        facts.peers = Some(Peers { targets, is_first });
+        let plan = subject("x", "shop");
+        let of = |tier| denial(Subject { tier, ..plan }, &facts, 10).map(|(guardrail, _)| guardrail);
+        assert_eq!((of(Tier::T1), of(Tier::T2)), (at_t1, at_t2), "{targets} targets, first: {is_first}");
+    }
+    assert!(asks_instead(facts.alone, Some(Peers { targets: 3, is_first: true })));
+    assert!(!asks_instead(facts.alone, Some(Peers { targets: 3, is_first: false })));
+    assert!(!asks_instead(facts.alone, Some(Peers { targets: 2, is_first: true })));
+    facts.peers = None;
+    assert_eq!(alone(&facts, Standing::default()), Some(Guardrail::Correlation), "nobody could count them");
+}
+
+#[test]
+fn who_cannot_see_does_not_act_alone() {
+    let mut facts = mk_facts(Vec::new());
+    let signs =
+        |sign: Sign| Some(Vitals { at: at(0), signs: BTreeMap::from([("prometheus".to_owned(), sign)]) });
+    for (vitals, expected) in [
+        (signs(Sign::Good("0 of 9 are down".to_owned())), None),
+        (signs(Sign::Blind("no answer".to_owned())), Some(Guardrail::Blind)),
+        (signs(Sign::Widespread("4 of 9 are down".to_owned())), Some(Guardrail::Correlation)),
+        (None, Some(Guardrail::Blind)),
+    ] {
+        facts.vitals = vitals;
+        assert_eq!(alone(&facts, Standing::default()), expected, "{:?}", facts.vitals);
+    }
+}
