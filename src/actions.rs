@@ -1,7 +1,7 @@
 //! Actions: one file for each thing that a remedy can do.
 //!
-//! This is the only room that is given a handle that changes the world, and all it can reach are the endpoints that
-//! the settings name. Most actions touch nothing: they ask the engine to tell people, to escalate or to keep a
+//! This is the only room that is given a handle that changes the world, and all it can reach are the endpoints and the
+//! cluster that the settings name. Most actions touch nothing: they ask the engine to tell people, to escalate or to keep a
 //! document. An action never retries and never decides; it makes one attempt and says how that ended: applied, not
 //! applied, or unknown. Unknown is the honest word whenever the request may have arrived. Everything that leaves here
 //! is bounded and has passed the redactor.
@@ -10,11 +10,22 @@
 //! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Actions`], [`endpoint`], then any action.
 
 mod checklist_start;
+mod cluster;
 pub mod endpoint;
 mod escalate;
 mod http_call;
 mod human_task;
 mod incident_postmortem;
+mod k8s_delete;
+mod k8s_delete_pod;
+mod k8s_hpa_patch;
+mod k8s_patch;
+mod k8s_rollout_restart;
+mod k8s_rollout_undo;
+mod k8s_scale;
+mod k8s_set_env;
+mod k8s_set_image;
+mod k8s_set_resources;
 mod markdown;
 mod notify_pagerduty;
 mod notify_slack;
@@ -37,7 +48,17 @@ use crate::secret::Keyring;
 pub use endpoint::Endpoint;
 
 /// All actions, in the order of the reference.
-const ENTRIES: [Entry; 7] = [
+const ENTRIES: [Entry; 17] = [
+    k8s_delete_pod::ENTRY,
+    k8s_rollout_restart::ENTRY,
+    k8s_rollout_undo::ENTRY,
+    k8s_scale::ENTRY,
+    k8s_hpa_patch::ENTRY,
+    k8s_set_resources::ENTRY,
+    k8s_set_env::ENTRY,
+    k8s_set_image::ENTRY,
+    k8s_patch::ENTRY,
+    k8s_delete::ENTRY,
     http_call::ENTRY,
     human_task::ENTRY,
     checklist_start::ENTRY,
@@ -64,6 +85,8 @@ type LookBack = for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> Port
 struct Hands {
     endpoints: BTreeMap<String, Endpoint>,
     http: HttpClient,
+    cluster: Option<ActHandle>,
+    keyring: Keyring,
 }
 
 /// All kinds of actions, for the catalog.
@@ -87,7 +110,6 @@ pub struct ActionsOptions {
 /// Carries plans out: the engine's [`Actor`].
 pub struct Actions {
     hands: Hands,
-    keyring: Keyring,
 }
 
 impl Actions {
@@ -97,7 +119,8 @@ impl Actions {
     /// Where the machine cannot make an HTTP client, or the proxy's URL is not one.
     pub fn new(options: ActionsOptions) -> Result<Self, HttpError> {
         let http = HttpClient::new(&HttpOptions { proxy: options.proxy, ..HttpOptions::configured() })?;
-        Ok(Self { hands: Hands { endpoints: options.endpoints, http }, keyring: options.keyring })
+        let ActionsOptions { endpoints, kubernetes: cluster, keyring, .. } = options;
+        Ok(Self { hands: Hands { endpoints, http, cluster, keyring } })
     }
 }
 
@@ -108,7 +131,7 @@ impl Actor for Actions {
                 Some(entry) => (entry.act)(&self.hands, plan, &context).await,
                 None => outcome::not_applied(format!("this version has no action `{}`", plan.kind)),
             };
-            outcome::finish(outcome, &self.keyring.redactor())
+            outcome::finish(outcome, &self.hands.keyring.redactor())
         })
     }
 
@@ -125,7 +148,7 @@ impl Actor for Actions {
                     "the attempt was interrupted, and there is no way to look what became of it",
                 ),
             };
-            outcome::finish(outcome, &self.keyring.redactor())
+            outcome::finish(outcome, &self.hands.keyring.redactor())
         })
     }
 }
@@ -141,7 +164,7 @@ impl Surveyor for Actions {
                     SurveyOutcome::Refused { reason }
                 }
             };
-            outcome::finish_survey(outcome, &self.keyring.redactor())
+            outcome::finish_survey(outcome, &self.hands.keyring.redactor())
         })
     }
 }

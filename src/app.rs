@@ -11,6 +11,7 @@ pub mod explain;
 mod files;
 mod gauges;
 mod house;
+pub mod rbac;
 mod rulebook;
 mod upkeep;
 

@@ -17,6 +17,7 @@ mod failure;
 mod ids;
 mod incidents;
 mod pause;
+mod rbac;
 mod remote;
 mod schema;
 mod send;
@@ -78,6 +79,7 @@ enum Command {
     Actions(Box<actions::ActionsArgs>),
     Pause(Box<pause::PauseArgs>),
     Resume(Box<pause::ResumeArgs>),
+    Rbac(rbac::RbacArgs),
     Schema(schema::SchemaArgs),
     Send(Box<send::SendArgs>),
     Completions(completions::CompletionsArgs),
@@ -105,6 +107,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Actions(args) => actions::run(*args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
+        Command::Rbac(args) => rbac::run(args),
         Command::Schema(args) => schema::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Completions(args) => completions::run(&args, format),

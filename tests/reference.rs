@@ -111,6 +111,30 @@ const EXAMPLES: &[(&str, &str)] = &[
     good: { /status/phase: Completed }
   max_age: 26h"#,
     ),
+    ("k8s.delete_pod", "k8s.delete_pod: { pick: most_restarts, max: 1 }"),
+    ("k8s.rollout_restart", "k8s.rollout_restart: {}"),
+    ("k8s.rollout_undo", "k8s.rollout_undo: {}"),
+    ("k8s.scale", "k8s.scale: { delta: 2, max: 10, hpa: raise_min, ttl: 1h }"),
+    ("k8s.hpa_patch", "k8s.hpa_patch: { max: 20, targets: { cpu: 60 }, ttl: 2h }"),
+    (
+        "k8s.set_resources",
+        r#"k8s.set_resources:
+  container: api
+  limits: { memory: 150% }
+  cap: { memory: 2Gi }
+  ttl: 4h"#,
+    ),
+    ("k8s.set_env", r#"k8s.set_env: { vars: { MAX_DB_CONNECTIONS: "50" }, ttl: 4h }"#),
+    ("k8s.set_image", "k8s.set_image: { container: api, image: registry.example.com/api:1.4.2 }"),
+    (
+        "k8s.patch",
+        r#"k8s.patch:
+  kind: Ingress
+  name: api
+  allowed_paths: [/metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout]
+  patch: { metadata: { annotations: { nginx.ingress.kubernetes.io/proxy-read-timeout: "300" } } }"#,
+    ),
+    ("k8s.delete", r#"k8s.delete: { kind: Job, name: "{{ labels.job_name }}" }"#),
     (
         "http.call",
         r#"http.call:

@@ -162,7 +162,7 @@ fn query_slots(query: &BTreeMap<String, Value>) -> Result<Vec<Slot>, ParamsError
 }
 
 /// Every text within a body is rendered for itself and stays one JSON string, whatever a label holds.
-fn text_slots(value: &Value, at: &str, slots: &mut Vec<Slot>) {
+pub(super) fn text_slots(value: &Value, at: &str, slots: &mut Vec<Slot>) {
     match value {
         Value::String(_) => slots.push(Slot::new(at, SlotLanguage::Text)),
         Value::Array(items) => {

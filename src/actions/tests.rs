@@ -1,6 +1,7 @@
 //! Actions against servers on loopback and with rendered parameters, as the engine calls them.
 
 mod calls;
+mod cluster;
 mod postmortem;
 mod requests;
 
@@ -109,9 +110,20 @@ fn every_kind_declares_what_it_is() {
         .map(|kind| (kind.name, kind.tier_floor, kind.repeatability, kind.performer, kind.inverse))
         .collect();
     let asks = |name| (name, Tier::T0, Repeatability::Idempotent, Performer::Machine, Inverse::NotNeeded);
+    let restores = |name, tier, inverse| (name, tier, Repeatability::Idempotent, Performer::Machine, inverse);
     assert_eq!(
         kinds,
         [
+            restores("k8s.delete_pod", Tier::T1, Inverse::FromRule),
+            restores("k8s.rollout_restart", Tier::T1, Inverse::FromRule),
+            restores("k8s.rollout_undo", Tier::T2, Inverse::Recorded),
+            restores("k8s.scale", Tier::T1, Inverse::Recorded),
+            restores("k8s.hpa_patch", Tier::T2, Inverse::Recorded),
+            restores("k8s.set_resources", Tier::T2, Inverse::Recorded),
+            restores("k8s.set_env", Tier::T2, Inverse::Recorded),
+            restores("k8s.set_image", Tier::T3, Inverse::Recorded),
+            restores("k8s.patch", Tier::T2, Inverse::Recorded),
+            restores("k8s.delete", Tier::T2, Inverse::FromRule),
             ("http.call", Tier::T2, Repeatability::AtMostOnce, Performer::Machine, Inverse::FromRule),
             ("human.task", Tier::T3, Repeatability::Idempotent, Performer::People, Inverse::FromRule),
             asks("checklist.start"),
@@ -137,10 +149,10 @@ fn every_kind_has_a_schema_and_refuses_what_it_does_not_know() {
 async fn a_plan_of_another_version_is_not_carried_out() {
     let endpoint = mk_endpoint("http://127.0.0.1:9", Method::POST);
     let mut plan = mk_plan("escalate", json!({}), &endpoint).expect("a plan");
-    plan.kind = "k8s.scale".to_owned();
+    plan.kind = "k8s.from_tomorrow".to_owned();
     let outcome = act(&mk_actions(endpoint), &plan, None).await;
     assert_eq!(
         outcome,
-        ActionOutcome::NotApplied { reason: "this version has no action `k8s.scale`".to_owned() }
+        ActionOutcome::NotApplied { reason: "this version has no action `k8s.from_tomorrow`".to_owned() }
     );
 }

@@ -152,8 +152,12 @@ pub fn previous<'a>(
 ) -> Result<&'a Revision, NoPrevious> {
     let now = meaningful(&workload["spec"]["template"]);
     let marked = bad_names(workload);
-    let is_bad =
-        |revision: &Revision| marked.contains(&revision.name) || revision.annotations.contains_key(BAD);
+    let is_marked =
+        |revision: &&Revision| marked.contains(&revision.name) || revision.annotations.contains_key(BAD);
+    // A restart makes a second revision of the same template: what is said of one holds for the other.
+    let bad: Vec<Value> =
+        revisions.iter().filter(is_marked).map(|revision| meaningful(&revision.template)).collect();
+    let is_bad = |revision: &Revision| bad.contains(&meaningful(&revision.template));
     if let Some(number) = to {
         let wanted = revisions.iter().find(|revision| revision.number == number);
         let wanted = wanted.ok_or(NoPrevious::NotKept(number))?;
@@ -179,6 +183,10 @@ pub fn previous<'a>(
 
 /// Revisions that an undo left behind, by the names of their objects.
 pub fn bad_names(workload: &Value) -> BTreeSet<String> {
+    in_order(workload).into_iter().collect()
+}
+
+fn in_order(workload: &Value) -> Vec<String> {
     let names = annotations(workload).remove(BAD_REVISIONS).unwrap_or_default();
     names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
@@ -187,7 +195,7 @@ pub fn bad_names(workload: &Value) -> BTreeSet<String> {
 pub fn mark_bad(workload: &Value, revisions: &[Revision], name: &str) -> String {
     let is_kept = |marked: &str| revisions.iter().any(|revision| revision.name == marked);
     let mut names: Vec<String> =
-        bad_names(workload).into_iter().filter(|marked| marked != name && is_kept(marked)).collect();
+        in_order(workload).into_iter().filter(|marked| marked != name && is_kept(marked)).collect();
     names.push(name.to_owned());
     names.split_off(names.len().saturating_sub(BAD_REVISIONS_MAX)).join(",")
 }

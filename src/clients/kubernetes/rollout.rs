@@ -148,6 +148,30 @@ pub fn of_daemon_set(set: &DaemonSet) -> Rollout {
     Rollout::Done
 }
 
+/// Whether the last rollout has come to its end, whatever became of its pods since: pods that crash in a workload that
+/// nobody changed are no rollout.
+pub fn has_ended_deployment(deployment: &Deployment) -> bool {
+    let status = deployment.status.clone().unwrap_or_default();
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let ended = conditions.iter().any(|condition| {
+        condition.type_ == "Progressing" && condition.reason.as_deref() == Some("NewReplicaSetAvailable")
+    });
+    deployment.metadata.generation <= status.observed_generation && ended
+}
+
+/// As [`has_ended_deployment`]: all replicas are of one revision.
+pub fn has_ended_stateful_set(set: &StatefulSet) -> bool {
+    let status = set.status.clone().unwrap_or_default();
+    set.metadata.generation <= status.observed_generation && status.update_revision == status.current_revision
+}
+
+/// As [`has_ended_deployment`]: every node has the pod of the present revision, ready or not.
+pub fn has_ended_daemon_set(set: &DaemonSet) -> bool {
+    let status = set.status.clone().unwrap_or_default();
+    set.metadata.generation <= status.observed_generation
+        && status.updated_number_scheduled.unwrap_or_default() >= status.desired_number_scheduled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +277,36 @@ mod tests {
         );
         assert_eq!(stateful_set(partition, status(1)), Rollout::Done);
         assert_eq!(stateful_set(json!({"updateStrategy": {"type": "OnDelete"}}), status(0)), Rollout::Manual);
+    }
+
+    #[test]
+    fn pods_that_crash_after_a_rollout_are_no_rollout() {
+        let object = |observed: i64, reason: &str| {
+            json!({"metadata": {"generation": 2}, "spec": {"replicas": 3, "selector": {}, "template": {}}, "status": {
+                "observedGeneration": observed, "replicas": 3, "updatedReplicas": 3, "availableReplicas": 1,
+                "conditions": [{"type": "Progressing", "status": "True", "reason": reason}]}})
+        };
+        let ended = |observed, reason| {
+            let deployment: Deployment =
+                serde_json::from_value(object(observed, reason)).expect("a Deployment");
+            assert!(!of_deployment(&deployment).is_done());
+            has_ended_deployment(&deployment)
+        };
+        assert!(ended(2, "NewReplicaSetAvailable"));
+        assert!(!ended(1, "NewReplicaSetAvailable") && !ended(2, "ReplicaSetUpdated"));
+        let set = |update: &str| -> StatefulSet {
+            let status = json!({"observedGeneration": 2, "replicas": 3, "currentRevision": "a", "updateRevision": update});
+            serde_json::from_value(json!({"metadata": {"generation": 2}, "status": status}))
+                .expect("a StatefulSet")
+        };
+        assert!(has_ended_stateful_set(&set("a")) && !has_ended_stateful_set(&set("b")));
+        let set = |updated: i32| -> DaemonSet {
+            let status = json!({"observedGeneration": 2, "currentNumberScheduled": 3, "desiredNumberScheduled": 3,
+                "numberMisscheduled": 0, "numberReady": 0, "updatedNumberScheduled": updated});
+            serde_json::from_value(json!({"metadata": {"generation": 2}, "status": status}))
+                .expect("a DaemonSet")
+        };
+        assert!(has_ended_daemon_set(&set(3)) && !has_ended_daemon_set(&set(2)));
     }
 
     #[test]

@@ -68,6 +68,18 @@ fn what_an_undo_left_behind_is_not_gone_back_to() {
 }
 
 #[test]
+fn a_restart_of_what_was_left_behind_is_as_bad_as_it() {
+    let (mut deployment, sets) = mk_history(&[
+        mk_template("api:0"),
+        mk_template("api:2"),
+        restarted("api:2", "t1"),
+        mk_template("api:1"),
+    ]);
+    deployment["metadata"]["annotations"] = json!({BAD_REVISIONS: "api-h3"});
+    assert_eq!(undo_of(&deployment, &sets), Ok((1, "api:0".to_owned())));
+}
+
+#[test]
 fn without_a_revision_that_differs_there_is_a_reason() {
     let (deployment, sets) = mk_history(&[mk_template("api:1")]);
     assert_eq!(undo_of(&deployment, &sets), Err(NoPrevious::NoHistory));
@@ -160,6 +172,8 @@ fn names_of_bad_revisions_are_kept_while_they_mean_something() {
     assert_eq!(mark_bad(&deployment, &revisions, "api-h2"), "api-h2");
     deployment["metadata"]["annotations"] = json!({BAD_REVISIONS: "api-h1,api-gone,api-h2"});
     assert_eq!(mark_bad(&deployment, &revisions, "api-h2"), "api-h1,api-h2");
+    deployment["metadata"]["annotations"] = json!({BAD_REVISIONS: "api-h2,api-h1"});
+    assert_eq!(mark_bad(&deployment, &revisions, "newest"), "api-h2,api-h1,newest", "the newest is the last");
     let many: Vec<Revision> =
         (0..30).map(|n| Revision { name: format!("r{n:02}"), ..revisions[0].clone() }).collect();
     let names: Vec<&str> = many.iter().map(|revision| revision.name.as_str()).collect();
@@ -181,7 +195,8 @@ fn the_published_table_of_actions_is_kept() {
     *body
         .pointer_mut("/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt")
         .expect("a place") = json!(at);
-    assert_eq!(super::super::patch::restart(at), body);
+    let change = super::super::patch::restart(&mk_deployment("api", mk_template("api:1")), at);
+    assert_eq!(super::super::changes::strategic(&[change]), body);
     let rules = row("rollback_deployment")["body_rules"].to_string();
     let (mut deployment, sets) = mk_history(&[mk_template("api:1"), mk_template("api:2")]);
     let kept = "kubectl.kubernetes.io/last-applied-configuration";

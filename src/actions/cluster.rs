@@ -1,0 +1,46 @@
+//! What the actions on a Kubernetes cluster share: whom they mean, what they read of it, how one write is made, and what
+//! may be said of its end.
+//!
+//! An action has two halves. Its *survey* reads the object, lets the server rehearse the write, and fixes every value in
+//! the plan. Its *act* makes exactly that write, once; it looks whether the object is still the one of the plan, and
+//! decides nothing. Reading order: [`subject`] (which object), [`workload`] (what it is like), [`edit`] (one write and
+//! its way back), [`plan`] (from drafts to plans), [`words`] (what people are told of failures).
+
+pub(super) mod autoscaler;
+pub(super) mod container;
+pub(super) mod edit;
+pub(super) mod plan;
+pub(super) mod subject;
+pub(super) mod ttl;
+pub(super) mod words;
+pub(super) mod workload;
+
+use super::Hands;
+use crate::clients::kubernetes::ActHandle;
+use crate::domain::survey::SurveyOutcome;
+
+/// The mark of a write: which attempt of ours made it. It is the same for every attempt at the same plan.
+pub(super) const EXECUTION_ID: &str = "smokejumper.dev/execution-id";
+
+/// What is said where the settings have no cluster.
+pub(super) const NO_CLUSTER: &str = "the settings have no section `kubernetes`";
+
+/// The hand on the cluster.
+pub(super) fn hand(hands: &Hands) -> Result<&ActHandle, SurveyOutcome> {
+    hands.cluster.as_ref().ok_or_else(|| refused(NO_CLUSTER))
+}
+
+/// The ladder stops and people are told.
+pub(super) fn refused(reason: impl Into<String>) -> SurveyOutcome {
+    SurveyOutcome::Refused { reason: reason.into() }
+}
+
+/// There is nothing that this remedy could do; the next may.
+pub(super) fn nothing_to_do(reason: impl Into<String>) -> SurveyOutcome {
+    SurveyOutcome::NothingToDo { reason: reason.into() }
+}
+
+/// A survey that ended early has said why.
+pub(super) fn settle(outcome: Result<SurveyOutcome, SurveyOutcome>) -> SurveyOutcome {
+    outcome.unwrap_or_else(|early| early)
+}

@@ -1,0 +1,84 @@
+//! The HorizontalPodAutoscaler of a workload: whoever sets replicas beside one is overruled within seconds.
+
+use serde_json::Value;
+
+use super::refused;
+use super::subject::Subject;
+use super::words::unseen;
+use crate::clients::kubernetes::changes::FieldPath;
+use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
+use crate::domain::survey::SurveyOutcome;
+
+/// An autoscaler as it was found.
+#[derive(Debug, Clone)]
+pub(in crate::actions) struct Autoscaler {
+    pub(in crate::actions) subject: Subject,
+    pub(in crate::actions) uid: String,
+    pub(in crate::actions) object: Value,
+}
+
+/// Its kind.
+pub(in crate::actions) const AUTOSCALER: &str = "HorizontalPodAutoscaler";
+
+/// The field of its lower bound.
+pub(in crate::actions) fn min_replicas() -> FieldPath {
+    FieldPath::fields(["spec", "minReplicas"])
+}
+
+/// The field of its upper bound.
+pub(in crate::actions) fn max_replicas() -> FieldPath {
+    FieldPath::fields(["spec", "maxReplicas"])
+}
+
+impl Autoscaler {
+    /// The one that scales a workload, if any. A cluster that does not serve autoscalers has none.
+    pub(in crate::actions) async fn of(
+        cluster: &ActHandle,
+        workload: &Subject,
+    ) -> Result<Option<Self>, SurveyOutcome> {
+        let all = cluster.list(&Resource::AUTOSCALERS, Some(&workload.namespace), ListQuery::default()).await;
+        let all: Vec<Value> = match all {
+            Err(error) if error.is_not_found() => Vec::new(),
+            all => all.map_err(|error| unseen(&error))?,
+        };
+        let scales = |object: &Value| {
+            let of = &object["spec"]["scaleTargetRef"];
+            of["kind"] == workload.kind.as_str() && of["name"] == workload.name.as_str()
+        };
+        let mut found = all.into_iter().filter(scales);
+        let one = found.next().map(|object| Self::read(object, &workload.namespace)).transpose()?;
+        if found.next().is_some() {
+            return Err(refused(format!("{} has several autoscalers", workload.shown())));
+        }
+        Ok(one)
+    }
+
+    /// What an object says.
+    pub(in crate::actions) fn read(object: Value, namespace: &str) -> Result<Self, SurveyOutcome> {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let (Some(name), Some(uid)) = (text("/metadata/name"), text("/metadata/uid")) else {
+            return Err(refused("an autoscaler has no name or uid"));
+        };
+        let subject = Subject { kind: AUTOSCALER.to_owned(), namespace: namespace.to_owned(), name };
+        Ok(Self { subject, uid, object })
+    }
+
+    /// The fewest replicas that it sets.
+    pub(in crate::actions) fn min(&self) -> u32 {
+        number(min_replicas().of(&self.object)).unwrap_or(1)
+    }
+
+    /// The most replicas that it sets.
+    pub(in crate::actions) fn max(&self) -> u32 {
+        number(max_replicas().of(&self.object)).unwrap_or(1)
+    }
+
+    /// How many replicas there are, as it saw them last.
+    pub(in crate::actions) fn replicas(&self) -> u32 {
+        number(self.object.pointer("/status/currentReplicas")).unwrap_or_default()
+    }
+}
+
+fn number(value: Option<&Value>) -> Option<u32> {
+    u32::try_from(value?.as_u64()?).ok()
+}

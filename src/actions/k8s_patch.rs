@@ -1,0 +1,235 @@
+//! `k8s.patch`: changes fields of an object, within the paths that the rule allows.
+//!
+//! The cluster rehearses the patch, and what it would really change is compared with the paths: also what a server or a
+//! webhook would add. The plan then holds those fields one by one, with what they were.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::cluster::edit::{self, Edit, Write};
+use super::cluster::plan::{outlined, ready, way_back};
+use super::cluster::subject::{Naming, Subject};
+use super::cluster::words::unseen;
+use super::cluster::workload::{WORKLOADS, Workload, owned_floor};
+use super::cluster::{hand, nothing_to_do, refused, settle, ttl};
+use super::http_call::text_slots;
+use super::{Entry, Hands};
+use crate::clients::kubernetes::changes::{Change, Step, compare, shown};
+use crate::clients::kubernetes::{ActHandle, Patch, Resource};
+use crate::domain::action::{ActionPlan, Repeatability, Tier};
+use crate::domain::catalog::{
+    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
+    Reference,
+};
+use crate::domain::rule::TargetSpec;
+use crate::domain::survey::{Impact, Rollout, SurveyOutcome};
+use crate::engine::ports::SurveyContext;
+use crate::params;
+use crate::period::Period;
+
+/// Kinds that can be patched: no secrets, and nothing that gives permissions.
+const KINDS: [&str; 12] = [
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "CronJob",
+    "Service",
+    "Ingress",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+    "Certificate",
+];
+
+/// Kinds that know no strategic merge patch.
+const CUSTOM: [&str; 1] = ["Certificate"];
+
+/// Most paths of one use.
+const PATHS_MAX: usize = 20;
+
+/// Longest patch.
+const PATCH_BYTES_MAX: usize = 16 * 1024;
+
+pub(super) const ENTRY: Entry = Entry {
+    kind: ActionKind {
+        name: "k8s.patch",
+        summary: "Changes fields of an object by a merge patch (a strategic one, but for custom resources), within \
+                  `allowed_paths`: JSON pointers in which `*` stands for one step and items of lists are named by their \
+                  `name`. Whatever else the patch would change makes it refused. With `ttl` it is put back after that \
+                  time.",
+        tier_floor: Tier::T2,
+        repeatability: Repeatability::Idempotent,
+        performer: Performer::Machine,
+        inverse: Inverse::Recorded,
+        timeout: edit::TIMEOUT,
+        is_surveyed: true,
+        check,
+        schema: params::schema::<Params>,
+        access,
+        outline,
+    },
+    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
+    survey: Some(|hands, draft, context| {
+        Box::pin(async move { settle(survey(hands, draft, context).await) })
+    }),
+    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
+};
+
+/// Parameters of `k8s.patch`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the names are read by `Naming`")]
+struct Params {
+    /// Kind of the object, such as `Deployment`, `Ingress` or `PersistentVolumeClaim`. Default: the target's.
+    kind: Option<String>,
+    /// Namespace, as it stands in the rule. Default: the target's.
+    namespace: Option<String>,
+    /// Name of the object. Default: the target's. May hold templates.
+    name: Option<String>,
+    /// What may change, such as `/spec/template/spec/containers/*/readinessProbe`: below `/spec`, `/data`,
+    /// `/metadata/annotations` or `/metadata/labels`.
+    #[schemars(length(min = 1, max = 20))]
+    allowed_paths: Vec<String>,
+    /// The patch. Texts in it may hold templates.
+    patch: serde_json::Map<String, Value>,
+    /// How long it is to stand, from 1m to 7d; then it is put back. Default: for good.
+    ttl: Option<Period>,
+}
+
+fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let Params { allowed_paths, patch, ttl: lasts, .. } = params::read(params)?;
+    ttl::check(lasts)?;
+    params::count_within("/allowed_paths", allowed_paths.len(), PATHS_MAX, "paths")?;
+    for (index, path) in allowed_paths.iter().enumerate() {
+        let place = format!("/allowed_paths/{index}");
+        let roots = ["/spec/", "/data/", "/metadata/annotations/", "/metadata/labels/"];
+        let is_inside = roots.iter().any(|root| path.strip_prefix(root).is_some_and(|rest| !rest.is_empty()));
+        if !is_inside || params::is_template(path) {
+            let message = format!("`{path}` is no path below {}", roots.join(", "));
+            return Err(ParamsError::at(place, message));
+        }
+    }
+    let patch = Value::Object(patch);
+    if patch.to_string().len() > PATCH_BYTES_MAX {
+        return Err(ParamsError::at("/patch", format!("the patch is longer than {PATCH_BYTES_MAX} bytes")));
+    }
+    let mut slots = Naming::in_params(params).check(&KINDS)?;
+    text_slots(&patch, "/patch", &mut slots);
+    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+}
+
+fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
+    let naming = Naming::in_params(params);
+    let resource = naming.kind_in(target).filter(|kind| KINDS.contains(kind)).and_then(Resource::of_kind);
+    resource
+        .map(|resource| naming.need(&resource.group, &resource.plural, &["get", "patch"], target))
+        .into_iter()
+        .collect()
+}
+
+fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
+    check(params)?;
+    let Params { patch, ttl, .. } = params::read(params)?;
+    let subject = Naming::in_params(params).subject(&KINDS, plan.target)?;
+    let summary = format!("patch {}: {}", subject.shown(), shown(&Value::Object(patch)));
+    Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
+}
+
+async fn survey(
+    hands: &Hands,
+    draft: &ActionPlan,
+    _: &SurveyContext,
+) -> Result<SurveyOutcome, SurveyOutcome> {
+    let cluster = hand(hands)?;
+    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
+    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let object = Workload::read(cluster, subject).await?;
+    let shown = object.subject.shown();
+    let changes = rehearsed(cluster, &object, params.patch).await?;
+    if changes.is_empty() {
+        return Err(nothing_to_do(format!("{shown} is so already")));
+    }
+    let is_allowed = |change: &&Change| params.allowed_paths.iter().any(|path| change.path.is_below(path));
+    if let Some(change) = changes.iter().find(|change| !is_allowed(change)) {
+        return Err(refused(format!(
+            "the patch of {shown} would also change {change}, which no allowed path covers"
+        )));
+    }
+    let redactor = hands.keyring.redactor();
+    if let Some(change) =
+        changes.iter().find(|change| redactor.redact(&change.to_string()) != change.to_string())
+    {
+        return Err(refused(format!(
+            "{} of {shown} holds a secret, which is kept nowhere: change it by hand",
+            change.path
+        )));
+    }
+    let is_workload = WORKLOADS.contains(&object.subject.kind.as_str());
+    let rolls_out = is_workload && changes.iter().any(in_template);
+    if rolls_out {
+        object.refuse_paused()?;
+    }
+    let mut edit = Edit::of(&object.subject, &object.uid, Write::Fields(changes));
+    edit.rehearse(cluster, &object.object).await?;
+    let mut notes: Vec<String> = edit.changes().iter().map(ToString::to_string).collect();
+    let tier_floor = if is_workload {
+        object.floor(Tier::T2, &mut notes)
+    } else {
+        owned_floor(&object.object, Tier::T2, &mut notes)
+    };
+    let impact = if is_workload {
+        let hangs = matches!(object.rollout(), Rollout::Stuck { .. });
+        object.impact(if rolls_out { object.disrupted_by_rollout() } else { 0 }, rolls_out && hangs)
+    } else {
+        Impact {
+            kind: object.subject.kind.clone(),
+            workloads: 0,
+            replicas: 0,
+            available: 0,
+            disrupted: 0,
+            rollout: Rollout::Settled,
+            ends_rollout: false,
+        }
+    };
+    // A volume grows and never shrinks.
+    let inverse = way_back(draft, &edit).filter(|_| object.subject.kind != "PersistentVolumeClaim");
+    Ok(ready(draft, &edit, edit.basis(), inverse, tier_floor, notes, impact))
+}
+
+/// What the cluster would really change.
+async fn rehearsed(
+    cluster: &ActHandle,
+    object: &Workload,
+    patch: serde_json::Map<String, Value>,
+) -> Result<Vec<Change>, SurveyOutcome> {
+    let Subject { kind, namespace, name } = &object.subject;
+    let resource = super::cluster::workload::resource(kind)?;
+    let patch = Value::Object(patch);
+    let patch = if CUSTOM.contains(&kind.as_str()) { Patch::Merge(patch) } else { Patch::Strategic(patch) };
+    let made: Value = cluster
+        .patch(resource, None, Some(namespace), name, &patch, true)
+        .await
+        .map_err(|error| unseen(&error))?;
+    let changes = compare(&object.object, &made);
+    Ok(changes.into_iter().filter(|change| !is_noise(change)).collect())
+}
+
+/// What the server writes by itself at each change.
+fn is_noise(change: &Change) -> bool {
+    let field = |index: usize| match change.path.0.get(index) {
+        Some(Step::Field(name)) => name.as_str(),
+        _ => "",
+    };
+    match field(0) {
+        "status" => true,
+        "metadata" => matches!(field(1), "managedFields" | "resourceVersion" | "generation"),
+        _ => false,
+    }
+}
+
+fn in_template(change: &Change) -> bool {
+    change.path.is_below("/spec/template")
+}

@@ -1,0 +1,179 @@
+//! `k8s.rollout_undo`: puts the template of a workload back to an earlier revision.
+//!
+//! It goes to the newest revision whose template really differs, so that restarts do not count, never to one that is
+//! marked as bad, and never twice in one incident: the second undo would go back to what the first one left.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::cluster::edit::{self, Edit, Write};
+use super::cluster::plan::{fixed, outlined, ready};
+use super::cluster::subject::{Naming, Subject};
+use super::cluster::workload::{WORKLOADS, Workload};
+use super::cluster::{hand, nothing_to_do, refused, settle};
+use super::{Entry, Hands};
+use crate::clients::kubernetes::revision::{self, Revision};
+use crate::domain::action::{ActionPlan, Repeatability, Tier};
+use crate::domain::catalog::{
+    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
+    Reference,
+};
+use crate::domain::decision::Reason;
+use crate::domain::incident::Incident;
+use crate::domain::rule::TargetSpec;
+use crate::domain::survey::SurveyOutcome;
+use crate::domain::timeline::digest_of;
+use crate::engine::ports::SurveyContext;
+use crate::params;
+
+/// Differences that people are shown before they approve; the whole difference is `k8s.rollout_history`.
+const DIFFERENCES_SHOWN_MAX: usize = 12;
+
+const NAME: &str = "k8s.rollout_undo";
+
+pub(super) const ENTRY: Entry = Entry {
+    kind: ActionKind {
+        name: NAME,
+        summary: "Puts the template of a Deployment, StatefulSet or DaemonSet back to an earlier revision: the newest \
+                  whose template really differs and that is not marked as bad, or the one that `to` names. What it \
+                  leaves behind is marked as bad. Never twice in one incident.",
+        tier_floor: Tier::T2,
+        repeatability: Repeatability::Idempotent,
+        performer: Performer::Machine,
+        inverse: Inverse::Recorded,
+        timeout: edit::TIMEOUT,
+        is_surveyed: true,
+        check,
+        schema: params::schema::<Params>,
+        access,
+        outline,
+    },
+    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
+    survey: Some(|hands, draft, context| {
+        Box::pin(async move { settle(survey(hands, draft, context).await) })
+    }),
+    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
+};
+
+/// Parameters of `k8s.rollout_undo`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the names are read by `Naming`")]
+struct Params {
+    /// `Deployment`, `StatefulSet` or `DaemonSet`. Default: the target's.
+    kind: Option<String>,
+    /// Namespace, as it stands in the rule. Default: the target's.
+    namespace: Option<String>,
+    /// Name of the workload. Default: the target's. May hold templates.
+    name: Option<String>,
+    /// Number of the revision to go back to. Default: the newest that differs.
+    #[schemars(range(min = 1))]
+    to: Option<i64>,
+}
+
+fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let Params { to, .. } = params::read(params)?;
+    if let Some(to) = to {
+        params::within("/to", to, 1, i64::MAX)?;
+    }
+    let slots = Naming::in_params(params).check(&WORKLOADS)?;
+    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+}
+
+fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
+    let naming = Naming::in_params(params);
+    let keeper = match naming.kind_in(target) {
+        Some("Deployment") => "replicasets",
+        _ => "controllerrevisions",
+    };
+    let workload = naming.need_workload(&["get", "patch"], target);
+    workload.into_iter().flat_map(|need| [need, naming.need_all("apps", keeper, &["list"])]).collect()
+}
+
+fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
+    check(params)?;
+    let subject = Naming::in_params(params).subject(&WORKLOADS, plan.target)?;
+    let summary = match params.get("to") {
+        Some(Value::Number(to)) => format!("put {} back to revision {to}", subject.shown()),
+        _ => format!("put {} back to the revision before", subject.shown()),
+    };
+    Ok(outlined(&subject, params, summary))
+}
+
+async fn survey(
+    hands: &Hands,
+    draft: &ActionPlan,
+    context: &SurveyContext,
+) -> Result<SurveyOutcome, SurveyOutcome> {
+    let cluster = hand(hands)?;
+    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    if was_undone(&context.incident, &draft.target) {
+        let shown = subject.shown();
+        return Err(nothing_to_do(format!(
+            "{shown} was put back in this incident before: once more would undo that"
+        )));
+    }
+    let workload = Workload::read(cluster, subject).await?;
+    workload.refuse_paused()?;
+    let revisions = workload.revisions(cluster).await?;
+    let to = workload.previous(&revisions, draft.params.get("to").and_then(Value::as_i64))?;
+    let present = revision::present(&workload.object, &revisions);
+    let bad = present.map(|present| revision::mark_bad(&workload.object, &revisions, &present.name));
+    let bad_before = revision::annotations(&workload.object).remove(revision::BAD_REVISIONS);
+    let mut edit = Edit::of(&workload.subject, &workload.uid, write(to, bad.or(bad_before.clone())));
+    edit.template = Some(workload.template_digest());
+    edit.rehearse(cluster, &workload.object).await?;
+    let inverse = present.map(|present| {
+        let mut back = Edit::of(&workload.subject, &workload.uid, write(present, bad_before));
+        back.template = Some(digest_of(&revision::meaningful(&to.template)));
+        back.restores = true;
+        let summary = format!("put {} forward again to {present}", workload.subject.shown());
+        fixed(draft, &back, back.basis(), summary)
+    });
+    let mut notes = told(&workload, to, inverse.is_some());
+    let tier_floor = workload.floor(Tier::T2, &mut notes);
+    let impact = workload.impact(workload.disrupted_by_rollout(), true);
+    let summary = format!("put {} back to {to}", workload.subject.shown());
+    let draft = ActionPlan { summary, ..draft.clone() };
+    Ok(ready(&draft, &edit, edit.basis(), inverse, tier_floor, notes, impact))
+}
+
+fn write(to: &Revision, bad: Option<String>) -> Write {
+    Write::Revision {
+        name: to.name.clone(),
+        number: to.number,
+        template: digest_of(&revision::meaningful(&to.template)),
+        bad,
+    }
+}
+
+/// Whether an undo of this target has touched the world in this incident. What certainly was not applied does not count.
+fn was_undone(incident: &Incident, target: &str) -> bool {
+    incident.actions.iter().any(|action| {
+        let certainly_not = matches!(action.reason, Reason::NotApplied(_));
+        action.plan.kind == NAME
+            && action.plan.target == target
+            && action.status.has_started()
+            && !certainly_not
+    })
+}
+
+/// What people should know: the difference, and what an undo does not do.
+fn told(workload: &Workload, to: &Revision, has_way_back: bool) -> Vec<String> {
+    let differences = revision::diff(workload.template(), &to.template);
+    let mut notes: Vec<String> =
+        differences.iter().take(DIFFERENCES_SHOWN_MAX).map(ToString::to_string).collect();
+    if let Some(more @ 1..) = differences.len().checked_sub(DIFFERENCES_SHOWN_MAX) {
+        notes.push(format!("and {more} more differences"));
+    }
+    if !has_way_back {
+        notes.push("the present template is kept in no revision: there is no way back".to_owned());
+    }
+    if workload.subject.kind == "StatefulSet" {
+        notes.push(
+            "a StatefulSet may wait for a broken pod of the old template: delete that pod then".to_owned(),
+        );
+    }
+    notes
+}

@@ -1,0 +1,101 @@
+//! From rules to roles.
+
+use super::manifest::{Accounts, Manifest};
+use super::*;
+use crate::rules::Known;
+use crate::rules::load::{SourceFile, load_texts};
+use std::path::Path;
+
+fn mk_rule(name: &str, matchers: &str, target: &str, rest: &str) -> String {
+    format!(
+        "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {{ name: {name} }}\nspec:\n  matchers: [{matchers}]\n  \
+         severity: P1\n  target: {target}\n{rest}---\n"
+    )
+}
+
+fn mk_needs(text: &str) -> Vec<RuleNeed> {
+    let catalog = crate::app::kinds();
+    let file = SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() };
+    let set =
+        load_texts(vec![file], &catalog, &Known::everything()).unwrap_or_else(|errors| panic!("{errors}"));
+    needs(&set, &catalog)
+}
+
+fn mk_accounts() -> Accounts {
+    Accounts::of(&Settings::default(), None)
+}
+
+const TARGET: &str =
+    "{ kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.service }}' }";
+
+#[test]
+fn a_namespace_is_fixed_by_its_text_or_by_a_matcher_that_lets_one_value_through() {
+    for (matchers, target, expected) in [
+        ("'alertname=\"A\"'", "{ kind: Deployment, namespace: shop, name: api }", Some("shop")),
+        ("'namespace=\"pss-nano\"'", TARGET, Some("pss-nano")),
+        ("'namespace=~\"pss-.*\"'", TARGET, None),
+        ("'namespace!=\"pss-nano\"'", TARGET, None),
+        ("'alertname=\"A\"'", TARGET, None),
+        (
+            "'namespace=\"pss-nano\"'",
+            "{ kind: Deployment, namespace: 'x-{{ labels.namespace }}', name: api }",
+            None,
+        ),
+    ] {
+        let rest = "  remedies: [{ name: restart, tier: T2, action: { k8s.rollout_restart: {} } }]\n";
+        let needs = mk_needs(&mk_rule("one", matchers, target, rest));
+        assert_eq!(needs.len(), 1, "{matchers} {target}");
+        assert_eq!(needs[0].namespace.as_deref(), expected, "{matchers} {target}");
+        assert_eq!((needs[0].rule.as_str(), needs[0].part.as_str()), ("one", "remedy restart"));
+    }
+}
+
+#[test]
+fn roles_hold_what_the_rules_need_and_nothing_that_another_covers() {
+    let fixed = "  remedies:\n    - { name: restart, tier: T2, action: { k8s.rollout_restart: { name: api } } }\n    \
+                 - { name: undo, tier: T2, action: { k8s.rollout_undo: {} } }\n";
+    let wide = "  remedies:\n    - { name: evict, action: { k8s.delete_pod: { selector: 'app={{ labels.service }}' } } }\n";
+    let text = mk_rule("fixed", "'alertname=\"A\"', 'namespace=\"pss-nano\"'", TARGET, fixed)
+        + &mk_rule("wide", "'alertname=\"B\"'", TARGET, wide)
+        + &mk_rule("other", "'alertname=\"C\"', 'namespace=\"shop\"'", TARGET, wide);
+    let manifest = Manifest::new(&grants(&mk_needs(&text)), &mk_accounts());
+    insta::assert_snapshot!(manifest.yaml());
+    let kinds: Vec<String> = manifest.list()["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| item["kind"].as_str().expect("a kind").to_owned())
+        .collect();
+    assert!(!manifest.yaml().contains("namespace: shop"), "the ClusterRole covers it: {kinds:?}");
+}
+
+#[test]
+fn rules_without_a_cluster_need_nothing_of_it() {
+    let rest = "  remedies: [{ name: tell, action: { escalate: {} } }]\n";
+    let needs = mk_needs(&mk_rule("one", "'alertname=\"A\"'", TARGET, rest));
+    assert!(needs.is_empty());
+    let manifest = Manifest::new(&grants(&needs), &mk_accounts());
+    assert_eq!(manifest.yaml(), "# The rules need no permission in a Kubernetes cluster.\n");
+    assert_eq!(manifest.list()["items"], serde_json::json!([]));
+}
+
+#[test]
+fn the_shipped_rules_need_this() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let catalog = crate::app::kinds();
+    let pattern = format!("{}/*.yaml", folder.display());
+    let set = crate::rules::load::load(&[pattern], &catalog, &Known::everything())
+        .unwrap_or_else(|errors| panic!("{errors}"));
+    insta::assert_snapshot!(Manifest::new(&grants(&needs(&set, &catalog)), &mk_accounts()).yaml());
+}
+
+#[test]
+fn accounts_are_those_of_the_settings() {
+    let text = "kubernetes: { act: { impersonate: 'system:serviceaccount:sre:hands' } }\n";
+    let settings = Settings::from_text("s.yaml", text, Path::new(""), &BTreeMap::new()).expect("settings");
+    let accounts = Accounts::of(&settings, None);
+    assert_eq!((accounts.namespace.as_str(), accounts.act.as_str()), ("sre", "hands"));
+    assert_eq!(accounts.act_as_user(), "system:serviceaccount:sre:hands");
+    assert_eq!(Accounts::of(&settings, Some("else")).namespace, "else");
+    assert_eq!(mk_accounts().act_as_user(), "system:serviceaccount:smokejumper:smokejumper-act");
+}
