@@ -25,6 +25,9 @@
 //! | after a write | nothing moves until the next `step`; `step(Duration::ZERO)` lets controllers work without time |
 //! | pods | ready after a second, unless the image ([`KubernetesSandbox::behave`]) or the annotation [`behaviour::BEHAVIOUR`] says otherwise |
 //! | faults | by `VERB RESOURCE[/SUBRESOURCE]`, such as `create pods/eviction`, or `*` |
+//! | logs, commands | [`KubernetesSandbox::print`], [`KubernetesSandbox::answer_exec`]; `sh -c` with `echo`, `sleep` and `exit` is obeyed as well |
+//! | metrics | [`KubernetesSandbox::set_usage`] plays them, [`KubernetesSandbox::set_metrics`] takes them away |
+//! | access | everybody may do everything until [`KubernetesSandbox::enforce_access`]; then by token ([`KubernetesSandbox::token_for`]), roles and bindings |
 //! | record | [`KubernetesSandbox::writes`] in full, [`KubernetesSandbox::calls`] every request in short |
 //!
 //! It must never listen on anything but 127.0.0.1, and imports nothing of the house. The suite in `tests/conformance`
@@ -39,7 +42,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub mod behaviour;
+pub mod exec;
 pub mod load;
+pub mod metrics;
 pub mod writes;
 
 mod access;
@@ -50,16 +55,20 @@ mod controllers;
 mod defaults;
 mod discovery;
 mod events;
+mod eviction;
+mod fieldset;
 mod handle;
 mod json;
 mod kubelet;
 mod list;
+mod logs;
 mod managed;
 mod patch;
 mod play;
 mod pod_status;
 mod request;
 mod resource;
+mod reviews;
 mod scale;
 mod script;
 mod selector;
@@ -74,15 +83,20 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+use access::User;
 use behaviour::Behaviour;
 use cluster::Cluster;
+use exec::ExecAnswer;
 use load::LoadError;
+use metrics::{MetricsApi, Usage};
 use resource::{NAMESPACES, NODES};
+use selector::Labels;
 use store::World;
 use writes::{Call, Write};
 
 use super::faults::FaultPlan;
 use super::record::Record;
+use super::seed::random_hex;
 use super::server::{Port, Server, StartError};
 
 /// Chance of names and identities; any number, but always the same.
@@ -97,6 +111,7 @@ const TICK: Duration = Duration::from_millis(20);
 pub struct KubernetesSandbox {
     cluster: Arc<Cluster>,
     server: Server,
+    token: String,
     running: Mutex<Option<DropGuard>>,
 }
 
@@ -116,9 +131,11 @@ impl KubernetesSandbox {
             change::insert(&mut world, &NODES, new_node(name));
         }
         controllers::settle(&mut world);
+        let token = random_hex(16);
+        world.play.tokens.insert(token.clone(), User::admin());
         let cluster = Cluster::new(world);
         let router = Router::new().fallback(handle::handle).with_state(Arc::clone(&cluster));
-        Ok(Self { server: port.serve(router), cluster, running: Mutex::default() })
+        Ok(Self { server: port.serve(router), cluster, token, running: Mutex::default() })
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -133,14 +150,20 @@ impl KubernetesSandbox {
         &self.server
     }
 
-    /// The text of a kubeconfig with one context, `sandbox`, for this cluster.
+    /// The text of a kubeconfig with one context, `sandbox`, for this cluster's administrator.
     #[must_use]
     pub fn kubeconfig(&self) -> String {
+        self.kubeconfig_of(&self.token)
+    }
+
+    /// The same for somebody with another bearer token.
+    #[must_use]
+    pub fn kubeconfig_of(&self, token: &str) -> String {
         json!({
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{ "name": "sandbox", "cluster": { "server": self.base_url() } }],
-            "users": [{ "name": "sandbox", "user": {} }],
+            "users": [{ "name": "sandbox", "user": { "token": token } }],
             "contexts": [{ "name": "sandbox", "context": { "cluster": "sandbox", "user": "sandbox", "namespace": "default" } }],
             "current-context": "sandbox",
         })
@@ -219,6 +242,50 @@ impl KubernetesSandbox {
     /// How containers of this image behave from their next start on.
     pub fn behave(&self, image: &str, behaviour: Behaviour) {
         self.cluster.with(|world| world.play.images.insert(image.to_owned(), behaviour));
+    }
+
+    /// What this command answers in whichever container, by its exact words.
+    pub fn answer_exec(&self, argv: &[&str], answer: ExecAnswer) {
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        self.cluster.with(|world| world.play.answers.push((argv, answer)));
+    }
+
+    /// What a container has printed, line by line.
+    pub fn print(&self, namespace: &str, pod: &str, container: &str, lines: &[&str]) {
+        let key = (namespace.to_owned(), pod.to_owned(), container.to_owned());
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        self.cluster.with(|world| world.play.logs.insert(key, lines));
+    }
+
+    /// Whether there is a metrics API from now on.
+    pub fn set_metrics(&self, metrics: MetricsApi) {
+        self.cluster.with(|world| world.play.metrics = metrics);
+    }
+
+    /// What each container uses of pods in a namespace with labels such as `app=web`: thousandths of a processor, and
+    /// bytes. Nothing happens where the selector cannot be read.
+    pub fn set_usage(&self, namespace: &str, labels: &str, cpu_millis: u64, memory_bytes: u64) {
+        if let Ok(labels) = Labels::read(labels) {
+            let usage = Usage { namespace: namespace.into(), labels, cpu_millis, memory_bytes };
+            self.cluster.with(|world| world.play.usage.push(usage));
+        }
+    }
+
+    /// Whether roles and bindings are obeyed from now on. Until then everybody may do everything.
+    pub fn enforce_access(&self, enforces: bool) {
+        self.cluster.with(|world| world.play.enforces_access = enforces);
+    }
+
+    /// A bearer token for a service account, as its pods have one.
+    #[must_use]
+    pub fn token_for(&self, namespace: &str, service_account: &str) -> String {
+        self.cluster.with(|world| reviews::new_token(world, namespace, service_account))
+    }
+
+    /// The bearer token of the administrator.
+    #[must_use]
+    pub fn admin_token(&self) -> &str {
+        &self.token
     }
 
     /// The misbehaviour to come; the methods are `VERB RESOURCE[/SUBRESOURCE]`, such as `patch deployments`.

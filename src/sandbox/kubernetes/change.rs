@@ -26,6 +26,8 @@ pub(super) struct How {
     pub subresource: String,
     /// A server-side apply, which looks after the managers of fields itself.
     pub is_apply: bool,
+    /// A patch: another identity in it is an invalid change of a fixed field, and no failed precondition.
+    pub is_patch: bool,
 }
 
 /// What is asked of a deletion.
@@ -73,6 +75,22 @@ pub(super) fn create(
         managed::note(None, &mut object, how, world.now);
     }
     Ok(keep(world, resource, object, how))
+}
+
+/// Makes an object that a client applied: the managers of its fields are known already.
+pub(super) fn create_applied(
+    world: &mut World,
+    resource: &'static Resource,
+    namespace: &str,
+    mut object: Value,
+    how: &How,
+) -> Result<Arc<Value>, Refusal> {
+    let managed = remove(&mut object, "/metadata/managedFields").unwrap_or_default();
+    // Looked at without being kept, so that its managers can be written before it is.
+    let made = create(world, resource, namespace, object, &How { dry_run: true, ..how.clone() })?;
+    let mut made = Value::clone(&made);
+    set(&mut made, "/metadata/managedFields", managed);
+    Ok(keep(world, resource, made, how))
 }
 
 /// Puts an object into the cluster that no client sent: a controller's own, or a scenario's.
@@ -188,7 +206,7 @@ pub(super) fn replace(
     how: &How,
 ) -> Result<Arc<Value>, Refusal> {
     check_kind(resource, &after)?;
-    check_identity(resource, before, &after)?;
+    check_identity(resource, before, &after, how)?;
     keep_own_fields(before, &mut after);
     if how.subresource == "status" {
         let status = after.get("status").cloned().unwrap_or_default();
@@ -222,7 +240,7 @@ pub(super) fn replace(
     Ok(keep(world, resource, after, how))
 }
 
-fn check_identity(resource: &Resource, before: &Value, after: &Value) -> Result<(), Refusal> {
+fn check_identity(resource: &Resource, before: &Value, after: &Value, how: &How) -> Result<(), Refusal> {
     let (was, is) = (name(before), name(after));
     if was != is {
         let message = format!("the name of the object ({is}) does not match the name on the URL ({was})");
@@ -231,6 +249,10 @@ fn check_identity(resource: &Resource, before: &Value, after: &Value) -> Result<
     let version = text(after, "/metadata/resourceVersion");
     if !version.is_empty() && version != text(before, "/metadata/resourceVersion") {
         return Err(Refusal::conflict(resource, was));
+    }
+    if !uid(after).is_empty() && uid(after) != uid(before) && how.is_patch {
+        let cause = super::status::Cause::invalid("metadata.uid", &json!(uid(after)), "field is immutable");
+        return Err(Refusal::invalid(resource, was, &[cause]));
     }
     if !uid(after).is_empty() && uid(after) != uid(before) {
         let why = format!(

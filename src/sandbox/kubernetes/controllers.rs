@@ -11,14 +11,22 @@ use super::kubelet;
 use super::resource::{PODS, Resource};
 use super::store::World;
 
+mod autoscaler;
+mod budget;
+mod certificate;
+mod daemon_set;
 mod deployment;
+mod endpoints;
 mod garbage;
+mod history;
+mod job;
 mod namespaces;
 mod progress;
 mod replica_set;
 mod revision;
 mod rollout;
 mod scheduler;
+mod stateful_set;
 
 /// Rounds until nothing changes; more means that two controllers fight.
 const ROUNDS_MAX: usize = 200;
@@ -37,10 +45,17 @@ pub(super) fn settle(world: &mut World) {
 fn round(world: &mut World) {
     namespaces::sync(world);
     garbage::sync(world);
+    autoscaler::sync(world);
     deployment::sync(world);
     replica_set::sync(world);
+    stateful_set::sync(world);
+    daemon_set::sync(world);
+    job::sync(world);
+    certificate::sync(world);
     scheduler::sync(world);
     kubelet::sync(world);
+    endpoints::sync(world);
+    budget::sync(world);
 }
 
 /// The objects that an owner controls.

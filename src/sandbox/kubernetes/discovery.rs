@@ -3,7 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::metrics::{self, MetricsApi};
 use super::resource::{RESOURCES, Resource};
+use super::reviews;
 use super::status::answer as reply;
 use super::store::World;
 
@@ -11,7 +13,7 @@ use super::store::World;
 const VERSION: (&str, &str, &str) = ("1", "36", "v1.36.0");
 
 /// Answers a path that asks for no resource; nothing for a path that it does not know.
-pub(super) fn answer(_world: &World, path: &str) -> Option<Response> {
+pub(super) fn answer(world: &World, path: &str) -> Option<Response> {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
     let found = match parts.as_slice() {
         ["healthz" | "livez" | "readyz", ..] => return Some("ok".into_response()),
@@ -27,17 +29,22 @@ pub(super) fn answer(_world: &World, path: &str) -> Option<Response> {
             "platform": "linux/amd64",
         }),
         ["api"] => json!({ "kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [] }),
-        ["apis"] => json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups() }),
+        ["apis"] => json!({ "kind": "APIGroupList", "apiVersion": "v1", "groups": groups(world) }),
         ["api", version] => resources("", version)?,
-        ["apis", group] => groups().into_iter().find(|found| found["name"] == *group)?,
+        ["apis", metrics::GROUP, "v1beta1"] => metrics(world)?,
+        ["apis", reviews::GROUP, "v1"] => list(reviews::GROUP, "v1", &reviewed()),
+        ["apis", group] => groups(world).into_iter().find(|found| found["name"] == *group)?,
         ["apis", group, version] => resources(group, version)?,
         _ => return None,
     };
     Some(reply(200, &found))
 }
 
-fn groups() -> Vec<Value> {
-    let mut names: Vec<(&str, &str)> = Vec::new();
+fn groups(world: &World) -> Vec<Value> {
+    let mut names: Vec<(&str, &str)> = vec![(reviews::GROUP, "v1")];
+    if world.play.metrics != MetricsApi::Absent {
+        names.push((metrics::GROUP, "v1beta1"));
+    }
     for resource in RESOURCES.iter().filter(|resource| !resource.group.is_empty()) {
         if !names.contains(&(resource.group, resource.version)) {
             names.push((resource.group, resource.version));
@@ -54,6 +61,31 @@ fn groups() -> Vec<Value> {
         })
     };
     names.into_iter().map(told).collect()
+}
+
+/// The metrics API is another server behind the same door; discovery shows when it is down.
+fn metrics(world: &World) -> Option<Value> {
+    let told = |(plural, kind, namespaced): (&str, &str, bool)| json!({ "name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"] });
+    let all = [("nodes", "NodeMetrics", false), ("pods", "PodMetrics", true)].map(told);
+    (world.play.metrics == MetricsApi::Present).then(|| list(metrics::GROUP, "v1beta1", &all))
+}
+
+fn reviewed() -> Vec<Value> {
+    let kinds = ["SelfSubjectAccessReview", "SelfSubjectRulesReview", "SubjectAccessReview"];
+    let told = |kind: &str| {
+        let plural = format!("{}s", kind.to_lowercase());
+        json!({ "name": plural, "singularName": "", "namespaced": false, "kind": kind, "verbs": ["create"] })
+    };
+    kinds.map(told).to_vec()
+}
+
+fn list(group: &str, version: &str, resources: &[Value]) -> Value {
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": format!("{group}/{version}"),
+        "resources": resources,
+    })
 }
 
 fn resources(group: &str, version: &str) -> Option<Value> {

@@ -20,12 +20,9 @@ pub(super) struct Told<'a> {
 pub(super) fn tell(world: &mut World, about: &Value, told: &Told<'_>) {
     let home = if namespace(about).is_empty() { "default" } else { namespace(about) };
     let now = stamp(world.now);
-    let same = |event: &Value| {
-        text(event, "/involvedObject/uid") == uid(about)
-            && text(event, "/reason") == told.reason
-            && text(event, "/message") == told.message
-    };
-    if let Some(event) = world.within(&EVENTS, home).into_iter().find(|event| same(event)) {
+    let key = [uid(about), told.reason, told.message].map(str::to_owned);
+    let known = world.play.told.get(&key).and_then(|event| world.find(&EVENTS, home, event));
+    if let Some(event) = known {
         let mut event = Value::clone(&event);
         let times = count(&event, "/count") + 1;
         set(&mut event, "/count", times);
@@ -34,8 +31,10 @@ pub(super) fn tell(world: &mut World, about: &Value, told: &Told<'_>) {
         return;
     }
     let suffix = world.letters(16);
+    let own = format!("{}.{suffix}", name(about));
+    world.play.told.insert(key, own.clone());
     let event = json!({
-        "metadata": { "namespace": home, "name": format!("{}.{suffix}", name(about)) },
+        "metadata": { "namespace": home, "name": own },
         "involvedObject": {
             "kind": about["kind"],
             "apiVersion": about["apiVersion"],

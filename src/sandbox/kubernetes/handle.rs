@@ -7,6 +7,7 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
+use hyper::upgrade::OnUpgrade;
 
 use super::cluster::Cluster;
 use super::request::Asked;
@@ -25,11 +26,14 @@ pub(super) struct Incoming {
     pub content_type: String,
     pub agent: String,
     pub body: Bytes,
+    pub headers: HeaderMap,
+    /// The way to a websocket, where the client asks for one.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 /// Answers any request.
 pub(super) async fn handle(State(cluster): State<Arc<Cluster>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         let message = format!("limit is {BODY_BYTES_MAX}");
         return Refusal::new(413, "RequestEntityTooLarge", message).into_response();
@@ -45,7 +49,10 @@ pub(super) async fn handle(State(cluster): State<Arc<Cluster>>, request: Request
     };
     let content_type = said(&parts.headers, header::CONTENT_TYPE.as_str());
     let agent = said(&parts.headers, header::USER_AGENT.as_str());
-    play(cluster, Incoming { asked, user, content_type, agent, body }, &path, &query).await
+    let upgrade = parts.extensions.remove();
+    let headers = parts.headers;
+    let incoming = Incoming { asked, user, content_type, agent, body, headers, upgrade };
+    play(cluster, incoming, &path, &query).await
 }
 
 fn said(headers: &HeaderMap, name: &str) -> String {
@@ -65,15 +72,11 @@ async fn play(cluster: Arc<Cluster>, incoming: Incoming, path: &str, query: &str
             (Arc::clone(&cluster), Arc::clone(&noted), write.clone(), asked.clone(), user.clone());
         let query = query.to_owned();
         move || {
-            let version = cluster.with(|world| world.version());
             let response = verbs::answer(&cluster, incoming);
             let status = response.status();
-            let changed = cluster.with(|world| world.version()) != version;
-            let is_patch_without_change = asked.verb == "patch" || asked.verb == "update";
             let mut write = write;
             write.status = Some(status.as_u16());
-            write.took_effect =
-                status.is_success() && !write.dry_run && (changed || !is_patch_without_change);
+            write.took_effect = response.extensions().get::<Changed>().is_some();
             if let Some(made) = response.extensions().get::<Made>() {
                 write.name.clone_from(&made.0);
             }
@@ -97,6 +100,10 @@ async fn play(cluster: Arc<Cluster>, incoming: Incoming, path: &str, query: &str
     }
     response
 }
+
+/// Marks the answer to a request that changed the cluster, or ran a command in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changed;
 
 /// The name that a made object got, for the record.
 #[derive(Clone, Debug)]

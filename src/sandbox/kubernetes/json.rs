@@ -93,6 +93,11 @@ pub(super) fn annotate(value: &mut Value, key: &str, text: &str) {
     set(value, &format!("/metadata/annotations/{}", token(key)), text);
 }
 
+/// A label.
+pub(super) fn label<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
+    fields(value, "/metadata/labels")?.get(key)?.as_str()
+}
+
 /// Whether it is being deleted.
 pub(super) fn is_deleting(value: &Value) -> bool {
     value.pointer("/metadata/deletionTimestamp").is_some()

@@ -119,6 +119,7 @@ fn run(world: &mut World, pod: &Value) {
         last: None,
     };
     let known = world.play.runs.get(uid(pod)).cloned();
+    let had = known.clone();
     if known.is_none() {
         events::normal(
             world,
@@ -140,6 +141,9 @@ fn run(world: &mut World, pod: &Value) {
         for turn in turns {
             tell(world, pod, container, &turn);
         }
+    }
+    if had.as_ref() == Some(&runs) && pod.pointer("/status/containerStatuses").is_some() {
+        return;
     }
     world.play.runs.insert(uid(pod).to_owned(), runs.clone());
     pod_status::write(world, pod, &runs);
@@ -274,7 +278,10 @@ fn forget(world: &mut World) {
     }
     let there: std::collections::BTreeSet<String> =
         world.all(&PODS).iter().map(|pod| uid(pod).to_owned()).collect();
-    world.play.runs.retain(|id, _| there.contains(id));
+    if there.len() < world.play.runs.len() {
+        world.play.told.retain(|[id, ..], _| !world.play.runs.contains_key(id) || there.contains(id));
+        world.play.runs.retain(|id, _| there.contains(id));
+    }
 }
 
 /// One container's state as the API shows it.

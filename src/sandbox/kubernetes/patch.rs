@@ -40,9 +40,14 @@ pub(super) fn patched(kind: Kind, object: &Value, patch: &Value) -> Result<Value
     let mut after = object.clone();
     match kind {
         Kind::Json => {
-            let patch: json_patch::Patch = serde_json::from_value(patch.clone())
-                .map_err(|error| Refusal::bad_request(format!("error decoding patch: {error}")))?;
-            json_patch::patch(&mut after, &patch).map_err(|error| unprocessable(&error.to_string()))?;
+            if !patch.is_array() {
+                return Err(Refusal::bad_request(
+                    "error decoding patch: a JSON patch is a list of operations",
+                ));
+            }
+            let patch: json_patch::Patch =
+                serde_json::from_value(patch.clone()).map_err(|_| unprocessable())?;
+            json_patch::patch(&mut after, &patch).map_err(|_| unprocessable())?;
         }
         Kind::Merge => json_patch::merge(&mut after, patch),
         Kind::Strategic => strategic::merge(&mut after, patch)?,
@@ -51,10 +56,10 @@ pub(super) fn patched(kind: Kind, object: &Value, patch: &Value) -> Result<Value
     Ok(after)
 }
 
-/// A JSON patch that does not fit the object: a test that fails, or a path that is not there.
-fn unprocessable(why: &str) -> Refusal {
+/// A JSON patch that does not fit the object: a test that fails, or a path that is not there. Why is not told.
+fn unprocessable() -> Refusal {
     let message = "the server rejected our request due to an error in our request";
     let mut refusal = Refusal::unprocessable(message);
     refusal.details = serde_json::json!({});
-    refusal.with_causes(&[super::status::Cause { reason: "", field: String::new(), message: why.to_owned() }])
+    refusal
 }

@@ -106,9 +106,11 @@ impl Asked {
         self.query.all("dryRun").iter().any(|value| value == "All")
     }
 
+    /// Whether it changes something, or asks what would change. A command is taken to.
     pub(super) fn is_write(&self) -> bool {
-        !matches!(self.verb, "get" | "list" | "watch")
-            || matches!(self.subresource.as_str(), "exec" | "attach")
+        let is_review = self.group == super::reviews::GROUP;
+        let reads = matches!(self.verb, "get" | "list" | "watch");
+        !is_review && (!reads || self.subresource == "exec")
     }
 }
 

@@ -90,7 +90,8 @@ pub(super) static EVENTS: Resource = core("events", "Event", &["ev"]);
 pub(super) static NEW_EVENTS: Resource = grouped("events.k8s.io", "events", "Event");
 pub(super) static CONFIG_MAPS: Resource = core("configmaps", "ConfigMap", &["cm"]);
 pub(super) static SECRETS: Resource = core("secrets", "Secret", &[]);
-pub(super) static SERVICE_ACCOUNTS: Resource = core("serviceaccounts", "ServiceAccount", &["sa"]);
+pub(super) static SERVICE_ACCOUNTS: Resource =
+    Resource { subresources: &["token"], ..core("serviceaccounts", "ServiceAccount", &["sa"]) };
 pub(super) static NODES: Resource =
     Resource { namespaced: false, subresources: &["status"], ..core("nodes", "Node", &["no"]) };
 pub(super) static CLAIMS: Resource = Resource {

@@ -48,6 +48,14 @@ impl Labels {
         Self { needs }
     }
 
+    /// The plain map of a Service.
+    pub(super) fn of_map(map: &Map<String, Value>) -> Self {
+        let need = |(key, value): (&String, &Value)| {
+            Need::In(key.clone(), vec![value.as_str().unwrap_or_default().to_owned()])
+        };
+        Self { needs: map.iter().map(need).collect() }
+    }
+
     /// Whether an object has such labels.
     pub(super) fn fit(&self, object: &Value) -> bool {
         self.fit_map(fields(object, "/metadata/labels"))

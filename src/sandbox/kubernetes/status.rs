@@ -72,6 +72,10 @@ impl Refusal {
         Self::new(400, "BadRequest", message)
     }
 
+    pub(super) fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
     pub(super) fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let quoted = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };
         let message = format!("{}{quoted} is forbidden: {why}", resource.qualified());
@@ -141,6 +145,16 @@ impl Refusal {
         };
         self.details["causes"] = causes.iter().map(told).collect();
         self
+    }
+
+    /// The budget that a pod is under allows no disruption now.
+    pub(super) fn disruption_budget(budget: &str, needed: i64, healthy: i64) -> Self {
+        let message =
+            format!("The disruption budget {budget} needs {needed} healthy pods and has {healthy} currently");
+        let why = "Cannot evict pod as it would violate the pod's disruption budget.";
+        let mut refusal = Self::new(429, "TooManyRequests", why);
+        refusal.details = json!({});
+        refusal.with_causes(&[Cause { reason: "DisruptionBudget", field: String::new(), message }])
     }
 
     /// The `Status` object.

@@ -121,7 +121,7 @@ fn merge_list(
                 continue;
             }
             let message = format!("map: {item} does not contain declared merge key: {key}");
-            return Err(Refusal::unprocessable(message));
+            return Err(Refusal::new(500, "", message));
         };
         let place = list.iter().position(|has| has.get(key) == Some(wanted));
         match (directive, place) {
@@ -223,6 +223,6 @@ mod tests {
     fn an_item_without_its_key_is_refused() {
         let mut target = json!({ "containers": [] });
         let refused = merge(&mut target, &json!({ "containers": [{ "image": "a" }] })).expect_err("no name");
-        assert_eq!(refused.code, 422);
+        assert_eq!(refused.code, 500);
     }
 }

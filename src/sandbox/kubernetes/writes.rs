@@ -44,7 +44,7 @@ pub struct Write {
     pub name: String,
     /// The path of the request.
     pub path: String,
-    /// The body, or null where there is none or it is no JSON.
+    /// The body, or null where there is none; for a command its words, as `{"command": […], "container": …}`.
     pub body: Value,
     /// The content type of a patch.
     pub patch_type: Option<String>,
@@ -79,7 +79,11 @@ impl Call {
 impl Write {
     /// A write of which nothing is known yet but what was asked.
     pub(super) fn of(asked: &Asked, user: &str, path: &str, content_type: &str, body: &Bytes) -> Self {
-        let body: Value = super::body::read(body).unwrap_or_default();
+        let mut body: Value = super::body::read(body).unwrap_or_default();
+        if asked.subresource == "exec" {
+            let words = asked.query.all("command");
+            body = serde_json::json!({ "command": words, "container": asked.query.text("container") });
+        }
         let said = |words: &str| (!words.is_empty()).then(|| words.to_owned());
         let in_options = body.pointer("/dryRun/0").or_else(|| body.pointer("/deleteOptions/dryRun/0"));
         Self {

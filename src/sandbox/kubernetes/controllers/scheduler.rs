@@ -1,42 +1,98 @@
-//! The scheduler: gives each new pod a node that fits its selector, or says why none does.
+//! The scheduler: gives each new pod the emptiest node that fits its selector and its requests, or says why none does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::super::events;
-use super::super::json::{fields, flag, is_deleting, is_true, items, name, set, text};
+use super::super::json::{condition, fields, flag, is_deleting, is_true, items, name, namespace, set, text};
 use super::super::pod_status::{Condition, set_condition};
 use super::super::resource::{NODES, PODS};
 use super::super::store::World;
+use super::super::validate::quantity;
 
 pub(super) fn sync(world: &mut World) {
     let waiting: Vec<_> = world.all(&PODS).into_iter().filter(|pod| is_waiting(pod)).collect();
     if waiting.is_empty() {
         return;
     }
-    let mut load: Vec<(usize, String)> = Vec::new();
-    let nodes = world.all(&NODES);
-    for node in &nodes {
-        let own = |pod: &&std::sync::Arc<Value>| text(pod, "/spec/nodeName") == name(node);
-        load.push((world.all(&PODS).iter().filter(own).count(), name(node).to_owned()));
-    }
+    let mut places: Vec<Place> = world.all(&NODES).into_iter().map(|node| Place::of(world, node)).collect();
     for pod in waiting {
-        let fits =
-            |name: &str| nodes.iter().any(|node| super::super::json::name(node) == name && fits(&pod, node));
-        let best = load.iter_mut().filter(|(_, node)| fits(node)).min();
-        let Some((count, node)) = best else {
-            unschedulable(world, &pod, nodes.len());
+        let best =
+            places.iter_mut().filter(|place| place.refusal(&pod).is_none()).min_by_key(|place| place.pods);
+        let Some(place) = best else {
+            unschedulable(world, &pod, &places);
             continue;
         };
-        *count += 1;
-        let node = node.clone();
+        place.take(&pod);
+        let node = name(&place.node).to_owned();
         let mut placed = Value::clone(&pod);
         set(&mut placed, "/spec/nodeName", node.as_str());
         set_condition(&mut placed, world.now, &Condition::good("PodScheduled"));
         let placed = world.save(&PODS, placed);
-        let home = super::super::json::namespace(&placed).to_owned();
-        let message = format!("Successfully assigned {home}/{} to {node}", name(&placed));
+        let message = format!("Successfully assigned {}/{} to {node}", namespace(&placed), name(&placed));
         events::normal(world, &placed, "default-scheduler", "Scheduled", &message);
     }
+}
+
+/// A node, and what the pods on it have asked for.
+struct Place {
+    node: Arc<Value>,
+    pods: usize,
+    cpu: f64,
+    memory: f64,
+}
+
+impl Place {
+    fn of(world: &World, node: Arc<Value>) -> Self {
+        let mut place = Self { node, pods: 0, cpu: 0.0, memory: 0.0 };
+        for pod in world.all(&PODS) {
+            let ended = matches!(text(&pod, "/status/phase"), "Succeeded" | "Failed");
+            if text(&pod, "/spec/nodeName") == name(&place.node) && !ended {
+                place.take(&pod);
+            }
+        }
+        place
+    }
+
+    fn take(&mut self, pod: &Value) {
+        self.pods += 1;
+        self.cpu += requested(pod, "cpu");
+        self.memory += requested(pod, "memory");
+    }
+
+    /// Why a pod does not fit here, in the scheduler's words.
+    fn refusal(&self, pod: &Value) -> Option<&'static str> {
+        let labels = fields(&self.node, "/metadata/labels");
+        let mut wanted = fields(pod, "/spec/nodeSelector").into_iter().flatten();
+        let room = |resource: &str| {
+            self.node
+                .pointer(&format!("/status/allocatable/{resource}"))
+                .and_then(quantity)
+                .unwrap_or(f64::MAX)
+        };
+        if flag(&self.node, "/spec/unschedulable") {
+            Some("node(s) were unschedulable")
+        } else if condition(&self.node, "Ready").is_some() && !is_true(&self.node, "Ready") {
+            Some("node(s) had untolerated taint {node.kubernetes.io/not-ready: }")
+        } else if !wanted.all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value)) {
+            Some("node(s) didn't match Pod's node affinity/selector")
+        } else if self.cpu + requested(pod, "cpu") > room("cpu") {
+            Some("Insufficient cpu")
+        } else if self.memory + requested(pod, "memory") > room("memory") {
+            Some("Insufficient memory")
+        } else {
+            None
+        }
+    }
+}
+
+/// What the containers of a pod ask for together.
+fn requested(pod: &Value, resource: &str) -> f64 {
+    let of =
+        |container: &Value| container.pointer(&format!("/resources/requests/{resource}")).and_then(quantity);
+    items(pod, "/spec/containers").iter().filter_map(of).sum()
 }
 
 fn is_waiting(pod: &Value) -> bool {
@@ -47,23 +103,14 @@ fn is_waiting(pod: &Value) -> bool {
         && text(pod, "/spec/schedulerName") == "default-scheduler"
 }
 
-fn fits(pod: &Value, node: &Value) -> bool {
-    let labels = fields(node, "/metadata/labels");
-    let wanted = fields(pod, "/spec/nodeSelector").into_iter().flatten();
-    let selected =
-        wanted.into_iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value));
-    let healthy = super::super::json::condition(node, "Ready").is_none() || is_true(node, "Ready");
-    selected && healthy && !flag(node, "/spec/unschedulable")
-}
-
-fn unschedulable(world: &mut World, pod: &Value, nodes: usize) {
-    let message = format!(
-        "0/{nodes} nodes are available: {nodes} node(s) didn't match Pod's node affinity/selector. preemption: \
-         0/{nodes} nodes are available: {nodes} Preemption is not helpful for scheduling."
-    );
-    if super::super::json::condition(pod, "PodScheduled")
-        .is_none_or(|has| text(has, "/reason") != "Unschedulable")
-    {
+fn unschedulable(world: &mut World, pod: &Value, places: &[Place]) {
+    let mut reasons = BTreeMap::<&str, usize>::new();
+    for place in places {
+        *reasons.entry(place.refusal(pod).unwrap_or_default()).or_default() += 1;
+    }
+    let told: Vec<String> = reasons.iter().map(|(reason, nodes)| format!("{nodes} {reason}")).collect();
+    let message = format!("0/{} nodes are available: {}.", places.len(), told.join(", "));
+    if condition(pod, "PodScheduled").is_none_or(|has| text(has, "/reason") != "Unschedulable") {
         events::warning(world, pod, "default-scheduler", "FailedScheduling", &message);
     }
     let mut pod = pod.clone();

@@ -108,3 +108,22 @@ async fn crashing_pods_restart_ever_more_slowly_and_say_so() {
     let events = cluster.list("events", "default");
     assert!(events.iter().any(|event| event["reason"] == "BackOff" && event["type"] == "Warning"));
 }
+
+#[tokio::test]
+async fn a_pod_that_no_node_has_room_for_waits_and_says_why() {
+    let cluster = mk_rolled_out().await;
+    let mut large = mk_deployment("large", "registry.example.com/large:1", 1);
+    large["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({ "requests": { "cpu": "5" } });
+    cluster.put(large).expect("a good object");
+    cluster.step(Duration::from_secs(5));
+    let pods = cluster.list("pods", "default");
+    let pod = pods.iter().find(|pod| text(pod, "/metadata/labels/app") == "large").expect("its pod");
+    let scheduled = condition(pod, "PodScheduled").expect("a word on it");
+    assert_eq!(text(scheduled, "/message"), "0/3 nodes are available: 3 Insufficient cpu.");
+    assert_eq!(text(pod, "/status/phase"), "Pending");
+    let patch_body = json!({ "status": { "allocatable": { "cpu": "8" } } });
+    assert_eq!(patch(&cluster, "merge", "/api/v1/nodes/node-2/status", &patch_body).await.0, 200);
+    cluster.step(Duration::from_secs(5));
+    let pod = cluster.get("pods", "default", text(pod, "/metadata/name")).expect("still there");
+    assert_eq!((text(&pod, "/spec/nodeName"), text(&pod, "/status/phase")), ("node-2", "Running"));
+}

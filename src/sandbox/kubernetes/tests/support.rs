@@ -79,3 +79,24 @@ pub(super) async fn patch(cluster: &KubernetesSandbox, kind: &str, path: &str, b
     );
     send(cluster, Method::PATCH, path, &content_type, body).await
 }
+
+/// Sends a request without a body as somebody, by a bearer token and, where one is named, as another.
+pub(super) async fn send_as(
+    cluster: &KubernetesSandbox,
+    token: &str,
+    as_user: &str,
+    method: Method,
+    path: &str,
+) -> (u16, Value) {
+    let mut request = mk_client().request(method, format!("{}{path}", cluster.base_url()));
+    if !token.is_empty() {
+        request = request.bearer_auth(token);
+    }
+    if !as_user.is_empty() {
+        request = request.header("impersonate-user", as_user);
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let text = answer.text().await.expect("a text");
+    (status, serde_json::from_str(&text).unwrap_or_default())
+}

@@ -1,0 +1,110 @@
+//! Server-side apply: who manages which field, conflicts, and what is taken away.
+
+use serde_json::{Value, json};
+
+use super::cluster::{Ground, on_ground, text};
+use super::objects::deployment;
+
+fn by(ground: &Ground, manager: &str, options: &str) -> String {
+    format!("{}?fieldManager={manager}{options}", ground.deployment("web"))
+}
+
+/// The managers of an object, with how they wrote it.
+fn managers(object: &Value) -> Vec<(String, String)> {
+    let entries =
+        object.pointer("/metadata/managedFields").and_then(Value::as_array).cloned().unwrap_or_default();
+    let told = |entry: &Value| (text(entry, "/manager").to_owned(), text(entry, "/operation").to_owned());
+    entries.iter().map(told).collect()
+}
+
+fn fields_of<'a>(object: &'a Value, manager: &str) -> &'a Value {
+    let entries =
+        object.pointer("/metadata/managedFields").and_then(Value::as_array).expect("managed fields");
+    let own = entries.iter().find(|entry| text(entry, "/manager") == manager).expect("the manager's entry");
+    &own["fieldsV1"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_manages_is_a_conflict_unless_it_is_forced() {
+    on_ground(async |ground| {
+        let made = ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await;
+        assert_eq!(made.code, 201, "an apply makes what is not there: {made:?}");
+        assert!(managers(&made.body).contains(&("one".into(), "Apply".into())), "{:?}", managers(&made.body));
+        let other = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" }, "spec": { "paused": true, "replicas": 1 },
+        });
+        let said = ground.apply(&by(ground, "two", ""), &other).await.refused(409, "Conflict");
+        assert_eq!(text(&said, "/details/causes/0/reason"), "FieldManagerConflict");
+        assert_eq!(text(&said, "/details/causes/0/field"), ".spec.replicas");
+        assert!(text(&said, "/message").contains("\"one\""), "{said}");
+        assert_eq!(ground.get(&ground.deployment("web")).await.good()["spec"]["replicas"], 0);
+        let forced = ground.apply(&by(ground, "two", "&force=true"), &other).await.good();
+        assert_eq!(forced["spec"]["replicas"], 1);
+        assert!(fields_of(&forced, "two").pointer("/f:spec/f:replicas").is_some());
+        assert!(fields_of(&forced, "one").pointer("/f:spec/f:replicas").is_none(), "it has lost it");
+        ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.refused(409, "Conflict");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_its_manager_no_longer_applies_is_taken_away_and_what_others_have_stays() {
+    on_ground(async |ground| {
+        let mut first = deployment("web", 0);
+        first["metadata"]["labels"] = json!({ "mine": "1", "shared": "1" });
+        ground.apply(&by(ground, "one", ""), &first).await.good();
+        let shared = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web", "labels": { "shared": "1" } },
+        });
+        ground.apply(&by(ground, "two", ""), &shared).await.good();
+        let after = ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.good();
+        assert_eq!(after["metadata"]["labels"], json!({ "shared": "1" }));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ordinary_writes_take_fields_over_by_the_name_of_their_manager() {
+    on_ground(async |ground| {
+        ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.good();
+        let patch = json!({ "spec": { "replicas": 1 } });
+        let patched = ground.merge(&by(ground, "smokejumper", ""), &patch).await.good();
+        assert!(managers(&patched).contains(&("smokejumper".into(), "Update".into())));
+        let said = ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.refused(409, "Conflict");
+        assert!(text(&said, "/message").contains("smokejumper"), "{said}");
+        assert_eq!(text(&said, "/details/causes/0/field"), ".spec.replicas");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_needs_a_manager_and_merges_lists_by_their_keys() {
+    on_ground(async |ground| {
+        let answer = ground.apply(&ground.deployment("web"), &deployment("web", 0)).await;
+        assert!(matches!(answer.code, 400 | 422), "{answer:?}");
+        ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.good();
+        let env = json!([{ "name": "MORE", "value": "2" }]);
+        let more = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "web" },
+            "spec": { "template": { "spec": { "containers": [{ "name": "app", "env": env }] } } },
+        });
+        let after = ground.apply(&by(ground, "two", ""), &more).await.good();
+        let env =
+            after.pointer("/spec/template/spec/containers/0/env").and_then(Value::as_array).expect("env");
+        let names: Vec<&str> = env.iter().map(|variable| text(variable, "/name")).collect();
+        assert_eq!(names, ["VERSION", "MORE"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_apply_twice_is_one() {
+    on_ground(async |ground| {
+        let path = format!("{}?fieldManager=one", ground.core("configmaps/a"));
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": { "key": "1" } });
+        let first = ground.apply(&path, &map).await.good();
+        let second = ground.apply(&path, &map).await.good();
+        assert_eq!(second["metadata"], first["metadata"], "nothing was written");
+    })
+    .await;
+}
