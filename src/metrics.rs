@@ -37,6 +37,8 @@ struct Inner {
     inbox_depth: Gauge,
     effect_depth: Family<KindLabel, Gauge>,
     incidents_open: Family<IncidentLabels, Gauge>,
+    temporary_fixes: Gauge,
+    temporary_fixes_overdue: Gauge,
     rules_loaded: Gauge,
     rule_reloads: Family<OutcomeLabel, Counter>,
     rules_refused: Gauge,
@@ -63,6 +65,17 @@ impl Metrics {
         registry.register("inbox_depth", "Deliveries stored and not yet worked off", inbox_depth.clone());
         registry.register("effect_queue_depth", "Effects that wait, by kind", effect_depth.clone());
         registry.register("incidents_open", "Incidents that are not resolved", incidents_open.clone());
+        let (temporary_fixes, temporary_fixes_overdue) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "temporary_fixes",
+            "Changes for a limited time that stand and are not set back yet",
+            temporary_fixes.clone(),
+        );
+        registry.register(
+            "temporary_fixes_overdue",
+            "Those of them whose time is over: setting them back failed, or a pause or freeze holds it up",
+            temporary_fixes_overdue.clone(),
+        );
         registry.register("rules_loaded", "Rules in force", rules_loaded.clone());
         registry.register("rule_reloads", "Attempts to reload the rules, by outcome", rule_reloads.clone());
         registry.register(
@@ -84,6 +97,8 @@ impl Metrics {
             inbox_depth,
             effect_depth,
             incidents_open,
+            temporary_fixes,
+            temporary_fixes_overdue,
             rules_loaded,
             rule_reloads,
             rules_refused,
@@ -136,6 +151,12 @@ impl Metrics {
                 gauge.set(count.try_into().unwrap_or(i64::MAX));
             }
         }
+    }
+
+    /// How many temporary fixes stand, and how many of them are overdue, as last read from the store.
+    pub fn set_temporary(&self, standing: usize, overdue: usize) {
+        self.0.temporary_fixes.set(standing.try_into().unwrap_or(i64::MAX));
+        self.0.temporary_fixes_overdue.set(overdue.try_into().unwrap_or(i64::MAX));
     }
 
     /// The page that Prometheus reads: OpenMetrics text, version 1.0.0.

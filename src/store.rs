@@ -39,6 +39,7 @@ use crate::domain::guardrail::Pause;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
+use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
     Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, OpenOfRule,
     PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
@@ -185,6 +186,10 @@ impl Reader for SqlStore {
 
     fn counts(&self) -> PortFuture<'_, Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError>> {
         Box::pin(reader::counts(&self.database))
+    }
+
+    fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>> {
+        Box::pin(reader::temporary_fixes(&self.database))
     }
 
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>> {

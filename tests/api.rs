@@ -65,7 +65,8 @@ fn settings(port: u16) -> String {
          people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
          api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
          endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\
-         rules: [rules.yaml]\nmode: enforce\n"
+         rules: [rules.yaml]\nmode: enforce\n\
+         guardrails: {{ correlation: {{ targets: 0 }} }}\n"
     )
 }
 

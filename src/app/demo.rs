@@ -173,6 +173,7 @@ endpoints: {{ {endpoints} }}
 probes: {{ allow_loopback: true }}
 rules: ["{rules}"]
 mode: enforce
+guardrails: {{ boot_hold: 0s }}
 telemetry: {{ log_level: warn }}
 "##,
         store = folder.join("demo.db").display(),

@@ -57,7 +57,9 @@ impl Upkeep {
 
     async fn refresh_gauges(&self, stop: &CancellationToken) {
         while !stop.is_cancelled() {
-            if let Err(error) = gauges::refresh(self.store.as_ref(), &self.metrics, &self.signals).await {
+            let now = self.clock.now();
+            if let Err(error) = gauges::refresh(self.store.as_ref(), &self.metrics, &self.signals, now).await
+            {
                 tracing::warn!(error = %error, "gauges could not be read from the store");
             }
             pause(GAUGES_EVERY, stop).await;

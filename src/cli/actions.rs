@@ -12,6 +12,7 @@ use super::terminal::{Table, line};
 use super::time::{now, relative_text};
 use crate::http::api::actions::ActionList;
 use crate::http::api::shapes::{ActionShape, IncidentDetail};
+use crate::http::api::temporary::TemporaryList;
 
 /// The status of actions that wait for people, in the words of the API.
 const WAITING: &str = "awaiting_approval";
@@ -51,6 +52,9 @@ enum ActionsCommand {
         #[arg(long, default_value = WAITING, value_name = "STATUS")]
         status: String,
     },
+    /// List changes for a limited time that stand, whether their incident is open or not.
+    #[command(after_long_help = TEMPORARY_EXAMPLES)]
+    Temporary,
     /// Approve an action. The guardrails are judged again before it starts.
     #[command(after_long_help = APPROVE_EXAMPLES)]
     Approve(DecisionArgs),
@@ -84,6 +88,16 @@ Examples:
   All of them, for scripts:
     $ smokejumper actions list --status all --output json | jq -r '.actions[].digest'";
 
+const TEMPORARY_EXAMPLES: &str = "\
+Examples:
+  What stands only for a while, and when is it set back?
+    $ smokejumper actions temporary
+    ID           TARGET                   WHAT         SET BACK  HOW
+    6b1f03aa-a1  Deployment/pss-nano/api  set MAX=50…  in 3h     set MAX=20…
+
+  When is which of them set back, for scripts?
+    $ smokejumper actions temporary --output json | jq -r '.temporary[].until'";
+
 const APPROVE_EXAMPLES: &str = "\
 Examples:
   Approve by the identity that `actions list` shows:
@@ -113,6 +127,7 @@ pub(super) fn run(args: ActionsArgs) -> Result<Answer, Failure> {
     wait(async {
         match args.command.unwrap_or_else(list) {
             ActionsCommand::List { status } => self::list(&remote, &status).await,
+            ActionsCommand::Temporary => temporary(&remote).await,
             ActionsCommand::Approve(args) => decide(&remote, args, "approve").await,
             ActionsCommand::Reject(args) => decide(&remote, args, "reject").await,
         }
@@ -133,6 +148,26 @@ async fn list(remote: &Remote, status: &str) -> Result<Answer, Failure> {
         table(list.actions.iter().map(|listed| &listed.action), now())
     };
     Ok(Answer::new(text, &json))
+}
+
+async fn temporary(remote: &Remote) -> Result<Answer, Failure> {
+    let json = remote.ask(Call::get(&["api", "v1", "temporary"])).await?;
+    let list: TemporaryList = read(&json)?;
+    if list.temporary.is_empty() {
+        return Ok(Answer::new("nothing stands for a limited time".to_owned(), &json));
+    }
+    let now = now();
+    let mut table = Table::new(&["ID", "TARGET", "WHAT", "SET BACK", "HOW"]);
+    for fix in &list.temporary {
+        table.row([
+            ids::short(&fix.action).as_str(),
+            &fix.target,
+            &fix.summary,
+            &relative_text(&fix.until, now),
+            &fix.restores,
+        ]);
+    }
+    Ok(Answer::new(table.show(), &json))
 }
 
 /// Actions as a table, with the reason why each stands where it stands.

@@ -253,6 +253,12 @@ pub struct Action {
     /// What people should know about the plan: why its tier was raised, who owns the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The action whose temporary change this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<ActionId>,
+    /// Until when its change stands, for one that is in force for a limited time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary_until: Option<Timestamp>,
     /// When its first attempt touched the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,

@@ -4,7 +4,7 @@
 //! caller gathers [`Facts`] beforehand and writes the [`Transition`] afterwards in one transaction; nothing here
 //! knows how.
 //!
-//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`telling`] → [`people`]; [`draft`]
+//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`people`]; [`draft`]
 //! collects what comes out.
 
 mod acting;
@@ -12,6 +12,7 @@ mod alerts;
 mod deciding;
 mod draft;
 mod people;
+mod restoring;
 mod telling;
 mod verifying;
 

@@ -100,6 +100,8 @@ pub enum Reason {
     RollbackFailed(String),
     /// People said that their task is done.
     TaskDone(String),
+    /// The time of a temporary change is over.
+    TimeIsOver,
 }
 
 impl Reason {
@@ -134,6 +136,7 @@ impl Reason {
             Self::RolledBack(_) => "rolled_back",
             Self::RollbackFailed(_) => "rollback_failed",
             Self::TaskDone(_) => "task_done",
+            Self::TimeIsOver => "time_is_over",
         }
     }
 }
@@ -177,6 +180,7 @@ impl std::fmt::Display for Reason {
             Self::RolledBack(why) => write!(f, "it did not help ({why}) and was undone"),
             Self::RollbackFailed(why) => write!(f, "it did not help and could not be undone: {why}"),
             Self::TaskDone(who) => write!(f, "{who} says that it is done"),
+            Self::TimeIsOver => f.write_str("its time is over, and it is set back"),
         }
     }
 }

@@ -101,6 +101,8 @@ pub enum Wake {
     Decide,
     /// A task for people is due.
     TaskDue(ActionId),
+    /// The time of a temporary change is over.
+    Restore(ActionId),
 }
 
 /// An effect to be written with the state that wishes it.

@@ -316,9 +316,9 @@ impl Incident {
         self.actions.iter().find(|action| &action.id == id)
     }
 
-    /// The action that is under way, where one is.
+    /// The remedy that is under way, where one is. What is set back after its time holds nothing up.
     pub fn current_action(&self) -> Option<&Action> {
-        self.actions.iter().rev().find(|action| !action.status.is_final())
+        self.actions.iter().rev().find(|action| !action.status.is_final() && action.restores.is_none())
     }
 
     /// When the escalation goes on; none when it does not.

@@ -35,6 +35,7 @@ pub mod schedule;
 pub mod selector;
 pub mod severity;
 pub mod survey;
+pub mod temporary;
 pub mod timeline;
 pub mod verification;
 pub mod vitals;

@@ -21,6 +21,7 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::rule::{DiagnosticSpec, RuleHash};
 use crate::domain::severity::Severity;
+use crate::domain::temporary::{TemporaryChange, TemporaryFix};
 use crate::domain::timeline::TimelineLine;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -181,6 +182,8 @@ pub struct Commit {
     pub texts: Vec<(RuleHash, Value)>,
     /// Actions that were allowed to start, to be counted by the limits.
     pub starts: Vec<Start>,
+    /// Temporary changes that began or were undone.
+    pub temporary: Vec<TemporaryChange>,
     /// Counted actions that came to their end. One that was never counted is no conflict.
     pub ends: Vec<(ActionId, StartEnd)>,
     /// The ledger's version that `starts` were judged over. The commit fails when the store holds another.
@@ -362,6 +365,8 @@ pub trait Reader: Send + Sync {
     fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>>;
     /// How many incidents stand how. Resolved ones are not counted.
     fn counts(&self) -> PortFuture<'_, Result<IncidentCounts, StoreError>>;
+    /// Temporary fixes in force, those that end first coming first.
+    fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>>;
     /// Pauses in force.
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>>;
 }

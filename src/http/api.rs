@@ -6,6 +6,7 @@ pub mod incidents;
 pub mod pause;
 mod refusal;
 pub mod shapes;
+pub mod temporary;
 
 use axum::Json;
 use complete::Complete;
@@ -27,6 +28,7 @@ use utoipa::OpenApi;
         incidents::resolve,
         incidents::task_done,
         actions::list,
+        temporary::list,
         actions::approve,
         actions::reject,
         pause::show,

@@ -148,6 +148,8 @@ pub(crate) fn mk_action(view: &IncidentView, status: ActionStatus, tier: Tier, r
         planned_at: minutes(1),
         surveyed_at: None,
         notes: Vec::new(),
+        restores: None,
+        temporary_until: None,
         started_at: status.has_started().then(|| minutes(2)),
         ended_at: status.is_final().then(|| minutes(4)),
         outcome: None,

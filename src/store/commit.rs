@@ -14,6 +14,7 @@ use super::load::record_columns;
 use super::sql::{ROWS_MAX, Statement, Value};
 use crate::domain::guardrail::StartEnd;
 use crate::domain::incident::Incident;
+use crate::domain::temporary::TemporaryChange;
 use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
 
@@ -76,6 +77,7 @@ impl Plan {
         plan.documents(&commit.incidents, at);
         plan.effects(&commit, at)?;
         plan.texts(&commit);
+        plan.temporary(&commit);
         plan.ledger(&commit);
         Ok(plan)
     }
@@ -301,6 +303,31 @@ impl Plan {
             rows.into_values().collect(),
             " AS v WHERE column1 IS NOT NULL ON CONFLICT (hash) DO NOTHING",
             false,
+        );
+    }
+
+    fn temporary(&mut self, commit: &Commit) {
+        let (mut begun, mut ended) = (BTreeMap::new(), BTreeMap::new());
+        for change in &commit.temporary {
+            match change {
+                TemporaryChange::Begun(fix) => {
+                    let action = Value::from(plain(&fix.action.0).into_owned());
+                    let row = [action, Value::from(millis(fix.until)), Value::from(json(fix))];
+                    begun.insert(fix.action.0.as_str(), row);
+                }
+                TemporaryChange::Ended(action) => {
+                    begun.remove(action.0.as_str());
+                    ended.insert(action.0.as_str(), [Value::from(plain(&action.0).into_owned())]);
+                }
+            }
+        }
+        self.each("DELETE FROM temporary_fix WHERE action_id IN ", ended.into_values().collect(), "", false);
+        self.each(
+            "INSERT INTO temporary_fix (action_id, until, body) SELECT column1, column2, column3 FROM ",
+            begun.into_values().collect(),
+            " AS v WHERE column1 IS NOT NULL ON CONFLICT (action_id) DO UPDATE SET until = excluded.until, \
+             body = excluded.body",
+            true,
         );
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "tables", include_str!("migrations/0001_tables.sql")),
     (2, "ends", include_str!("migrations/0002_ends.sql")),
+    (3, "temporary", include_str!("migrations/0003_temporary.sql")),
 ];
 
 /// The table that remembers which versions were applied.

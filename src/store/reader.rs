@@ -11,6 +11,7 @@ use crate::domain::diagnosis::Finding;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
+use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{IncidentQuery, IncidentView, OpenOfRule, StoreError};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,6 +23,9 @@ const PAGE_MAX: u32 = 500;
 /// How many of the newest open incidents are looked at for those of one rule. So many within a few minutes are a storm,
 /// whatever their rules are.
 const NEWEST_OPEN_MAX: i64 = 1_000;
+
+/// Most temporary fixes of one view. So many workarounds are a way of life.
+const TEMPORARY_MAX: i64 = 1_000;
 
 /// Most alerts of one view: a group of twenty thousand is counted, not listed.
 const ALERTS_MAX: i64 = 500;
@@ -123,6 +127,19 @@ async fn newest_open(
     open.incidents.sort_unstable();
     open.incidents.truncate(limit as usize);
     Ok(open)
+}
+
+/// Temporary fixes in force, those that end first coming first.
+pub(super) async fn temporary_fixes(database: &Database) -> Result<Vec<TemporaryFix>, StoreError> {
+    let dialect = database.dialect;
+    let read = async move |session: &mut Session| -> Result<Vec<TemporaryFix>, Failure> {
+        let rows = Statement::new(dialect, "SELECT body FROM temporary_fix ORDER BY until, action_id LIMIT ")
+            .bind(TEMPORARY_MAX)
+            .fetch(session)
+            .await?;
+        rows.iter().map(|row| from_json("temporary_fix", Columns(row).str("body")?)).collect()
+    };
+    database.read(move |session| Box::pin(async move { read(session).await })).await
 }
 
 /// One incident with everything.

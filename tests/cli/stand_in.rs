@@ -150,6 +150,8 @@ pub fn mk_action() -> ActionShape {
         .expect("verdicts"),
         approvals: vec!["una: approved".to_owned()],
         approval_expires_at: Some(in_seconds(870)),
+        notes: Vec::new(),
+        temporary_until: None,
         outcome: None,
         started_at: None,
         ended_at: None,

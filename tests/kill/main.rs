@@ -106,6 +106,10 @@ rules: ["{}/rules.yaml"]
 mode: enforce
 guardrails:
   cooldown: 0s
+  daily_budget: 0
+  circuit_breaker: {{ failures: 0 }}
+  boot_hold: 0s
+  correlation: {{ targets: 0 }}
   rates: {{ per_target: [{{ count: 10000, window: 1m }}], per_namespace: [], global: [{{ count: 10000, window: 1m }}] }}
 "##,
         folder.display(),

@@ -61,7 +61,8 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Wake(Wake::Verify(_)) => 22,
             Effect::Wake(Wake::Decide) => 23,
             Effect::Wake(Wake::TaskDue(_)) => 24,
+            Effect::Wake(Wake::Restore(_)) => 25,
         })
         .collect();
-    assert_eq!(shapes.len(), 16, "every shape has an example");
+    assert_eq!(shapes.len(), 17, "every shape has an example");
 }

@@ -113,6 +113,8 @@ fn mk_action(status: ActionStatus, reason: Reason) -> Action {
         planned_at: minutes(4),
         surveyed_at: None,
         notes: Vec::new(),
+        restores: None,
+        temporary_until: None,
         started_at: Some(minutes(5)),
         ended_at: Some(minutes(6)),
         outcome: Some("HTTP 200 in 12 ms".to_owned()),

@@ -4,7 +4,7 @@
 //! nobody knows the end of is never repeated unless its plan says that twice is harmless.
 
 use super::draft::{Document, Draft, StartAs};
-use super::{Facts, alerts, deciding, telling, verifying};
+use super::{Facts, alerts, deciding, restoring, telling, verifying};
 use crate::Labels;
 use crate::action::{
     Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Request, Step, Task, Tier,
@@ -41,6 +41,11 @@ pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
         draft.start = Some(start);
     }
     draft.incident.phase = Phase::Acting;
+    wish_apply(draft, id);
+}
+
+/// Wishes an attempt at an action's own plan.
+pub(super) fn wish_apply(draft: &mut Draft, id: &ActionId) {
     let lane = lane(draft);
     draft.emit(Effect::Act { action: id.clone(), step: Step::Apply }, Some(lane));
 }
@@ -92,6 +97,12 @@ pub(super) fn starting(draft: &mut Draft, id: &ActionId, step: Step, attempt: u3
 fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, facts: &Facts<'_>) {
     let text = format!("{} ({}): not started: {reason}", action.remedy, step.as_str());
     draft.line(LineKind::Decision, Some(reason.word()), text);
+    if let Some(of) = &action.restores {
+        end(draft, &action.id, ActionStatus::Blocked, reason);
+        restoring::later(draft, of);
+        draft.visible();
+        return;
+    }
     let (status, ended_by) = match (step, &reason) {
         (Step::Rollback, why) => (ActionStatus::Failed, Reason::RollbackFailed(why.to_string())),
         (Step::Apply, Reason::IncidentResolved | Reason::Stale(_)) => {
@@ -110,6 +121,9 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
 }
 
 fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>) -> Option<Reason> {
+    if action.restores.is_some() {
+        return last_denial(facts);
+    }
     if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
         return Some(Reason::IncidentResolved);
     }
@@ -126,6 +140,10 @@ fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>)
         let why = format!("{} has the incident by now", ack.actor.name);
         return Some(Reason::Guardrail(Guardrail::Acknowledged, why));
     }
+    last_denial(facts)
+}
+
+fn last_denial(facts: &Facts<'_>) -> Option<Reason> {
     guardrail::first_denial(facts.last_moment)
         .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()))
 }
@@ -179,8 +197,14 @@ fn applied(
     for request in requests {
         carry_out(draft, request, facts);
     }
+    if let Some(of) = &action.restores {
+        end(draft, &action.id, ActionStatus::Succeeded, Reason::TimeIsOver);
+        restoring::end(draft, of);
+        return;
+    }
     match step {
         Step::Rollback => {
+            restoring::end(draft, &action.id);
             let why = match &action.reason {
                 Reason::VerificationFailed(why) => why.clone(),
                 other => other.to_string(),
@@ -188,7 +212,10 @@ fn applied(
             end(draft, &action.id, ActionStatus::RolledBack, Reason::RolledBack(why));
             next_remedy(draft, facts);
         }
-        Step::Apply => after_apply(draft, action, facts),
+        Step::Apply => {
+            restoring::begin(draft, &action.id);
+            after_apply(draft, action, facts);
+        }
     }
 }
 
@@ -238,6 +265,12 @@ fn handed_to_people(draft: &mut Draft, action: &Action, mut task: Task) {
 fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, facts: &Facts<'_>) {
     let text = format!("{} ({}): not carried out: {reason}", action.remedy, step.as_str());
     draft.line(LineKind::Outcome, Some("not_applied"), text);
+    if action.restores.is_some() {
+        let page = format!("{} was not set back: {reason}. Please set it back by hand", action.plan.target);
+        end(draft, &action.id, ActionStatus::Failed, Reason::NotApplied(reason));
+        telling::page(draft, &page, facts);
+        return;
+    }
     match step {
         Step::Apply => {
             end(draft, &action.id, ActionStatus::Failed, Reason::NotApplied(reason));
@@ -259,7 +292,7 @@ fn outcome_unknown(draft: &mut Draft, action: &Action, why: String, facts: &Fact
     draft.line(LineKind::Outcome, Some(reason.word()), format!("{}: {reason}", action.remedy));
     end(draft, &action.id, ActionStatus::OutcomeUnknown, reason.clone());
     telling::page(draft, &format!("Look at {}: {reason}", action.plan.target), facts);
-    if draft.incident.is_open() {
+    if draft.incident.is_open() && action.restores.is_none() {
         deciding::hand_over(draft, &reason.to_string());
     }
 }
@@ -308,7 +341,7 @@ fn result_of(status: ActionStatus) -> StartResult {
 /// world that is under way goes on, since its answer is still to be recorded.
 pub(super) fn call_off(draft: &mut Draft) {
     let mut ends: Vec<(ActionId, ActionStatus, Reason)> = Vec::new();
-    for action in &draft.incident.actions {
+    for action in draft.incident.actions.iter().filter(|action| action.restores.is_none()) {
         let (status, reason) = match (action.status, action.step) {
             (status, Step::Apply) if status.is_waiting() => {
                 (ActionStatus::Cancelled, Reason::IncidentResolved)
@@ -398,6 +431,8 @@ pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
             planned_at: draft.now,
             surveyed_at: None,
             notes: Vec::new(),
+            restores: None,
+            temporary_until: None,
             started_at: None,
             ended_at: None,
             outcome: None,

@@ -81,6 +81,8 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
         planned_at: draft.now,
         surveyed_at: candidate.surveyed_at(),
         notes: candidate.notes().to_vec(),
+        restores: None,
+        temporary_until: None,
         started_at: None,
         ended_at: status.is_final().then_some(draft.now),
         outcome: None,

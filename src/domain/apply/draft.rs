@@ -8,6 +8,7 @@ use crate::guardrail::{Start, StartEnd};
 use crate::incident::Incident;
 use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
+use crate::temporary::TemporaryChange;
 use crate::timeline::{LineKind, TimelineLine};
 use jiff::Timestamp;
 
@@ -61,6 +62,8 @@ pub struct Transition {
     pub start: Option<Start>,
     /// Counted actions that came to their end.
     pub ends: Vec<(ActionId, StartEnd)>,
+    /// Temporary changes that began or were undone.
+    pub temporary: Vec<TemporaryChange>,
     /// What was decided about each remedy, for metrics.
     pub decisions: Vec<RemedyDecision>,
     /// Whom the escalation told, in order.
@@ -84,6 +87,7 @@ pub(super) struct Draft {
     pub(super) documents: Vec<Document>,
     pub(super) start: Option<Start>,
     pub(super) ends: Vec<(ActionId, StartEnd)>,
+    pub(super) temporary: Vec<TemporaryChange>,
     pub(super) decisions: Vec<RemedyDecision>,
     pub(super) told: Vec<Told>,
     pub(super) wants_decision: bool,
@@ -104,6 +108,7 @@ impl Draft {
             documents: Vec::new(),
             start: None,
             ends: Vec::new(),
+            temporary: Vec::new(),
             decisions: Vec::new(),
             told: Vec::new(),
             wants_decision: false,
@@ -176,9 +181,10 @@ impl Draft {
         });
     }
 
-    /// Cancels all outstanding wakes.
+    /// Cancels all outstanding wakes but those that set back what was changed for a limited time.
     pub(super) fn cancel_all_wakes(&mut self) {
-        for wake in self.incident.wakes.iter().map(|(wake, _)| wake.clone()).collect::<Vec<_>>() {
+        let wakes = self.incident.wakes.iter().map(|(wake, _)| wake.clone());
+        for wake in wakes.filter(|wake| !matches!(wake, Wake::Restore(_))).collect::<Vec<_>>() {
             self.cancel_wake(&wake);
         }
     }
@@ -274,6 +280,7 @@ impl Draft {
             documents: self.documents,
             start: self.start,
             ends: self.ends,
+            temporary: self.temporary,
             decisions: self.decisions,
             told: self.told,
             wants_decision: self.wants_decision,

@@ -1,7 +1,7 @@
 //! Who hears what: escalation as time passes, messages that arrive, and messages that do not.
 
 use super::draft::{Draft, Told};
-use super::{Facts, alerts, deciding, verifying};
+use super::{Facts, alerts, deciding, restoring, verifying};
 use crate::action::Task;
 use crate::effect::{EffectId, Wake};
 use crate::escalation::{EscalationState, EscalationStep, Reached};
@@ -54,10 +54,19 @@ fn tell(draft: &mut Draft, destinations: &[Destination], name: &str, level: &str
 
 /// A wake came due.
 pub(super) fn woken(draft: &mut Draft, effect: &EffectId, wake: &Wake, facts: &Facts<'_>) {
-    if !draft.take_wake(effect) || !draft.incident.is_open() {
+    if !draft.take_wake(effect) {
+        return;
+    }
+    // What was changed for a limited time is set back whether the incident is over or not.
+    if let Wake::Restore(id) = wake {
+        restoring::due(draft, id);
+        return;
+    }
+    if !draft.incident.is_open() {
         return;
     }
     match wake {
+        Wake::Restore(_) => {}
         Wake::Escalate => escalation_due(draft, facts),
         Wake::ApprovalExpires(id) => deciding::approval_expired(draft, id),
         Wake::Verify(id) => verifying::wanted(draft, id, facts),

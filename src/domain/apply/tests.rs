@@ -3,6 +3,7 @@
 mod acting;
 mod deciding;
 mod lifecycle;
+mod restoring;
 mod surveying;
 mod telling;
 mod world;

@@ -295,6 +295,7 @@ impl<'s> Batch<'s> {
             // A pause that is set between this look and the commit makes the commit fail.
             self.commit.ledger_version = Some(ledger.version);
         }
+        self.commit.temporary.append(&mut transition.temporary);
         self.ended(std::mem::take(&mut transition.ends));
         if let Some(start) = transition.start.take() {
             if let Some(ledger) = &mut self.ledger {

@@ -33,6 +33,12 @@ impl Batch<'_> {
             return Ok(());
         };
         let alone = self.stepper.settings.alone;
+        if alone.targets == 0 {
+            if let Some(working) = self.working.get_mut(id) {
+                working.peers = Some(Peers { targets: 1, is_first: true });
+            }
+            return Ok(());
+        }
         let since = self.now.checked_sub(alone.targets_within).unwrap_or(Timestamp::MIN);
         let rule = working.incident.rule.as_str();
         let open = match self.open_of_rule.get(rule) {

@@ -146,6 +146,12 @@ pub struct ActionShape {
     pub approvals: Vec<String>,
     /// RFC 3339; when an outstanding approval expires.
     pub approval_expires_at: Option<String>,
+    /// What people should know about the plan: why its tier was raised, who owns the object.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// RFC 3339; until when its change stands, for one that is in force for a limited time.
+    #[serde(default)]
+    pub temporary_until: Option<String>,
     /// What the last attempt answered.
     pub outcome: Option<String>,
     /// RFC 3339; when it first touched the world.
@@ -290,6 +296,8 @@ impl From<&Action> for ActionShape {
                 .map(|record| format!("{}: {}", record.actor.name, record.verdict.past()))
                 .collect(),
             approval_expires_at: action.approvals.expires_at.map(|at| at.to_string()),
+            notes: action.notes.clone(),
+            temporary_until: action.temporary_until.map(|at| at.to_string()),
             outcome: action.outcome.clone(),
             started_at: action.started_at.map(|at| at.to_string()),
             ended_at: action.ended_at.map(|at| at.to_string()),

@@ -6,6 +6,7 @@ use smokejumper::domain::action::ActionId;
 use smokejumper::domain::guardrail::{Pause, Start, StartEnd, StartResult};
 use smokejumper::domain::incident::{IncidentId, IncidentStatus, Resolution};
 use smokejumper::domain::rule::RuleHash;
+use smokejumper::domain::temporary::{TemporaryChange, TemporaryFix};
 use smokejumper::engine::ports::{Commit, IncidentQuery, PauseChange};
 use std::sync::Arc;
 
@@ -47,6 +48,31 @@ pub async fn a_start_is_under_way_until_its_end_is_written(store: Subject) {
     let again = StartEnd { at: at(30), result: StartResult::Good };
     store.commit(Commit { ends: vec![(action, again)], ..committing(vec![]) }).await.expect("no conflict");
     assert_eq!(store.ledger(at(0)).await.expect("readable").starts[0].end, Some(end), "the first end stands");
+}
+
+pub async fn temporary_fixes_stand_until_they_are_undone(store: Subject) {
+    let fix = |number: i64, until: i64| TemporaryFix {
+        action: ActionId(format!("i{number}-a1")),
+        incident: IncidentId(format!("i{number}")),
+        rule: "errors".to_owned(),
+        remedy: "limit".to_owned(),
+        target: "Deployment/shop/cart".to_owned(),
+        summary: "odd \0 text".to_owned(),
+        restores: "set it back".to_owned(),
+        since: at(1),
+        until: at(until),
+    };
+    let begin =
+        |fix: TemporaryFix| Commit { temporary: vec![TemporaryChange::Begun(fix)], ..committing(vec![]) };
+    store.commit(begin(fix(1, 30))).await.expect("stored");
+    store.commit(begin(fix(2, 20))).await.expect("stored");
+    assert_eq!(store.temporary_fixes().await.expect("readable"), [fix(2, 20), fix(1, 30)]);
+    store.commit(begin(fix(2, 40))).await.expect("stored again");
+    assert_eq!(store.temporary_fixes().await.expect("readable"), [fix(1, 30), fix(2, 40)]);
+    let ended = TemporaryChange::Ended(ActionId("i1-a1".to_owned()));
+    let twice = Commit { temporary: vec![ended.clone(), ended], ..committing(vec![]) };
+    store.commit(twice).await.expect("undone");
+    assert_eq!(store.temporary_fixes().await.expect("readable"), [fix(2, 40)]);
 }
 
 pub async fn open_incidents_of_a_rule_are_found_with_their_age(store: Subject) {

@@ -80,6 +80,8 @@ async fn nothing_is_undone_twice_in_one_incident() {
         approvals: Approvals { expires_at: None, records: Vec::new() },
         verification: None,
         planned_at: mk_now(),
+        restores: None,
+        temporary_until: None,
         surveyed_at: None,
         notes: Vec::new(),
         started_at: None,

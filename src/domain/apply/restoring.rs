@@ -1,0 +1,83 @@
+//! What was changed for a limited time is set back when its time is over, by an action of its own.
+//!
+//! It outlives the incident: the wake stays when everything else is called off. Only a pause or a freeze holds it up,
+//! and then it is tried again.
+
+use super::acting;
+use super::draft::Draft;
+use crate::action::{Action, ActionId, ActionStatus, Step};
+use crate::approval::Approvals;
+use crate::decision::Reason;
+use crate::diagnosis::ConditionOutcome;
+use crate::effect::Wake;
+use crate::temporary::{RESTORE_RETRY, TemporaryChange, TemporaryFix};
+use crate::timeline::LineKind;
+use crate::verification::after;
+
+/// A plan was carried out: where it is for a limited time, its end is set.
+pub(super) fn begin(draft: &mut Draft, id: &ActionId) {
+    let (incident, rule, now) = (draft.incident.id.clone(), draft.incident.rule.clone(), draft.now);
+    let Some(action) = draft.action_mut(id) else { return };
+    let Some(fix) = TemporaryFix::of(action, &incident, &rule, now) else { return };
+    action.temporary_until = Some(fix.until);
+    let text = format!("{}: for a limited time, until {}", action.remedy, fix.until);
+    draft.line(LineKind::Outcome, Some("temporary"), text);
+    draft.wake_at(fix.until, Wake::Restore(id.clone()));
+    draft.temporary.push(TemporaryChange::Begun(fix));
+}
+
+/// It was undone, by whom ever: it stands on no list any more.
+pub(super) fn end(draft: &mut Draft, id: &ActionId) {
+    let Some(action) = draft.action_mut(id) else { return };
+    if action.temporary_until.take().is_some() {
+        draft.cancel_wake(&Wake::Restore(id.clone()));
+        draft.temporary.push(TemporaryChange::Ended(id.clone()));
+    }
+}
+
+/// Its time is over.
+pub(super) fn due(draft: &mut Draft, id: &ActionId) {
+    let Some(action) = draft.incident.action(id).cloned() else { return };
+    let (Some(_), Some(inverse)) = (action.temporary_until, action.inverse.clone()) else { return };
+    // One action at a time: a look at whether it helped, or another remedy, is under way.
+    let is_busy = draft.incident.actions.iter().any(|other| {
+        other.status == ActionStatus::Running || (other.status == ActionStatus::Verifying && &other.id == id)
+    });
+    if is_busy {
+        later(draft, id);
+        return;
+    }
+    let restore = Action {
+        id: super::deciding::next_action_id(draft),
+        remedy: format!("restore-{}", action.remedy),
+        status: ActionStatus::Approved,
+        tier: action.tier,
+        digest: inverse.digest(),
+        plan: inverse,
+        inverse: None,
+        step: Step::Apply,
+        reason: Reason::TimeIsOver,
+        condition: ConditionOutcome::Holds,
+        guardrails: Vec::new(),
+        approvals: Approvals::default(),
+        verification: None,
+        planned_at: draft.now,
+        surveyed_at: None,
+        notes: Vec::new(),
+        restores: Some(id.clone()),
+        temporary_until: None,
+        started_at: None,
+        ended_at: None,
+        outcome: None,
+    };
+    draft.line(LineKind::Decision, Some("time_is_over"), format!("{}: its time is over", action.remedy));
+    let restoring = restore.id.clone();
+    draft.incident.actions.push(restore);
+    acting::wish_apply(draft, &restoring);
+}
+
+/// It is held up: tried again.
+pub(super) fn later(draft: &mut Draft, id: &ActionId) {
+    let at = after(draft.now, RESTORE_RETRY);
+    draft.wake_at(at, Wake::Restore(id.clone()));
+}

@@ -1,0 +1,118 @@
+//! Changes for a limited time, and what sets them back.
+
+use super::world::{World, denies, minutes, mk_candidate, mk_plan, mk_remedy};
+use crate::action::{ActionOutcome, ActionStatus, Repeatability, Tier};
+use crate::apply::Transition;
+use crate::diagnosis::ConditionOutcome;
+use crate::effect::{Effect, Wake};
+use crate::event::Event;
+use crate::guardrail::Guardrail;
+use crate::rule::OnFail;
+use crate::temporary::{RESTORE_RETRY, TemporaryChange};
+use jiff::SignedDuration;
+
+/// A remedy that stands for four hours is carried out.
+fn mk_world(on_fail: Option<OnFail>) -> (World, Transition) {
+    let mut candidate = mk_candidate("limit", Tier::T1);
+    candidate.plan.as_mut().expect("planned").ttl = Some(SignedDuration::from_hours(4));
+    candidate.inverse = Some(mk_plan("unlimit", Repeatability::Idempotent));
+    let mut world = World::decided(vec![candidate], vec![mk_remedy("limit", Tier::T1, on_fail)]);
+    let applied = world.act(World::applied());
+    (world, applied)
+}
+
+fn restore_due(world: &mut World) -> Transition {
+    world.wake(|wake| matches!(wake, Wake::Restore(_)))
+}
+
+fn begun(transition: &Transition) -> usize {
+    transition.temporary.iter().filter(|change| matches!(change, TemporaryChange::Begun(_))).count()
+}
+
+fn ended(transition: &Transition) -> usize {
+    transition.temporary.iter().filter(|change| matches!(change, TemporaryChange::Ended(_))).count()
+}
+
+#[test]
+fn a_change_for_a_limited_time_is_set_back_even_after_its_incident() {
+    let (mut world, applied) = mk_world(None);
+    assert_eq!(begun(&applied), 1);
+    let until = world.now + SignedDuration::from_hours(4);
+    assert_eq!(world.incident.actions[0].temporary_until, Some(until));
+    world.end_alert("a");
+    assert!(!world.incident.is_open());
+    assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [until], "it outlives the incident");
+    restore_due(&mut world);
+    assert_eq!(world.now, until);
+    let restored = world.act(World::applied());
+    assert_eq!(ended(&restored), 1);
+    let [limit, restore] = &world.incident.actions[..] else { panic!("two actions") };
+    assert_eq!((limit.status, limit.temporary_until), (ActionStatus::Succeeded, None));
+    assert_eq!((restore.remedy.as_str(), restore.status), ("restore-limit", ActionStatus::Succeeded));
+    assert_eq!(restore.plan.summary, "call unlimit");
+    assert!(!world.incident.is_open(), "it stays over");
+}
+
+#[test]
+fn a_pause_or_a_freeze_holds_it_up_and_it_is_tried_again() {
+    let (mut world, _) = mk_world(None);
+    for guardrail in [Guardrail::Pause, Guardrail::FreezeWindow] {
+        restore_due(&mut world);
+        world.last_moment = vec![denies(guardrail, None)];
+        let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+        let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+        let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
+        assert_eq!(starting.may_start, None);
+        let next = world.wakes(|wake| matches!(wake, Wake::Restore(_)));
+        assert_eq!(next, [world.now + RESTORE_RETRY]);
+        assert!(world.incident.actions[0].temporary_until.is_some(), "it stays on the list");
+    }
+    world.last_moment.clear();
+    restore_due(&mut world);
+    assert_eq!(ended(&world.act(World::applied())), 1);
+}
+
+#[test]
+fn what_was_rolled_back_is_not_set_back_once_more() {
+    let (mut world, _) = mk_world(Some(OnFail::Rollback));
+    let mut ends = 0;
+    for _ in 0..100 {
+        if world.status() != ActionStatus::Verifying {
+            break;
+        }
+        world.wake(|wake| matches!(wake, Wake::Verify(_)));
+        world.checks = vec![ConditionOutcome::Fails];
+        world.diagnosed();
+    }
+    ends += ended(&world.act(World::applied()));
+    assert_eq!(world.status(), ActionStatus::RolledBack);
+    assert_eq!(ends, 1);
+    assert!(world.wakes(|wake| matches!(wake, Wake::Restore(_))).is_empty());
+}
+
+#[test]
+fn it_waits_while_it_is_still_being_watched() {
+    let (mut world, _) = mk_world(Some(OnFail::Rollback));
+    restore_due(&mut world);
+    assert_eq!(world.incident.actions.len(), 1, "nothing is set back yet");
+    assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [world.now + minutes(5)]);
+}
+
+#[test]
+fn people_are_called_when_it_cannot_be_set_back() {
+    let (mut world, _) = mk_world(None);
+    restore_due(&mut world);
+    world.notices();
+    let outcome = ActionOutcome::NotApplied { reason: "somebody changed it".to_owned() };
+    let failed = world.act(outcome);
+    assert_eq!(ended(&failed), 0, "it stays on the list");
+    assert!(world.notices().iter().any(|notice| notice == "slack:#incidents reply"), "people are called");
+    assert_eq!(world.incident.actions[1].status, ActionStatus::Failed);
+}
+
+#[test]
+fn a_remedy_is_decided_while_something_is_set_back() {
+    let (mut world, _) = mk_world(None);
+    restore_due(&mut world);
+    assert!(world.incident.current_action().is_none(), "what is set back holds no remedy up");
+}
