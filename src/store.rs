@@ -5,7 +5,7 @@
 //! attempt or the lock that proves that nobody else was first. Nothing from outside becomes SQL text. Statements are
 //! never logged: they hold labels.
 //!
-//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `effects` → `ledger` → `reader` →
+//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` →
 //! `prune` → `hints`.
 
 mod codec;
@@ -28,6 +28,7 @@ mod reader;
 mod sql;
 mod sqlite;
 mod threads;
+mod trail;
 
 pub use dialect::Dialect;
 pub use error::OpenError;

@@ -58,7 +58,14 @@ pub(super) fn timestamp(row: &str, millis: i64) -> Result<Timestamp, Failure> {
 
 /// A value as JSON. JSON escapes NUL, so bodies need no care.
 pub(super) fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("types of the domain serialize to JSON")
+    json_of_about(0, value)
+}
+
+/// The same for a value whose text has about so many bytes: a text that grows is copied each time.
+pub(super) fn json_of_about(bytes: usize, value: &impl serde::Serialize) -> String {
+    let mut text = Vec::with_capacity(bytes);
+    serde_json::to_writer(&mut text, value).expect("types of the domain serialize to JSON");
+    String::from_utf8(text).expect("JSON is a text")
 }
 
 /// A stored JSON body.

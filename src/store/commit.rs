@@ -6,17 +6,23 @@
 //!
 //! Whatever a statement expected and did not find is a conflict: somebody else was first.
 
-use super::codec::{NOT_ENDED, effect_parts, json, millis, plain};
+use super::codec::{NOT_ENDED, effect_parts, json, json_of_about, millis, plain};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::load::record_columns;
 use super::sql::{ROWS_MAX, Statement, Value};
+use super::trail;
 use crate::domain::guardrail::StartEnd;
 use crate::domain::incident::Incident;
 use crate::domain::temporary::TemporaryChange;
 use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
+
+/// About what the usual incident, alert and effect take as JSON.
+const INCIDENT_BYTES: usize = 4_096;
+const ALERT_BYTES: usize = 1_024;
+const EFFECT_BYTES: usize = 128;
 
 /// A statement with the number of rows that it must change; none where any number will do.
 struct Step {
@@ -30,11 +36,14 @@ pub(super) async fn commit(database: &Database, commit: Commit) -> Result<(), St
         database.refuse_when_damaged()?;
     }
     let due_now = commit.at.is_some_and(|at| commit.effects.iter().any(|effect| effect.due_at <= at));
-    let steps = Plan::new(database.dialect, commit)?.steps;
+    let steps = Plan::new(database.dialect, &commit)?.steps;
     if steps.is_empty() {
         return Ok(());
     }
-    database.write(move |session| Box::pin(run(session, steps))).await?;
+    let written = database.write(move |session| Box::pin(run(session, steps)));
+    // What was planned from is given up while it is written: there is a lot of it.
+    let (written, ()) = futures::join!(written, async { drop(commit) });
+    written?;
     if due_now {
         database.tell_news();
     }
@@ -61,24 +70,24 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(dialect: Dialect, commit: Commit) -> Result<Self, Failure> {
+    fn new(dialect: Dialect, commit: &Commit) -> Result<Self, Failure> {
         // The store has no clock. A caller that does not say when leaves its rows without a known age.
         let at = commit.at.map_or(0, millis);
         let mut plan = Self { dialect, steps: Vec::new() };
-        plan.dead_letters(&commit, at);
-        plan.consumed(&commit);
-        plan.finished(&commit);
-        plan.held(&commit);
-        plan.cancelled(&commit);
+        plan.dead_letters(commit, at);
+        plan.consumed(commit);
+        plan.finished(commit);
+        plan.held(commit);
+        plan.cancelled(commit);
         plan.incidents(&commit.incidents);
         plan.alerts(&commit.alerts);
         plan.timeline(&commit.incidents);
         plan.findings(&commit.incidents);
         plan.documents(&commit.incidents, at);
-        plan.effects(&commit, at)?;
-        plan.texts(&commit);
-        plan.temporary(&commit);
-        plan.ledger(&commit);
+        plan.effects(commit, at)?;
+        plan.texts(commit);
+        plan.temporary(commit);
+        plan.ledger(commit);
         Ok(plan)
     }
 
@@ -93,7 +102,24 @@ impl Plan {
         let mut rows = rows.into_iter();
         while rows.len() > 0 {
             let count = rows.len().min(ROWS_MAX);
-            let statement = Statement::new(self.dialect, before).rows(rows.by_ref().take(count)).text(after);
+            let statement = Statement::over(self.dialect, before, rows.by_ref().take(count), after);
+            let expected = must_change_all.then_some(count as u64);
+            self.steps.push(Step { statement, expected });
+        }
+    }
+
+    /// The same for new rows of a table.
+    fn insert<const N: usize>(
+        &mut self,
+        into: &'static str,
+        rows: Vec<[Value; N]>,
+        after: &'static str,
+        must_change_all: bool,
+    ) {
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
+            let count = rows.len().min(ROWS_MAX);
+            let statement = Statement::insert(self.dialect, into, rows.by_ref().take(count), after);
             let expected = must_change_all.then_some(count as u64);
             self.steps.push(Step { statement, expected });
         }
@@ -157,23 +183,25 @@ impl Plan {
     }
 
     /// New incidents are inserted; others are replaced where they still have the version that was loaded. One that
-    /// was loaded and is gone must not come back to life, hence the look for it.
+    /// was loaded and is gone does not come back to life.
     fn incidents(&mut self, writes: &[IncidentWrite]) {
         let mut writes: Vec<&IncidentWrite> = writes.iter().collect();
         writes.sort_unstable_by(|left, right| left.incident.id.cmp(&right.incident.id));
+        let (new, changed): (Vec<_>, Vec<_>) =
+            writes.into_iter().partition(|write| write.loaded_version == 0);
+        self.insert(
+            "incident (id, version, replaced, key, status, severity, phase, rule, started_at, updated_at, ended_at, \
+             next_escalation_at, body)",
+            new.into_iter().map(incident_columns).collect(),
+            " ON CONFLICT (id) DO NOTHING",
+            true,
+        );
         self.each(
-            "INSERT INTO incident (id, version, replaced, key, status, severity, phase, rule, started_at, \
-             updated_at, ended_at, next_escalation_at, body) \
-             SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
-             column11, column12, column13 FROM ",
-            writes.into_iter().map(incident_columns).collect(),
-            " AS v WHERE column1 IS NOT NULL \
-             AND (column3 = 0 OR EXISTS (SELECT 1 FROM incident AS there WHERE there.id = column1)) \
-             ON CONFLICT (id) DO UPDATE SET version = excluded.version, key = excluded.key, \
-             status = excluded.status, severity = excluded.severity, phase = excluded.phase, \
-             rule = excluded.rule, started_at = excluded.started_at, updated_at = excluded.updated_at, \
-             ended_at = excluded.ended_at, next_escalation_at = excluded.next_escalation_at, \
-             body = excluded.body WHERE incident.version = excluded.replaced",
+            "UPDATE incident SET version = column2, key = column4, status = column5, \
+             severity = column6, phase = column7, rule = column8, started_at = column9, updated_at = column10, \
+             ended_at = column11, next_escalation_at = column12, body = column13 FROM ",
+            changed.into_iter().map(incident_columns).collect(),
+            " AS v WHERE incident.id = column1 AND incident.version = column3",
             true,
         );
     }
@@ -191,14 +219,20 @@ impl Plan {
             let [status, starts_at, ends_at, updated_at] = record_columns(&write.record);
             let fingerprint = Value::from(fingerprint.cast_signed());
             let incident = Value::from(plain(incident).into_owned());
-            [fingerprint, incident, status, starts_at, ends_at, updated_at, json(&write.alert).into()]
+            [
+                fingerprint,
+                incident,
+                status,
+                starts_at,
+                ends_at,
+                updated_at,
+                json_of_about(ALERT_BYTES, &write.alert).into(),
+            ]
         });
-        self.each(
-            "INSERT INTO alert (fingerprint, incident_id, status, starts_at, ends_at, updated_at, body) \
-             SELECT column1, column2, column3, column4, column5, column6, column7 FROM ",
+        self.insert(
+            "alert (fingerprint, incident_id, status, starts_at, ends_at, updated_at, body)",
             rows.collect(),
-            " AS v WHERE column1 IS NOT NULL \
-             ON CONFLICT (fingerprint, incident_id) DO UPDATE SET status = excluded.status, \
+            " ON CONFLICT (incident_id, fingerprint) DO UPDATE SET status = excluded.status, \
              starts_at = excluded.starts_at, ends_at = excluded.ends_at, updated_at = excluded.updated_at, \
              body = excluded.body",
             true,
@@ -207,17 +241,12 @@ impl Plan {
 
     fn timeline(&mut self, writes: &[IncidentWrite]) {
         let rows = writes.iter().flat_map(|write| {
-            write.lines.iter().map(|line| {
+            trail::rows(&write.lines).map(|(seq, body)| {
                 let incident = Value::from(plain(&write.incident.id.0).into_owned());
-                [incident, Value::from(line.seq.cast_signed()), json(line).into()]
+                [incident, Value::from(seq.cast_signed()), body.into()]
             })
         });
-        self.each(
-            "INSERT INTO timeline (incident_id, seq, body) SELECT column1, column2, column3 FROM ",
-            rows.collect(),
-            " AS v WHERE column1 IS NOT NULL",
-            true,
-        );
+        self.insert("timeline (incident_id, seq, body)", rows.collect(), "", true);
     }
 
     fn findings(&mut self, writes: &[IncidentWrite]) {
@@ -230,11 +259,10 @@ impl Plan {
                 ((id.0.as_str(), finding.name.as_str()), [incident, name, json(finding).into()])
             })
             .collect();
-        self.each(
-            "INSERT INTO finding (incident_id, name, body) SELECT column1, column2, column3 FROM ",
+        self.insert(
+            "finding (incident_id, name, body)",
             rows.into_values().collect(),
-            " AS v WHERE column1 IS NOT NULL \
-             ON CONFLICT (incident_id, name) DO UPDATE SET body = excluded.body",
+            " ON CONFLICT (incident_id, name) DO UPDATE SET body = excluded.body",
             true,
         );
     }
@@ -250,21 +278,20 @@ impl Plan {
                 ((id.0.as_str(), document.title.as_str()), [incident, title, at.into(), body])
             })
             .collect();
-        self.each(
-            "INSERT INTO document (incident_id, title, written_at, body) \
-             SELECT column1, column2, column3, column4 FROM ",
+        self.insert(
+            "document (incident_id, title, written_at, body)",
             rows.into_values().collect(),
-            " AS v WHERE column1 IS NOT NULL \
-             ON CONFLICT (incident_id, title) DO UPDATE SET written_at = excluded.written_at, \
+            " ON CONFLICT (incident_id, title) DO UPDATE SET written_at = excluded.written_at, \
              body = excluded.body",
             true,
         );
     }
 
     fn effects(&mut self, commit: &Commit, at: i64) -> Result<(), Failure> {
-        let mut rows = Vec::with_capacity(commit.effects.len());
+        let (mut free, mut in_lanes) = (Vec::with_capacity(commit.effects.len()), Vec::new());
         for wish in &commit.effects {
             let (_, seq) = effect_parts(&wish.id)?;
+            let rows = if wish.lane.is_none() { &mut free } else { &mut in_lanes };
             rows.push([
                 Value::from(plain(&wish.id.0).into_owned()),
                 Value::from(wish.effect.kind().as_str()),
@@ -273,17 +300,24 @@ impl Plan {
                 Value::from(seq),
                 Value::from(i64::from(wish.urgent)),
                 Value::from(millis(wish.due_at)),
+                Value::from(millis(wish.due_at)),
                 Value::from(at),
-                Value::from(json(&wish.effect)),
+                Value::from(json_of_about(EFFECT_BYTES, &wish.effect)),
             ]);
         }
+        self.insert(
+            "effect (id, kind, lane, queue, seq, urgent, ready_at, due_at, created_at, body)",
+            free,
+            "",
+            true,
+        );
         self.each(
             // What joins a lane whose first row was postponed waits as long: see `effects::postpone`.
             "INSERT INTO effect (id, kind, lane, queue, seq, urgent, ready_at, due_at, created_at, body) \
              SELECT column1, column2, column3, column4, column5, column6, \
              COALESCE((SELECT MAX(o.ready_at) FROM effect AS o WHERE o.lane = column3 AND o.owner IS NULL \
-             AND o.ready_at > column7), column7), column7, column8, column9 FROM ",
-            rows,
+             AND o.ready_at > column7), column7), column8, column9, column10 FROM ",
+            in_lanes,
             " AS v WHERE column1 IS NOT NULL",
             true,
         );
@@ -298,12 +332,8 @@ impl Plan {
                 (hash.0.as_str(), [Value::from(plain(&hash.0).into_owned()), json(text).into()])
             })
             .collect();
-        self.each(
-            "INSERT INTO rule_text (hash, body) SELECT column1, column2 FROM ",
-            rows.into_values().collect(),
-            " AS v WHERE column1 IS NOT NULL ON CONFLICT (hash) DO NOTHING",
-            false,
-        );
+        let rows = rows.into_values().collect();
+        self.insert("rule_text (hash, body)", rows, " ON CONFLICT (hash) DO NOTHING", false);
     }
 
     fn temporary(&mut self, commit: &Commit) {
@@ -343,11 +373,10 @@ impl Plan {
                 Value::from(start.end.map(|end| end.result.as_str().to_owned())),
             ]
         });
-        self.each(
-            "INSERT INTO action_start (remedy, target, namespace, started_at, action_id, ended_at, result) \
-             SELECT column1, column2, column3, column4, column5, column6, column7 FROM ",
+        self.insert(
+            "action_start (remedy, target, namespace, started_at, action_id, ended_at, result)",
             rows.collect(),
-            " AS v WHERE column1 IS NOT NULL",
+            "",
             true,
         );
         let ends: BTreeMap<&str, &StartEnd> =
@@ -405,6 +434,6 @@ fn incident_columns(write: &IncidentWrite) -> [Value; 13] {
         Value::from(millis(incident.updated_at)),
         Value::from(ended_at),
         Value::from(incident.next_escalation_at().map(millis)),
-        Value::from(json(incident)),
+        Value::from(json_of_about(INCIDENT_BYTES, incident)),
     ]
 }

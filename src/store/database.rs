@@ -33,7 +33,7 @@ pub(super) struct Database {
 }
 
 pub(super) enum Engine {
-    Sqlite(Threads),
+    Sqlite(Box<Threads>),
     Postgres(PgPool),
 }
 
@@ -183,6 +183,14 @@ impl Session {
         match self.link() {
             Link::Sqlite(_) => Dialect::Sqlite,
             Link::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// Rows that a connection of SQLite has changed so far.
+    pub(super) fn rows_changed(&mut self) -> u64 {
+        match self.link() {
+            Link::Sqlite(connection) => connection.total_changes(),
+            Link::Postgres(_) => 0,
         }
     }
 

@@ -41,7 +41,7 @@ fn insert(dialect: Dialect, deliveries: &[Delivery]) -> Statement {
             Value::from(plain(&delivery.id).into_owned()),
             Value::from(delivery.source.as_str()),
             Value::from(millis(delivery.received_at)),
-            Value::from(delivery.body.to_vec()),
+            Value::from(delivery.body.clone()),
         ]
     });
     Statement::new(
@@ -72,7 +72,7 @@ async fn oldest(
 ) -> Result<Vec<Delivery>, Failure> {
     let sizes =
         Statement::new(dialect, "SELECT id, CAST(LENGTH(body) AS BIGINT) AS bytes FROM inbox WHERE id > ")
-            .bind(after.as_str())
+            .bind(after.clone())
             .text(" ORDER BY id LIMIT ")
             .bind(i64::from(limit))
             .fetch(session)
@@ -111,7 +111,7 @@ fn delivery(row: &Row) -> Result<Delivery, Failure> {
         }
     };
     let received_at = timestamp("delivery", columns.int("received_at")?)?;
-    Ok(Delivery { id, source, received_at, body: columns.bytes("body")?.into() })
+    Ok(Delivery { id, source, received_at, body: columns.bytes("body")? })
 }
 
 /// How many deliveries wait.

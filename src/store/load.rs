@@ -140,35 +140,38 @@ async fn by_fingerprints(
     fingerprints: BTreeSet<Fingerprint>,
     asked_for: &BTreeMap<IncidentId, Incident>,
 ) -> Result<Vec<FoundAlert>, Failure> {
-    let mut alerts = Vec::new();
+    let mut found = Vec::new();
     let rows: Vec<[Value; 1]> = fingerprints
         .into_iter()
         .map(|fingerprint| [Value::from(fingerprint.as_u64().cast_signed())])
         .collect();
-    let asked: Vec<[Value; 1]> =
-        asked_for.keys().take(LIST_MAX).map(|id| [Value::from(plain(&id.0).into_owned())]).collect();
     for chunk in rows.chunks(LIST_MAX) {
-        let mut statement = Statement::new(
+        let rows = Statement::new(
             dialect,
             "SELECT alert.fingerprint, alert.incident_id, alert.status, alert.starts_at, alert.ends_at, \
              alert.updated_at, incident.version, incident.status AS incident_status \
              FROM alert LEFT JOIN incident ON incident.id = alert.incident_id WHERE alert.fingerprint IN ",
         )
         .rows(chunk.iter().cloned())
-        .text(
-            " AND (alert.incident_id = '' OR alert.status = 'firing' OR incident.status <> 'resolved' \
-             OR alert.incident_id = (SELECT MAX(newest.incident_id) FROM alert AS newest \
-             WHERE newest.fingerprint = alert.fingerprint)",
-        );
-        if !asked.is_empty() {
-            statement = statement.text(" OR alert.incident_id IN ").rows(asked.iter().cloned());
-        }
-        let found = statement.text(")").fetch(session).await?;
-        for row in &found {
-            alerts.push(found_alert(row)?);
+        .fetch(session)
+        .await?;
+        for row in &rows {
+            found.push(found_alert(row)?);
         }
     }
-    Ok(alerts)
+    // The index gives no order within a fingerprint; identities of incidents sort by time.
+    let mut newest: BTreeMap<Fingerprint, Option<IncidentId>> = BTreeMap::new();
+    for FoundAlert { alert, .. } in &found {
+        let known = newest.entry(alert.fingerprint).or_default();
+        if alert.incident > *known {
+            known.clone_from(&alert.incident);
+        }
+    }
+    found.retain(|FoundAlert { alert, wants_incident, .. }| {
+        let is_newest = newest.get(&alert.fingerprint) == Some(&alert.incident);
+        *wants_incident || is_newest || alert.incident.as_ref().is_none_or(|id| asked_for.contains_key(id))
+    });
+    Ok(found)
 }
 
 fn found_alert(row: &Row) -> Result<FoundAlert, Failure> {

@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "tables", include_str!("migrations/0001_tables.sql")),
     (2, "ends", include_str!("migrations/0002_ends.sql")),
     (3, "temporary", include_str!("migrations/0003_temporary.sql")),
+    (4, "fewer pages", include_str!("migrations/0004_fewer_pages.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -1,6 +1,7 @@
 //! Statements over PostgreSQL.
 
 use super::sql::{Row, Value};
+use bytes::Bytes;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, AssertSqlSafe, Column, PgConnection, Row as _, TypeInfo};
 use std::sync::Arc;
@@ -32,7 +33,8 @@ fn arguments(values: Vec<Value>) -> Result<PgArguments, sqlx::Error> {
         match value {
             Value::Int(value) => arguments.add(value),
             Value::Text(value) => arguments.add(value),
-            Value::Bytes(value) => arguments.add(value),
+            Value::Word(value) => arguments.add(value),
+            Value::Bytes(value) => arguments.add(&value[..]),
             Value::NoInt => arguments.add(None::<i64>),
             Value::NoText => arguments.add(None::<String>),
             Value::NoBytes => arguments.add(None::<Vec<u8>>),
@@ -46,7 +48,9 @@ fn row_values(row: &PgRow) -> Result<Vec<Value>, sqlx::Error> {
     let value = |(index, column): (usize, &sqlx::postgres::PgColumn)| {
         Ok(match column.type_info().name() {
             "INT8" => Value::from(row.try_get::<Option<i64>, _>(index)?),
-            "BYTEA" => row.try_get::<Option<Vec<u8>>, _>(index)?.map_or(Value::NoBytes, Value::Bytes),
+            "BYTEA" => row
+                .try_get::<Option<Vec<u8>>, _>(index)?
+                .map_or(Value::NoBytes, |bytes| Value::from(Bytes::from(bytes))),
             // The tables hold nothing else: see the words of the migrations.
             _ => Value::from(row.try_get::<Option<String>, _>(index)?),
         })

@@ -1,6 +1,7 @@
 //! Statements over SQLite. Nothing here waits for anything but the file.
 
 use super::sql::{Row, Value};
+use bytes::Bytes;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql};
 use std::sync::Arc;
@@ -22,6 +23,21 @@ pub(super) fn execute(
     let mut rows = statement.raw_query();
     while rows.next()?.is_some() {}
     Ok(0)
+}
+
+/// Carries a statement out for each row of arguments; returns how many rows it changed in all.
+pub(super) fn execute_each<'a>(
+    connection: &Connection,
+    text: &str,
+    rows: impl Iterator<Item = &'a [Value]>,
+) -> Result<u64, rusqlite::Error> {
+    let mut statement = connection.prepare_cached(text)?;
+    let mut changed = 0;
+    for row in rows {
+        bind(&mut statement, row)?;
+        changed += statement.raw_execute()? as u64;
+    }
+    Ok(changed)
 }
 
 pub(super) fn fetch(
@@ -53,6 +69,7 @@ impl ToSql for Value {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Int(value) => ValueRef::Integer(*value),
             Self::Text(value) => ValueRef::Text(value.as_bytes()),
+            Self::Word(value) => ValueRef::Text(value.as_bytes()),
             Self::Bytes(value) => ValueRef::Blob(value),
             Self::NoInt | Self::NoText | Self::NoBytes => ValueRef::Null,
         }))
@@ -63,7 +80,7 @@ fn value(stored: ValueRef<'_>, column: usize) -> Result<Value, rusqlite::Error> 
     match stored {
         ValueRef::Null => Ok(Value::NoInt),
         ValueRef::Integer(value) => Ok(Value::Int(value)),
-        ValueRef::Blob(value) => Ok(Value::Bytes(value.to_vec())),
+        ValueRef::Blob(value) => Ok(Value::Bytes(Bytes::copy_from_slice(value))),
         ValueRef::Text(value) => match std::str::from_utf8(value) {
             Ok(text) => Ok(Value::Text(text.to_owned())),
             Err(error) => Err(rusqlite::Error::Utf8Error(column, error)),

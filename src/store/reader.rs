@@ -6,6 +6,7 @@ use super::dialect::Dialect;
 use super::error::Failure;
 use super::load::record;
 use super::sql::{Columns, Row, Statement};
+use super::trail;
 use crate::domain::apply::Document;
 use crate::domain::diagnosis::Finding;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
@@ -158,7 +159,7 @@ async fn view(
 ) -> Result<Option<IncidentView>, Failure> {
     let key = plain(&id.0).into_owned();
     let rows = Statement::new(dialect, "SELECT body FROM incident WHERE id = ")
-        .bind(key.as_str())
+        .bind(key.clone())
         .fetch(session)
         .await?;
     let Some(row) = rows.first() else { return Ok(None) };
@@ -168,7 +169,7 @@ async fn view(
         dialect,
         "SELECT status, starts_at, ends_at, updated_at, body FROM alert WHERE incident_id = ",
     )
-    .bind(key.as_str())
+    .bind(key.clone())
     .text(" ORDER BY starts_at LIMIT ")
     .bind(ALERTS_MAX)
     .fetch(session)
@@ -180,14 +181,14 @@ async fn view(
     }
 
     let lines = Statement::new(dialect, "SELECT body FROM timeline WHERE incident_id = ")
-        .bind(key.as_str())
+        .bind(key.clone())
         .text(" ORDER BY seq")
         .fetch(session)
         .await?;
     let mut timeline = Vec::with_capacity(lines.len());
     for row in &lines {
         let what = format_args!("a timeline line of incident {id}");
-        timeline.push(from_json(what, Columns(row).str("body")?)?);
+        trail::read(what, Columns(row).str("body")?, &mut timeline)?;
     }
     let findings = findings_of(dialect, session, id).await?;
     let documents = documents_of(dialect, session, key).await?;

@@ -8,6 +8,7 @@ use super::database::{Link, Session};
 use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
 use super::{over_postgres, over_sqlite};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// Most rows of one statement. 256 rows of 13 columns stay far below the parameter limits (32,766 in SQLite,
@@ -20,8 +21,10 @@ pub(super) enum Value {
     Int(i64),
     NoInt,
     Text(String),
+    /// A text of ours, such as the name of a status.
+    Word(&'static str),
     NoText,
-    Bytes(Vec<u8>),
+    Bytes(Bytes),
     NoBytes,
 }
 
@@ -30,7 +33,7 @@ impl Value {
     fn absent(&self) -> Self {
         match self {
             Self::Int(_) | Self::NoInt => Self::NoInt,
-            Self::Text(_) | Self::NoText => Self::NoText,
+            Self::Text(_) | Self::Word(_) | Self::NoText => Self::NoText,
             Self::Bytes(_) | Self::NoBytes => Self::NoBytes,
         }
     }
@@ -54,9 +57,9 @@ impl From<String> for Value {
     }
 }
 
-impl From<&str> for Value {
-    fn from(value: &str) -> Self {
-        Self::Text(value.to_owned())
+impl From<&'static str> for Value {
+    fn from(value: &'static str) -> Self {
+        Self::Word(value)
     }
 }
 
@@ -66,8 +69,8 @@ impl From<Option<String>> for Value {
     }
 }
 
-impl From<Vec<u8>> for Value {
-    fn from(value: Vec<u8>) -> Self {
+impl From<Bytes> for Value {
+    fn from(value: Bytes) -> Self {
         Self::Bytes(value)
     }
 }
@@ -77,18 +80,70 @@ pub(super) struct Statement {
     dialect: Dialect,
     text: String,
     arguments: Vec<Value>,
+    /// Parameters of one row, where the statement is carried out for one row after the other.
+    row_width: Option<usize>,
 }
 
 impl Statement {
     /// Begins with a text of ours. Nothing from outside may ever become text.
     pub(super) fn new(dialect: Dialect, text: &'static str) -> Self {
-        Self { dialect, text: text.to_owned(), arguments: Vec::new() }
+        Self { dialect, text: text.to_owned(), arguments: Vec::new(), row_width: None }
     }
 
     /// Adds more text of ours.
     pub(super) fn text(mut self, text: &'static str) -> Self {
         self.text.push_str(text);
         self
+    }
+
+    /// A statement over rows, of which there must be one at least: `before`, the rows, `after`. PostgreSQL gets them all
+    /// at once. SQLite gets one after the other: there is no way to be saved, and a text of hundreds of rows costs more
+    /// to build, to keep and to carry out than one of a single row that is used again.
+    pub(super) fn over<const N: usize>(
+        dialect: Dialect,
+        before: &'static str,
+        rows: impl IntoIterator<Item = [Value; N]>,
+        after: &'static str,
+    ) -> Self {
+        let mut statement = Self::new(dialect, before);
+        if dialect == Dialect::Postgres {
+            return statement.rows(rows).text(after);
+        }
+        statement.text.push_str("(VALUES ");
+        statement.row_text::<N>(0);
+        statement.text.push(')');
+        statement.arguments = rows.into_iter().flatten().collect();
+        statement.row_width = Some(N);
+        statement.text(after)
+    }
+
+    /// The same for rows that become rows of a table: `into` names it with its columns, and `after` says what to do with
+    /// those that are there. SQLite gets plain values, for which it keeps no copies of pages to go back to.
+    pub(super) fn insert<const N: usize>(
+        dialect: Dialect,
+        into: &'static str,
+        rows: impl IntoIterator<Item = [Value; N]>,
+        after: &'static str,
+    ) -> Self {
+        let mut statement = Self::new(dialect, "INSERT INTO ").text(into);
+        match dialect {
+            Dialect::Postgres => {
+                statement.text.push_str(" SELECT ");
+                for column in 1..=N {
+                    let before = if column == 1 { "column" } else { ", column" };
+                    statement.text.push_str(before);
+                    statement.text.push_str(&column.to_string());
+                }
+                statement.text(" FROM ").rows(rows).text(" AS v WHERE column1 IS NOT NULL").text(after)
+            }
+            Dialect::Sqlite => {
+                statement.text.push_str(" VALUES ");
+                statement.row_text::<N>(0);
+                statement.arguments = rows.into_iter().flatten().collect();
+                statement.row_width = Some(N);
+                statement.text(after)
+            }
+        }
     }
 
     /// Adds one parameter.
@@ -142,7 +197,12 @@ impl Statement {
     /// Runs it; returns how many rows it changed.
     pub(super) async fn execute(self, session: &mut Session) -> Result<u64, Failure> {
         match session.link() {
-            Link::Sqlite(connection) => Ok(over_sqlite::execute(connection, &self.text, &self.arguments)?),
+            Link::Sqlite(connection) => match self.row_width {
+                Some(width) => {
+                    Ok(over_sqlite::execute_each(connection, &self.text, self.arguments.chunks_exact(width))?)
+                }
+                None => Ok(over_sqlite::execute(connection, &self.text, &self.arguments)?),
+            },
             Link::Postgres(connection) => {
                 Ok(over_postgres::execute(connection, self.text, self.arguments).await?)
             }
@@ -186,7 +246,7 @@ impl<'r> Columns<'r> {
         match self.value(name)? {
             Value::Int(value) => Ok(Some(*value)),
             Value::NoInt | Value::NoText | Value::NoBytes => Ok(None),
-            Value::Text(_) | Value::Bytes(_) => Err(unreadable(name, "it is no integer")),
+            Value::Text(_) | Value::Word(_) | Value::Bytes(_) => Err(unreadable(name, "it is no integer")),
         }
     }
 
@@ -205,12 +265,13 @@ impl<'r> Columns<'r> {
     fn maybe_str(&self, name: &'static str) -> Result<Option<&'r str>, Failure> {
         match self.value(name)? {
             Value::Text(value) => Ok(Some(value)),
+            Value::Word(value) => Ok(Some(value)),
             Value::NoInt | Value::NoText | Value::NoBytes => Ok(None),
             Value::Int(_) | Value::Bytes(_) => Err(unreadable(name, "it is no text")),
         }
     }
 
-    pub(super) fn bytes(&self, name: &'static str) -> Result<Vec<u8>, Failure> {
+    pub(super) fn bytes(&self, name: &'static str) -> Result<Bytes, Failure> {
         match self.value(name)? {
             Value::Bytes(value) => Ok(value.clone()),
             _ => Err(unreadable(name, "it holds no bytes")),

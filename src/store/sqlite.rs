@@ -7,7 +7,8 @@ use super::hints::Hints;
 use super::migrate::{self, SqliteRefused};
 use super::open::OpenOptions;
 use super::over_sqlite::STATEMENTS_KEPT;
-use super::threads::{Opener, Threads};
+use super::threads::{Opener, Openers, Threads};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -20,55 +21,75 @@ const APPLICATION_ID: i64 = 0x534D_4A50;
 /// delay the start too long; damage in them shows when the page is read.
 const CHECKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// Pages of this size are SQLite's default, and what our files are made of.
-const PAGE_BYTES: u64 = 4_096;
+/// Pages of new files, for which it must be said before anything is written; others stay as they are. Two incidents fit
+/// in one of these and three webhooks, and a page costs more to write than the bytes in it.
+const PAGE_SIZE: &str = "PRAGMA page_size = 8192";
 
-/// What the writer is told first. `FULL`: what was answered survives a power cut, not only a crash. The busy timeout
-/// covers backup tools; there is no second writer of ours.
-fn writer_setup(options: &OpenOptions) -> String {
-    let mut setup = format!(
+/// The log is written back once it holds so many bytes, unless `Threads` has done so before.
+const LOG_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Sets the writer up. `FULL`: what was answered survives a power cut, not only a crash. The busy timeout covers backup
+/// tools; there is no second writer of ours.
+fn set_up_writer(connection: &Connection, options: &OpenOptions) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = 67108864; \
-         PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 8000;",
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {LOG_BYTES}; \
+         PRAGMA cache_size = -16384;",
         options.wait.as_millis()
-    );
-    if let Some(bytes) = options.file_bytes_max {
-        setup.push_str(&format!("PRAGMA max_page_count = {};", bytes.div_ceil(PAGE_BYTES)));
+    ))?;
+    let page_bytes = u64::from(connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?);
+    connection.execute_batch(&format!("PRAGMA wal_autocheckpoint = {};", LOG_BYTES / page_bytes))?;
+    match options.file_bytes_max {
+        Some(bytes) => {
+            connection.execute_batch(&format!("PRAGMA max_page_count = {};", bytes.div_ceil(page_bytes)))
+        }
+        None => Ok(()),
     }
-    setup
 }
 
-/// What readers are told first.
-fn reader_setup(options: &OpenOptions) -> String {
-    format!(
+/// Sets a reader up.
+fn set_up_reader(connection: &Connection, options: &OpenOptions) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(&format!(
         "PRAGMA busy_timeout = {}; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;",
         options.wait.as_millis()
-    )
+    ))
 }
+
+/// Sets up what writes the log back: it writes no rows, and leaves the rest to another time where somebody is in its way.
+fn set_up_copier(connection: &Connection, _: &OpenOptions) -> Result<(), rusqlite::Error> {
+    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = 0;")
+}
+
+type SetUp = fn(&Connection, &OpenOptions) -> Result<(), rusqlite::Error>;
 
 pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, OpenError> {
     let path = path_of(url)?;
     let lock = lock(&path)?;
-    let open_writer = opener(path.clone(), writer_setup(options));
-    let open_reader = opener(path.clone(), reader_setup(options));
-    let (place, setup) = (path.clone(), writer_setup(options));
-    let prepared = tokio::task::spawn_blocking(move || prepare(&place, &setup)).await;
+    let opener = |set_up| opener(path.clone(), set_up, options.clone());
+    let openers = Openers {
+        writer: opener(set_up_writer),
+        reader: opener(set_up_reader),
+        copier: opener(set_up_copier),
+    };
+    let (place, own) = (path.clone(), options.clone());
+    let prepared = tokio::task::spawn_blocking(move || prepare(&place, &own)).await;
     let writer = match prepared {
         Ok(writer) => writer?,
         Err(error) => return Err(unavailable(&path, &error)),
     };
     let readers = options.connections.max(1);
-    let threads = Threads::start(writer, open_writer, open_reader, readers, options.wait)
-        .map_err(|error| unavailable(&path, &error))?;
-    Ok(SqlStore::new(Database::new(Engine::Sqlite(threads)), Some(lock), Hints::silent()))
+    let threads =
+        Threads::start(writer, openers, readers, options.wait).map_err(|error| unavailable(&path, &error))?;
+    Ok(SqlStore::new(Database::new(Engine::Sqlite(Box::new(threads))), Some(lock), Hints::silent()))
 }
 
 /// A writer over a file that is ours, whole and up to date.
-fn prepare(path: &Path, setup: &str) -> Result<Connection, OpenError> {
+fn prepare(path: &Path, options: &OpenOptions) -> Result<Connection, OpenError> {
     let told = |error: rusqlite::Error| explain(path, &error);
     let mut writer = connect(path).map_err(told)?;
+    writer.execute_batch(PAGE_SIZE).map_err(told)?;
     refuse_foreign(&writer, path)?;
-    writer.execute_batch(setup).map_err(told)?;
+    set_up_writer(&writer, options).map_err(told)?;
     refuse_damaged(&writer, path)?;
     migrate::sqlite(&mut writer).map_err(|error| match error {
         SqliteRefused::Newer(found) => {
@@ -82,13 +103,15 @@ fn prepare(path: &Path, setup: &str) -> Result<Connection, OpenError> {
     })?;
     // Tables that are up to date are not written at start, so a file that cannot be written would show only later.
     writer.execute_batch(BEAT).map_err(told)?;
+    // Pages that only the start has looked at are memory that the service would hold.
+    writer.execute_batch("PRAGMA shrink_memory").map_err(told)?;
     Ok(writer)
 }
 
-fn opener(path: PathBuf, setup: String) -> Opener {
+fn opener(path: PathBuf, set_up: SetUp, options: OpenOptions) -> Opener {
     Arc::new(move || {
         let connection = connect(&path)?;
-        connection.execute_batch(&setup)?;
+        set_up(&connection, &options)?;
         Ok(connection)
     })
 }
@@ -99,6 +122,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Without it a statement with `LIMIT ?` is prepared anew each time, since the planner has looked at the value.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 

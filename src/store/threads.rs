@@ -1,14 +1,17 @@
-//! SQLite on threads of its own: one that writes, a few that read.
+//! SQLite on threads of its own: one that writes, a few that read, and one that copies the log back into the file.
 //!
 //! SQLite's calls block, and a commit waits for the disk, so they keep off the threads that answer requests. A whole
 //! piece of work is sent to a thread as one job. Callers take their turn before they send, so that whoever waits for
 //! too long is told so while the job of another is stuck behind a lock.
 
 use super::database::{Link, Session, Work};
+use super::dialect::Dialect;
 use super::error::Failure;
+use super::sql::Statement;
 use crate::engine::ports::StoreError;
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,25 +24,44 @@ pub(super) type Opener = Arc<dyn Fn() -> Result<rusqlite::Connection, rusqlite::
 /// Takes the session, or why there is none; tells whether the session may be used again.
 type Job = Box<dyn FnOnce(Result<&mut Session, Failure>) -> bool + Send>;
 
+/// How the connections of a file are opened.
+pub(super) struct Openers {
+    pub(super) writer: Opener,
+    pub(super) reader: Opener,
+    /// For what copies the log back.
+    pub(super) copier: Opener,
+}
+
+/// After so many changed rows the log is copied back into the file, which nobody waits for. A webhook that opens an
+/// incident changes ten, so this is about a third of what the log may hold before the writer copies it itself.
+const ROWS_BETWEEN_COPIES: u64 = 8_192;
+
 /// The threads of one file.
 pub(super) struct Threads {
     writer: Crew,
     readers: Crew,
+    copier: Crew,
+    /// Rows that the writer has changed.
+    changed: Arc<AtomicU64>,
+    /// Rows that it had changed when the log was last copied back.
+    copied: AtomicU64,
 }
 
 impl Threads {
     /// A writer that goes on with `writer`, and readers that open their connections when they are first needed.
     pub(super) fn start(
         writer: rusqlite::Connection,
-        open_writer: Opener,
-        open_reader: Opener,
+        open: Openers,
         readers: u32,
         wait: Duration,
     ) -> std::io::Result<Self> {
         let session = Session::new(Link::Sqlite(writer));
         Ok(Self {
-            writer: Crew::start("writer", vec![Some(session)], open_writer, wait)?,
-            readers: Crew::start("reader", (0..readers).map(|_| None).collect(), open_reader, wait)?,
+            writer: Crew::start("writer", vec![Some(session)], open.writer, wait)?,
+            readers: Crew::start("reader", (0..readers).map(|_| None).collect(), open.reader, wait)?,
+            copier: Crew::start("copier", vec![None], open.copier, wait)?,
+            changed: Arc::default(),
+            copied: AtomicU64::new(0),
         })
     }
 
@@ -54,13 +76,44 @@ impl Threads {
         &self,
         work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, T> + Send + 'static,
     ) -> Result<T, Failure> {
-        self.writer.work(work).await
+        let changed = Arc::clone(&self.changed);
+        let result = self.writer.work(move |session| {
+            Box::pin(async move {
+                let result = work(&mut *session).await;
+                changed.store(session.rows_changed(), Ordering::Relaxed);
+                result
+            })
+        });
+        let result = result.await;
+        self.copy_back();
+        result
     }
 
-    /// Ends the threads after the work that was sent; readers first, so that the writer closes the file as the last
-    /// and writes the log back into it.
+    /// Has the log copied back into the file when enough has come together: the writer would do so itself in the end,
+    /// and everybody who writes would wait for the disk twice. What it still has to do then is short.
+    fn copy_back(&self) {
+        let rows = self.changed.load(Ordering::Relaxed);
+        // A new connection counts anew.
+        let copied = self.copied.load(Ordering::Relaxed).min(rows);
+        if rows - copied < ROWS_BETWEEN_COPIES {
+            return;
+        }
+        self.copied.store(rows, Ordering::Relaxed);
+        self.copier.post(|session| {
+            Box::pin(async move {
+                Statement::new(Dialect::Sqlite, "PRAGMA wal_checkpoint(PASSIVE)")
+                    .execute(session)
+                    .await
+                    .map(drop)
+            })
+        });
+    }
+
+    /// Ends the threads after the work that was sent; the writer last, so that it closes the file and writes the log
+    /// back into it.
     pub(super) async fn close(&self) {
         self.readers.close().await;
+        self.copier.close().await;
         self.writer.close().await;
     }
 }
@@ -118,6 +171,24 @@ impl Crew {
         self.send(job)?;
         let panicked = || StoreError::Unavailable("the work on the database panicked".to_owned());
         answered.await.unwrap_or_else(|_| Err(Failure::Told(panicked())))
+    }
+
+    /// Sends work that nobody waits for, unless all hands are busy.
+    fn post(&self, work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, ()> + Send + 'static) {
+        let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return };
+        let name = self.name;
+        let job: Job = Box::new(move |session| {
+            let result = session.and_then(|session| carry_out(session, work));
+            drop(turn);
+            if let Err(failure) = result {
+                // Whoever writes next will meet it, and tell.
+                tracing::debug!(error = %StoreError::from(failure), thread = name, "work on the file failed");
+                return false;
+            }
+            true
+        });
+        // A store that is being closed does it at the end.
+        let _ = self.send(job);
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -198,15 +269,15 @@ impl Hand {
 mod tests {
     use super::*;
     use crate::store::database::{Database, Engine};
-    use crate::store::dialect::Dialect;
-    use crate::store::sql::{Columns, Statement};
+    use crate::store::sql::Columns;
 
     fn start(folder: &tempfile::TempDir) -> Threads {
         let path = folder.path().join("s.db");
         let open: Opener = Arc::new(move || rusqlite::Connection::open(&path));
         let writer = open().expect("it opens");
         writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (n BIGINT)").expect("a table");
-        Threads::start(writer, Arc::clone(&open), open, 1, Duration::from_secs(5)).expect("threads")
+        let open = Openers { writer: Arc::clone(&open), reader: Arc::clone(&open), copier: open };
+        Threads::start(writer, open, 1, Duration::from_secs(5)).expect("threads")
     }
 
     fn say(text: &'static str) -> Statement {
@@ -246,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn only_what_asks_for_it_does_not_wait_for_the_disk() {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = Database::new(Engine::Sqlite(start(&folder)));
+        let database = Database::new(Engine::Sqlite(Box::new(start(&folder))));
         const NORMAL: i64 = 1;
         const FULL: i64 = 2;
         assert_eq!(database.write_unsynced(how).await.expect("readable"), NORMAL);
@@ -254,6 +325,26 @@ mod tests {
         let refused = database.write_unsynced(|_| Box::pin(async { Err::<(), _>(Failure::conflict()) }));
         assert!(refused.await.is_err());
         assert_eq!(database.write(how).await.expect("readable"), FULL);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_copied_back_without_the_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let threads = start(&folder);
+        threads
+            .write(|session| Box::pin(say("PRAGMA wal_autocheckpoint = 0").execute(session)))
+            .await
+            .expect("set");
+        let fill = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9000) \
+                    INSERT INTO t SELECT n FROM n";
+        let written = threads.write(|session| Box::pin(say(fill).execute(session))).await.expect("written");
+        assert!(written > ROWS_BETWEEN_COPIES);
+        threads.copier.close().await;
+        let file = folder.path().join("s.db");
+        assert!(
+            file.metadata().expect("a file").len() > 32 * 1024,
+            "the rows are in the file and not only in its log"
+        );
     }
 
     #[tokio::test]

@@ -7,3 +7,4 @@ mod faults;
 mod golden;
 #[path = "../support/postgres.rs"]
 mod postgres;
+mod upgrade;
