@@ -12,6 +12,7 @@ mod batch;
 mod journal;
 mod judging;
 mod looking_up;
+mod reading;
 pub mod rehearsal;
 mod touched;
 mod working;

@@ -21,6 +21,7 @@ use super::vocabulary::{UnknownName, Vocabulary};
 use crate::domain::diagnosis::ConditionOutcome;
 use cel::common::ast::IdedExpr;
 use cel::{Context, Env, ExecutionError, Value};
+use std::cell::OnceCell;
 use std::sync::{Arc, LazyLock};
 
 pub use values::LIST_ITEMS_MAX;
@@ -79,7 +80,7 @@ impl CompiledCondition {
 
     /// Judges the condition. Never fails: what cannot be judged is unknown, with its reason.
     pub fn evaluate(&self, facts: &ConditionFacts) -> ConditionOutcome {
-        match Value::resolve(&self.expression, &facts.context) {
+        match Value::resolve(&self.expression, facts.context()) {
             Ok(Value::Bool(true)) => ConditionOutcome::Holds,
             Ok(Value::Bool(false)) => ConditionOutcome::Fails,
             Ok(other) => {
@@ -160,9 +161,10 @@ fn syntax_error(errors: cel::ParseErrors) -> ConditionError {
     ConditionError::Syntax { column, message }
 }
 
-/// What conditions are judged over, made once for all conditions of one decision.
+/// What conditions are judged over, made once for all conditions of one decision, and only where there is one.
 pub struct ConditionFacts {
-    context: Context<'static, 'static>,
+    scope: Scope,
+    context: OnceCell<Context<'static, 'static>>,
 }
 
 impl std::fmt::Debug for ConditionFacts {
@@ -174,14 +176,22 @@ impl std::fmt::Debug for ConditionFacts {
 impl ConditionFacts {
     /// The values of a scope as conditions see them.
     pub fn new(scope: &Scope) -> Self {
-        static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
-        let mut context = Context::with_env(Arc::clone(&ENV));
-        functions::add_to(&mut context);
-        for (name, value) in scope.values() {
-            context.add_variable_from_value(name.as_str(), values::from_json(value));
-        }
-        Self { context }
+        Self { scope: scope.clone(), context: OnceCell::new() }
     }
+
+    fn context(&self) -> &Context<'static, 'static> {
+        self.context.get_or_init(|| context(&self.scope))
+    }
+}
+
+fn context(scope: &Scope) -> Context<'static, 'static> {
+    static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+    let mut context = Context::with_env(Arc::clone(&ENV));
+    functions::add_to(&mut context);
+    for (name, value) in scope.values() {
+        context.add_variable_from_value(name.as_str(), values::from_json(value));
+    }
+    context
 }
 
 /// The error as a reason for people: short, and without dumps of values.

@@ -13,6 +13,7 @@ use crate::domain::correlate::{CorrelationKey, Target, group_labels};
 use crate::domain::rule::{ResponseRule, SeveritySpec, TargetSpec, Template};
 use crate::domain::severity::Severity;
 use crate::domain::timeline::cut;
+use std::cell::OnceCell;
 
 /// Longest summary. PagerDuty takes 1,024 characters, a Slack header 150; more is not read anyway.
 const SUMMARY_BYTES_MAX: usize = 500;
@@ -36,7 +37,7 @@ pub struct Opened {
 
 /// Reads an alert through a rule.
 pub fn open(rule: &ResponseRule, compiled: &CompiledRule, alert: &Alert) -> Opened {
-    let reader = Reader { compiled, scope: Scope::of_alert(&alert.labels, &alert.annotations) };
+    let reader = Reader::new(compiled, alert);
     let mut notes = Vec::new();
     let severity = reader.severity(&rule.severity).unwrap_or_else(|note| {
         notes.push(note);
@@ -58,10 +59,7 @@ pub fn open(rule: &ResponseRule, compiled: &CompiledRule, alert: &Alert) -> Open
 
 /// What makes an alert belong to one incident of a rule rather than another; the same as [`open`] says.
 pub fn key(rule: &ResponseRule, compiled: &CompiledRule, alert: &Alert) -> CorrelationKey {
-    let target = rule.target.as_ref().and_then(|spec| {
-        let reader = Reader { compiled, scope: Scope::of_alert(&alert.labels, &alert.annotations) };
-        reader.target(spec).ok()
-    });
+    let target = rule.target.as_ref().and_then(|spec| Reader::new(compiled, alert).target(spec).ok());
     key_for(rule, target.as_ref(), alert)
 }
 
@@ -82,12 +80,19 @@ fn key_for(rule: &ResponseRule, target: Option<&Target>, alert: &Alert) -> Corre
 
 struct Reader<'r> {
     compiled: &'r CompiledRule,
-    scope: Scope,
+    alert: &'r Alert,
+    /// What templates see, once there is one.
+    scope: OnceCell<Scope>,
 }
 
-impl Reader<'_> {
+impl<'r> Reader<'r> {
+    fn new(compiled: &'r CompiledRule, alert: &'r Alert) -> Self {
+        Self { compiled, alert, scope: OnceCell::new() }
+    }
+
     fn render(&self, template: &Template, language: SlotLanguage) -> Result<String, RenderError> {
-        self.compiled.opening.render(&template.0, language, &self.scope)
+        let scope = || Scope::of_alert(&self.alert.labels, &self.alert.annotations);
+        self.compiled.opening.render(&template.0, language, self.scope.get_or_init(scope))
     }
 
     fn severity(&self, spec: &SeveritySpec) -> Result<Severity, String> {

@@ -7,11 +7,13 @@ use crate::domain::Labels;
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::incident::Incident;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// The values behind the names that a rule may use, at one moment of one incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scope {
-    values: Map<String, Value>,
+    /// Shared: conditions keep them until they are asked.
+    values: Arc<Map<String, Value>>,
 }
 
 impl Scope {
@@ -20,16 +22,17 @@ impl Scope {
         let mut values = Map::new();
         values.insert("labels".to_owned(), labels_value(labels));
         values.insert("annotations".to_owned(), labels_value(annotations));
-        Self { values }
+        Self { values: Arc::new(values) }
     }
 
     /// Of an incident, with the newest finding of each name.
     pub fn of_incident(incident: &Incident, findings: &[Finding]) -> Self {
         let mut scope = Self::of_alert(&incident.labels, &incident.annotations);
-        scope.values.insert("incident".to_owned(), incident_value(incident));
+        let values = Arc::make_mut(&mut scope.values);
+        values.insert("incident".to_owned(), incident_value(incident));
         let findings: Map<String, Value> =
             findings.iter().map(|finding| (finding.name.clone(), finding_value(finding))).collect();
-        scope.values.insert("findings".to_owned(), Value::Object(findings));
+        values.insert("findings".to_owned(), Value::Object(findings));
         scope
     }
 

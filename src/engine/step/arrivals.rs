@@ -4,6 +4,7 @@
 //! news is matched; only an alert that nobody remembers becomes a tombstone when it has ended.
 
 use super::batch::Batch;
+use super::reading::{Place, ReadAlert};
 use super::working::Working;
 use crate::domain::action::{ActionId, PlanDigest};
 use crate::domain::alert::{self, Alert, AlertRecord, AlertStatus, Observation};
@@ -13,7 +14,7 @@ use crate::domain::event::Event;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId, Opening};
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
-use crate::engine::ports::{AlertWrite, Click, ClickVerb, StoreError, StoredAlert, Wanted};
+use crate::engine::ports::{AlertWrite, Click, ClickVerb, StoreError, StoredAlert};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -58,20 +59,9 @@ impl Memory {
 }
 
 impl Batch<'_> {
-    /// Asks for what a delivery's alerts may concern.
-    pub(super) fn want_alerts(&mut self, alerts: &[Alert], wanted: &mut Wanted) {
-        for alert in alerts {
-            wanted.fingerprints.push(alert.fingerprint);
-            if alert.status == AlertStatus::Firing {
-                for rule in self.stepper.playbook.matching(alert) {
-                    wanted.keys.push(self.stepper.playbook.key(&rule, alert));
-                }
-            }
-        }
-    }
-
     /// Takes in one alert.
-    pub(super) async fn take_alert(&mut self, alert: Alert) -> Result<(), StoreError> {
+    pub(super) async fn take_alert(&mut self, read: ReadAlert) -> Result<(), StoreError> {
+        let ReadAlert { alert, places } = read;
         let firing_in: Vec<IncidentId> = self
             .memory
             .of(alert.fingerprint)
@@ -86,7 +76,7 @@ impl Batch<'_> {
             return Ok(());
         }
         match alert.status {
-            AlertStatus::Firing => self.start(alert).await,
+            AlertStatus::Firing => self.start(alert, places).await,
             AlertStatus::Resolved => {
                 self.bury(&alert);
                 Ok(())
@@ -108,7 +98,7 @@ impl Batch<'_> {
         if observation == Observation::Repeated && is_open {
             return Ok(());
         }
-        self.note(incident, alert, observation, true).await
+        self.note(incident, alert.clone(), observation, true).await
     }
 
     /// The incident that is open for the key of one that is over.
@@ -127,26 +117,26 @@ impl Batch<'_> {
         alert: &Alert,
     ) -> Result<(), StoreError> {
         let there = self.record_in(alert.fingerprint, Some(to)).map(|record| record.status);
-        self.note(from, alert, Observation::Ended, true).await?;
+        self.note(from, alert.clone(), Observation::Ended, true).await?;
         if there == Some(AlertStatus::Firing) {
             return Ok(());
         }
-        self.note(to, alert, Observation::Started, there.is_some()).await
+        self.note(to, alert.clone(), Observation::Started, there.is_some()).await
     }
 
     /// Remembers an alert in an incident and lets it happen there.
     async fn note(
         &mut self,
         incident: &IncidentId,
-        alert: &Alert,
+        alert: Alert,
         observation: Observation,
         counted: bool,
     ) -> Result<(), StoreError> {
         let record = self.record_in(alert.fingerprint, Some(incident)).cloned();
-        if let Some(record) = alert::remember(record.as_ref(), alert, observation, self.now) {
-            self.memory.remember(alert, Some(incident.clone()), record);
+        if let Some(record) = alert::remember(record.as_ref(), &alert, observation, self.now) {
+            self.memory.remember(&alert, Some(incident.clone()), record);
         }
-        let event = Event::AlertSeen { alert: Box::new(alert.clone()), observation, counted };
+        let event = Event::AlertSeen { alert: Box::new(alert), observation, counted };
         self.happen(incident, event).await?;
         self.stands_again(incident);
         Ok(())
@@ -161,17 +151,16 @@ impl Batch<'_> {
     }
 
     /// An alert that is news: every rule that matches gets its incident.
-    async fn start(&mut self, alert: Alert) -> Result<(), StoreError> {
+    async fn start(&mut self, alert: Alert, places: Vec<Place>) -> Result<(), StoreError> {
         let remembered = self.latest_record(alert.fingerprint).cloned();
         if alert::observe(remembered.as_ref(), &alert, self.now) == Observation::LateFiring {
             return Ok(());
         }
-        for rule in self.stepper.playbook.matching(&alert) {
+        for Place { rule, key } in places {
             self.stepper.meter.matched(&rule.rule.name);
-            let key = self.stepper.playbook.key(&rule, &alert);
             let incident = self.incident_for(&key, &rule, &alert);
             let counted = self.record_in(alert.fingerprint, Some(&incident)).is_some();
-            self.note(&incident, &alert, Observation::Started, counted).await?;
+            self.note(&incident, alert.clone(), Observation::Started, counted).await?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! A batch on its way from the inputs to one commit.
 
 use super::judging::{Gathered, Judge};
+use super::reading::{Read, ReadAlert, Reading};
 use super::touched::Touched;
 use super::working::Working;
 use super::{Input, Judged, Lease, StepReport, Stepper, Taken, arrivals};
@@ -16,7 +17,7 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::domain::survey::{Survey, SurveyStanding};
 use crate::engine::playbook::{KeptPolicy, KeptRule};
-use crate::engine::ports::{Commit, Decoded, Delivery, Ledger, OpenOfRule, StoreError};
+use crate::engine::ports::{Commit, Delivery, Ledger, OpenOfRule, StoreError, Wanted};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ pub(super) struct Batch<'s> {
     /// The incident that stands for a key: open, or ended last.
     pub(super) by_key: HashMap<CorrelationKey, IncidentId>,
     pub(super) memory: arrivals::Memory,
-    decoded: HashMap<String, Result<Decoded, String>>,
+    read: HashMap<String, Result<Read, String>>,
     pub(super) commit: Commit,
     pub(super) ledger: Option<Ledger>,
     /// Open incidents by rule, where they were counted.
@@ -61,7 +62,7 @@ impl<'s> Batch<'s> {
             order: Vec::new(),
             by_key: HashMap::new(),
             memory: arrivals::Memory::default(),
-            decoded: HashMap::new(),
+            read: HashMap::new(),
             commit: Commit { at: Some(now), ..Commit::default() },
             ledger: None,
             open_of_rule: HashMap::new(),
@@ -70,7 +71,7 @@ impl<'s> Batch<'s> {
             decisions: Vec::new(),
             touched: Touched::default(),
         };
-        let wanted = batch.wanted(inputs);
+        let wanted = batch.wanted(inputs).await?;
         if ahead.is_some_and(|ahead| ahead.meets(&wanted)) {
             return Ok(None);
         }
@@ -88,24 +89,32 @@ impl<'s> Batch<'s> {
         Ok(Some(batch))
     }
 
-    fn wanted(&mut self, inputs: &[Input]) -> crate::engine::ports::Wanted {
-        let mut wanted = crate::engine::ports::Wanted::default();
+    async fn wanted(&mut self, inputs: &[Input]) -> Result<Wanted, StoreError> {
+        let mut wanted = Wanted::default();
+        let mut deliveries = Vec::new();
         for input in inputs {
             match input {
                 Input::Event { incident, event: Some(_), .. } => wanted.ids.push(incident.clone()),
                 Input::Event { event: None, .. } => {}
-                Input::Delivery(delivery) => {
-                    let decoded = self.stepper.decoder.decode(delivery);
-                    match &decoded {
-                        Ok(Decoded::Alerts(alerts)) => self.want_alerts(alerts, &mut wanted),
-                        Ok(Decoded::Clicks(clicks)) => {
-                            wanted.ids.extend(clicks.iter().map(|click| incident_of(&click.subject)));
-                        }
-                        Err(_) => {}
-                    }
-                    self.decoded.insert(delivery.id.clone(), decoded);
-                }
+                Input::Delivery(delivery) => deliveries.push(delivery.clone()),
             }
+        }
+        let Stepper { decoder, playbook, .. } = self.stepper;
+        let reading = Reading { decoder: Arc::clone(decoder), playbook: Arc::clone(playbook) };
+        for (delivery, read) in reading.all(deliveries).await? {
+            match &read {
+                Ok(Read::Alerts(alerts)) => {
+                    for ReadAlert { alert, places } in alerts {
+                        wanted.fingerprints.push(alert.fingerprint);
+                        wanted.keys.extend(places.iter().map(|place| place.key.clone()));
+                    }
+                }
+                Ok(Read::Clicks(clicks)) => {
+                    wanted.ids.extend(clicks.iter().map(|click| incident_of(&click.subject)));
+                }
+                Err(_) => {}
+            }
+            self.read.insert(delivery, read);
         }
         wanted.ids.sort_unstable();
         wanted.ids.dedup();
@@ -113,7 +122,7 @@ impl<'s> Batch<'s> {
         wanted.keys.dedup();
         wanted.fingerprints.sort_unstable();
         wanted.fingerprints.dedup();
-        wanted
+        Ok(wanted)
     }
 
     /// An open incident stands for its key, or else the one that began last.
@@ -186,13 +195,13 @@ impl<'s> Batch<'s> {
 
     async fn take_delivery(&mut self, delivery: &Delivery) -> Result<Taken, StoreError> {
         self.report.consumed += 1;
-        match self.decoded.remove(&delivery.id) {
-            Some(Ok(Decoded::Alerts(alerts))) => {
+        match self.read.remove(&delivery.id) {
+            Some(Ok(Read::Alerts(alerts))) => {
                 for alert in alerts {
                     self.take_alert(alert).await?;
                 }
             }
-            Some(Ok(Decoded::Clicks(clicks))) => {
+            Some(Ok(Read::Clicks(clicks))) => {
                 for click in clicks {
                     let incident = incident_of(&click.subject);
                     let event = arrivals::event_of(click);
@@ -265,7 +274,10 @@ impl<'s> Batch<'s> {
         }
         let gathered = self.gather(id, &event).await?;
         let schedules = self.stepper.playbook.schedules();
-        let Some(working) = self.working.get(id) else { return Ok(None) };
+        let Some(working) = self.working.get_mut(id) else { return Ok(None) };
+        // Only what a person wants can be refused, and leaves the incident as it was.
+        let is_machine = matches!(event, Event::AlertSeen { .. } | Event::Decide);
+        let incident = if is_machine { working.take_incident() } else { working.incident.clone() };
         let policy = working.policy.as_deref();
         let facts = gathered.facts(
             self.stepper.playbook.as_ref(),
@@ -274,7 +286,13 @@ impl<'s> Batch<'s> {
             &schedules,
             &self.stepper.settings,
         );
-        Ok(Some(apply::apply(working.incident.clone(), event, &facts, self.now)))
+        let outcome = apply::apply(incident, event, &facts, self.now);
+        match outcome {
+            Err(refused) if is_machine => Err(StoreError::Corrupt(format!(
+                "incident {id}: what nobody asked for was refused: {refused}"
+            ))),
+            outcome => Ok(Some(outcome)),
+        }
     }
 
     fn absorb(&mut self, id: &IncidentId, transition: &mut Transition) {

@@ -1,11 +1,14 @@
 //! One incident while a batch works on it.
 
+use crate::domain::Labels;
 use crate::domain::action::ActionStatus;
 use crate::domain::apply::{Document, Transition};
+use crate::domain::correlate::CorrelationKey;
 use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::event::Event;
 use crate::domain::guardrail::Peers;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, Opening};
+use crate::domain::rule::RuleHash;
 use crate::domain::survey::Survey;
 use crate::domain::timeline::TimelineLine;
 use crate::domain::vitals::Vitals;
@@ -55,6 +58,25 @@ impl Working {
             new_findings: Vec::new(),
             documents: Vec::new(),
         }
+    }
+
+    /// Hands the incident out without a copy of it. Whoever takes it brings the next one back with the transition, or
+    /// gives up the whole batch.
+    pub(super) fn take_incident(&mut self) -> Incident {
+        let nothing = Opening {
+            id: self.incident.id.clone(),
+            key: CorrelationKey(String::new()),
+            rule: String::new(),
+            rule_hash: RuleHash(String::new()),
+            severity: self.incident.severity,
+            summary: String::new(),
+            runbook: None,
+            target: None,
+            labels: Labels::new(),
+            annotations: Labels::new(),
+        };
+        let at = self.incident.updated_at;
+        std::mem::replace(&mut self.incident, Incident::open(nothing, at))
     }
 
     /// Takes in what a transition brought, except what belongs to the whole batch.
