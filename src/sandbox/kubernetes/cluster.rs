@@ -1,5 +1,6 @@
 //! What the HTTP side and the sandbox's handle share: the world behind one lock, and the news of its changes.
 
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ impl Cluster {
                 controllers::settle(world);
             }
             while let Some(due) = next_due(world, end) {
-                world.now = due.max(world.now);
+                world.now = due;
                 controllers::settle(world);
             }
             world.now = end;
@@ -78,13 +79,33 @@ impl Cluster {
     }
 }
 
-/// The next moment until the end at which something is due. It and all before it are taken off the list.
+/// The next moment after now and until the end at which something is due. It and all before it are taken off the list.
+///
+/// What is due now or earlier has been looked at already: a controller that asks for it again would never let time go on.
 fn next_due(world: &mut World, end: Timestamp) -> Option<Timestamp> {
-    let first = *world.play.due.first()?;
-    if first > end {
-        return None;
+    let now = world.now;
+    let first = world.play.due.range((Bound::Excluded(now), Bound::Included(end))).next().copied();
+    let handled = first.unwrap_or(now);
+    world.play.due.retain(|due| *due > handled);
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_past_is_not_due_again() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let mut world = World::new(at(100), 1);
+        for second in [90, 100, 101, 105, 120] {
+            world.play.wake_at(at(second));
+        }
+        assert_eq!(next_due(&mut world, at(110)), Some(at(101)));
+        world.now = at(101);
+        assert_eq!(next_due(&mut world, at(110)), Some(at(105)));
+        world.now = at(105);
+        assert_eq!(next_due(&mut world, at(110)), None);
+        assert_eq!(world.play.due.len(), 1, "what is due later stays");
     }
-    let first = first.max(world.now);
-    world.play.due.retain(|due| *due > first);
-    Some(first)
 }

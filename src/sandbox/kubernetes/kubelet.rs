@@ -1,5 +1,6 @@
 //! The nodes: they run the containers of pods by their behaviour, and write the pods' status.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -273,15 +274,15 @@ fn tell(world: &mut World, pod: &Value, container: &Value, turn: &Turn) {
 
 /// Forgets the containers of pods that are gone.
 fn forget(world: &mut World) {
-    if world.play.runs.is_empty() {
+    let pods = world.all(&PODS);
+    if pods.len() >= world.play.runs.len() {
         return;
     }
-    let there: std::collections::BTreeSet<String> =
-        world.all(&PODS).iter().map(|pod| uid(pod).to_owned()).collect();
-    if there.len() < world.play.runs.len() {
-        world.play.told.retain(|[id, ..], _| !world.play.runs.contains_key(id) || there.contains(id));
-        world.play.runs.retain(|id, _| there.contains(id));
-    }
+    let there: BTreeSet<&str> = pods.iter().map(|pod| uid(pod)).collect();
+    let is_gone = |id: &str| !there.contains(id);
+    let (runs, told) = (&mut world.play.runs, &mut world.play.told);
+    told.retain(|[id, ..], _| !(runs.contains_key(id) && is_gone(id)));
+    runs.retain(|id, _| !is_gone(id));
 }
 
 /// One container's state as the API shows it.

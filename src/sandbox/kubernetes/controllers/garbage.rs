@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use super::super::change::{self, Deletion, FOREGROUND, ORPHAN};
 use super::super::json::{flag, is_deleting, items, remove, set, text, uid};
-use super::super::resource::{RESOURCES, Resource};
+use super::super::resource::{EVENTS, RESOURCES, Resource};
 use super::super::store::World;
 
 pub(super) fn sync(world: &mut World) {
     let mut there = BTreeSet::new();
     let mut dependents = Vec::new();
     let mut owners = Vec::new();
-    for resource in RESOURCES.iter().filter(|resource| resource.storage() == **resource) {
+    // Events own nothing and are owned by nobody, and there are many of them.
+    let kept = |resource: &&&'static Resource| resource.storage() == **resource && **resource != &EVENTS;
+    for resource in RESOURCES.iter().filter(kept) {
         for object in world.all(resource) {
             there.insert(uid(&object).to_owned());
             if !items(&object, "/metadata/ownerReferences").is_empty() {
