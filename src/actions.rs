@@ -9,6 +9,7 @@
 //! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
 //! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Actions`], [`endpoint`], then any action.
 
+mod cert_renew;
 mod checklist_start;
 mod cluster;
 pub mod endpoint;
@@ -18,7 +19,9 @@ mod human_task;
 mod incident_postmortem;
 mod k8s_delete;
 mod k8s_delete_pod;
+mod k8s_exec;
 mod k8s_hpa_patch;
+mod k8s_job_run;
 mod k8s_patch;
 mod k8s_rollout_restart;
 mod k8s_rollout_undo;
@@ -48,7 +51,7 @@ use crate::secret::Keyring;
 pub use endpoint::Endpoint;
 
 /// All actions, in the order of the reference.
-const ENTRIES: [Entry; 17] = [
+const ENTRIES: [Entry; 20] = [
     k8s_delete_pod::ENTRY,
     k8s_rollout_restart::ENTRY,
     k8s_rollout_undo::ENTRY,
@@ -59,6 +62,9 @@ const ENTRIES: [Entry; 17] = [
     k8s_set_image::ENTRY,
     k8s_patch::ENTRY,
     k8s_delete::ENTRY,
+    k8s_job_run::ENTRY,
+    k8s_exec::ENTRY,
+    cert_renew::ENTRY,
     http_call::ENTRY,
     human_task::ENTRY,
     checklist_start::ENTRY,
@@ -86,12 +92,23 @@ struct Hands {
     endpoints: BTreeMap<String, Endpoint>,
     http: HttpClient,
     cluster: Option<ActHandle>,
+    /// Commands that `k8s.exec` may run.
+    commands: BTreeMap<String, Vec<String>>,
     keyring: Keyring,
 }
 
 /// All kinds of actions, for the catalog.
 pub fn kinds() -> Vec<ActionKind> {
     ENTRIES.into_iter().map(|entry| entry.kind).collect()
+}
+
+/// The cluster that actions change.
+#[derive(Debug, Clone)]
+pub struct ClusterAccess {
+    /// The handle that writes.
+    pub acts: ActHandle,
+    /// Commands that `k8s.exec` may run, by their names.
+    pub commands: BTreeMap<String, Vec<String>>,
 }
 
 /// How to build [`Actions`].
@@ -102,7 +119,7 @@ pub struct ActionsOptions {
     /// Through which proxy they are reached.
     pub proxy: ProxyChoice,
     /// The cluster of the settings, under the identity that may write.
-    pub kubernetes: Option<ActHandle>,
+    pub kubernetes: Option<ClusterAccess>,
     /// Knows the secrets that must not show.
     pub keyring: Keyring,
 }
@@ -119,8 +136,10 @@ impl Actions {
     /// Where the machine cannot make an HTTP client, or the proxy's URL is not one.
     pub fn new(options: ActionsOptions) -> Result<Self, HttpError> {
         let http = HttpClient::new(&HttpOptions { proxy: options.proxy, ..HttpOptions::configured() })?;
-        let ActionsOptions { endpoints, kubernetes: cluster, keyring, .. } = options;
-        Ok(Self { hands: Hands { endpoints, http, cluster, keyring } })
+        let ActionsOptions { endpoints, kubernetes, keyring, .. } = options;
+        let (cluster, commands) = kubernetes.map(|cluster| (cluster.acts, cluster.commands)).unzip();
+        let commands = commands.unwrap_or_default();
+        Ok(Self { hands: Hands { endpoints, http, cluster, commands, keyring } })
     }
 }
 

@@ -11,6 +11,7 @@ pub mod explain;
 mod files;
 mod gauges;
 mod house;
+mod permissions;
 pub mod rbac;
 mod rulebook;
 mod upkeep;

@@ -23,7 +23,7 @@ use crate::domain::severity::Severity;
 use crate::engine::ports::IncidentCounts;
 use crate::http::meter::DoorMeter;
 use engine::EngineMetrics;
-use labels::{DirectionLabel, IncidentLabels, KindLabel, OutcomeLabel};
+use labels::{DirectionLabel, IncidentLabels, KindLabel, NAMES_MAX, OutcomeLabel, RuleLabel};
 
 /// All metrics of the process. Cheap to clone; clones count together.
 #[derive(Debug, Clone)]
@@ -43,6 +43,7 @@ struct Inner {
     rule_reloads: Family<OutcomeLabel, Counter>,
     rules_refused: Gauge,
     clock_jumps: Family<DirectionLabel, Counter>,
+    permissions_missing: Family<RuleLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -88,6 +89,12 @@ impl Metrics {
             "How often the machine's clock was set, by direction",
             clock_jumps.clone(),
         );
+        let permissions_missing = Family::default();
+        registry.register(
+            "rule_permissions_missing",
+            "Permissions in the cluster that a rule needs and its identity lacks, as last asked",
+            permissions_missing.clone(),
+        );
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What is running", build);
         let metrics = Self(Arc::new(Inner {
@@ -103,6 +110,7 @@ impl Metrics {
             rule_reloads,
             rules_refused,
             clock_jumps,
+            permissions_missing,
         }));
         metrics.show_zeroes();
         metrics
@@ -124,6 +132,15 @@ impl Metrics {
     /// The number of rules in force.
     pub fn set_rules_loaded(&self, count: usize) {
         self.0.rules_loaded.set(count.try_into().unwrap_or(i64::MAX));
+    }
+
+    /// How many permissions each rule lacks, as the cluster was asked last. Rules that are gone are forgotten.
+    pub fn set_permissions_missing<'r>(&self, rules: impl Iterator<Item = (&'r str, usize)>) {
+        self.0.permissions_missing.clear();
+        for (rule, count) in rules.take(NAMES_MAX) {
+            let gauge = self.0.permissions_missing.get_or_create_owned(&RuleLabel { rule: rule.to_owned() });
+            gauge.set(count.try_into().unwrap_or(i64::MAX));
+        }
     }
 
     /// The machine's clock was set, `forward` or `back`.

@@ -2,15 +2,18 @@
 
 mod kubernetes;
 
+use super::permissions::Permissions;
 use crate::actions::{Actions, ActionsOptions, Endpoint};
 use crate::clients::http::{Credentials, HttpClient, HttpOptions, Method, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
 use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn, VitalsOptions};
 use crate::engine::clock::LastJump;
+use crate::metrics::Metrics;
 use crate::notify::Notifiers;
 use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
+use crate::rules::book::RuleBook;
 use crate::secret::{Keyring, LiveText, SecretSet};
 use crate::settings::{Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
@@ -55,6 +58,12 @@ impl Adapters {
             },
             cluster,
         })
+    }
+
+    /// The look at what the cluster permits; none without a cluster.
+    pub(super) fn permissions(&self, book: Arc<RuleBook>, metrics: Metrics) -> Option<Permissions> {
+        let (reads, acts) = self.cluster.as_ref()?.identities();
+        Some(Permissions { reads, acts, book, metrics })
     }
 
     /// Looks at what must be there before anything starts, and is only known by trying.

@@ -121,6 +121,7 @@ impl House {
         let steps_floor = Floor { name: "steps", stop: steps_stop, task: tokio::spawn(stepping) };
         let (intake, intake_task) = Intake::new(store.clone(), Arc::clone(&meter), signals.clone());
         let intake_task = tokio::spawn(intake_task);
+        let permissions = adapters.permissions(book.clone(), metrics.clone());
         let executor = Arc::new(Executor {
             store: store.clone(),
             reader: store.clone(),
@@ -171,6 +172,7 @@ impl House {
             last_jump,
             retention: engine_settings.retention,
             notifiers: adapters.notifiers,
+            permissions,
         };
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
         let doors = Doors {

@@ -33,8 +33,9 @@ pub fn kinds() -> Catalog {
 /// Names that the settings define.
 pub fn known(settings: &Settings) -> Known {
     let services = settings.pagerduty.as_ref().map(|pagerduty| pagerduty.services.keys().cloned().collect());
-    let commands =
-        settings.kubernetes.as_ref().map(|kubernetes| kubernetes.read_commands.keys().cloned().collect());
+    let kubernetes = settings.kubernetes.as_ref();
+    let read_commands = kubernetes.map(|kubernetes| kubernetes.read_commands.keys().cloned().collect());
+    let commands = kubernetes.map(|kubernetes| kubernetes.commands.keys().cloned().collect());
     Known {
         endpoints: Some(settings.endpoints.keys().cloned().collect()),
         pagerduty_services: Some(services.unwrap_or_default()),
@@ -42,7 +43,8 @@ pub fn known(settings: &Settings) -> Known {
         slack_channels: None,
         prometheus: settings.prometheus.is_some(),
         kubernetes: settings.kubernetes.is_some(),
-        read_commands: Some(commands.unwrap_or_default()),
+        read_commands: Some(read_commands.unwrap_or_default()),
+        commands: Some(commands.unwrap_or_default()),
         default_told: settings.escalation.default_policy.is_some() || default_channel(settings).is_some(),
     }
 }

@@ -1,6 +1,7 @@
 //! What goes on beside the engine: rules that change, gauges, retention, forgetting what is no longer paced.
 
 use super::gauges;
+use super::permissions::Permissions;
 use super::rulebook;
 use crate::engine::clock::{ClockWatch, Jump, LastJump};
 use crate::engine::ports::{Clock, Store};
@@ -42,12 +43,16 @@ pub struct Upkeep {
     pub retention: SignedDuration,
     /// Holds pacers that grow with destinations.
     pub notifiers: Arc<Notifiers>,
+    /// Asks the cluster what it permits; none without a cluster.
+    pub(super) permissions: Option<Permissions>,
 }
 
 impl Upkeep {
     /// Runs until `stop`.
-    pub async fn run(self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
+        let permissions = self.permissions.take().map(|permissions| permissions.follow(stop.clone()));
         tokio::join!(
+            futures::future::OptionFuture::from(permissions),
             rulebook::follow(Arc::clone(&self.book), self.metrics.clone(), stop.clone()),
             self.refresh_gauges(&stop),
             self.prune(&stop),

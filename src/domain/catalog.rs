@@ -100,6 +100,8 @@ pub enum Reference {
     Kubernetes,
     /// A key of `kubernetes.read_commands` in the settings.
     ReadCommand(String),
+    /// A key of `kubernetes.commands` in the settings.
+    Command(String),
 }
 
 /// What checking the parameters of one use found.

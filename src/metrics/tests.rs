@@ -22,6 +22,7 @@ fn let_something_happen(metrics: &Metrics) {
     metrics.effect_done(EffectKind::Notify, "done");
     metrics.notified(&Destination::PagerDuty { service: "pss-nano".to_owned() }, Duration::from_millis(80));
     metrics.doors().webhook("alertmanager", WebhookOutcome::Stored, Duration::from_millis(2));
+    metrics.set_permissions_missing([("disk-space", 0)].into_iter());
 }
 
 #[test]
@@ -52,10 +53,13 @@ fn the_names_and_types_are_a_contract() {
             "inbox_depth gauge",
             "effect_queue_depth gauge",
             "incidents_open gauge",
+            "temporary_fixes gauge",
+            "temporary_fixes_overdue gauge",
             "rules_loaded gauge",
             "rule_reloads counter",
             "rules_refused gauge",
             "clock_jumps counter",
+            "rule_permissions_missing gauge",
             "build info",
         ]
     );

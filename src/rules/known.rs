@@ -20,6 +20,8 @@ pub struct Known {
     pub kubernetes: bool,
     /// Keys of `kubernetes.read_commands`; empty where Kubernetes is not set up.
     pub read_commands: Option<BTreeSet<String>>,
+    /// Keys of `kubernetes.commands`; empty where Kubernetes is not set up.
+    pub commands: Option<BTreeSet<String>>,
     /// Whether somebody hears of incidents for which no escalation policy is found.
     pub default_told: bool,
 }
@@ -35,6 +37,7 @@ impl Known {
             prometheus: true,
             kubernetes: true,
             read_commands: None,
+            commands: None,
             default_told: true,
         }
     }
@@ -53,6 +56,9 @@ impl Known {
             }
             Reference::ReadCommand(name) if lacks(&self.read_commands, name) => {
                 Some(format!("there is no command `{name}` under `kubernetes.read_commands` in the settings"))
+            }
+            Reference::Command(name) if lacks(&self.commands, name) => {
+                Some(format!("there is no command `{name}` under `kubernetes.commands` in the settings"))
             }
             Reference::SlackChannel(_) if !self.slack => {
                 Some("Slack is not set up in the settings".to_owned())

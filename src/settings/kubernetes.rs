@@ -27,6 +27,9 @@ pub struct Kubernetes {
     /// Commands that `k8s.exec_ro` may run, by the name that rules use: the program and its arguments, without a shell.
     /// List only what reads.
     pub read_commands: BTreeMap<String, Vec<String>>,
+    /// Commands that `k8s.exec` may run once they are approved, by the name that rules use: the program and its
+    /// arguments, without a shell.
+    pub commands: BTreeMap<String, Vec<String>>,
 }
 
 /// As whom actions write. Default: as the identity that diagnostics read under, which then needs the permissions of
@@ -51,6 +54,7 @@ impl Default for Kubernetes {
             timeout: EXCHANGE_TIMEOUT,
             act: ActIdentity::default(),
             read_commands: BTreeMap::new(),
+            commands: BTreeMap::new(),
         }
     }
 }

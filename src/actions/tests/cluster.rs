@@ -1,6 +1,7 @@
 //! Actions on the simulated cluster, as the engine calls them: outlined, surveyed, carried out. What the cluster records
 //! of writes is the judge.
 
+mod certificates;
 mod faults;
 mod fields;
 mod jobs;
@@ -60,10 +61,16 @@ async fn mk_actions_on(cluster: &KubernetesSandbox, timeout: Duration) -> Action
     let options = ActionsOptions {
         endpoints: BTreeMap::new(),
         proxy: ProxyChoice::Direct,
-        kubernetes: Some(hand),
+        kubernetes: Some(ClusterAccess { acts: hand, commands: mk_commands() }),
         keyring,
     };
     Actions::new(options).expect("actions")
+}
+
+fn mk_commands() -> BTreeMap<String, Vec<String>> {
+    [("greet", "echo hello"), ("fail", "false")]
+        .map(|(name, words)| (name.to_owned(), words.split(' ').map(str::to_owned).collect()))
+        .into()
 }
 
 /// Lets controllers and nodes come to rest.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context as _;
 
+use crate::actions::ClusterAccess;
 use crate::clients::kubernetes::{ActHandle, ConnectOptions, ReadHandle};
 use crate::diagnostics::KubernetesAccess;
 use crate::settings::{Kubernetes, Settings};
@@ -13,6 +14,7 @@ pub(super) struct Cluster {
     reads: ReadHandle,
     acts: ActHandle,
     read_commands: BTreeMap<String, Vec<String>>,
+    commands: BTreeMap<String, Vec<String>>,
 }
 
 impl Cluster {
@@ -23,6 +25,7 @@ impl Cluster {
             reads: ReadHandle::new(reading(kubernetes)),
             acts: ActHandle::new(acting(kubernetes)),
             read_commands: kubernetes.read_commands.clone(),
+            commands: kubernetes.commands.clone(),
         })
     }
 
@@ -32,8 +35,13 @@ impl Cluster {
     }
 
     /// For actions.
-    pub(super) fn for_actions(&self) -> ActHandle {
-        self.acts.clone()
+    pub(super) fn for_actions(&self) -> ClusterAccess {
+        ClusterAccess { acts: self.acts.clone(), commands: self.commands.clone() }
+    }
+
+    /// For the look at what both may do, which asks under each identity and writes under none.
+    pub(super) fn identities(&self) -> (ReadHandle, ReadHandle) {
+        (self.reads.clone(), (*self.acts).clone())
     }
 
     /// Connects both, so that a start fails where credentials are missing. The cluster itself is not asked: an API server

@@ -204,7 +204,9 @@ impl ReadHandle {
         let (resource, part) = need.resource.split_once('/').unwrap_or((&need.resource, ""));
         let any = [String::new()];
         let names = if need.names.is_empty() { &any[..] } else { &need.names };
-        for (verb, name) in need.verbs.iter().flat_map(|verb| names.iter().map(move |name| (verb, name))) {
+        let asked: Vec<_> =
+            need.verbs.iter().flat_map(|verb| names.iter().map(move |name| (verb, name))).collect();
+        for (verb, name) in asked {
             let body = json!({
                 "apiVersion": review.api_version(),
                 "kind": review.kind,

@@ -328,6 +328,7 @@ fn what_the_settings_lack_is_skipped_and_what_they_misspell_is_a_mistake() {
         prometheus: false,
         kubernetes: false,
         read_commands: Some(BTreeSet::new()),
+        commands: Some(BTreeSet::new()),
         ..mk_known()
     };
     let endpoint = "there is no endpoint `waf` in the settings".to_owned();
@@ -518,6 +519,7 @@ fn the_shipped_rules_load_with_full_settings_and_with_none() {
         prometheus: false,
         kubernetes: false,
         read_commands: Some(BTreeSet::new()),
+        commands: Some(BTreeSet::new()),
         default_told: false,
     };
     load_texts(shipped(), &mk_catalog(), &nothing).unwrap_or_else(|errors| panic!("{errors}"));

@@ -167,6 +167,7 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
         Reference::ReadCommand(word) => {
             (word.as_str(), known.read_commands.as_ref(), "kubernetes.read_commands")
         }
+        Reference::Command(word) => (word.as_str(), known.commands.as_ref(), "kubernetes.commands"),
         Reference::SlackChannel(word) => (word.as_str(), known.slack_channels.as_ref(), "slack"),
         Reference::Prometheus => ("", None, "prometheus"),
         Reference::Kubernetes => ("", None, "kubernetes"),

@@ -32,8 +32,10 @@ pub(super) fn check_kubernetes(settings: &Settings, out: &mut Findings) {
         out.add(&[section, "act", "impersonate"], "there are two ways to act here")
             .help("keep this, or `kubeconfig_file` and `context`");
     }
-    for (name, argv) in &kubernetes.read_commands {
-        let path = [section, "read_commands", name];
+    let read = kubernetes.read_commands.iter().map(|command| ("read_commands", command));
+    let act = kubernetes.commands.iter().map(|command| ("commands", command));
+    for (list, (name, argv)) in read.chain(act) {
+        let path = [section, list, name];
         if argv.first().is_none_or(|program| program.trim().is_empty()) {
             out.add(&path, "a command begins with a program")
                 .help("write a list such as `[redis-cli, info, memory]`");

@@ -1,0 +1,254 @@
+//! `k8s.exec`: runs a command of the settings in one container. Once: nobody knows what a command does that was
+//! interrupted.
+//!
+//! The settings hold whole lists of arguments, and a rule names one of them; no label and no shell comes near it. The
+//! plan holds the arguments themselves, so that people approve what is run.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::cluster::plan::{fixed_values, outlined};
+use super::cluster::subject::{Naming, Subject};
+use super::cluster::words::{denied, sentence, unseen};
+use super::cluster::workload::{Workload, mounts_claims, one_higher, selector};
+use super::cluster::{hand, refused, settle};
+use super::outcome::{not_applied, unknown};
+use super::request::fixed_name;
+use super::{Entry, Hands, cluster::edit};
+use crate::clients::kubernetes::exec::ExecQuery;
+use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
+use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
+use crate::domain::catalog::{
+    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
+    Reference,
+};
+use crate::domain::rule::TargetSpec;
+use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::timeline::one_line;
+use crate::engine::ports::{ActionContext, SurveyContext};
+use crate::params;
+use crate::period::Period;
+
+/// A workload, in one of whose pods it runs, or a pod itself.
+const KINDS: [&str; 4] = ["Deployment", "StatefulSet", "DaemonSet", "Pod"];
+
+/// Longest time of a command: an attempt has a minute in all.
+const TIMEOUT_MAX: Period = Period::from_secs(40);
+
+/// Time of a command where the rule says nothing.
+const TIMEOUT: Period = Period::from_secs(10);
+
+/// Characters of its output that are shown.
+const OUTPUT_CHARS_MAX: usize = 1_000;
+
+pub(super) const ENTRY: Entry = Entry {
+    kind: ActionKind {
+        name: "k8s.exec",
+        summary: "Runs one of the commands under `kubernetes.commands` in a container: in the pod that is named, or in the \
+                  first ready one of a workload. No shell, and never twice. Exit code 0 counts as carried out, all else \
+                  as unknown.",
+        tier_floor: Tier::T2,
+        repeatability: Repeatability::AtMostOnce,
+        performer: Performer::Machine,
+        inverse: Inverse::FromRule,
+        timeout: edit::TIMEOUT,
+        is_surveyed: true,
+        check,
+        schema: params::schema::<Params>,
+        access,
+        outline,
+    },
+    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
+    survey: Some(|hands, draft, context| {
+        Box::pin(async move { settle(survey(hands, draft, context).await) })
+    }),
+    // A command leaves no mark of ours.
+    look_back: None,
+};
+
+/// Parameters of `k8s.exec`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the names are read by `Naming`")]
+struct Params {
+    /// Name of a command in the settings, under `kubernetes.commands`.
+    #[schemars(length(min = 1, max = 200))]
+    command: String,
+    /// `Deployment`, `StatefulSet`, `DaemonSet` or `Pod`. Default: the target's.
+    kind: Option<String>,
+    /// Namespace, as it stands in the rule. Default: the target's.
+    namespace: Option<String>,
+    /// Name of the workload or pod. Default: the target's. May hold templates.
+    name: Option<String>,
+    /// Name of the container. Default: the first one.
+    container: Option<String>,
+    /// How long it may run, at most 40s. Default: 10s.
+    timeout: Option<Period>,
+}
+
+/// A plan with its values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    namespace: String,
+    pod: String,
+    uid: String,
+    container: String,
+    command: String,
+    argv: Vec<String>,
+    timeout_ms: u64,
+}
+
+fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let Params { command, timeout, .. } = params::read(params)?;
+    fixed_name("/command", &command, "a command")?;
+    params::period_within("/timeout", timeout, Period::from_secs(1), TIMEOUT_MAX)?;
+    let slots = Naming::in_params(params).check(&KINDS)?;
+    let references = vec![Reference::Kubernetes, Reference::Command(command)];
+    Ok(CheckedParams { slots, references, ..CheckedParams::default() })
+}
+
+/// The newer way to exec is authorised as `get`, the older one as `create`.
+fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
+    let naming = Naming::in_params(params);
+    let workload = naming.need_workload(&["get"], target);
+    let pods = naming.need_all("", "pods", &["get", "list"]);
+    workload.into_iter().chain([pods, naming.need_all("", "pods/exec", &["create", "get"])]).collect()
+}
+
+fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
+    check(params)?;
+    let Params { command, .. } = params::read(params)?;
+    let subject = Naming::in_params(params).subject(&KINDS, plan.target)?;
+    let outline = outlined(&subject, params, format!("run {command} in {}", subject.shown()));
+    Ok(PlanOutline { repeatability: Repeatability::AtMostOnce, ..outline })
+}
+
+fn argv<'h>(hands: &'h Hands, command: &str) -> Result<&'h Vec<String>, String> {
+    let missing = || format!("there is no command `{command}` under `kubernetes.commands` in the settings");
+    hands.commands.get(command).ok_or_else(missing)
+}
+
+async fn survey(
+    hands: &Hands,
+    draft: &ActionPlan,
+    _: &SurveyContext,
+) -> Result<SurveyOutcome, SurveyOutcome> {
+    let cluster = hand(hands)?;
+    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
+    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let argv = argv(hands, &params.command).map_err(refused)?.clone();
+    let pods = pods(cluster, &subject).await?;
+    let fits = |pod: &&Value| subject.kind == "Pod" || is_ready(pod);
+    let pod = pods.iter().filter(fits).min_by_key(|pod| pod["metadata"]["name"].as_str());
+    let pod = pod.ok_or_else(|| refused(format!("{} has no ready pod to run it in", subject.shown())))?;
+    let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = text("/metadata/name");
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+    let mut containers = containers.into_iter().flatten().filter_map(|container| container["name"].as_str());
+    let container = match &params.container {
+        None => containers.next(),
+        Some(wanted) => containers.find(|name| name == wanted),
+    };
+    let container = container.ok_or_else(|| refused(format!("pod {name} has no such container")))?.to_owned();
+    let command = Command {
+        namespace: subject.namespace.clone(),
+        pod: name.clone(),
+        uid: text("/metadata/uid"),
+        container,
+        command: params.command,
+        argv,
+        timeout_ms: u64::try_from(params.timeout.unwrap_or(TIMEOUT).get().as_millis()).unwrap_or_default(),
+    };
+    let is_stateful = mounts_claims(pod) || pod["metadata"]["ownerReferences"][0]["kind"] == "StatefulSet";
+    let mut notes = vec!["a command cannot be rehearsed, and is never run twice".to_owned()];
+    if is_stateful {
+        notes.push(format!("pod {name} keeps state: one tier higher"));
+    }
+    let plan = ActionPlan {
+        summary: format!("run `{}` in {}/{name}", command.argv.join(" "), command.namespace),
+        basis: Some(json!({"pod": command.uid, "container": command.container, "argv": command.argv})),
+        params: serde_json::to_value(&command).expect("a command is made of texts"),
+        ..draft.clone()
+    };
+    let impact = Impact {
+        kind: "Pod".to_owned(),
+        workloads: 0,
+        replicas: 0,
+        available: 0,
+        disrupted: 0,
+        rollout: Rollout::Settled,
+        ends_rollout: false,
+    };
+    let tier_floor = if is_stateful { one_higher(Tier::T2) } else { Tier::T2 };
+    Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor, notes, impact })))
+}
+
+async fn pods(cluster: &ActHandle, subject: &Subject) -> Result<Vec<Value>, SurveyOutcome> {
+    let object = Workload::read(cluster, subject.clone()).await?.object;
+    if subject.kind == "Pod" {
+        return Ok(vec![object]);
+    }
+    let labels =
+        selector(&object).ok_or_else(|| refused(format!("{} selects no pods by labels", subject.shown())))?;
+    let query = ListQuery { labels: Some(&labels), ..ListQuery::default() };
+    cluster.list(&Resource::PODS, Some(&subject.namespace), query).await.map_err(|error| unseen(&error))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    pod.pointer("/metadata/deletionTimestamp").is_none()
+        && conditions.is_some_and(|conditions| conditions.iter().any(ready))
+}
+
+async fn act(hands: &Hands, plan: &ActionPlan, _: &ActionContext) -> ActionOutcome {
+    let (cluster, command) = match fixed_values::<Command>(hands, plan) {
+        Ok(both) => both,
+        Err(why) => return not_applied(why),
+    };
+    // People approved these arguments; the settings may have changed since.
+    match argv(hands, &command.command) {
+        Ok(now) if *now == command.argv => {}
+        Ok(_) => return not_applied("the settings have other arguments for it since this was planned"),
+        Err(why) => return not_applied(why),
+    }
+    let pod: Value = match cluster.get(&Resource::PODS, Some(&command.namespace), &command.pod).await {
+        Ok(pod) => pod,
+        Err(error) => return denied(&error),
+    };
+    if pod["metadata"]["uid"] != command.uid.as_str() {
+        return not_applied(format!(
+            "pod {} was replaced by another of that name since this was planned",
+            command.pod
+        ));
+    }
+    let query = ExecQuery {
+        namespace: &command.namespace,
+        pod: &command.pod,
+        container: Some(&command.container),
+        argv: &command.argv,
+        timeout: Duration::from_millis(command.timeout_ms).min(TIMEOUT_MAX.get()),
+    };
+    let output = match cluster.exec(query).await {
+        Ok(output) => output,
+        Err(error) if error.maybe_sent() => return unknown(sentence(&error)),
+        Err(error) => return denied(&error),
+    };
+    let said = one_line(&format!("{} {}", output.stdout.trim(), output.stderr.trim()), OUTPUT_CHARS_MAX);
+    match output.exit_code {
+        Some(0) => ActionOutcome::Applied {
+            detail: format!("{} in {}: {said}", command.command, command.pod),
+            inverse: None,
+            requests: Vec::new(),
+        },
+        Some(code) => unknown(format!("{} in {} ended with {code}: {said}", command.command, command.pod)),
+        None => unknown(format!(
+            "the cluster does not say how {} in {} ended: {said}",
+            command.command, command.pod
+        )),
+    }
+}

@@ -1,0 +1,349 @@
+//! `k8s.job_run`: runs a CronJob's job now, waits a while for its end, and shows its last lines.
+//!
+//! The name of the Job comes from the attempt, so that a second attempt finds the Job of the first and makes no other.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::cluster::plan::{fixed_values, outlined};
+use super::cluster::subject::{Naming, Subject};
+use super::cluster::words::{denied, sentence, unseen};
+use super::cluster::workload::Workload;
+use super::cluster::{EXECUTION_ID, hand, refused, settle};
+use super::outcome::{not_applied, unknown};
+use super::request::fixed_name;
+use super::{Entry, Hands, cluster::edit};
+use crate::clients::kubernetes::logs::LogQuery;
+use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, ListQuery, Resource};
+use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
+use crate::domain::catalog::{
+    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
+    Reference,
+};
+use crate::domain::rule::TargetSpec;
+use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::timeline::{digest_of, digest_of_bytes};
+use crate::engine::ports::{ActionContext, SurveyContext};
+use crate::params;
+use crate::period::Period;
+
+const KIND: &str = "CronJob";
+
+/// Longest wait for the end: an attempt has a minute in all. What takes longer runs on, and `k8s.job` looks at it.
+const WAIT_MAX: Period = Period::from_secs(35);
+
+/// Time between two looks at the Job.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Characters of the CronJob's name in that of the Job, which pods add to: names of pods have 63 at most.
+const NAME_CHARS_MAX: usize = 40;
+
+/// What is shown of the log.
+const LOG_LINES: u64 = 20;
+const LOG_BYTES_MAX: u64 = 2_000;
+
+/// Most arguments, as a command line has them.
+const ARGS_MAX: usize = 32;
+
+pub(super) const ENTRY: Entry = Entry {
+    kind: ActionKind {
+        name: "k8s.job_run",
+        summary: "Runs the job of a CronJob now, waits up to 35s for its end and shows its last lines. A Job that fails \
+                  counts as not carried out; one that takes longer runs on. There is no way back: give the remedy the \
+                  tier that the job deserves.",
+        tier_floor: Tier::T1,
+        repeatability: Repeatability::Idempotent,
+        performer: Performer::Machine,
+        inverse: Inverse::FromRule,
+        timeout: edit::TIMEOUT,
+        is_surveyed: true,
+        check,
+        schema: params::schema::<Params>,
+        access,
+        outline,
+    },
+    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
+    survey: Some(|hands, draft, context| {
+        Box::pin(async move { settle(survey(hands, draft, context).await) })
+    }),
+    look_back: Some(|hands, plan, context| Box::pin(look_back(hands, plan, context))),
+};
+
+/// Parameters of `k8s.job_run`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "the names are read by `Naming`")]
+struct Params {
+    /// `CronJob`, which it is without this.
+    kind: Option<String>,
+    /// Namespace, as it stands in the rule. Default: the target's.
+    namespace: Option<String>,
+    /// Name of the CronJob. Default: the target's, where that is one. May hold templates.
+    name: Option<String>,
+    /// Arguments of its first container instead of its own. No templates.
+    #[schemars(length(min = 1, max = 32))]
+    args: Option<Vec<String>>,
+    /// How long is waited for its end, at most 35s. Default: 35s.
+    timeout: Option<Period>,
+}
+
+/// A plan with its values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    namespace: String,
+    cronjob: String,
+    uid: String,
+    /// Digest of the job template that this was planned over.
+    template: String,
+    args: Option<Vec<String>>,
+    wait_ms: u64,
+}
+
+fn naming(params: &Value) -> Naming<'_> {
+    Naming { kind: Some(KIND), ..Naming::in_params(params) }
+}
+
+fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let Params { args, timeout, .. } = params::read(params)?;
+    params::period_within("/timeout", timeout, Period::from_secs(1), WAIT_MAX)?;
+    if let Some(args) = args {
+        params::count_within("/args", args.len(), ARGS_MAX, "arguments")?;
+        for (index, argument) in args.iter().enumerate() {
+            fixed_name(&format!("/args/{index}"), argument, "an argument")?;
+        }
+    }
+    let slots = Naming::in_params(params).check(&[KIND])?;
+    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+}
+
+fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
+    let naming = naming(params);
+    vec![
+        naming.need("batch", "cronjobs", &["get"], target),
+        naming.need_all("batch", "jobs", &["create", "get"]),
+        naming.need_all("", "pods", &["list"]),
+        naming.need_all("", "pods/log", &["get"]),
+    ]
+}
+
+fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
+    check(params)?;
+    let subject = naming(params).subject(&[KIND], plan.target)?;
+    let Params { args, .. } = params::read(params)?;
+    let with = args.map(|args| format!(" with {}", args.join(" "))).unwrap_or_default();
+    Ok(outlined(&subject, params, format!("run the job of {} now{with}", subject.shown())))
+}
+
+async fn survey(
+    hands: &Hands,
+    draft: &ActionPlan,
+    _: &SurveyContext,
+) -> Result<SurveyOutcome, SurveyOutcome> {
+    let cluster = hand(hands)?;
+    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
+    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let cronjob = Workload::read(cluster, subject).await?;
+    let shown = cronjob.subject.shown();
+    let active = cronjob.object.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
+    if active > 0 && cronjob.object["spec"]["concurrencyPolicy"] == "Forbid" {
+        return Err(refused(format!("a job of {shown} runs already, and it forbids a second")));
+    }
+    let run = Run {
+        namespace: cronjob.subject.namespace.clone(),
+        cronjob: cronjob.subject.name.clone(),
+        uid: cronjob.uid.clone(),
+        template: digest_of(&cronjob.object["spec"]["jobTemplate"]),
+        args: params.args,
+        wait_ms: u64::try_from(params.timeout.unwrap_or(WAIT_MAX).get().as_millis()).unwrap_or_default(),
+    };
+    let job = run.job(&cronjob.object, "rehearsal");
+    let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, true).await;
+    made.map_err(|error| unseen(&error))?;
+    let mut notes = Vec::new();
+    if active > 0 {
+        notes.push(format!("{active} other jobs of {shown} run at this moment"));
+    }
+    let impact = Impact {
+        kind: "Job".to_owned(),
+        workloads: 0,
+        replicas: 0,
+        available: 0,
+        disrupted: 0,
+        rollout: Rollout::Settled,
+        ends_rollout: false,
+    };
+    let plan = ActionPlan {
+        basis: Some(json!({"uid": run.uid, "template": run.template, "args": run.args})),
+        params: serde_json::to_value(&run).expect("a run is made of texts"),
+        ..draft.clone()
+    };
+    Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor: Tier::T1, notes, impact })))
+}
+
+/// How far a Job is.
+enum Progress {
+    Runs,
+    Complete,
+    Failed(String),
+}
+
+fn progress(job: &Value) -> Progress {
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
+    let holds = |kind: &str| {
+        let mut all = conditions.into_iter().flatten();
+        all.find(|condition| condition["type"] == kind && condition["status"] == "True")
+    };
+    match (holds("Complete"), holds("Failed")) {
+        (Some(_), _) => Progress::Complete,
+        (None, Some(failed)) => {
+            Progress::Failed(failed["message"].as_str().unwrap_or("it failed").to_owned())
+        }
+        (None, None) => Progress::Runs,
+    }
+}
+
+impl Run {
+    /// The name of the Job of one attempt's plan: always the same.
+    fn name(&self, key: &str) -> String {
+        let start: String = self.cronjob.chars().take(NAME_CHARS_MAX).collect();
+        format!("{}-{}", start.trim_end_matches(['-', '.']), &digest_of_bytes(key.as_bytes())[..10])
+    }
+
+    /// The Job, as `kubectl create job --from` makes it.
+    fn job(&self, cronjob: &Value, key: &str) -> Value {
+        let template = &cronjob["spec"]["jobTemplate"];
+        let mut annotations = template["metadata"]["annotations"].clone();
+        if !annotations.is_object() {
+            annotations = json!({});
+        }
+        annotations["cronjob.kubernetes.io/instantiate"] = json!("manual");
+        annotations[EXECUTION_ID] = json!(key);
+        let mut spec = template["spec"].clone();
+        if let (Some(args), Some(container)) = (&self.args, spec.pointer_mut("/template/spec/containers/0")) {
+            container["args"] = json!(args);
+        }
+        let mut metadata = json!({
+            "name": self.name(key),
+            "namespace": self.namespace,
+            "annotations": annotations,
+            "ownerReferences": [{
+                "apiVersion": "batch/v1", "kind": KIND, "name": self.cronjob, "uid": self.uid, "controller": true,
+            }],
+        });
+        if template["metadata"]["labels"].is_object() {
+            metadata["labels"] = template["metadata"]["labels"].clone();
+        }
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+    }
+
+    async fn find(&self, cluster: &ActHandle, key: &str) -> Result<Option<Value>, KubernetesError> {
+        let job: Option<Value> =
+            cluster.find(&Resource::JOBS, Some(&self.namespace), &self.name(key)).await?;
+        Ok(job.filter(|job| job["metadata"]["annotations"][EXECUTION_ID] == key))
+    }
+
+    /// Waits for the end of the Job that this attempt made, and says what became of it.
+    async fn watch(&self, cluster: &ActHandle, key: &str, wait: Duration) -> ActionOutcome {
+        let name = self.name(key);
+        let shown = format!("Job {}/{name}", self.namespace);
+        let looks = 1 + wait.as_secs();
+        for look in 0..looks {
+            match self.find(cluster, key).await.map(|job| job.as_ref().map(progress)) {
+                Ok(Some(Progress::Complete)) => {
+                    let said = self.last_lines(cluster, &name).await;
+                    return applied(format!("{shown} is complete{said}"));
+                }
+                Ok(Some(Progress::Failed(why))) => {
+                    let said = self.last_lines(cluster, &name).await;
+                    return not_applied(format!("{shown} ran and failed: {why}{said}"));
+                }
+                Ok(None) if look > 0 => return unknown(format!("{shown} was there and is gone")),
+                Ok(_) | Err(_) => {}
+            }
+            if look + 1 < looks {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        applied(format!("{shown} was started, and still runs after {}", Period::from_secs(wait.as_secs())))
+    }
+
+    /// The last lines of its pod, after a colon; nothing where they cannot be had.
+    async fn last_lines(&self, cluster: &ActHandle, job: &str) -> String {
+        let selector = format!("job-name={job}");
+        let query = ListQuery { labels: Some(&selector), ..ListQuery::default() };
+        let pods: Vec<Value> =
+            cluster.list(&Resource::PODS, Some(&self.namespace), query).await.unwrap_or_default();
+        let newest = pods.iter().max_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str());
+        let Some(pod) = newest.and_then(|pod| pod["metadata"]["name"].as_str()) else { return String::new() };
+        let query = LogQuery {
+            container: None,
+            previous: false,
+            since: None,
+            tail_lines: LOG_LINES,
+            bytes_max: LOG_BYTES_MAX,
+        };
+        let Ok(mut log) = cluster.logs(&self.namespace, pod, &query).await else { return String::new() };
+        let mut bytes = Vec::new();
+        while let Ok(Some(part)) = log.part().await {
+            bytes.extend_from_slice(&part);
+        }
+        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        if text.is_empty() { text } else { format!(": {text}") }
+    }
+}
+
+fn applied(detail: String) -> ActionOutcome {
+    ActionOutcome::Applied { detail, inverse: None, requests: Vec::new() }
+}
+
+async fn act(hands: &Hands, plan: &ActionPlan, context: &ActionContext) -> ActionOutcome {
+    let (cluster, run) = match fixed_values::<Run>(hands, plan) {
+        Ok(both) => both,
+        Err(why) => return not_applied(why),
+    };
+    let cronjob: Value = match cluster.get(&Resource::CRON_JOBS, Some(&run.namespace), &run.cronjob).await {
+        Ok(cronjob) => cronjob,
+        Err(error) => return denied(&error),
+    };
+    if cronjob["metadata"]["uid"] != run.uid.as_str()
+        || digest_of(&cronjob["spec"]["jobTemplate"]) != run.template
+    {
+        return not_applied(format!(
+            "somebody changed CronJob {}/{} since this was planned",
+            run.namespace, run.cronjob
+        ));
+    }
+    let wait = Duration::from_millis(run.wait_ms).min(WAIT_MAX.get());
+    let job = run.job(&cronjob, &context.key);
+    let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, false).await;
+    match made {
+        Ok(_) => run.watch(cluster, &context.key, wait).await,
+        Err(error) if error.maybe_sent() || matches!(error.failure, Failure::Exists(_)) => {
+            match run.find(cluster, &context.key).await {
+                Ok(Some(_)) => run.watch(cluster, &context.key, wait).await,
+                Ok(None) if error.maybe_sent() => {
+                    unknown(format!("{}; there is no such Job yet", sentence(&error)))
+                }
+                Ok(None) => denied(&error),
+                Err(failed) => unknown(format!("{}; and it cannot be looked at: {failed}", sentence(&error))),
+            }
+        }
+        Err(error) => denied(&error),
+    }
+}
+
+async fn look_back(hands: &Hands, plan: &ActionPlan, context: &ActionContext) -> ActionOutcome {
+    let (cluster, run) = match fixed_values::<Run>(hands, plan) {
+        Ok(both) => both,
+        Err(why) => return unknown(why),
+    };
+    match run.find(cluster, &context.key).await {
+        Ok(Some(_)) => run.watch(cluster, &context.key, Duration::ZERO).await,
+        Ok(None) => not_applied("there is no Job of this attempt"),
+        Err(failed) => unknown(format!("it cannot be looked at: {failed}")),
+    }
+}
