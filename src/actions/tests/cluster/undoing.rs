@@ -137,3 +137,32 @@ async fn a_revision_that_was_thrown_away_since_the_plan_is_told() {
     assert!(reason.contains(&name) && reason.contains("not kept any more"), "{reason}");
     assert_eq!(world.image(), "api:2");
 }
+
+#[tokio::test]
+async fn stateful_sets_and_daemon_sets_go_back_by_their_controller_revisions() {
+    let world = mk_world(&[
+        mk_workload("StatefulSet", "redis", "redis:6"),
+        mk_workload("DaemonSet", "agent", "agent:1"),
+    ])
+    .await;
+    for (kind, plural, name, image, tier) in [
+        ("StatefulSet", "statefulsets", "redis", "redis:6", Tier::T3),
+        ("DaemonSet", "daemonsets", "agent", "agent:1", Tier::T2),
+    ] {
+        world.change(plural, name, "/spec/template/spec/containers/0/image", json!("bad:9"));
+        settle(&world.cluster);
+        let draft = draft_for("k8s.rollout_undo", json!({}), Some(&mk_target(kind, name))).expect("a draft");
+        let surveyed = world.survey(&draft).await;
+        assert_eq!(surveyed.tier_floor, tier, "{kind}");
+        applied(world.act(&surveyed.plan).await);
+        let image_of = || {
+            world.cluster.get(plural, "prod", name).expect("it")["spec"]["template"]["spec"]["containers"][0]
+                ["image"]
+                .clone()
+        };
+        assert_eq!(image_of(), json!(image), "{kind}");
+        settle(&world.cluster);
+        applied(world.act_as(&surveyed.inverse.expect("a way back"), "01-a1-rollback").await);
+        assert_eq!(image_of(), json!("bad:9"), "{kind}");
+    }
+}
