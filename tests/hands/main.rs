@@ -12,6 +12,7 @@ mod servers;
 
 use serde_json::{Value, json};
 use servers::{Server, eventually, free_port, http_client};
+use smokejumper::sandbox::faults::Fault;
 use smokejumper::sandbox::kubernetes::KubernetesSandbox;
 use smokejumper::sandbox::kubernetes::behaviour::Behaviour;
 use std::time::Duration;
@@ -54,12 +55,32 @@ spec:
       tier: T1
       action: { k8s.rollout_restart: {} }
       verify: { settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.rollout == "done"'], onFail: escalate }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: ladder }
+spec:
+  matchers: ['alertname="Ladder"']
+  severity: P1
+  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
+  diagnostics: [{ name: workload, k8s.workload: {} }]
+  remedies:
+    - name: more
+      tier: T1
+      action: { k8s.scale: { replicas: 5, min: 1, max: 6 } }
+      verify: { settle: 3s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: rollback }
+    - name: restart
+      tier: T1
+      action: { k8s.rollout_restart: {} }
+      verify: { settle: 1s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: next }
 "#;
 
 struct World {
     cluster: KubernetesSandbox,
     service: Server,
-    _folder: tempfile::TempDir,
+    settings: String,
+    port: u16,
+    folder: tempfile::TempDir,
 }
 
 fn deployment(image: &str) -> Value {
@@ -100,7 +121,22 @@ impl World {
              rules: [rules.yaml]\nmode: enforce\n"
         );
         let service = servers::smokejumper(folder.path(), &settings, port, &[("API", TOKEN)]).await;
-        Self { cluster, service, _folder: folder }
+        Self { cluster, service, settings, port, folder }
+    }
+
+    /// The process is killed, and another one takes over.
+    async fn kill_and_restart(&mut self) {
+        self.service.kill();
+        let environment = [("API", TOKEN)];
+        self.service =
+            servers::smokejumper(self.folder.path(), &self.settings, self.port, &environment).await;
+    }
+
+    async fn approve(&self, incident: &Value) {
+        let id = incident["actions"][0]["id"].as_str().expect("an id");
+        let url = format!("{}/api/v1/actions/{id}/approve", self.service.url());
+        let answer = http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
     }
 
     /// Somebody rolls out what crashes, and the rollout hangs.
@@ -186,10 +222,7 @@ async fn a_bad_rollout_is_undone_after_an_approval_verified_and_closed() {
     assert_eq!(world.writes(), Vec::<String>::new(), "nothing is touched before anybody approves");
     assert_eq!(world.image(), "api:2");
 
-    let id = action["id"].as_str().expect("an id");
-    let url = format!("{}/api/v1/actions/{id}/approve", world.service.url());
-    let answer = http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
-    assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    world.approve(&asked).await;
     world.cluster.run(CLUSTER_SPEED);
     let helped = world.once("succeeded").await;
     assert_eq!(helped["actions"][0]["reason_code"], "verified");
@@ -209,15 +242,13 @@ async fn what_a_person_changes_between_question_and_answer_is_not_overwritten() 
     world.roll_out_badly();
     world.alert("KubePodCrashLooping", "firing").await;
     let asked = world.once("awaiting_approval").await;
-    let id = asked["actions"][0]["id"].as_str().expect("an id").to_owned();
     let mut mended = world.cluster.get("deployments", "shop", "api").expect("it is there");
     mended["spec"]["template"]["spec"]["containers"][0]["image"] = json!("api:3");
     world.cluster.put(mended).expect("a person's revision");
     for _ in 0..30 {
         world.cluster.step(Duration::from_secs(2));
     }
-    let url = format!("{}/api/v1/actions/{id}/approve", world.service.url());
-    http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
+    world.approve(&asked).await;
     let incident = eventually("the approved action is given up", PATIENCE, async || {
         let incident = world.incident().await?;
         (incident["actions"][0]["status"] == "cancelled").then_some(incident)
@@ -227,6 +258,48 @@ async fn what_a_person_changes_between_question_and_answer_is_not_overwritten() 
     assert!(!reason.is_empty());
     assert_eq!(world.image(), "api:3", "the person's image stands");
     assert_eq!(world.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_process_that_is_killed_before_it_hears_the_answer_does_not_do_it_twice() {
+    let mut world = World::start("boot_hold: 0s").await;
+    world.roll_out_badly();
+    world.alert("KubePodCrashLooping", "firing").await;
+    let asked = world.once("awaiting_approval").await;
+    // The look at the click is rehearsed with a dry run; the write itself is done and not answered.
+    world.cluster.faults().next_honest("patch deployments");
+    world.cluster.faults().next("patch deployments", Fault::slow(Duration::from_secs(60)).after_effect());
+    world.approve(&asked).await;
+    eventually("the cluster has done it", PATIENCE, async || (world.writes().len() == 1).then_some(())).await;
+    assert_eq!(world.image(), "api:1");
+    world.kill_and_restart().await;
+    world.cluster.run(CLUSTER_SPEED);
+    let helped = world.once("succeeded").await;
+    assert_eq!(world.writes().len(), 1, "the cluster is the judge: {:?}", world.writes());
+    let timeline = helped["timeline"].as_array().expect("lines");
+    let words: Vec<&str> = timeline.iter().filter_map(|line| line["reason"].as_str()).collect();
+    assert!(words.contains(&"outcome_unknown") && words.contains(&"applied"), "{words:?}");
+}
+
+#[tokio::test]
+async fn a_remedy_that_does_not_help_is_rolled_back_then_the_next_then_people() {
+    let world = World::start("boot_hold: 0s, rates: { per_target: [] }").await;
+    world.cluster.run(CLUSTER_SPEED);
+    world.alert("Ladder", "firing").await;
+    let incident = eventually("people go on", PATIENCE, async || {
+        world.incident().await.filter(|incident| incident["phase"] == "handed_over")
+    })
+    .await;
+    let actions = incident["actions"].as_array().expect("actions").iter();
+    let ended: Vec<(&str, &str)> = actions
+        .map(|action| {
+            (action["remedy"].as_str().expect("a name"), action["status"].as_str().expect("a status"))
+        })
+        .collect();
+    assert_eq!(ended, [("more", "rolled_back"), ("restart", "failed")]);
+    let deployment = world.cluster.get("deployments", "shop", "api").expect("it is there");
+    assert_eq!(deployment["spec"]["replicas"], 4, "as it was before");
+    assert_eq!(world.writes().len(), 3, "scaled, scaled back, restarted: {:?}", world.writes());
 }
 
 #[tokio::test]
