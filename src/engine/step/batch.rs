@@ -1,6 +1,7 @@
 //! A batch on its way from the inputs to one commit.
 
 use super::judging::{Gathered, Judge};
+use super::looking_up::OpenIncidents;
 use super::reading::{Read, ReadAlert, Reading};
 use super::touched::Touched;
 use super::working::Working;
@@ -17,7 +18,7 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::domain::survey::{Survey, SurveyStanding};
 use crate::engine::playbook::{KeptPolicy, KeptRule};
-use crate::engine::ports::{Commit, Delivery, Ledger, OpenOfRule, StoreError, Wanted};
+use crate::engine::ports::{Commit, Delivery, Ledger, StoreError, Wanted};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ pub(super) struct Batch<'s> {
     pub(super) commit: Commit,
     pub(super) ledger: Option<Ledger>,
     /// Open incidents by rule, where they were counted.
-    pub(super) open_of_rule: HashMap<String, OpenOfRule>,
+    pub(super) open_of_rule: HashMap<String, OpenIncidents>,
     /// How far back the ledger reaches, once it is there.
     pub(super) ledger_since: Timestamp,
     report: StepReport,
@@ -146,6 +147,11 @@ impl<'s> Batch<'s> {
     pub(super) fn insert(&mut self, working: Working) {
         let id = working.incident.id.clone();
         self.touched.add(&working.incident);
+        if let Some(known) = self.open_of_rule.get_mut(&working.incident.rule)
+            && working.incident.is_open()
+        {
+            known.ids.insert(id.clone());
+        }
         self.order.push(id.clone());
         self.working.insert(id, working);
     }

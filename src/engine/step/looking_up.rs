@@ -4,9 +4,15 @@ use super::batch::Batch;
 use crate::domain::diagnosis::Finding;
 use crate::domain::guardrail::Peers;
 use crate::domain::incident::IncidentId;
-use crate::engine::ports::StoreError;
+use crate::engine::ports::{OpenOfRule, StoreError};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
+
+/// Open incidents of one rule, as far as they matter to the others.
+pub(super) struct OpenIncidents {
+    pub(super) ids: BTreeSet<IncidentId>,
+    is_storm: bool,
+}
 
 impl Batch<'_> {
     /// Makes sure that the ledger reaches as far back as the limits and the cooldowns of the incident's rule do.
@@ -39,31 +45,32 @@ impl Batch<'_> {
             }
             return Ok(());
         }
-        let since = self.now.checked_sub(alone.targets_within).unwrap_or(Timestamp::MIN);
-        let rule = working.incident.rule.as_str();
-        let open = match self.open_of_rule.get(rule) {
-            Some(open) => open.clone(),
-            None => {
-                let open = self.stepper.store.open_of_rule(rule, since, alone.targets.max(1)).await?;
-                self.open_of_rule.insert(rule.to_owned(), open.clone());
-                open
-            }
-        };
-        // What this batch opens is not in the store yet; one key is one target.
-        let mut all: BTreeSet<&IncidentId> = open.incidents.iter().collect();
-        let others = self.working.values().map(|other| &other.incident);
-        all.extend(
-            others
-                .filter(|other| other.is_open() && other.rule == rule && other.started_at >= since)
-                .map(|other| &other.id),
-        );
-        let counted = u32::try_from(all.len()).unwrap_or(u32::MAX);
-        let targets = if open.is_storm { counted.max(alone.targets) } else { counted };
-        let is_first = all.first().is_none_or(|first| *first == id);
+        let rule = working.incident.rule.clone();
+        if !self.open_of_rule.contains_key(&rule) {
+            let known = self.open_incidents(&rule).await?;
+            self.open_of_rule.insert(rule.clone(), known);
+        }
+        let Some(known) = self.open_of_rule.get(&rule) else { return Ok(()) };
+        let counted = known.ids.len() + usize::from(!known.ids.contains(id));
+        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+        let targets = if known.is_storm { counted.max(alone.targets) } else { counted };
+        let is_first = known.ids.first().is_none_or(|first| first >= id);
         if let Some(working) = self.working.get_mut(id) {
             working.peers = Some(Peers { targets, is_first });
         }
         Ok(())
+    }
+
+    /// Open incidents of a rule that began lately: of the store, and of this batch so far.
+    async fn open_incidents(&self, rule: &str) -> Result<OpenIncidents, StoreError> {
+        let alone = self.stepper.settings.alone;
+        let since = self.now.checked_sub(alone.targets_within).unwrap_or(Timestamp::MIN);
+        let OpenOfRule { incidents, is_storm } =
+            self.stepper.store.open_of_rule(rule, since, alone.targets).await?;
+        let here = self.working.values().map(|other| &other.incident);
+        let young = here.filter(|it| it.is_open() && it.rule == rule && it.started_at >= since);
+        let ids = incidents.into_iter().chain(young.map(|it| it.id.clone())).collect();
+        Ok(OpenIncidents { ids, is_storm })
     }
 
     pub(super) async fn ensure_findings(&mut self, id: &IncidentId) -> Result<(), StoreError> {
