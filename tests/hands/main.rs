@@ -69,9 +69,10 @@ spec:
       tier: T1
       action: { k8s.scale: { replicas: 5, min: 1, max: 6 } }
       verify: { settle: 3s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: rollback }
+    # Another workload: the first one's own rollout must not hold it up.
     - name: restart
       tier: T1
-      action: { k8s.rollout_restart: {} }
+      action: { k8s.rollout_restart: { name: web } }
       verify: { settle: 1s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: next }
 "#;
 
@@ -83,17 +84,17 @@ struct World {
     folder: tempfile::TempDir,
 }
 
-fn deployment(image: &str) -> Value {
+fn deployment(name: &str, image: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "name": "api", "namespace": "shop" },
+        "metadata": { "name": name, "namespace": "shop" },
         "spec": {
             "replicas": 4,
             "progressDeadlineSeconds": 20,
-            "selector": { "matchLabels": { "app": "api" } },
+            "selector": { "matchLabels": { "app": name } },
             "template": {
-                "metadata": { "labels": { "app": "api" } },
-                "spec": { "containers": [{ "name": "api", "image": image }] },
+                "metadata": { "labels": { "app": name } },
+                "spec": { "containers": [{ "name": name, "image": image }] },
             },
         },
     })
@@ -104,7 +105,8 @@ impl World {
         let cluster = KubernetesSandbox::start(0).await.expect("a free port");
         cluster.load("{ apiVersion: v1, kind: Namespace, metadata: { name: shop } }").expect("a namespace");
         cluster.behave("api:2", Behaviour::crash_loop());
-        cluster.put(deployment("api:1")).expect("a deployment");
+        cluster.put(deployment("api", "api:1")).expect("a deployment");
+        cluster.put(deployment("web", "web:1")).expect("another one");
         for _ in 0..30 {
             cluster.step(Duration::from_secs(2));
         }
