@@ -11,7 +11,7 @@ use super::k8s::{Object, Scene, ago, checked, fields, need, need_object};
 use super::k8s_events::{Happenings, Wanted};
 use super::{Entry, Moment, Tools, k8s};
 use crate::clients::kubernetes::{Resource, owner};
-use crate::domain::catalog::{AccessNeed, CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::catalog::{AccessNeed, AccessScope, CheckedParams, DiagnosticKind, ParamsError};
 use crate::domain::redact::REDACTED;
 use crate::domain::rule::TargetSpec;
 use crate::domain::timeline::one_line;
@@ -22,6 +22,9 @@ const OBJECT_BYTES_MAX: usize = 24 << 10;
 
 /// Events that are shown.
 const EVENTS_SHOWN_MAX: usize = 6;
+
+/// Events about things without a namespace lie in this one.
+const NAMESPACE_OF_CLUSTER_EVENTS: &str = "default";
 
 /// Annotation that repeats the whole object.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -80,8 +83,12 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
-    let object = need_object(params, target);
-    object.into_iter().chain([need(params, &Resource::EVENTS, "", &["list"])]).collect()
+    let Some(object) = need_object(params, target) else { return Vec::new() };
+    let mut events = need(params, &Resource::EVENTS, "", &["list"]);
+    if object.scope == AccessScope::Cluster {
+        events = events.in_namespace(Some(NAMESPACE_OF_CLUSTER_EVENTS));
+    }
+    vec![object, events]
 }
 
 async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
@@ -92,8 +99,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     if of.resource == &Resource::SECRETS {
         return Err(Unknown::new("secrets are not shown: use `k8s.secret_meta`"));
     }
-    // Events about things without a namespace lie in this one.
-    let place = of.namespace.as_deref().unwrap_or("default");
+    let place = of.namespace.as_deref().unwrap_or(NAMESPACE_OF_CLUSTER_EVENTS);
     let wanted = Wanted::about(place, &of.resource.kind, &of.name);
     let object = scene.reads.get::<Value>(of.resource, of.namespace.as_deref(), &of.name);
     let (object, events) = tokio::join!(object, Happenings::read(scene, &wanted));

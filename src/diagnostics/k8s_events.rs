@@ -69,10 +69,10 @@ struct Params {
     prefix: Option<String>,
     /// Only events with this reason, such as `FailedScheduling`.
     reason: Option<String>,
-    /// Only warnings.
+    /// Whether to leave out all but warnings.
     #[serde(default)]
     warnings_only: bool,
-    /// How far to look back, at most 7d.
+    /// How far to look back, at most 7d. Default: 1h.
     #[serde(default = "default_since")]
     since: Period,
 }

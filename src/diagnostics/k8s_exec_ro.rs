@@ -58,7 +58,7 @@ struct Params {
     selector: Option<String>,
     /// Container. Default: the first one.
     container: Option<String>,
-    /// Longest time that it may run, at most 12s.
+    /// Longest time that it may run, at most 12s. Default: 5s.
     #[serde(default = "default_timeout")]
     timeout: Period,
 }

@@ -81,11 +81,11 @@ struct Params {
     /// Whether to read the run before the present one, as after a crash.
     #[serde(default)]
     previous: bool,
-    /// Lines to read from the end of each log.
+    /// Lines to read from the end of each log, before any filter. Default: 500.
     #[serde(default = "default_tail")]
     #[schemars(range(min = 1, max = 10_000_000))]
     tail: u64,
-    /// Only what is younger than this.
+    /// Only what is younger than this. Default: any age.
     since: Option<Period>,
     /// Regular expression: only lines that it is found in.
     #[schemars(length(min = 1, max = 500))]
@@ -93,7 +93,7 @@ struct Params {
     /// Only lines that are JSON and hold these values: JSON pointer and value, such as `/level: error`.
     #[serde(default)]
     json: Map<String, Value>,
-    /// Bytes to read of each log at most.
+    /// Bytes to read of each log at most. Default: 4 MiB.
     #[serde(default = "default_bytes")]
     #[schemars(range(min = 1024, max = 2_147_483_648u64))]
     max_bytes: u64,

@@ -67,7 +67,7 @@ struct Params {
     namespace: Option<String>,
     /// Name. Default: that of the incident's target. May hold templates.
     name: Option<String>,
-    /// Whether to say what changed.
+    /// Whether to say what changed. Default: true.
     #[serde(default = "yes")]
     diff: bool,
 }

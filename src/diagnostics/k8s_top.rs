@@ -47,7 +47,7 @@ pub(super) const ENTRY: Entry = Entry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Params {
-    /// Of what.
+    /// What is measured. Default: pods.
     #[serde(default)]
     of: Of,
     /// Namespace of the pods. Default: that of the incident's target. May hold templates.
@@ -55,10 +55,10 @@ struct Params {
     /// Selector over labels. Default: the pods of the incident's target, or all nodes. May hold templates.
     #[schemars(length(min = 1, max = 2048))]
     selector: Option<String>,
-    /// Whether each container counts for itself.
+    /// Whether each container counts for itself. Default: false.
     #[serde(default)]
     containers: bool,
-    /// What the list is sorted by.
+    /// What the list is sorted by. Default: memory.
     #[serde(default)]
     sort: Sort,
 }

@@ -10,7 +10,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use serde::de::DeserializeOwned;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::connect::{ConnectOptions, connect};
 use super::error::{Failure, KubernetesError};
@@ -19,6 +19,10 @@ use super::resource::Resource;
 /// Longest answer that is read into memory. A page of a list stays far below; what is larger is no answer to a
 /// question of ours.
 pub(super) const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+/// Answers that are read into memory at the same time, for each identity. A storm of incidents must neither hold a
+/// hundred pages of pods nor press on an API server that is in trouble itself; others wait within their own time.
+const ANSWERS_AT_ONCE_MAX: usize = 8;
 
 /// Longest refusal that is read. Its message is cut much shorter.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
@@ -70,6 +74,7 @@ pub(super) struct Link {
     options: Arc<ConnectOptions>,
     /// Longest time for one exchange, and for each part of one that streams.
     timeout: Duration,
+    slots: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Link {
@@ -108,12 +113,13 @@ pub(super) fn request(
 
 impl Link {
     pub(super) fn new(options: ConnectOptions) -> Self {
-        Self { timeout: options.timeout, client: Arc::default(), options: Arc::new(options) }
+        Self { timeout: options.timeout, client: Arc::default(), options: Arc::new(options), slots: slots() }
     }
 
     pub(super) fn over(client: kube::Client, timeout: Duration) -> Self {
         let options = ConnectOptions { timeout, ..ConnectOptions::default() };
-        Self { client: Arc::new(OnceCell::new_with(Some(client))), options: Arc::new(options), timeout }
+        let client = Arc::new(OnceCell::new_with(Some(client)));
+        Self { client, options: Arc::new(options), timeout, slots: slots() }
     }
 
     /// The client, made where it is not there yet.
@@ -128,11 +134,13 @@ impl Link {
         request: Request<Body>,
     ) -> Result<T, KubernetesError> {
         let exchange = async {
+            let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the slots are never closed");
             let answer = self.good(call, request).await?;
             let body = read_body(answer.into_body(), ANSWER_BYTES_MAX).await;
-            body.map_err(|failure| call.failed(failure))
+            Ok((slot, body.map_err(|failure| call.failed(failure))?))
         };
-        let body = self.within(call, exchange).await?;
+        // The slot is held until the text is read.
+        let (_slot, body) = self.within(call, exchange).await?;
         // The text of the answer stays out of the message: it may hold secrets.
         serde_json::from_slice(&body).map_err(|error| {
             let place =
@@ -172,6 +180,10 @@ impl Link {
         let body = read_body(answer.into_body(), REFUSAL_BYTES_MAX).await.unwrap_or_default();
         Err(call.failed(Failure::of_status(status, wait, &body)))
     }
+}
+
+fn slots() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(ANSWERS_AT_ONCE_MAX))
 }
 
 async fn read_body(mut body: Body, bytes_max: usize) -> Result<Bytes, Failure> {

@@ -203,6 +203,24 @@ async fn an_endless_list_is_refused_and_an_endless_answer_too() {
 }
 
 #[tokio::test]
+async fn a_storm_of_questions_is_asked_a_few_at_a_time() {
+    let (client, requests) = mk_cluster(|_| Answer::Never);
+    let reads = ReadHandle::over(client, Duration::from_secs(60));
+    let mut asked =
+        futures::future::join_all((0..40).map(|_| reads.get::<Value>(&Resource::NODES, None, "n")));
+    let count = || requests.lock().expect("no panic").len();
+    while count() < 8 {
+        assert!(futures::poll!(&mut asked).is_pending());
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..100 {
+        assert!(futures::poll!(&mut asked).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(count(), 8, "the others wait");
+}
+
+#[tokio::test]
 async fn a_write_says_who_writes_and_carries_its_preconditions() {
     let (client, requests) = mk_cluster(|_| Answer::Says(200, "{}".to_owned()));
     let acts = ActHandle::over(client, TIMEOUT);

@@ -580,6 +580,10 @@ fn each_use_says_which_permissions_it_needs() {
             "list controllerrevisions.apps in the target's namespace"
         ]
     );
+    assert_eq!(
+        needs("k8s.describe", json!({"kind": "Node", "name": "n"})),
+        ["get nodes `n` in the cluster", "list events in namespace default"]
+    );
     assert_eq!(needs("k8s.nodes", json!({})), ["list nodes in the cluster"]);
     assert_eq!(
         needs("k8s.secret_meta", json!({"name": "db"})),
