@@ -2,6 +2,7 @@
 
 mod http;
 mod kubernetes;
+mod kubernetes_kubelet;
 mod kubernetes_logs;
 mod prom;
 

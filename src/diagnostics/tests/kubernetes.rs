@@ -12,14 +12,14 @@ use crate::sandbox::faults::Fault;
 use crate::sandbox::kubernetes::KubernetesSandbox;
 
 /// Diagnostics, the cluster that they look at, and what the incident is about.
-struct Scenery {
-    cluster: KubernetesSandbox,
+pub(super) struct Scenery {
+    pub(super) cluster: KubernetesSandbox,
     diagnostics: Diagnostics,
     target: Option<Target>,
     _kubeconfig: tempfile::TempDir,
 }
 
-async fn mk_scenery(objects: &str) -> Scenery {
+pub(super) async fn mk_scenery(objects: &str) -> Scenery {
     crate::clients::http::install_crypto_provider();
     let cluster = KubernetesSandbox::start(0).await.expect("a cluster");
     cluster.load(objects).unwrap_or_else(|error| panic!("{error}"));
@@ -49,7 +49,7 @@ fn mk_target(kind: &str, name: &str) -> Target {
 }
 
 impl Scenery {
-    async fn ask(&self, kind: &str, params: Value) -> Finding {
+    pub(super) async fn ask(&self, kind: &str, params: Value) -> Finding {
         let context =
             DiagnosisContext { now: self.cluster.now(), target: self.target.clone(), ..mk_context() };
         let spec = DiagnosticSpec { name: "evidence".to_owned(), kind: kind.to_owned(), params: Value::Null };
@@ -59,7 +59,7 @@ impl Scenery {
         finding
     }
 
-    async fn known(&self, kind: &str, params: Value) -> Finding {
+    pub(super) async fn known(&self, kind: &str, params: Value) -> Finding {
         let finding = self.ask(kind, params).await;
         assert_known(&finding);
         finding
@@ -67,7 +67,7 @@ impl Scenery {
 }
 
 /// A Deployment as people write it.
-fn mk_deployment(name: &str, replicas: u32, image: &str) -> Value {
+pub(super) fn mk_deployment(name: &str, replicas: u32, image: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"namespace": "prod", "name": name, "labels": {"app.kubernetes.io/managed-by": "Helm"}},
@@ -82,7 +82,7 @@ fn mk_deployment(name: &str, replicas: u32, image: &str) -> Value {
     })
 }
 
-fn seconds(count: u64) -> Duration {
+pub(super) fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 

@@ -1,5 +1,7 @@
 //! Lists: selectors, pages, and the version that a watch goes on from.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::request::Asked;
@@ -32,49 +34,64 @@ impl Wanted {
 
     /// Whether a stored object is meant; as it is shown.
     pub(super) fn take(&self, object: &Value) -> Option<Value> {
+        self.fits(object).then(|| view::shown(self.resource, object))
+    }
+
+    fn fits(&self, object: &Value) -> bool {
         let in_place = self.namespace.is_empty() || super::json::namespace(object) == self.namespace;
         let named = self.name.is_empty() || super::json::name(object) == self.name;
         if !in_place || !named || !self.labels.fit(object) {
-            return None;
+            return false;
         }
-        let shown = view::shown(self.resource, object);
-        self.fields.fit(&shown).then_some(shown)
+        // Only what is stored under other names must be copied to be looked at.
+        if self.resource == self.resource.storage() {
+            self.fields.fit(object)
+        } else {
+            self.fields.fit(&view::shown(self.resource, object))
+        }
     }
 
-    /// All objects that are meant, as they are shown.
-    pub(super) fn all(&self, world: &World) -> Vec<Value> {
+    /// All objects that are meant, as they are stored.
+    fn stored(&self, world: &World) -> Vec<Arc<Value>> {
         let storage = self.resource.storage();
-        let all = if self.namespace.is_empty() {
+        let mut all = if self.namespace.is_empty() {
             world.all(storage)
         } else {
             world.within(storage, &self.namespace)
         };
-        all.iter().filter_map(|object| self.take(object)).collect()
+        all.retain(|object| self.fits(object));
+        all
+    }
+
+    /// All objects that are meant, as they are shown.
+    pub(super) fn all(&self, world: &World) -> Vec<Value> {
+        self.stored(world).iter().map(|object| view::shown(self.resource, object)).collect()
     }
 }
 
 /// Answers a list.
 pub(super) fn list(world: &World, asked: &Asked, resource: &'static Resource) -> Result<Value, Refusal> {
     let wanted = Wanted::read(asked, resource)?;
-    let mut items = wanted.all(world);
+    let mut meant = wanted.stored(world);
     let mut version = world.version();
     if !asked.query.text("continue").is_empty() {
         let (first, after) = read_mark(asked.query.text("continue"))?;
         version = first;
-        items.retain(|item| place(item) > after);
+        meant.retain(|object| place(object) > after);
     }
     let mut metadata = json!({ "resourceVersion": version.to_string() });
     let limit = asked.query.number("limit").and_then(|limit| usize::try_from(limit).ok()).unwrap_or_default();
-    if limit > 0 && items.len() > limit {
-        let left = items.len() - limit;
-        items.truncate(limit);
-        let last = items.last().map(place).unwrap_or_default();
+    if limit > 0 && meant.len() > limit {
+        let left = meant.len() - limit;
+        meant.truncate(limit);
+        let last = meant.last().map(|object| place(object)).unwrap_or_default();
         metadata["continue"] = mark(version, &last).into();
         let selects = ["labelSelector", "fieldSelector"].iter().any(|key| !asked.query.text(key).is_empty());
         if !selects {
             metadata["remainingItemCount"] = left.into();
         }
     }
+    let mut items: Vec<Value> = meant.iter().map(|object| view::shown(resource, object)).collect();
     if resource.built_in {
         // The items of built-in lists do not repeat what the list says already.
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
