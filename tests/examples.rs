@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
 
 /// Settings that exclude each other: the example shows both, and each is read without the other.
 const EITHER: [[&str; 2]; 2] =
-    [["bearer_token: {", "act: { impersonate:"], ["basic_auth: {", "act: { kubeconfig_file:"]];
+    [["bearer_token: {", "act: { impersonate:"], ["basic_auth: {", "act: { kubeconfig:"]];
 
 /// The example with everything on that is off by default, but for what begins with `except`: `#key:` becomes `key:`.
 fn with_everything_on(except: [&str; 2]) -> String {

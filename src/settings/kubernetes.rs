@@ -17,7 +17,7 @@ const EXCHANGE_TIMEOUT: Period = Period::from_secs(10);
 pub struct Kubernetes {
     /// Kubeconfig to use. Default: the pod's own service account, where this runs in a cluster; otherwise the file that
     /// kubectl would use.
-    pub kubeconfig_file: Option<PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig. Default: its current one.
     pub context: Option<String>,
     /// Time for one exchange with the API server, at most 60s.
@@ -41,7 +41,7 @@ pub struct ActIdentity {
     /// `impersonate` for it.
     pub impersonate: Option<String>,
     /// Kubeconfig of the acting identity.
-    pub kubeconfig_file: Option<PathBuf>,
+    pub kubeconfig: Option<PathBuf>,
     /// Context of the acting identity.
     pub context: Option<String>,
 }
@@ -49,7 +49,7 @@ pub struct ActIdentity {
 impl Default for Kubernetes {
     fn default() -> Self {
         Self {
-            kubeconfig_file: None,
+            kubeconfig: None,
             context: None,
             timeout: EXCHANGE_TIMEOUT,
             act: ActIdentity::default(),

@@ -118,7 +118,7 @@ impl World {
             "server: {{ listen: '127.0.0.1:{port}' }}\n\
              people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
              api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
-             kubernetes: {{ kubeconfig_file: kubeconfig }}\n\
+             kubernetes: {{ kubeconfig: kubeconfig }}\n\
              guardrails: {{ {guardrails} }}\n\
              rules: [rules.yaml]\nmode: enforce\n"
         );

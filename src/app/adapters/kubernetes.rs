@@ -54,7 +54,7 @@ impl Cluster {
 
 fn reading(kubernetes: &Kubernetes) -> ConnectOptions {
     ConnectOptions {
-        kubeconfig: kubernetes.kubeconfig_file.clone(),
+        kubeconfig: kubernetes.kubeconfig.clone(),
         context: kubernetes.context.clone(),
         impersonate: None,
         timeout: kubernetes.timeout.get(),
@@ -66,9 +66,9 @@ fn acting(kubernetes: &Kubernetes) -> ConnectOptions {
     let act = &kubernetes.act;
     let same = reading(kubernetes);
     ConnectOptions {
-        kubeconfig: act.kubeconfig_file.clone().or(same.kubeconfig),
+        kubeconfig: act.kubeconfig.clone().or(same.kubeconfig),
         // A context belongs to its file.
-        context: act.context.clone().or(same.context.filter(|_| act.kubeconfig_file.is_none())),
+        context: act.context.clone().or(same.context.filter(|_| act.kubeconfig.is_none())),
         impersonate: act.impersonate.clone(),
         timeout: same.timeout,
     }
@@ -94,13 +94,11 @@ mod tests {
         assert_eq!(act.context.as_deref(), Some("prod"));
         assert_eq!(act.impersonate.as_deref(), Some("system:serviceaccount:a:b"));
 
-        let (read, act) =
-            identities("{ kubeconfig_file: r.yaml, context: prod, act: { context: prod-act } }");
+        let (read, act) = identities("{ kubeconfig: r.yaml, context: prod, act: { context: prod-act } }");
         assert_eq!((read.context.as_deref(), act.context.as_deref()), (Some("prod"), Some("prod-act")));
         assert_eq!(act.kubeconfig, read.kubeconfig);
 
-        let (_, act) =
-            identities("{ kubeconfig_file: r.yaml, context: prod, act: { kubeconfig_file: a.yaml } }");
+        let (_, act) = identities("{ kubeconfig: r.yaml, context: prod, act: { kubeconfig: a.yaml } }");
         assert_eq!(act.kubeconfig.as_deref(), Some(Path::new("a.yaml")));
         assert_eq!(act.context, None, "a context belongs to its file");
     }
@@ -113,8 +111,8 @@ mod tests {
         std::fs::write(&path, "users: [{ name: x, user: { token: hunter2-in-the-file }").expect("written");
         let file = path.display();
         for (section, complaint) in [
-            ("{ kubeconfig_file: /nowhere/kubeconfig }".to_owned(), "/nowhere/kubeconfig"),
-            (format!("{{ kubeconfig_file: {file} }}"), "not YAML as kubectl writes it"),
+            ("{ kubeconfig: /nowhere/kubeconfig }".to_owned(), "/nowhere/kubeconfig"),
+            (format!("{{ kubeconfig: {file} }}"), "not YAML as kubectl writes it"),
         ] {
             let text = format!("kubernetes: {section}\n");
             let settings =

@@ -6,12 +6,12 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::connect::ConnectOptions;
-use super::error::KubernetesError;
+use super::error::{Failure, KubernetesError};
 use super::exchange::{Call, request};
 use super::read::ReadHandle;
 use super::resource::Resource;
@@ -172,7 +172,15 @@ impl ActHandle {
             "deleteOptions": how.options(dry_run),
         });
         let path = format!("{path}/eviction");
-        self.write(&call, Method::POST, &path, &managed(dry_run), "application/json", &body).await
+        let answer: Value =
+            self.write(&call, Method::POST, &path, &managed(dry_run), "application/json", &body).await?;
+        // For a pod under two budgets the server answers 201 with a status that says failure, and does nothing.
+        if answer["kind"] == "Status" && answer["status"] == "Failure" {
+            let code = answer["code"].as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(500);
+            let code = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return Err(call.failed(Failure::of_status(code, None, answer.to_string().as_bytes())));
+        }
+        Ok(answer)
     }
 
     async fn write<T: DeserializeOwned>(

@@ -28,9 +28,9 @@ pub(super) fn check_kubernetes(settings: &Settings, out: &mut Findings) {
             out.add(path, "this text is empty").help("leave the key out instead");
         }
     }
-    if act.impersonate.is_some() && (act.kubeconfig_file.is_some() || act.context.is_some()) {
+    if act.impersonate.is_some() && (act.kubeconfig.is_some() || act.context.is_some()) {
         out.add(&[section, "act", "impersonate"], "there are two ways to act here")
-            .help("keep this, or `kubeconfig_file` and `context`");
+            .help("keep this, or `kubeconfig` and `context`");
     }
     let read = kubernetes.read_commands.iter().map(|command| ("read_commands", command));
     let act = kubernetes.commands.iter().map(|command| ("commands", command));

@@ -82,6 +82,16 @@ async fn a_budget_forbids_in_its_own_words_and_overload_is_another_matter() {
 }
 
 #[tokio::test]
+async fn a_pod_under_two_budgets_is_not_taken_for_evicted_although_the_answer_is_201() {
+    let mut second = mk_budget(1);
+    second["metadata"]["name"] = json!("another");
+    let world = mk_world(&[mk_api("api:1"), mk_budget(1), second]).await;
+    let refusal = world.refusal(&draft("k8s.delete_pod", json!({"pick": "oldest"}))).await;
+    assert!(refusal.contains("more than one PodDisruptionBudget"), "{refusal}");
+    assert_eq!(world.effects().len(), 0);
+}
+
+#[tokio::test]
 async fn pods_are_picked_by_what_is_wrong_with_them() {
     let world = mk_world(&[mk_api("api:1")]).await;
     let nothing = world.nothing(&draft("k8s.delete_pod", json!({}))).await;
