@@ -91,7 +91,7 @@ fn fill(cluster: &KubernetesSandbox, log_bytes: u64) {
         );
         put(json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
             "metadata": {"namespace": NAMESPACE, "name": name},
-            "spec": {"minReplicas": 10, "maxReplicas": 60, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}}}));
+            "spec": {"minReplicas": REPLICAS, "maxReplicas": REPLICAS, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}}}));
     }
     let line =
         "2026-11-21T12:00:00Z INFO request handled method=GET path=/api/v1/items status=200 duration_ms=12";
