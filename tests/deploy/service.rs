@@ -50,7 +50,7 @@ async fn start(folder: &Path) -> Server {
     let port = free_port();
     let mut command = Command::new(env!("CARGO_BIN_EXE_smokejumper"));
     command.env_clear().envs(environment(&rendered));
-    command.env("SMOKEJUMPER__KUBERNETES__KUBECONFIG_FILE", folder.join("kubeconfig.yaml"));
+    command.env("SMOKEJUMPER__KUBERNETES__KUBECONFIG", folder.join("kubeconfig.yaml"));
     command.env("SMOKEJUMPER__PROMETHEUS__URL", CLOSED).env("SMOKEJUMPER__SLACK__API_URL", CLOSED);
     command.env("SMOKEJUMPER__SERVER__LISTEN", format!("127.0.0.1:{port}"));
     command.env("SMOKEJUMPER__STORE__URL", format!("sqlite://{}", folder.join("data.db").display()));
