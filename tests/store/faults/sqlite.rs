@@ -194,11 +194,14 @@ async fn somebody_elses_database_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(place.path()).expect("readable"), before);
 }
 
+/// Size of a page of a new file. Damage within one that leaves its structure alone is not found.
+const PAGE_BYTES: u64 = 8 * 1024;
+
 #[tokio::test]
 async fn a_damaged_page_is_found_at_start() {
     let place = Place::filled(200).await;
-    let pages = std::fs::metadata(place.path()).expect("there").len() / 4_096;
-    place.write_at((pages / 2) * 4_096, &[0xAA; 4_096]);
+    let pages = std::fs::metadata(place.path()).expect("there").len() / PAGE_BYTES;
+    place.write_at((pages / 2) * PAGE_BYTES, &[0xAA; PAGE_BYTES as usize]);
     let refusal = told(place.try_open().await);
     assert!(refusal.contains("damaged") && refusal.contains("restore it from a backup"), "{refusal}");
 }
