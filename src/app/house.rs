@@ -27,7 +27,7 @@ use crate::store::{OpenOptions, SqlStore};
 use anyhow::{Context, anyhow};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -168,6 +168,7 @@ impl House {
             book,
             metrics: metrics.clone(),
             signals: signals.clone(),
+            began: (clock.now(), Instant::now()),
             clock,
             last_jump,
             retention: engine_settings.retention,

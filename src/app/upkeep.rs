@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::notify::Notifiers;
 use crate::rules::book::RuleBook;
 use crate::store::SqlStore;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +37,8 @@ pub struct Upkeep {
     pub signals: Signals,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// What both clocks said when the service started.
+    pub began: (Timestamp, Instant),
     /// Notes when the clock was set, for those who must not trust it.
     pub last_jump: LastJump,
     /// How long ended incidents are kept.
@@ -74,7 +76,11 @@ impl Upkeep {
     /// Timers are points in time. When the clock is set forward they are due at once; when it is set back they would
     /// be late by as much, so they are moved.
     async fn watch_clock(&self, stop: &CancellationToken) {
-        let (mut watch, began) = (ClockWatch::default(), Instant::now());
+        // The first look belongs to the start: a clock that is set right after the doors open must not be the first that
+        // is seen.
+        let (wall, began) = self.began;
+        let mut watch = ClockWatch::default();
+        watch.look(wall, Duration::ZERO);
         let mut waits: Option<SignedDuration> = None;
         while !stop.is_cancelled() {
             let jump = watch.look(self.clock.now(), began.elapsed());

@@ -159,19 +159,27 @@ guardrails: {{ cooldown: 0s, correlation: {{ targets: 0 }}, daily_budget: 0, rat
         lanes.filter(|message| message.thread_ts.is_none()).collect()
     }
 
-    /// Approves every action that waits, until so many of the incidents have one that was carried out or refused.
+    /// Approves the action of every incident, one after the other: all of them act on one endpoint, and a second action
+    /// on a target is not allowed while one is under way.
     async fn approve_all(&self, count: usize) -> Vec<Value> {
-        eventually("an action in every incident", PATIENCE, || async {
+        let waiting = eventually("a question in every incident", PATIENCE, || async {
             let waiting = self.house.get("/api/v1/actions?status=awaiting_approval").await.json();
-            for action in waiting["actions"].as_array().into_iter().flatten() {
-                let url = format!("/api/v1/actions/{}/approve", action["id"].as_str().expect("an id"));
-                let _ = http_client().post(self.house.url(&url)).send().await;
-            }
-            let incidents = self.house.incidents().await;
-            let is_done = |incident: &&Value| incident["actions"][0]["status"] == "succeeded";
-            (incidents.iter().filter(is_done).count() >= count).then_some(incidents)
+            let waiting = waiting["actions"].as_array().cloned().unwrap_or_default();
+            (waiting.len() >= count).then_some(waiting)
         })
-        .await
+        .await;
+        for action in waiting {
+            let url = format!("/api/v1/actions/{}/approve", action["id"].as_str().expect("an id"));
+            let answer = http_client().post(self.house.url(&url)).send().await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            let incident = action["incident"].as_str().expect("its incident").to_owned();
+            eventually("an action that was carried out", PATIENCE, || async {
+                let incident = self.house.get(&format!("/api/v1/incidents/{incident}")).await.json();
+                (incident["actions"][0]["status"] == "succeeded").then_some(())
+            })
+            .await;
+        }
+        self.house.incidents().await
     }
 }
 
