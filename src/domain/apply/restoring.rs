@@ -40,11 +40,27 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
     let Some(action) = draft.incident.action(id).cloned() else { return };
     let (Some(_), Some(inverse)) = (action.temporary_until, action.inverse.clone()) else { return };
     // One action at a time: a look at whether it helped, or another remedy, is under way.
-    let is_busy = draft.incident.actions.iter().any(|other| {
-        other.status == ActionStatus::Running || (other.status == ActionStatus::Verifying && &other.id == id)
+    // What people were asked to do holds nothing up: it may take them days.
+    let is_busy = draft.incident.actions.iter().any(|other| match other.status {
+        ActionStatus::Running => !acting::is_with_people(draft, &other.id),
+        status => status == ActionStatus::Verifying && &other.id == id,
     });
     if is_busy {
         later(draft, id);
+        return;
+    }
+    // The one that was held up goes on: an incident must not grow with every try during a long pause.
+    let held_up = draft
+        .incident
+        .actions
+        .iter_mut()
+        .find(|other| other.restores.as_ref() == Some(id) && other.status == ActionStatus::Blocked);
+    if let Some(restore) = held_up {
+        restore.status = ActionStatus::Approved;
+        restore.reason = Reason::TimeIsOver;
+        restore.ended_at = None;
+        let restoring = restore.id.clone();
+        acting::wish_apply(draft, &restoring);
         return;
     }
     let restore = Action {

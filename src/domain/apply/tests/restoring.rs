@@ -67,9 +67,11 @@ fn a_pause_or_a_freeze_holds_it_up_and_it_is_tried_again() {
         assert_eq!(next, [world.now + RESTORE_RETRY]);
         assert!(world.incident.actions[0].temporary_until.is_some(), "it stays on the list");
     }
+    assert_eq!(world.incident.actions.len(), 2, "each try is the same action");
     world.last_moment.clear();
     restore_due(&mut world);
     assert_eq!(ended(&world.act(World::applied())), 1);
+    assert_eq!(world.incident.actions[1].status, ActionStatus::Succeeded);
 }
 
 #[test]
