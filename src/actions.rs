@@ -77,15 +77,18 @@ const ENTRIES: [Entry; 20] = [
 /// An action: what it is, and how it is carried out.
 struct Entry {
     kind: ActionKind,
-    act: for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> PortFuture<'a, ActionOutcome>,
+    act: Act,
     /// Looks at the object before, for kinds that say so.
     survey: Option<Look>,
     /// Looks at the object after an attempt that was interrupted; without it nobody knows.
-    look_back: Option<LookBack>,
+    look_back: Option<Act>,
 }
 
-type Look = for<'a> fn(&'a Hands, &'a ActionPlan, &'a SurveyContext) -> PortFuture<'a, SurveyOutcome>;
-type LookBack = for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> PortFuture<'a, ActionOutcome>;
+type Act = for<'a> fn(&'a Hands, &'a ActionPlan, &'a ActionContext) -> PortFuture<'a, ActionOutcome>;
+type Look = for<'a> fn(&'a Hands, &'a ActionPlan, &'a SurveyContext) -> PortFuture<'a, Looked>;
+
+/// What a survey came to. One that ended early says why on the other side: both are answers.
+type Looked = Result<SurveyOutcome, SurveyOutcome>;
 
 /// What actions may use.
 struct Hands {
@@ -177,7 +180,7 @@ impl Surveyor for Actions {
         Box::pin(async move {
             let entry = ENTRIES.into_iter().find(|entry| entry.kind.name == draft.kind);
             let outcome = match entry.and_then(|entry| entry.survey) {
-                Some(survey) => survey(&self.hands, draft, &context).await,
+                Some(survey) => survey(&self.hands, draft, &context).await.unwrap_or_else(|early| early),
                 None => {
                     let reason = format!("this version has no way to look at the target of `{}`", draft.kind);
                     SurveyOutcome::Refused { reason }

@@ -9,22 +9,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::cluster::edit;
+use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::Workload;
-use super::cluster::{EXECUTION_ID, hand, nothing_to_do, refused, settle};
+use super::cluster::{EXECUTION_ID, hand, nothing_to_do, object_of};
 use super::outcome::{not_applied, unknown};
-use super::{Entry, Hands};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, Resource};
-use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
 
@@ -33,33 +30,26 @@ const KIND: &str = "Certificate";
 /// How often the write is offered to an object whose version moves.
 const OFFERS_MAX: usize = 4;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "cert.renew",
-        summary: "Lets cert-manager issue a Certificate anew. Its secret stays until the new one is there. There is no way \
-                  back.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::FromRule,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "cert.renew",
+    summary: "Lets cert-manager issue a Certificate anew. Its secret stays until the new one is there. There is no way \
+              back.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::FromRule,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.with(
+    |hands, plan, context| Box::pin(act(hands, plan, context)),
+    |hands, plan, context| Box::pin(look_back(hands, plan, context)),
+);
 
 /// Parameters of `cert.renew`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `Certificate`, which it is without this.
     kind: Option<String>,
@@ -88,9 +78,8 @@ fn naming(params: &Value) -> Naming<'_> {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    params::read::<Params>(params)?;
-    let slots = Naming::in_params(params).check(&[KIND])?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    let Params { kind, namespace, name } = params::read(params)?;
+    Naming::of(&kind, &namespace, &name).checked(&[KIND])
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -106,13 +95,9 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("issue {} anew", subject.shown())))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    context: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let subject = object_of(draft)?;
     let certificate = Workload::read(cluster, subject).await?;
     if issuing(&certificate.object).is_some() {
         return Err(nothing_to_do(format!("{} is being issued already", certificate.subject.shown())));
@@ -130,15 +115,7 @@ async fn survey(
     let notes = vec!["the secret stays as it is until the new certificate is there".to_owned()];
     // Its owner keeps its spec, and not its status: nobody undoes this.
     let tier_floor = Tier::T2;
-    let impact = Impact {
-        kind: KIND.to_owned(),
-        workloads: 0,
-        replicas: 0,
-        available: 0,
-        disrupted: 0,
-        rollout: Rollout::Settled,
-        ends_rollout: false,
-    };
+    let impact = Impact::on(KIND);
     let plan = ActionPlan {
         basis: Some(
             json!({"uid": renewal.uid, "revision": renewal.revision, "not_after": renewal.not_after}),

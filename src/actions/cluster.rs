@@ -3,11 +3,12 @@
 //!
 //! An action has two halves. Its *survey* reads the object, lets the server rehearse the write, and fixes every value in
 //! the plan. Its *act* makes exactly that write, once; it looks whether the object is still the one of the plan, and
-//! decides nothing. Reading order: [`subject`] (which object), [`workload`] (what it is like), [`edit`] (one write and
+//! decides nothing. Reading order: [`declared`] (what an action says of itself), [`subject`] (which object), [`workload`] (what it is like), [`edit`] (one write and
 //! its way back), [`plan`] (from drafts to plans), [`words`] (what people are told of failures).
 
 pub(super) mod autoscaler;
 pub(super) mod container;
+pub(super) mod declared;
 pub(super) mod edit;
 pub(super) mod plan;
 pub(super) mod subject;
@@ -15,9 +16,14 @@ pub(super) mod ttl;
 pub(super) mod words;
 pub(super) mod workload;
 
+use serde::de::DeserializeOwned;
+
 use super::Hands;
 use crate::clients::kubernetes::ActHandle;
+use crate::domain::action::ActionPlan;
 use crate::domain::survey::SurveyOutcome;
+use crate::params;
+use subject::Subject;
 
 /// The mark of a write: which attempt of ours made it. It is the same for every attempt at the same plan.
 pub(super) const EXECUTION_ID: &str = "smokejumper.dev/execution-id";
@@ -40,7 +46,12 @@ pub(super) fn nothing_to_do(reason: impl Into<String>) -> SurveyOutcome {
     SurveyOutcome::NothingToDo { reason: reason.into() }
 }
 
-/// A survey that ended early has said why.
-pub(super) fn settle(outcome: Result<SurveyOutcome, SurveyOutcome>) -> SurveyOutcome {
-    outcome.unwrap_or_else(|early| early)
+/// The parameters of a draft, rendered.
+pub(super) fn drafted<T: DeserializeOwned>(draft: &ActionPlan) -> Result<T, SurveyOutcome> {
+    params::read(&draft.params).map_err(|error| refused(error.to_string()))
+}
+
+/// The object that a draft names in full.
+pub(super) fn object_of(draft: &ActionPlan) -> Result<Subject, SurveyOutcome> {
+    Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))
 }

@@ -4,54 +4,44 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::cluster::edit;
+use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::{Workload, owned_floor};
-use super::cluster::{hand, refused, settle};
+use super::cluster::{hand, object_of};
 use super::outcome::{not_applied, unknown};
-use super::{Entry, Hands};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::{ActHandle, DeleteRequest, Failure, KubernetesError, Propagation, Resource};
-use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
 
 /// What may be deleted: nothing that holds state or serves anybody.
 const KINDS: [&str; 1] = ["Job"];
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.delete",
-        summary: "Deletes a Job with its pods. There is no way back.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::FromRule,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.delete",
+    summary: "Deletes a Job with its pods. There is no way back.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::FromRule,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.with(
+    |hands, plan, context| Box::pin(act(hands, plan, context)),
+    |hands, plan, context| Box::pin(look_back(hands, plan, context)),
+);
 
 /// Parameters of `k8s.delete`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `Job`. Default: the target's kind.
     kind: Option<String>,
@@ -71,9 +61,8 @@ struct Deletion {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    params::read::<Params>(params)?;
-    let slots = Naming::in_params(params).check(&KINDS)?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    let Params { kind, namespace, name } = params::read(params)?;
+    Naming::of(&kind, &namespace, &name).checked(&KINDS)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -87,13 +76,9 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("delete {}", subject.shown())))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let subject = object_of(draft)?;
     let job = Workload::read(cluster, subject).await?;
     let Subject { namespace, name, .. } = job.subject.clone();
     let deletion = Deletion { namespace, name, uid: job.uid.clone() };
@@ -104,15 +89,7 @@ async fn survey(
         notes.push(format!("{active} of its pods still run, and are ended"));
     }
     let tier_floor = owned_floor(&job.object, Tier::T2, &mut notes);
-    let impact = Impact {
-        kind: job.subject.kind.clone(),
-        workloads: 1,
-        replicas: 0,
-        available: 0,
-        disrupted: 0,
-        rollout: Rollout::Settled,
-        ends_rollout: false,
-    };
+    let impact = Impact { workloads: 1, ..Impact::on(&job.subject.kind) };
     let plan = ActionPlan {
         basis: Some(json!({"uid": job.uid, "active": active > 0})),
         params: serde_json::to_value(&deletion).expect("a deletion is made of texts"),

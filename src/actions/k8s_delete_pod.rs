@@ -10,19 +10,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::cluster::edit;
+use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::words::{sentence, unseen};
 use super::cluster::workload::{Workload, mounts_claims, one_higher, selector};
-use super::cluster::{hand, nothing_to_do, refused, settle};
+use super::cluster::{drafted, hand, nothing_to_do, object_of, refused};
 use super::outcome::{not_applied, unknown};
-use super::{Entry, Hands};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::{ActHandle, DeleteRequest, Failure, KubernetesError, ListQuery, Resource};
-use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
+use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
 use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference, Slot, SlotLanguage,
+    AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject, Slot, SlotLanguage,
 };
 use crate::domain::rule::TargetSpec;
 use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
@@ -38,34 +37,27 @@ const PODS_MAX: u32 = 20;
 /// Longest selector, rendered.
 const SELECTOR_BYTES_MAX: usize = 500;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.delete_pod",
-        summary: "Takes pods away, so that their controller makes new ones: those of the target, of a selector, or one \
-                  by name. It evicts, unless `evict` is false (T2, which no PodDisruptionBudget holds up) or `force` \
-                  is true (T3: at once, whatever the node says).",
-        tier_floor: Tier::T1,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::FromRule,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.delete_pod",
+    summary: "Takes pods away, so that their controller makes new ones: those of the target, of a selector, or one \
+              by name. It evicts, unless `evict` is false (T2, which no PodDisruptionBudget holds up) or `force` \
+              is true (T3: at once, whatever the node says).",
+    tier_floor: Tier::T1,
+    inverse: Inverse::FromRule,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.with(
+    |hands, plan, context| Box::pin(act(hands, plan, context)),
+    |hands, plan, context| Box::pin(look_back(hands, plan, context)),
+);
 
 /// Parameters of `k8s.delete_pod`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// Whose pods: `Deployment`, `StatefulSet`, `DaemonSet`, or `Pod` for one by its name. Default: the target's.
     kind: Option<String>,
@@ -131,8 +123,8 @@ struct Pod {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { kind, selector, max, evict, force, .. } = params::read(params)?;
-    let mut slots = Naming::in_params(params).check(&KINDS)?;
+    let Params { kind, namespace, name, selector, max, evict, force, .. } = params::read(params)?;
+    let mut checked = Naming::of(&kind, &namespace, &name).checked(&KINDS)?;
     params::within("/max", max.unwrap_or(1), 1, PODS_MAX)?;
     if force && evict == Some(true) {
         return Err(ParamsError::at("/force", "`force` and `evict` exclude each other"));
@@ -146,9 +138,9 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
         } else {
             check_selector(&selector)?;
         }
-        slots.push(Slot::new("/selector", SlotLanguage::KubernetesSelector));
+        checked.slots.push(Slot::new("/selector", SlotLanguage::KubernetesSelector));
     }
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Ok(checked)
 }
 
 /// Only `name=value`: each part narrows, so that whatever a label adds to it can only narrow further.
@@ -213,13 +205,9 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, summary))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
+    let params: Params = drafted(draft)?;
     let namespace = params.namespace.clone().ok_or_else(|| refused("the draft names no namespace"))?;
     let mut notes = Vec::new();
     let (meant, rollout) = meant(cluster, &params, draft, &namespace).await?;
@@ -290,7 +278,7 @@ async fn meant(
     if let Some(selector) = &params.selector {
         return Ok((list(cluster, namespace, selector).await?, Rollout::Settled));
     }
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let subject = object_of(draft)?;
     if subject.kind == "Pod" {
         let pod: Option<Value> = cluster
             .find(&Resource::PODS, Some(namespace), &subject.name)

@@ -10,23 +10,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::{Workload, mounts_claims, one_higher, selector};
-use super::cluster::{hand, refused, settle};
+use super::cluster::{drafted, hand, object_of, refused};
 use super::outcome::{not_applied, unknown};
 use super::request::fixed_name;
-use super::{Entry, Hands, cluster::edit};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::exec::ExecQuery;
 use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
 use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
+    AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject, Reference,
 };
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 use crate::domain::timeline::one_line;
 use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
@@ -44,35 +44,24 @@ const TIMEOUT: Period = Period::from_secs(10);
 /// Characters of its output that are shown.
 const OUTPUT_CHARS_MAX: usize = 1_000;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.exec",
-        summary: "Runs one of the commands under `kubernetes.commands` in a container: in the pod that is named, or in the \
-                  first ready one of a workload. No shell, and never twice. Exit code 0 counts as carried out, all else \
-                  as unknown.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::AtMostOnce,
-        performer: Performer::Machine,
-        inverse: Inverse::FromRule,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    // A command leaves no mark of ours.
-    look_back: None,
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.exec",
+    summary: "Runs one of the commands under `kubernetes.commands` in a container: in the pod that is named, or in the \
+              first ready one of a workload. No shell, and never twice. Exit code 0 counts as carried out, all else \
+              as unknown.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::FromRule,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.once(|hands, plan, context| Box::pin(act(hands, plan, context)));
 
 /// Parameters of `k8s.exec`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// Name of a command in the settings, under `kubernetes.commands`.
     #[schemars(length(min = 1, max = 200))]
@@ -103,12 +92,12 @@ struct Command {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { command, timeout, .. } = params::read(params)?;
+    let Params { kind, namespace, name, command, timeout, .. } = params::read(params)?;
     fixed_name("/command", &command, "a command")?;
     params::period_within("/timeout", timeout, Period::from_secs(1), TIMEOUT_MAX)?;
-    let slots = Naming::in_params(params).check(&KINDS)?;
-    let references = vec![Reference::Kubernetes, Reference::Command(command)];
-    Ok(CheckedParams { slots, references, ..CheckedParams::default() })
+    let mut checked = Naming::of(&kind, &namespace, &name).checked(&KINDS)?;
+    checked.references.push(Reference::Command(command));
+    Ok(checked)
 }
 
 /// The newer way to exec is authorised as `get`, the older one as `create`.
@@ -132,14 +121,10 @@ fn argv<'h>(hands: &'h Hands, command: &str) -> Result<&'h Vec<String>, String> 
     hands.commands.get(command).ok_or_else(missing)
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let argv = argv(hands, &params.command).map_err(refused)?.clone();
     let pods = pods(cluster, &subject).await?;
     let fits = |pod: &&Value| subject.kind == "Pod" || is_ready(pod);
@@ -174,15 +159,7 @@ async fn survey(
         params: serde_json::to_value(&command).expect("a command is made of texts"),
         ..draft.clone()
     };
-    let impact = Impact {
-        kind: "Pod".to_owned(),
-        workloads: 0,
-        replicas: 0,
-        available: 0,
-        disrupted: 0,
-        rollout: Rollout::Settled,
-        ends_rollout: false,
-    };
+    let impact = Impact::on("Pod");
     let tier_floor = if is_stateful { one_higher(Tier::T2) } else { Tier::T2 };
     Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor, notes, impact })))
 }

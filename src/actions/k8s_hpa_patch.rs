@@ -7,20 +7,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::autoscaler::{AUTOSCALER, Autoscaler, max_replicas, min_replicas};
-use super::cluster::edit::{self, Edit, Write};
+use super::cluster::declared::Declared;
+use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{outlined, ready, way_back};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::unseen;
 use super::cluster::workload::{Workload, owned_floor};
-use super::cluster::{hand, nothing_to_do, refused, settle, ttl};
-use super::{Entry, Hands};
+use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::changes::{Change, FieldPath};
 use crate::clients::kubernetes::{ActHandle, Resource};
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
 use crate::domain::survey::{Impact, SurveyOutcome};
 use crate::engine::ports::SurveyContext;
@@ -36,33 +34,23 @@ const REPLICAS_MAX: u32 = 1_000;
 /// Highest utilisation that a target makes sense with: requests are often far below what pods use.
 const UTILISATION_PERCENT_MAX: u32 = 500;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.hpa_patch",
-        summary: "Changes the bounds of a HorizontalPodAutoscaler and the utilisation that it aims at. Metrics that are \
-                  not named stay as they are. With `ttl` it is put back after that time.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::Recorded,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.hpa_patch",
+    summary: "Changes the bounds of a HorizontalPodAutoscaler and the utilisation that it aims at. Metrics that are \
+              not named stay as they are. With `ttl` it is put back after that time.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_edit();
 
 /// Parameters of `k8s.hpa_patch`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `HorizontalPodAutoscaler`, or the kind of the workload that it scales. Default: the target's.
     kind: Option<String>,
@@ -84,7 +72,7 @@ struct Params {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { min, max, targets, ttl: lasts, .. } = params::read(params)?;
+    let Params { kind, namespace, name, min, max, targets, ttl: lasts, .. } = params::read(params)?;
     ttl::check(lasts)?;
     if min.is_none() && max.is_none() && targets.is_empty() {
         return Err(ParamsError::at("", "there is nothing to change: give `min`, `max` or `targets`"));
@@ -94,8 +82,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     for (name, percent) in &targets {
         params::within(&params::pointer(&["targets", name]), *percent, 1, UTILISATION_PERCENT_MAX)?;
     }
-    let slots = Naming::in_params(params).check(&KINDS)?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Naming::of(&kind, &namespace, &name).checked(&KINDS)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -126,14 +113,10 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let (autoscaler, workload) = find(cluster, subject).await?;
     let changes = changes(&autoscaler, &params)?;
     let shown = autoscaler.subject.shown();
@@ -152,13 +135,11 @@ async fn survey(
     let impact = match &workload {
         Some(workload) => workload.impact(replicas.saturating_sub(most), false),
         None => Impact {
-            kind: AUTOSCALER.to_owned(),
             workloads: 1,
             replicas,
             available: replicas,
             disrupted: replicas.saturating_sub(most),
-            rollout: crate::domain::survey::Rollout::Settled,
-            ends_rollout: false,
+            ..Impact::on(AUTOSCALER)
         },
     };
     let tier_floor = workload.map_or(tier_floor, |workload| workload.floor(tier_floor, &mut notes));

@@ -8,23 +8,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::Workload;
-use super::cluster::{EXECUTION_ID, hand, refused, settle};
+use super::cluster::{EXECUTION_ID, drafted, hand, object_of, refused};
 use super::outcome::{not_applied, unknown};
 use super::request::fixed_name;
-use super::{Entry, Hands, cluster::edit};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::logs::LogQuery;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, ListQuery, Resource};
-use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 use crate::domain::timeline::{digest_of, digest_of_bytes};
 use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
@@ -48,34 +46,27 @@ const LOG_BYTES_MAX: u64 = 2_000;
 /// Most arguments, as a command line has them.
 const ARGS_MAX: usize = 32;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.job_run",
-        summary: "Runs the job of a CronJob now, waits up to 35s for its end and shows its last lines. A Job that fails \
-                  counts as not carried out; one that takes longer runs on. There is no way back: give the remedy the \
-                  tier that the job deserves.",
-        tier_floor: Tier::T1,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::FromRule,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.job_run",
+    summary: "Runs the job of a CronJob now, waits up to 35s for its end and shows its last lines. A Job that fails \
+              counts as not carried out; one that takes longer runs on. There is no way back: give the remedy the \
+              tier that the job deserves.",
+    tier_floor: Tier::T1,
+    inverse: Inverse::FromRule,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.with(
+    |hands, plan, context| Box::pin(act(hands, plan, context)),
+    |hands, plan, context| Box::pin(look_back(hands, plan, context)),
+);
 
 /// Parameters of `k8s.job_run`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `CronJob`, which it is without this.
     kind: Option<String>,
@@ -108,7 +99,7 @@ fn naming(params: &Value) -> Naming<'_> {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { args, timeout, .. } = params::read(params)?;
+    let Params { kind, namespace, name, args, timeout, .. } = params::read(params)?;
     params::period_within("/timeout", timeout, Period::from_secs(1), WAIT_MAX)?;
     if let Some(args) = args {
         params::count_within("/args", args.len(), ARGS_MAX, "arguments")?;
@@ -116,8 +107,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
             fixed_name(&format!("/args/{index}"), argument, "an argument")?;
         }
     }
-    let slots = Naming::in_params(params).check(&[KIND])?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Naming::of(&kind, &namespace, &name).checked(&[KIND])
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -138,14 +128,10 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("run the job of {} now{with}", subject.shown())))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let cronjob = Workload::read(cluster, subject).await?;
     let shown = cronjob.subject.shown();
     let active = cronjob.object.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
@@ -167,15 +153,7 @@ async fn survey(
     if active > 0 {
         notes.push(format!("{active} other jobs of {shown} run at this moment"));
     }
-    let impact = Impact {
-        kind: "Job".to_owned(),
-        workloads: 0,
-        replicas: 0,
-        available: 0,
-        disrupted: 0,
-        rollout: Rollout::Settled,
-        ends_rollout: false,
-    };
+    let impact = Impact::on("Job");
     let plan = ActionPlan {
         basis: Some(json!({"uid": run.uid, "template": run.template, "args": run.args})),
         params: serde_json::to_value(&run).expect("a run is made of texts"),

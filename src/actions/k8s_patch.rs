@@ -7,21 +7,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::cluster::edit::{self, Edit, Write};
+use super::cluster::declared::Declared;
+use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{outlined, ready, way_back};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::unseen;
 use super::cluster::workload::{WORKLOADS, Workload, owned_floor};
-use super::cluster::{hand, nothing_to_do, refused, settle, ttl};
+use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
 use super::http_call::text_slots;
-use super::{Entry, Hands};
-use crate::clients::kubernetes::changes::{Change, Step, compare, shown};
+use super::{Entry, Hands, Looked};
+use crate::clients::kubernetes::changes::{Change, compare, shown};
 use crate::clients::kubernetes::{ActHandle, Patch, Resource};
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
 use crate::domain::survey::{Impact, Rollout, SurveyOutcome};
 use crate::engine::ports::SurveyContext;
@@ -53,35 +51,25 @@ const PATHS_MAX: usize = 20;
 /// Longest patch.
 const PATCH_BYTES_MAX: usize = 16 * 1024;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.patch",
-        summary: "Changes fields of an object by a merge patch (a strategic one, but for custom resources), within \
-                  `allowed_paths`: JSON pointers in which `*` stands for one step and items of lists are named by their \
-                  `name`. Whatever else the patch would change makes it refused. With `ttl` it is put back after that \
-                  time.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::Recorded,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.patch",
+    summary: "Changes fields of an object by a merge patch (a strategic one, but for custom resources), within \
+              `allowed_paths`: JSON pointers in which `*` stands for one step and items of lists are named by their \
+              `name`. Whatever else the patch would change makes it refused. With `ttl` it is put back after that \
+              time.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_edit();
 
 /// Parameters of `k8s.patch`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// Kind of the object, such as `Deployment`, `Ingress` or `PersistentVolumeClaim`. Default: the target's.
     kind: Option<String>,
@@ -100,7 +88,7 @@ struct Params {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { allowed_paths, patch, ttl: lasts, .. } = params::read(params)?;
+    let Params { kind, namespace, name, allowed_paths, patch, ttl: lasts, .. } = params::read(params)?;
     ttl::check(lasts)?;
     params::count_within("/allowed_paths", allowed_paths.len(), PATHS_MAX, "paths")?;
     for (index, path) in allowed_paths.iter().enumerate() {
@@ -116,9 +104,9 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     if patch.to_string().len() > PATCH_BYTES_MAX {
         return Err(ParamsError::at("/patch", format!("the patch is longer than {PATCH_BYTES_MAX} bytes")));
     }
-    let mut slots = Naming::in_params(params).check(&KINDS)?;
-    text_slots(&patch, "/patch", &mut slots);
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    let mut checked = Naming::of(&kind, &namespace, &name).checked(&KINDS)?;
+    text_slots(&patch, "/patch", &mut checked.slots);
+    Ok(checked)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -138,14 +126,10 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let object = Workload::read(cluster, subject).await?;
     let shown = object.subject.shown();
     let changes = rehearsed(cluster, &object, params.patch).await?;
@@ -184,15 +168,7 @@ async fn survey(
         let hangs = matches!(object.rollout(), Rollout::Stuck { .. });
         object.impact(if rolls_out { object.disrupted_by_rollout() } else { 0 }, rolls_out && hangs)
     } else {
-        Impact {
-            kind: object.subject.kind.clone(),
-            workloads: 0,
-            replicas: 0,
-            available: 0,
-            disrupted: 0,
-            rollout: Rollout::Settled,
-            ends_rollout: false,
-        }
+        Impact::on(&object.subject.kind)
     };
     // A volume grows and never shrinks.
     let inverse = way_back(draft, &edit).filter(|_| object.subject.kind != "PersistentVolumeClaim");
@@ -214,20 +190,7 @@ async fn rehearsed(
         .await
         .map_err(|error| unseen(&error))?;
     let changes = compare(&object.object, &made);
-    Ok(changes.into_iter().filter(|change| !is_noise(change)).collect())
-}
-
-/// What the server writes by itself at each change.
-fn is_noise(change: &Change) -> bool {
-    let field = |index: usize| match change.path.0.get(index) {
-        Some(Step::Field(name)) => name.as_str(),
-        _ => "",
-    };
-    match field(0) {
-        "status" => true,
-        "metadata" => matches!(field(1), "managedFields" | "resourceVersion" | "generation"),
-        _ => false,
-    }
+    Ok(changes.into_iter().filter(|change| !change.is_noise()).collect())
 }
 
 fn in_template(change: &Change) -> bool {

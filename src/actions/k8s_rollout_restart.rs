@@ -5,52 +5,39 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::cluster::edit::{self, Edit, Write};
+use super::cluster::declared::Declared;
+use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{outlined, ready};
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::workload::{WORKLOADS, Workload};
-use super::cluster::{hand, refused, settle};
-use super::{Entry, Hands};
+use super::cluster::{hand, object_of};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::patch;
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::SurveyContext;
 use crate::params;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.rollout_restart",
-        summary: "Replaces all pods of a Deployment, StatefulSet or DaemonSet, as many at a time as its own strategy \
-                  allows. A paused Deployment is refused. There is no way back: it is a new revision of the same \
-                  template.",
-        tier_floor: Tier::T1,
-        // The time of the restart is part of the plan: the same time again is no new revision.
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::FromRule,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.rollout_restart",
+    summary: "Replaces all pods of a Deployment, StatefulSet or DaemonSet, as many at a time as its own strategy \
+              allows. A paused Deployment is refused. There is no way back: it is a new revision of the same \
+              template.",
+    tier_floor: Tier::T1,
+    inverse: Inverse::FromRule,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+// The time of the restart is part of the plan: the same time again is no new revision.
+.by_edit();
 
 /// Parameters of `k8s.rollout_restart`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `Deployment`, `StatefulSet` or `DaemonSet`. Default: the target's.
     kind: Option<String>,
@@ -61,9 +48,8 @@ struct Params {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    params::read::<Params>(params)?;
-    let slots = Naming::in_params(params).check(&WORKLOADS)?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    let Params { kind, namespace, name } = params::read(params)?;
+    Naming::of(&kind, &namespace, &name).checked(&WORKLOADS)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -76,13 +62,9 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("restart {}", subject.shown())))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    context: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let subject = object_of(draft)?;
     let workload = Workload::read(cluster, subject).await?;
     workload.refuse_paused()?;
     let change = patch::restart(&workload.object, &seconds(context.now));

@@ -7,22 +7,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::cluster::edit::{self, Edit, Write};
+use super::cluster::declared::Declared;
+use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{fixed, outlined, ready};
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::workload::{WORKLOADS, Workload};
-use super::cluster::{hand, nothing_to_do, refused, settle};
-use super::{Entry, Hands};
+use super::cluster::{hand, nothing_to_do, object_of};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::revision::{self, Revision};
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::decision::Reason;
 use crate::domain::incident::Incident;
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::SurveyOutcome;
 use crate::domain::timeline::digest_of;
 use crate::engine::ports::SurveyContext;
 use crate::params;
@@ -32,34 +29,24 @@ const DIFFERENCES_SHOWN_MAX: usize = 12;
 
 const NAME: &str = "k8s.rollout_undo";
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: NAME,
-        summary: "Puts the template of a Deployment, StatefulSet or DaemonSet back to an earlier revision: the newest \
-                  whose template really differs and that is not marked as bad, or the one that `to` names. What it \
-                  leaves behind is marked as bad. Never twice in one incident.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::Recorded,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: NAME,
+    summary: "Puts the template of a Deployment, StatefulSet or DaemonSet back to an earlier revision: the newest \
+              whose template really differs and that is not marked as bad, or the one that `to` names. What it \
+              leaves behind is marked as bad. Never twice in one incident.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_edit();
 
 /// Parameters of `k8s.rollout_undo`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `Deployment`, `StatefulSet` or `DaemonSet`. Default: the target's.
     kind: Option<String>,
@@ -73,12 +60,11 @@ struct Params {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { to, .. } = params::read(params)?;
+    let Params { kind, namespace, name, to, .. } = params::read(params)?;
     if let Some(to) = to {
         params::within("/to", to, 1, i64::MAX)?;
     }
-    let slots = Naming::in_params(params).check(&WORKLOADS)?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Naming::of(&kind, &namespace, &name).checked(&WORKLOADS)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -101,13 +87,9 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, summary))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    context: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let subject = object_of(draft)?;
     if was_undone(&context.incident, &draft.target) {
         let shown = subject.shown();
         return Err(nothing_to_do(format!(

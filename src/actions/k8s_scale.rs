@@ -8,21 +8,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::autoscaler::{Autoscaler, min_replicas};
-use super::cluster::edit::{self, Edit, Write};
+use super::cluster::declared::Declared;
+use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{outlined, ready, way_back};
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::workload::{SCALABLE, Workload, owned_floor};
-use super::cluster::{hand, nothing_to_do, refused, settle, ttl};
-use super::{Entry, Hands};
+use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::changes::{Change, FieldPath};
 use crate::clients::kubernetes::{ActHandle, Resource};
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, SurveyOutcome};
+use crate::domain::survey::Impact;
 use crate::engine::ports::SurveyContext;
 use crate::params;
 use crate::period::Period;
@@ -33,30 +31,21 @@ const REPLICAS_MAX: u32 = 1_000;
 /// How long a raised minimum stands where the rule says nothing.
 const RAISED_FOR: Period = Period::from_hours(1);
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.scale",
-        summary: "Sets the replicas of a Deployment or StatefulSet to a number, or changes them by one, within `min` \
-                  and `max`. Up is T1, down T2, to zero T3. Under a HorizontalPodAutoscaler `hpa` says what is done: \
-                  `respect` leaves it alone, `raise_min` raises its minimum within its maximum for a while (`ttl`, by \
-                  default 1h), `refuse` stops the ladder.",
-        tier_floor: Tier::T1,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::Recorded,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.scale",
+    summary: "Sets the replicas of a Deployment or StatefulSet to a number, or changes them by one, within `min` \
+              and `max`. Up is T1, down T2, to zero T3. Under a HorizontalPodAutoscaler `hpa` says what is done: \
+              `respect` leaves it alone, `raise_min` raises its minimum within its maximum for a while (`ttl`, by \
+              default 1h), `refuse` stops the ladder.",
+    tier_floor: Tier::T1,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_edit();
 
 /// Parameters of `k8s.scale`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -100,8 +89,8 @@ enum Hpa {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { replicas, delta, min, max, ttl: lasts, .. } = params::read(params)?;
-    let slots = Naming::in_params(params).check(&SCALABLE)?;
+    let Params { kind, namespace, name, replicas, delta, min, max, ttl: lasts, .. } = params::read(params)?;
+    let checked = Naming::of(&kind, &namespace, &name).checked(&SCALABLE)?;
     ttl::check(lasts)?;
     let least = min.unwrap_or(1);
     let most = max.unwrap_or(REPLICAS_MAX);
@@ -119,7 +108,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
         (None, Some(_)) => {}
         _ => return Err(ParamsError::at("", "give either `replicas` or `delta`")),
     }
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Ok(checked)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -138,8 +127,7 @@ fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
     check(params)?;
     let Params { kind, namespace, name, replicas, delta, ttl, .. } = params::read(params)?;
-    let naming = Naming { kind: kind.as_deref(), namespace: namespace.as_deref(), name: name.as_deref() };
-    let subject = naming.subject(&SCALABLE, plan.target)?;
+    let subject = Naming::of(&kind, &namespace, &name).subject(&SCALABLE, plan.target)?;
     let summary = match (replicas, delta) {
         (Some(replicas), _) => format!("scale {} to {replicas}", subject.shown()),
         (None, delta) => format!("scale {} by {:+}", subject.shown(), delta.unwrap_or_default()),
@@ -147,14 +135,10 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let workload = Workload::read(cluster, subject).await?;
     match (Autoscaler::of(cluster, &workload.subject).await?, params.hpa) {
         (None, _) => set_replicas(cluster, draft, &params, &workload).await,
@@ -187,7 +171,7 @@ async fn set_replicas(
     draft: &ActionPlan,
     params: &Params,
     workload: &Workload,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+) -> Looked {
     let now = workload.replicas();
     let wanted = params.wanted(now);
     let shown = workload.subject.shown();
@@ -223,7 +207,7 @@ async fn raise_min(
     params: &Params,
     workload: &Workload,
     autoscaler: &Autoscaler,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+) -> Looked {
     let (shown, min, max) = (autoscaler.subject.shown(), autoscaler.min(), autoscaler.max());
     let wanted = params.wanted(workload.replicas());
     if wanted < workload.replicas() {

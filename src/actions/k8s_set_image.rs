@@ -5,51 +5,37 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::container::{container, survey_change};
-use super::cluster::edit;
+use super::cluster::declared::Declared;
 use super::cluster::plan::outlined;
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::workload::{WORKLOADS, Workload};
-use super::cluster::{hand, nothing_to_do, refused, settle};
+use super::cluster::{drafted, hand, nothing_to_do, object_of};
 use super::request::fixed_name;
-use super::{Entry, Hands};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::changes::Change;
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::SurveyContext;
 use crate::params;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.set_image",
-        summary: "Gives one container of a Deployment, StatefulSet or DaemonSet the image that stands in the rule, which \
-                  starts a rollout.",
-        tier_floor: Tier::T3,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::Recorded,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.set_image",
+    summary: "Gives one container of a Deployment, StatefulSet or DaemonSet the image that stands in the rule, which \
+              starts a rollout.",
+    tier_floor: Tier::T3,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_edit();
 
 /// Parameters of `k8s.set_image`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `Deployment`, `StatefulSet` or `DaemonSet`. Default: the target's.
     kind: Option<String>,
@@ -65,14 +51,13 @@ struct Params {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { image, .. } = params::read(params)?;
+    let Params { kind, namespace, name, image, .. } = params::read(params)?;
     fixed_name("/image", &image, "an image")?;
     let is_reference = |c: char| c.is_ascii_alphanumeric() || "./:@_-".contains(c);
     if !image.chars().all(is_reference) {
         return Err(ParamsError::at("/image", format!("{image:?} is no reference of an image")));
     }
-    let slots = Naming::in_params(params).check(&WORKLOADS)?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Naming::of(&kind, &namespace, &name).checked(&WORKLOADS)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -86,14 +71,10 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("give {} the image {image}", subject.shown())))
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let workload = Workload::read(cluster, subject).await?;
     let (_, place) = container(&workload, params.container.as_deref())?;
     let change = Change::of(&workload.object, place.field("image"), json!(params.image));

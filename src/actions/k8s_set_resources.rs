@@ -7,21 +7,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cluster::container::{container, survey_change};
-use super::cluster::edit;
+use super::cluster::declared::Declared;
 use super::cluster::plan::outlined;
-use super::cluster::subject::{Naming, Subject};
+use super::cluster::subject::Naming;
 use super::cluster::workload::{WORKLOADS, Workload};
-use super::cluster::{hand, nothing_to_do, refused, settle, ttl};
-use super::{Entry, Hands};
+use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
+use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::changes::Change;
 use crate::clients::kubernetes::quantity::Amount;
-use crate::domain::action::{ActionPlan, Repeatability, Tier};
-use crate::domain::catalog::{
-    AccessNeed, ActionKind, CheckedParams, Inverse, ParamsError, Performer, PlanOutline, PlanSubject,
-    Reference,
-};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::SurveyContext;
 use crate::params;
 use crate::period::Period;
@@ -34,34 +30,24 @@ const PERCENT_MAX: u32 = 1_000;
 
 type Amounts = BTreeMap<String, String>;
 
-pub(super) const ENTRY: Entry = Entry {
-    kind: ActionKind {
-        name: "k8s.set_resources",
-        summary: "Changes requests and limits of one container of a Deployment, StatefulSet or DaemonSet, which starts a \
-                  rollout. A percentage such as `150%` is taken of what is set now. Nothing goes above `cap`. With `ttl` \
-                  they are put back after that time.",
-        tier_floor: Tier::T2,
-        repeatability: Repeatability::Idempotent,
-        performer: Performer::Machine,
-        inverse: Inverse::Recorded,
-        timeout: edit::TIMEOUT,
-        is_surveyed: true,
-        check,
-        schema: params::schema::<Params>,
-        access,
-        outline,
-    },
-    act: |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
-    survey: Some(|hands, draft, context| {
-        Box::pin(async move { settle(survey(hands, draft, context).await) })
-    }),
-    look_back: Some(|hands, plan, context| Box::pin(edit::look_back(hands, plan, context))),
-};
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.set_resources",
+    summary: "Changes requests and limits of one container of a Deployment, StatefulSet or DaemonSet, which starts a \
+              rollout. A percentage such as `150%` is taken of what is set now. Nothing goes above `cap`. With `ttl` \
+              they are put back after that time.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_edit();
 
 /// Parameters of `k8s.set_resources`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "the names are read by `Naming`")]
 struct Params {
     /// `Deployment`, `StatefulSet` or `DaemonSet`. Default: the target's.
     kind: Option<String>,
@@ -110,7 +96,7 @@ fn amount(place: &str, text: &str) -> Result<Amount, ParamsError> {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { requests, limits, cap, ttl: lasts, .. } = params::read(params)?;
+    let Params { kind, namespace, name, requests, limits, cap, ttl: lasts, .. } = params::read(params)?;
     ttl::check(lasts)?;
     if requests.is_empty() && limits.is_empty() {
         return Err(ParamsError::at("", "there is nothing to set: give `requests` or `limits`"));
@@ -137,8 +123,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
             }
         }
     }
-    let slots = Naming::in_params(params).check(&WORKLOADS)?;
-    Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    Naming::of(&kind, &namespace, &name).checked(&WORKLOADS)
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -157,14 +142,10 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(
-    hands: &Hands,
-    draft: &ActionPlan,
-    _: &SurveyContext,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
-    let params: Params = params::read(&draft.params).map_err(|error| refused(error.to_string()))?;
-    let subject = Subject::in_params(&draft.params).ok_or_else(|| refused("the draft names no object"))?;
+    let params: Params = drafted(draft)?;
+    let subject = object_of(draft)?;
     let workload = Workload::read(cluster, subject).await?;
     let (_, place) = container(&workload, params.container.as_deref())?;
     let mut changes = Vec::new();

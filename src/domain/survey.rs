@@ -85,6 +85,21 @@ pub struct Impact {
     pub ends_rollout: bool,
 }
 
+impl Impact {
+    /// A change of an object that takes nothing away and has no replicas of its own.
+    pub fn on(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            workloads: 0,
+            replicas: 0,
+            available: 0,
+            disrupted: 0,
+            rollout: Rollout::Settled,
+            ends_rollout: false,
+        }
+    }
+}
+
 /// What a rollout at the target is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,6 +6,7 @@ use super::edit::{Edit, Write};
 use super::plan::{ready, way_back};
 use super::refused;
 use super::workload::Workload;
+use crate::actions::Looked;
 use crate::clients::kubernetes::ActHandle;
 use crate::clients::kubernetes::changes::{Change, FieldPath};
 use crate::domain::action::{ActionPlan, Tier};
@@ -39,7 +40,7 @@ pub(in crate::actions) async fn survey_change(
     workload: &Workload,
     changes: Vec<Change>,
     base: Tier,
-) -> Result<SurveyOutcome, SurveyOutcome> {
+) -> Looked {
     workload.refuse_paused()?;
     let mut edit = Edit::of(&workload.subject, &workload.uid, Write::Strategic(changes));
     edit.rehearse(cluster, &workload.object).await?;

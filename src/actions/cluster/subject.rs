@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::workload::WORKLOADS;
 use crate::clients::kubernetes::Resource;
-use crate::domain::catalog::{AccessNeed, ParamsError, Slot, SlotLanguage};
+use crate::domain::catalog::{AccessNeed, CheckedParams, ParamsError, Reference, Slot, SlotLanguage};
 use crate::domain::correlate::Target;
 use crate::domain::dns::{is_dns_label, is_dns_subdomain};
 use crate::domain::rule::TargetSpec;
@@ -33,14 +33,29 @@ pub(in crate::actions) struct Subject {
 }
 
 impl<'a> Naming<'a> {
+    /// The naming of typed parameters.
+    pub(in crate::actions) fn of(
+        kind: &'a Option<String>,
+        namespace: &'a Option<String>,
+        name: &'a Option<String>,
+    ) -> Self {
+        Self { kind: kind.as_deref(), namespace: namespace.as_deref(), name: name.as_deref() }
+    }
+
     /// The naming that stands in parameters, in the fields that all of these actions call the same.
     pub(in crate::actions) fn in_params(params: &'a Value) -> Self {
         let text = |key: &str| params.get(key).and_then(Value::as_str);
         Self { kind: text("kind"), namespace: text("namespace"), name: text("name") }
     }
 
-    /// Checks it as the rule has it, and says where templates stand. `kinds` are those that the action can act on.
-    pub(in crate::actions) fn check(&self, kinds: &[&str]) -> Result<Vec<Slot>, ParamsError> {
+    /// Checks it as the rule has it, and begins what is said of the parameters as a whole: where templates stand, and
+    /// that there must be a cluster. `kinds` are those that the action can act on.
+    pub(in crate::actions) fn checked(&self, kinds: &[&str]) -> Result<CheckedParams, ParamsError> {
+        let slots = self.check(kinds)?;
+        Ok(CheckedParams { slots, references: vec![Reference::Kubernetes], ..CheckedParams::default() })
+    }
+
+    fn check(&self, kinds: &[&str]) -> Result<Vec<Slot>, ParamsError> {
         if let Some(kind) = self.kind.filter(|kind| !kinds.contains(kind)) {
             return Err(ParamsError::at("/kind", format!("`{kind}` is none of {}", kinds.join(", "))));
         }

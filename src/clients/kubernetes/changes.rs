@@ -120,6 +120,19 @@ impl Change {
         (*now != self.from && *now != self.to).then_some(now)
     }
 
+    /// Whether this is something that the server writes by itself at each change, or a controller into a status.
+    pub fn is_noise(&self) -> bool {
+        let field = |index: usize| match self.path.0.get(index) {
+            Some(Step::Field(name)) => name.as_str(),
+            _ => "",
+        };
+        match field(0) {
+            "status" => true,
+            "metadata" => matches!(field(1), "managedFields" | "resourceVersion" | "generation"),
+            _ => false,
+        }
+    }
+
     /// Whether the field is as the change makes it.
     pub fn is_made(&self, object: &Value) -> bool {
         *self.path.of(object).unwrap_or(&Value::Null) == self.to
