@@ -17,12 +17,14 @@ mod escalate;
 mod http_call;
 mod human_task;
 mod incident_postmortem;
+mod k8s_apply;
 mod k8s_delete;
 mod k8s_delete_pod;
 mod k8s_exec;
 mod k8s_hpa_patch;
 mod k8s_job_run;
 mod k8s_patch;
+mod k8s_remove;
 mod k8s_rollout_restart;
 mod k8s_rollout_undo;
 mod k8s_scale;
@@ -51,7 +53,7 @@ use crate::secret::Keyring;
 pub use endpoint::Endpoint;
 
 /// All actions, in the order of the reference.
-const ENTRIES: [Entry; 20] = [
+const ENTRIES: [Entry; 22] = [
     k8s_delete_pod::ENTRY,
     k8s_rollout_restart::ENTRY,
     k8s_rollout_undo::ENTRY,
@@ -61,6 +63,8 @@ const ENTRIES: [Entry; 20] = [
     k8s_set_env::ENTRY,
     k8s_set_image::ENTRY,
     k8s_patch::ENTRY,
+    k8s_apply::ENTRY,
+    k8s_remove::ENTRY,
     k8s_delete::ENTRY,
     k8s_job_run::ENTRY,
     k8s_exec::ENTRY,

@@ -134,6 +134,8 @@ const EXAMPLES: &[(&str, &str)] = &[
   allowed_paths: [/metadata/annotations/nginx.ingress.kubernetes.io~1proxy-read-timeout]
   patch: { metadata: { annotations: { nginx.ingress.kubernetes.io/proxy-read-timeout: "300" } } }"#,
     ),
+    ("k8s.apply", "k8s.apply: { manifest: maintenance-mode, ttl: 2h }"),
+    ("k8s.remove", "k8s.remove: { manifest: maintenance-mode }"),
     ("k8s.job_run", "k8s.job_run: { namespace: prod, name: database-backup, timeout: 30s }"),
     ("k8s.exec", "k8s.exec: { command: reload-workers, container: api }"),
     ("cert.renew", "cert.renew: { namespace: web, name: shop-tls }"),

@@ -257,6 +257,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         disrupted: count(taken.iter().filter(|pod| is_ready(pod)).count()),
         rollout,
         ends_rollout: false,
+        objects: Vec::new(),
     };
     let plan = ActionPlan {
         summary: removal.summary(),

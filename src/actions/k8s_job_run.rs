@@ -1,4 +1,5 @@
-//! `k8s.job_run`: runs a CronJob's job now, waits a while for its end, and shows its last lines.
+//! `k8s.job_run`: runs a job now, that of a CronJob or one of a stored manifest, waits a while for its end, and shows its
+//! last lines.
 //!
 //! The name of the Job comes from the attempt, so that a second attempt finds the Job of the first and makes no other.
 
@@ -9,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::cluster::declared::Declared;
+use super::cluster::edit::REHEARSAL;
+use super::cluster::manifest::{MANIFEST, Setup, refuse_secrets};
 use super::cluster::plan::{fixed_values, outlined};
-use super::cluster::subject::Naming;
+use super::cluster::setting;
+use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::Workload;
 use super::cluster::{EXECUTION_ID, drafted, hand, object_of, refused};
@@ -21,6 +25,7 @@ use crate::clients::kubernetes::logs::LogQuery;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, ListQuery, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
+use crate::domain::manifest::{Stored, kind_of, name_of};
 use crate::domain::rule::TargetSpec;
 use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 use crate::domain::timeline::{digest_of, digest_of_bytes};
@@ -43,14 +48,17 @@ const NAME_CHARS_MAX: usize = 40;
 const LOG_LINES: u64 = 20;
 const LOG_BYTES_MAX: u64 = 2_000;
 
+/// Longest value of a label, by which the jobs of a manifest are found again.
+const LABEL_BYTES_MAX: usize = 63;
+
 /// Most arguments, as a command line has them.
 const ARGS_MAX: usize = 32;
 
 pub(super) const ENTRY: Entry = Declared {
     name: "k8s.job_run",
-    summary: "Runs the job of a CronJob now, waits up to 35s for its end and shows its last lines. A Job that fails \
-              counts as not carried out; one that takes longer runs on. There is no way back: give the remedy the \
-              tier that the job deserves.",
+    summary: "Runs the job of a CronJob now, or the Job of a `StoredManifest`, waits up to 35s for its end and shows its \
+              last lines. A Job that fails counts as not carried out; one that takes longer runs on. There is no way \
+              back: give the remedy, or the manifest, the tier that the job deserves.",
     tier_floor: Tier::T1,
     inverse: Inverse::FromRule,
     check,
@@ -74,11 +82,17 @@ struct Params {
     namespace: Option<String>,
     /// Name of the CronJob. Default: the target's, where that is one. May hold templates.
     name: Option<String>,
+    /// Name of a `StoredManifest` that holds one Job, instead of a CronJob. While one of its jobs runs, no other begins.
+    #[schemars(length(min = 1, max = 63))]
+    manifest: Option<String>,
     /// Arguments of its first container instead of its own. No templates.
     #[schemars(length(min = 1, max = 32))]
     args: Option<Vec<String>>,
     /// How long is waited for its end, at most 35s. Default: 35s.
     timeout: Option<Period>,
+    /// What the manifest holds; put in when rules are loaded.
+    #[schemars(skip)]
+    stored: Option<Stored>,
 }
 
 /// A plan with its values.
@@ -86,12 +100,32 @@ struct Params {
 #[serde(deny_unknown_fields)]
 struct Run {
     namespace: String,
-    cronjob: String,
-    uid: String,
-    /// Digest of the job template that this was planned over.
-    template: String,
+    source: Source,
     args: Option<Vec<String>>,
     wait_ms: u64,
+}
+
+/// Where the Job comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Source {
+    /// The template of a CronJob.
+    CronJob {
+        name: String,
+        uid: String,
+        /// Digest of the job template that this was planned over.
+        template: String,
+    },
+    /// A stored manifest, with the Job that it holds.
+    Manifest { name: String, job: Value },
+}
+
+/// The one Job that a manifest holds.
+fn job_of(stored: &Stored) -> Option<&Value> {
+    match stored.objects.as_slice() {
+        [job] if kind_of(job) == "Job" => Some(job),
+        _ => None,
+    }
 }
 
 fn naming(params: &Value) -> Naming<'_> {
@@ -99,7 +133,7 @@ fn naming(params: &Value) -> Naming<'_> {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { kind, namespace, name, args, timeout, .. } = params::read(params)?;
+    let Params { kind, namespace, name, manifest, args, timeout, stored } = params::read(params)?;
     params::period_within("/timeout", timeout, Period::from_secs(1), WAIT_MAX)?;
     if let Some(args) = args {
         params::count_within("/args", args.len(), ARGS_MAX, "arguments")?;
@@ -107,59 +141,111 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
             fixed_name(&format!("/args/{index}"), argument, "an argument")?;
         }
     }
-    Naming::of(&kind, &namespace, &name).checked(&[KIND])
+    let Some(manifest) = manifest else { return Naming::of(&kind, &namespace, &name).checked(&[KIND]) };
+    if kind.is_some() || name.is_some() {
+        return Err(ParamsError::at("/manifest", "give either `manifest`, or the name of a CronJob"));
+    }
+    params::text_within("/manifest", &manifest, LABEL_BYTES_MAX)?;
+    if stored.as_ref().is_some_and(|stored| job_of(stored).is_none()) {
+        return Err(ParamsError::at(
+            "/manifest",
+            format!("`{manifest}` does not hold one Job and nothing else"),
+        ));
+    }
+    setting::check(&manifest, &namespace, stored.as_ref())
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let naming = naming(params);
-    vec![
-        naming.need("batch", "cronjobs", &["get"], target),
-        naming.need_all("batch", "jobs", &["create", "get"]),
-        naming.need_all("", "pods", &["list"]),
-        naming.need_all("", "pods/log", &["get"]),
-    ]
+    let needs = |naming: &Naming<'_>, verbs: &[&'static str]| {
+        let jobs = naming.need_all("batch", "jobs", verbs);
+        vec![jobs, naming.need_all("", "pods", &["list"]), naming.need_all("", "pods/log", &["get"])]
+    };
+    if params.get("manifest").is_some() {
+        let stored = setting::stored(params);
+        let own = stored.as_ref().and_then(Stored::namespace);
+        return needs(&Naming { namespace: naming.namespace.or(own), ..naming }, &["create", "get", "list"]);
+    }
+    let cronjob = naming.need("batch", "cronjobs", &["get"], target);
+    [vec![cronjob], needs(&naming, &["create", "get"])].concat()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
     check(params)?;
-    let subject = naming(params).subject(&[KIND], plan.target)?;
-    let Params { args, .. } = params::read(params)?;
+    let Params { args, manifest, .. } = params::read(params)?;
     let with = args.map(|args| format!(" with {}", args.join(" "))).unwrap_or_default();
+    if let Some(manifest) = manifest {
+        let outline = setting::outline("run", params, plan)?;
+        let namespace = outline.namespace.as_deref().unwrap_or_default();
+        let summary = format!("run the job of manifest {manifest} in {namespace} now{with}");
+        return Ok(PlanOutline { summary, ..outline });
+    }
+    let subject = naming(params).subject(&[KIND], plan.target)?;
     Ok(outlined(&subject, params, format!("run the job of {} now{with}", subject.shown())))
 }
 
 async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
     let params: Params = drafted(draft)?;
-    let subject = object_of(draft)?;
-    let cronjob = Workload::read(cluster, subject).await?;
+    let mut notes = Vec::new();
+    let (namespace, source, template, tier_floor) = match &params.manifest {
+        Some(_) => of_manifest(hands, cluster, draft).await?,
+        None => of_cron_job(cluster, draft, &mut notes).await?,
+    };
+    let wait_ms = u64::try_from(params.timeout.unwrap_or(WAIT_MAX).get().as_millis()).unwrap_or_default();
+    let run = Run { namespace, source, args: params.args, wait_ms };
+    let job = run.job(&template, REHEARSAL);
+    let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, true).await;
+    made.map_err(|error| unseen(&error))?;
+    let plan = ActionPlan {
+        basis: Some(json!({"source": run.source, "args": run.args})),
+        params: serde_json::to_value(&run).expect("a run is made of JSON"),
+        ..draft.clone()
+    };
+    let impact = Impact::on("Job");
+    Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor, notes, impact })))
+}
+
+/// Namespace, source and template of a Job, and the lowest tier at which it may run.
+type Found = (String, Source, Value, Tier);
+
+async fn of_cron_job(
+    cluster: &ActHandle,
+    draft: &ActionPlan,
+    notes: &mut Vec<String>,
+) -> Result<Found, SurveyOutcome> {
+    let cronjob = Workload::read(cluster, object_of(draft)?).await?;
     let shown = cronjob.subject.shown();
     let active = cronjob.object.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
     if active > 0 && cronjob.object["spec"]["concurrencyPolicy"] == "Forbid" {
         return Err(refused(format!("a job of {shown} runs already, and it forbids a second")));
     }
-    let run = Run {
-        namespace: cronjob.subject.namespace.clone(),
-        cronjob: cronjob.subject.name.clone(),
-        uid: cronjob.uid.clone(),
-        template: digest_of(&cronjob.object["spec"]["jobTemplate"]),
-        args: params.args,
-        wait_ms: u64::try_from(params.timeout.unwrap_or(WAIT_MAX).get().as_millis()).unwrap_or_default(),
-    };
-    let job = run.job(&cronjob.object, "rehearsal");
-    let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, true).await;
-    made.map_err(|error| unseen(&error))?;
-    let mut notes = Vec::new();
     if active > 0 {
         notes.push(format!("{active} other jobs of {shown} run at this moment"));
     }
-    let impact = Impact::on("Job");
-    let plan = ActionPlan {
-        basis: Some(json!({"uid": run.uid, "template": run.template, "args": run.args})),
-        params: serde_json::to_value(&run).expect("a run is made of texts"),
-        ..draft.clone()
-    };
-    Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor: Tier::T1, notes, impact })))
+    let template = cronjob.object["spec"]["jobTemplate"].clone();
+    let Subject { namespace, name, .. } = cronjob.subject;
+    let source = Source::CronJob { name, uid: cronjob.uid, template: digest_of(&template) };
+    Ok((namespace, source, template, Tier::T1))
+}
+
+async fn of_manifest(hands: &Hands, cluster: &ActHandle, draft: &ActionPlan) -> Result<Found, SurveyOutcome> {
+    let (stored, Setup { manifest, namespace, .. }) = setting::of_draft(draft)?;
+    let job = job_of(&stored).ok_or_else(|| refused(format!("manifest {manifest} does not hold one Job")))?;
+    refuse_secrets(hands, job)?;
+    // A restore beside another one is worse than none.
+    let selector = format!("{MANIFEST}={manifest}");
+    let query = ListQuery { labels: Some(&selector), ..ListQuery::default() };
+    let all: Vec<Value> =
+        cluster.list(&Resource::JOBS, Some(&namespace), query).await.map_err(|error| unseen(&error))?;
+    if let Some(other) = all.iter().find(|job| matches!(progress(job), Progress::Runs)) {
+        return Err(refused(format!(
+            "Job {namespace}/{} of manifest {manifest} runs already",
+            name_of(other)
+        )));
+    }
+    let source = Source::Manifest { name: manifest, job: job.clone() };
+    Ok((namespace, source, job.clone(), stored.tier.unwrap_or(Tier::T1)))
 }
 
 /// How far a Job is.
@@ -187,35 +273,59 @@ fn progress(job: &Value) -> Progress {
 impl Run {
     /// The name of the Job of one attempt's plan: always the same.
     fn name(&self, key: &str) -> String {
-        let start: String = self.cronjob.chars().take(NAME_CHARS_MAX).collect();
+        let base = match &self.source {
+            Source::CronJob { name, .. } => name,
+            Source::Manifest { job, .. } => name_of(job),
+        };
+        let start: String = base.chars().take(NAME_CHARS_MAX).collect();
         format!("{}-{}", start.trim_end_matches(['-', '.']), &digest_of_bytes(key.as_bytes())[..10])
     }
 
-    /// The Job, as `kubectl create job --from` makes it.
-    fn job(&self, cronjob: &Value, key: &str) -> Value {
-        let template = &cronjob["spec"]["jobTemplate"];
-        let mut annotations = template["metadata"]["annotations"].clone();
-        if !annotations.is_object() {
-            annotations = json!({});
+    /// The Job: that of a CronJob as `kubectl create job --from` makes it.
+    fn job(&self, template: &Value, key: &str) -> Value {
+        let marks = |field: &str| match &template["metadata"][field] {
+            marks @ Value::Object(_) => marks.clone(),
+            _ => json!({}),
+        };
+        let mut metadata = json!({
+            "name": self.name(key),
+            "namespace": self.namespace,
+            "labels": marks("labels"),
+            "annotations": marks("annotations"),
+        });
+        metadata["annotations"][EXECUTION_ID] = json!(key);
+        match &self.source {
+            Source::CronJob { name, uid, .. } => {
+                metadata["annotations"]["cronjob.kubernetes.io/instantiate"] = json!("manual");
+                metadata["ownerReferences"] = json!([{
+                    "apiVersion": "batch/v1", "kind": KIND, "name": name, "uid": uid, "controller": true,
+                }]);
+            }
+            Source::Manifest { name, .. } => metadata["labels"][MANIFEST] = json!(name),
         }
-        annotations["cronjob.kubernetes.io/instantiate"] = json!("manual");
-        annotations[EXECUTION_ID] = json!(key);
         let mut spec = template["spec"].clone();
         if let (Some(args), Some(container)) = (&self.args, spec.pointer_mut("/template/spec/containers/0")) {
             container["args"] = json!(args);
         }
-        let mut metadata = json!({
-            "name": self.name(key),
-            "namespace": self.namespace,
-            "annotations": annotations,
-            "ownerReferences": [{
-                "apiVersion": "batch/v1", "kind": KIND, "name": self.cronjob, "uid": self.uid, "controller": true,
-            }],
-        });
-        if template["metadata"]["labels"].is_object() {
-            metadata["labels"] = template["metadata"]["labels"].clone();
-        }
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
+    }
+
+    /// The template as it was planned, or why there is none any more.
+    async fn template(&self, cluster: &ActHandle) -> Result<Value, ActionOutcome> {
+        let (name, uid, digest) = match &self.source {
+            Source::Manifest { job, .. } => return Ok(job.clone()),
+            Source::CronJob { name, uid, template } => (name, uid, template),
+        };
+        let found = cluster.get(&Resource::CRON_JOBS, Some(&self.namespace), name).await;
+        let cronjob: Value = found.map_err(|error| denied(&error))?;
+        let template = &cronjob["spec"]["jobTemplate"];
+        if cronjob["metadata"]["uid"] != uid.as_str() || digest_of(template) != *digest {
+            let namespace = &self.namespace;
+            return Err(not_applied(format!(
+                "somebody changed CronJob {namespace}/{name} since this was planned"
+            )));
+        }
+        Ok(template.clone())
     }
 
     async fn find(&self, cluster: &ActHandle, key: &str) -> Result<Option<Value>, KubernetesError> {
@@ -283,20 +393,12 @@ async fn act(hands: &Hands, plan: &ActionPlan, context: &ActionContext) -> Actio
         Ok(both) => both,
         Err(why) => return not_applied(why),
     };
-    let cronjob: Value = match cluster.get(&Resource::CRON_JOBS, Some(&run.namespace), &run.cronjob).await {
-        Ok(cronjob) => cronjob,
-        Err(error) => return denied(&error),
+    let template = match run.template(cluster).await {
+        Ok(template) => template,
+        Err(why) => return why,
     };
-    if cronjob["metadata"]["uid"] != run.uid.as_str()
-        || digest_of(&cronjob["spec"]["jobTemplate"]) != run.template
-    {
-        return not_applied(format!(
-            "somebody changed CronJob {}/{} since this was planned",
-            run.namespace, run.cronjob
-        ));
-    }
     let wait = Duration::from_millis(run.wait_ms).min(WAIT_MAX.get());
-    let job = run.job(&cronjob, &context.key);
+    let job = run.job(&template, &context.key);
     let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, false).await;
     match made {
         Ok(_) => run.watch(cluster, &context.key, wait).await,

@@ -123,6 +123,8 @@ fn every_kind_declares_what_it_is() {
             restores("k8s.set_env", Tier::T2, Inverse::Recorded),
             restores("k8s.set_image", Tier::T3, Inverse::Recorded),
             restores("k8s.patch", Tier::T2, Inverse::Recorded),
+            restores("k8s.apply", Tier::T2, Inverse::Recorded),
+            restores("k8s.remove", Tier::T2, Inverse::Recorded),
             restores("k8s.delete", Tier::T2, Inverse::FromRule),
             restores("k8s.job_run", Tier::T1, Inverse::FromRule),
             ("k8s.exec", Tier::T2, Repeatability::AtMostOnce, Performer::Machine, Inverse::FromRule),

@@ -49,6 +49,9 @@ enum Kind {
     /// Times, as for off hours.
     #[value(name = "Schedule")]
     Schedule,
+    /// Objects of a cluster that remedies may apply and remove.
+    #[value(name = "StoredManifest")]
+    StoredManifest,
 }
 
 pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
@@ -57,6 +60,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
         Kind::ResponseRule => of_rules("ResponseRule"),
         Kind::EscalationPolicy => of_rules("EscalationPolicy"),
         Kind::Schedule => of_rules("Schedule"),
+        Kind::StoredManifest => of_rules("StoredManifest"),
     };
     Ok(Answer::new(format!("{schema:#}"), &schema))
 }

@@ -94,6 +94,8 @@ pub enum Reference {
     PagerDutyService(String),
     /// An `EscalationPolicy`.
     Policy(String),
+    /// A `StoredManifest`.
+    Manifest(String),
     /// The `prometheus` section of the settings.
     Prometheus,
     /// The `kubernetes` section of the settings.

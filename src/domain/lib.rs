@@ -26,6 +26,7 @@ pub mod event;
 pub mod fingerprint;
 pub mod guardrail;
 pub mod incident;
+pub mod manifest;
 pub mod matcher;
 pub mod notification;
 pub mod people;

@@ -83,6 +83,9 @@ pub struct Impact {
     pub rollout: Rollout,
     /// Whether the action puts an end to that rollout, as an undo does: a hanging rollout must not protect itself.
     pub ends_rollout: bool,
+    /// Every object that it touches, as `Kind/namespace/name`, where those are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
 }
 
 impl Impact {
@@ -96,7 +99,14 @@ impl Impact {
             disrupted: 0,
             rollout: Rollout::Settled,
             ends_rollout: false,
+            objects: Vec::new(),
         }
+    }
+
+    /// The kinds of all objects that it touches.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        let others = self.objects.iter().map(|object| object.split('/').next().unwrap_or_default());
+        std::iter::once(self.kind.as_str()).chain(others)
     }
 }
 

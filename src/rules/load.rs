@@ -1,10 +1,11 @@
 //! Rule files to a checked [`RuleSet`], or to all the mistakes in them at once.
 //!
 //! Loading is all or nothing: a set with one error is no set. Every mistake is shown with file, line, column, the
-//! line itself and a way out. [`files`] finds and splits, [`rule`], [`remedies`] and [`policy`] give the documents
-//! their meaning, [`uses`] checks what the catalog and the settings must know, [`set`] looks at all of it together.
+//! line itself and a way out. [`files`] finds and splits, [`rule`], [`remedies`], [`policy`] and [`manifest`] give the
+//! documents their meaning, [`uses`] checks what the catalog and the settings must know, [`set`] looks at all of it together.
 
 mod files;
+mod manifest;
 mod policy;
 mod remedies;
 mod report;
@@ -22,6 +23,7 @@ use super::raw;
 use super::ruleset::RuleSet;
 use crate::domain::catalog::Catalog;
 use crate::domain::escalation::EscalationPolicy;
+use crate::domain::manifest::Stored;
 use crate::domain::rule::ResponseRule;
 use crate::domain::schedule::{Schedule, ScheduleSpec};
 use crate::yaml::{self, Partly, Problem, Remainder, nearest};
@@ -30,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Kinds of documents that a rule file may hold. `ResponseTest` belongs to the rule tester and is skipped here.
-const KINDS: [&str; 4] = ["ResponseRule", "EscalationPolicy", "Schedule", "ResponseTest"];
+const KINDS: [&str; 5] = ["ResponseRule", "EscalationPolicy", "Schedule", "StoredManifest", "ResponseTest"];
 
 /// Why rules cannot be used: every mistake that was found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
@@ -140,6 +142,7 @@ enum Content {
     Rule(Box<raw::Rule>),
     Policy(raw::Policy),
     Schedule(ScheduleSpec),
+    Manifest(raw::Manifest),
 }
 
 /// What all documents together came to.
@@ -154,6 +157,7 @@ struct Names {
     rules: usize,
     policies: BTreeSet<String>,
     schedules: BTreeSet<String>,
+    manifests: BTreeSet<String>,
     /// Texts of documents that do not even say what they are: a name that stands there may be theirs.
     unreadable: String,
 }
@@ -163,6 +167,7 @@ struct Surroundings<'c> {
     catalog: &'c Catalog,
     known: &'c Known,
     names: Names,
+    manifests: BTreeMap<String, Stored>,
 }
 
 fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
@@ -183,7 +188,9 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     }
     set::duplicates(&parsed, &mut reports);
 
-    let surroundings = Surroundings { catalog, known, names: names(&parsed, &texts) };
+    let names = names(&parsed, &texts);
+    let manifests = manifest::take(&mut parsed, &mut reports);
+    let surroundings = Surroundings { catalog, known, names, manifests };
     let mut rules: Vec<(usize, ResponseRule)> = Vec::new();
     let mut policies = BTreeMap::new();
     let mut schedules = BTreeMap::new();
@@ -199,7 +206,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
             Some(Content::Schedule(spec)) => {
                 schedules.insert(name.clone(), Schedule { name, spec });
             }
-            None => {}
+            Some(Content::Manifest(_)) | None => {}
         }
     }
     rules.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
@@ -252,6 +259,7 @@ fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
         "ResponseRule" => read(&mut parsed, text, report, |rule| Content::Rule(Box::new(rule))),
         "EscalationPolicy" => read(&mut parsed, text, report, Content::Policy),
         "Schedule" => read(&mut parsed, text, report, Content::Schedule),
+        "StoredManifest" => read(&mut parsed, text, report, Content::Manifest),
         _ => {}
     }
     parsed
@@ -324,6 +332,7 @@ fn names(parsed: &[Parsed<'_>], texts: &[(&str, String)]) -> Names {
         match document.kind.as_str() {
             "EscalationPolicy" => names.policies.insert(name),
             "Schedule" => names.schedules.insert(name),
+            "StoredManifest" => names.manifests.insert(name),
             _ => false,
         };
     }

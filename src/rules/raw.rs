@@ -228,6 +228,19 @@ pub(super) struct Repeat {
     pub(super) times: u32,
 }
 
+/// Objects of a cluster, for `k8s.apply`, `k8s.remove` and `k8s.job_run`.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Manifest {
+    /// The lowest tier at which it may be used. Default: the floor of the action.
+    #[serde(default)]
+    pub(super) tier: Option<Tier>,
+    /// The objects, as `kubectl` would take them. Names, values of labels and selectors, and the data of a ConfigMap may
+    /// hold templates over labels, annotations and the incident.
+    #[schemars(length(min = 1, max = 10))]
+    pub(super) objects: Vec<Map<String, Value>>,
+}
+
 /// Stands for the catalog's diagnostics in schemas.
 #[derive(JsonSchema)]
 #[schemars(rename = "Diagnostic")]

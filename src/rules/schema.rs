@@ -11,7 +11,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// The kinds that have a schema, in the order of the reference.
-pub const KINDS: [&str; 3] = ["ResponseRule", "EscalationPolicy", "Schedule"];
+pub const KINDS: [&str; 4] = ["ResponseRule", "EscalationPolicy", "Schedule", "StoredManifest"];
 
 /// The JSON Schema (draft 2020-12) of documents of one kind; `None` for a kind that is not in [`KINDS`].
 pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
@@ -19,6 +19,7 @@ pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
         "ResponseRule" => Some(document::<raw::Rule>(kind, Some(catalog))),
         "EscalationPolicy" => Some(document::<raw::Policy>(kind, None)),
         "Schedule" => Some(document::<ScheduleSpec>(kind, None)),
+        "StoredManifest" => Some(document::<raw::Manifest>(kind, None)),
         _ => None,
     }
 }

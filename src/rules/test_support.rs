@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// `prom.query`, `prom.range`, `links.render`, `http.json`; `http.call`, `human.task`,
-/// `notify.slack`, `escalate`, `incident.postmortem`, `checklist.start`.
+/// `notify.slack`, `escalate`, `incident.postmortem`, `checklist.start`, `k8s.apply`.
 pub(crate) fn mk_catalog() -> Catalog {
     Catalog::new(
         vec![
@@ -45,6 +45,10 @@ pub(crate) fn mk_catalog() -> Catalog {
             mk_action("escalate", Tier::T0, Performer::Machine, |_| Ok(CheckedParams::default())),
             mk_action("incident.postmortem", Tier::T0, Performer::Machine, check_titled),
             mk_action("checklist.start", Tier::T0, Performer::Machine, check_titled),
+            ActionKind {
+                is_surveyed: true,
+                ..mk_action("k8s.apply", Tier::T2, Performer::Machine, check_manifest)
+            },
         ],
     )
 }
@@ -109,6 +113,12 @@ fn text<'p>(params: &'p Value, key: &str) -> Result<&'p str, ParamsError> {
 fn only(params: &Value, keys: &[&str]) -> Result<(), ParamsError> {
     let unknown = params.as_object().and_then(|map| map.keys().find(|key| !keys.contains(&key.as_str())));
     unknown.map_or(Ok(()), |key| Err(ParamsError::at(format!("/{key}"), format!("unknown key `{key}`"))))
+}
+
+fn check_manifest(params: &Value) -> Result<CheckedParams, ParamsError> {
+    only(params, &["manifest", "stored"])?;
+    let references = vec![Reference::Manifest(text(params, "manifest")?.to_owned())];
+    Ok(CheckedParams { references, ..CheckedParams::default() })
 }
 
 fn check_promql(params: &Value) -> Result<CheckedParams, ParamsError> {

@@ -78,7 +78,7 @@ fn the_commands_of_the_readme_work_as_they_stand() {
 fn the_commands_of_the_page_about_rules_work_on_its_files() {
     let folder = folder_of_the_readme();
     write(&folder, "rules/people.yaml", block(RULES, "yaml", "kind: EscalationPolicy"));
-    write(&folder, "rules/shop.yaml", block(RULES, "yaml", "kind: ResponseRule"));
+    write(&folder, "rules/shop.yaml", block(RULES, "yaml", "name: limit-traffic"));
     write(&folder, "findings.json", block(RULES, "json", "error_ratio"));
     let check = "smokejumper check --config smokejumper.yaml --strict\n";
     let said = run(folder.path(), &format!("{}{check}{}", commands(README), commands(RULES)));

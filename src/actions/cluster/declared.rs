@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::edit;
+use super::{edit, manifest};
 use crate::actions::{Act, Entry, Look};
 use crate::domain::action::{Repeatability, Tier};
 use crate::domain::catalog::{AccessOf, ActionKind, Inverse, ParamsCheck, Performer, PlanOutliner};
@@ -27,6 +27,14 @@ impl Declared {
         self.with(
             |hands, plan, context| Box::pin(edit::act(hands, plan, context)),
             |hands, plan, context| Box::pin(edit::look_back(hands, plan, context)),
+        )
+    }
+
+    /// Its plan is a [`manifest::Setup`].
+    pub(in crate::actions) const fn by_setup(self) -> Entry {
+        self.with(
+            |hands, plan, context| Box::pin(manifest::act(hands, plan, context)),
+            |hands, plan, context| Box::pin(manifest::look_back(hands, plan, context)),
         )
     }
 

@@ -33,16 +33,16 @@ use crate::engine::ports::ActionContext;
 pub(in crate::actions) const TIMEOUT: Duration = Duration::from_secs(50);
 
 /// How often a write is offered to an object whose version moves. A status moves it about once a second.
-const OFFERS_MAX: usize = 4;
+pub(super) const OFFERS_MAX: usize = 4;
 
 /// How often an object is read back after an unclear end.
-const READ_BACKS_MAX: usize = 3;
+pub(super) const READ_BACKS_MAX: usize = 3;
 
 /// Time between two looks back: a server that failed may still be about to write.
-const READ_BACK_WAIT: Duration = Duration::from_millis(300);
+pub(super) const READ_BACK_WAIT: Duration = Duration::from_millis(300);
 
 /// The mark that rehearsals carry; nothing is stored of them.
-const REHEARSAL: &str = "rehearsal";
+pub(in crate::actions) const REHEARSAL: &str = "rehearsal";
 
 /// A write with all its values.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -285,7 +285,7 @@ impl Edit {
     }
 
     /// Makes the write.
-    async fn carry_out(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
+    pub(super) async fn carry_out(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
         for _ in 0..OFFERS_MAX {
             let now = match self.read(cluster).await {
                 Ok(now) => now,
@@ -347,7 +347,7 @@ impl Edit {
     }
 
     /// What the world shows of an attempt that was interrupted.
-    async fn look_back(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
+    pub(super) async fn look_back(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
         let mut seen = not_applied(format!("{} bears no mark of it", self.subject().shown()));
         for round in 0..READ_BACKS_MAX {
             if round > 0 {
@@ -399,11 +399,11 @@ pub(in crate::actions) async fn look_back(
     }
 }
 
-fn mark(object: &Value) -> Option<&str> {
+pub(super) fn mark(object: &Value) -> Option<&str> {
     object.pointer("/metadata/annotations")?.get(EXECUTION_ID)?.as_str()
 }
 
-fn version(object: &Value) -> Option<&str> {
+pub(super) fn version(object: &Value) -> Option<&str> {
     object.pointer("/metadata/resourceVersion")?.as_str()
 }
 

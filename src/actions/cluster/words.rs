@@ -15,6 +15,9 @@ pub(in crate::actions) fn sentence(error: &KubernetesError) -> String {
         }
         Failure::NotFound(said) => format!("{call}: the target is gone (404): {said}"),
         Failure::Conflict(said) => format!("{call}: somebody changed it in between (409): {said}"),
+        Failure::Managed(said) => {
+            format!("{call}: others manage fields that it would set (409), and nothing is taken over: {said}")
+        }
         Failure::Budget(said) => format!("{call}: a PodDisruptionBudget forbids it for now (429): {said}"),
         Failure::Overloaded { reason, .. } => {
             format!("{call}: the API server is overloaded and took no request (429): {reason}")

@@ -151,6 +151,7 @@ impl Workload {
             disrupted,
             rollout: self.rollout(),
             ends_rollout,
+            objects: Vec::new(),
         }
     }
 

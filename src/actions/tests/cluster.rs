@@ -5,6 +5,7 @@ mod certificates;
 mod faults;
 mod fields;
 mod jobs;
+mod manifests;
 mod pods;
 mod refusals;
 mod restarts;

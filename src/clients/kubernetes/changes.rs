@@ -273,6 +273,15 @@ pub fn json_patch(object: &Value, changes: &[Change]) -> Vec<Value> {
     operations
 }
 
+/// An object with the changes made, whatever it was before; fields on the way that are missing are made.
+pub fn made(object: &Value, changes: &[Change]) -> Value {
+    let mut object = object.clone();
+    for Change { path, to, .. } in changes {
+        apply(&mut object, &path.0, to, String::new(), &mut Vec::new());
+    }
+    object
+}
+
 /// Makes one change in `value` and writes down the operation that makes it at `pointer`.
 fn apply(value: &mut Value, path: &[Step], to: &Value, pointer: String, operations: &mut Vec<Value>) {
     let Some((step, rest)) = path.split_first() else { return };

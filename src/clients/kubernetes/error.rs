@@ -57,6 +57,9 @@ pub enum Failure {
     /// 409: it has changed since we looked, or is another one under the same name.
     #[error("it has changed meanwhile (409): {0}")]
     Conflict(String),
+    /// 409 to a server-side apply: others manage fields that it would set, and it does not take them over.
+    #[error("others manage fields that it would set (409): {0}")]
+    Managed(String),
     /// 409: one of this name is there already.
     #[error("it exists already (409): {0}")]
     Exists(String),
@@ -119,6 +122,7 @@ impl KubernetesError {
             | Failure::Forbidden(_)
             | Failure::NotFound(_)
             | Failure::Conflict(_)
+            | Failure::Managed(_)
             | Failure::Exists(_)
             | Failure::Invalid { .. }
             | Failure::Overloaded { .. }
@@ -165,6 +169,7 @@ impl Failure {
             403 => Self::Forbidden(said),
             404 | 410 => Self::NotFound(said),
             409 if status.reason == "AlreadyExists" => Self::Exists(said),
+            409 if has_cause(&status, "FieldManagerConflict") => Self::Managed(said),
             409 => Self::Conflict(said),
             429 if is_budget(&status) => Self::Budget(said),
             429 => Self::Overloaded { wait, reason: said },
@@ -196,9 +201,12 @@ impl Failure {
 
 /// Whether a 429 comes from a budget: the API server names it as the cause.
 fn is_budget(status: &Status) -> bool {
+    has_cause(status, "DisruptionBudget") || status.message.contains("violate the pod's disruption budget")
+}
+
+fn has_cause(status: &Status, reason: &str) -> bool {
     let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
-    causes.iter().any(|cause| cause.reason == "DisruptionBudget")
-        || status.message.contains("violate the pod's disruption budget")
+    causes.iter().any(|cause| cause.reason == reason)
 }
 
 fn failed_to_connect(error: &(dyn StdError + 'static)) -> bool {

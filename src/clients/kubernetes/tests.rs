@@ -32,6 +32,7 @@ async fn patch_answered(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static
 async fn each_refusal_has_its_own_meaning() {
     let none = || json!({});
     let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "needs 2"}]});
+    let managed = json!({"causes": [{"reason": "FieldManagerConflict", "field": ".data.a"}]});
     let table: Vec<(u16, String, &str, bool)> = vec![
         (401, status(401, "Unauthorized", "Unauthorized", none()), "credentials (401)", false),
         (
@@ -47,6 +48,7 @@ async fn each_refusal_has_its_own_meaning() {
             "changed meanwhile (409)",
             false,
         ),
+        (409, status(409, "Conflict", "Apply failed", managed), "others manage fields", false),
         (409, status(409, "AlreadyExists", "exists", none()), "it exists already (409)", false),
         (422, status(422, "Invalid", "spec.replicas: Invalid value", none()), "refused (422): spec", false),
         (

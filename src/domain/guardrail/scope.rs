@@ -42,8 +42,9 @@ pub(super) fn allow_list(subject: Subject<'_>, scope: &Scope) -> GuardrailVerdic
         let text = format!("namespace {namespace} is not among those that actions may touch");
         return denied(Guardrail::AllowList, text, None);
     }
-    if !scope.kinds.is_empty() && !scope.kinds.contains(&impact.kind) {
-        let text = format!("{} is not among the kinds that actions may touch", impact.kind);
+    let is_listed = |kind: &str| scope.kinds.iter().any(|listed| listed == kind);
+    if let Some(kind) = impact.kinds().find(|kind| !scope.kinds.is_empty() && !is_listed(kind)) {
+        let text = format!("{kind} is not among the kinds that actions may touch");
         return denied(Guardrail::AllowList, text, None);
     }
     allowed(Guardrail::AllowList, format!("{} in {namespace} may be touched", impact.kind))
@@ -54,9 +55,14 @@ pub(super) fn own(subject: Subject<'_>, own: Option<&Own>) -> GuardrailVerdict {
     let Some(own) = own else {
         return allowed(Guardrail::OwnWorkload, "it does not know where it runs itself");
     };
-    let is_own = subject.namespace == Some(own.namespace.as_str())
-        && own.name.as_deref().is_none_or(|name| subject.target.rsplit('/').next() == Some(name));
-    if is_own {
+    let others = subject.impact.into_iter().flat_map(|impact| &impact.objects).map(String::as_str);
+    let mut touched = std::iter::once(subject.target).chain(others);
+    // A NetworkPolicy reaches further than its name tells.
+    let is_ours = |object: &str| {
+        let is_named = own.name.as_deref().is_none_or(|name| object.rsplit('/').next() == Some(name));
+        is_named || object.starts_with("NetworkPolicy/")
+    };
+    if subject.namespace == Some(own.namespace.as_str()) && touched.any(is_ours) {
         return denied(Guardrail::OwnWorkload, "it would act on itself".to_owned(), None);
     }
     allowed(Guardrail::OwnWorkload, "it does not act on itself")

@@ -15,6 +15,7 @@ fn mk_impact() -> Impact {
         disrupted: 1,
         rollout: Rollout::Settled,
         ends_rollout: false,
+        objects: Vec::new(),
     }
 }
 
@@ -39,6 +40,15 @@ fn only_some_namespaces_and_kinds_may_be_touched() {
     assert_eq!(denied_by(Tier::T3, &impact, &facts), None);
     facts.scope.kinds = vec!["Pod".to_owned()];
     assert_eq!(denied_by(Tier::T3, &impact, &facts), Some(Guardrail::AllowList));
+    // Each object of several counts.
+    let objects = ["Pod/shop/a", "Deployment/shop/api"].map(str::to_owned).to_vec();
+    let several = |kind: &str, objects: &[String]| Impact {
+        kind: kind.to_owned(),
+        objects: objects.to_vec(),
+        ..mk_impact()
+    };
+    assert_eq!(denied_by(Tier::T3, &several("Pod", &objects[..1]), &facts), None);
+    assert_eq!(denied_by(Tier::T3, &several("Pod", &objects), &facts), Some(Guardrail::AllowList));
     // What is no object of the cluster, such as an endpoint, has limits of its own.
     assert_eq!(denial(subject("endpoint:waf", "kube-system"), &facts, 1), None);
 }
@@ -55,6 +65,16 @@ fn it_never_acts_on_itself() {
     ] {
         facts.scope.own = own(name);
         assert_eq!(denied_by(Tier::T3, &impact, &facts), expected, "{name:?}");
+    }
+    facts.scope.own = own(Some("responder"));
+    for (object, expected) in [
+        ("ConfigMap/shop/maintenance", None),
+        ("Service/shop/responder", Some(Guardrail::OwnWorkload)),
+        // It may cut the responder off, whatever it is called.
+        ("NetworkPolicy/shop/closed", Some(Guardrail::OwnWorkload)),
+    ] {
+        let impact = Impact { objects: vec![object.to_owned()], ..mk_impact() };
+        assert_eq!(denied_by(Tier::T3, &impact, &facts), expected, "{object}");
     }
 }
 

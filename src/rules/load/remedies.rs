@@ -1,6 +1,7 @@
 //! The ladder of a rule, and what follows the end of an incident.
 
 use super::Surroundings;
+use super::manifest;
 use super::report::Report;
 use super::uses;
 use crate::domain::action::Tier;
@@ -79,10 +80,16 @@ impl<'l> Ladder<'l> {
         let kind = found.as_ref().and_then(|(_, kind)| *kind);
         let action = found
             .map_or_else(|| ActionSpec { kind: String::new(), params: Value::Null }, |(action, _)| action);
-        let tier = tier(raw.tier, kind, at, report);
+        let tier = tier(raw.tier, kind, manifest::tier(&action.params), at, report);
         let has_rollback = raw.rollback.is_some();
-        let rollback =
-            raw.rollback.and_then(|map| Some(self.action(&map, &format!("{at}/rollback"), report)?.0));
+        let undoing = raw.rollback.and_then(|map| self.action(&map, &format!("{at}/rollback"), report));
+        if let Some((spec, Some(ActionKind { is_surveyed: true, .. }))) = &undoing {
+            let message =
+                format!("`{}` cannot be a rollback: its target must be looked at before", spec.kind);
+            let help = "leave `rollback` out where the action records its way back itself, or make it a remedy of its own";
+            report.error(&format!("{at}/rollback"), message, Some(help.to_owned()));
+        }
+        let rollback = undoing.map(|(spec, _)| spec);
         let can_undo = has_rollback || kind.is_some_and(|kind| kind.inverse == Inverse::Recorded);
         let verify = raw.verify.map(|raw| self.verify(raw, can_undo, at, report));
         let undoes = verify.as_ref().is_some_and(|verify| verify.on_fail == OnFail::Rollback);
@@ -120,9 +127,13 @@ impl<'l> Ladder<'l> {
         let (name, params) = uses::one_kind(map, &[], "action", at, report)?;
         let at = format!("{at}{}", params::pointer(&[name]));
         let kind = self.surroundings.catalog.action(name);
+        let mut complete = params.clone();
         match kind {
             Some(kind) => {
                 let checked = (kind.check)(params);
+                if let Ok(checked) = &checked {
+                    complete = manifest::put_in(params, kind, checked, &at, self.surroundings, report);
+                }
                 uses::params(params, checked, self.vocabulary, &at, self.surroundings, report);
             }
             None => {
@@ -130,7 +141,7 @@ impl<'l> Ladder<'l> {
                 uses::unknown_kind(name, "action", known, &at, report);
             }
         }
-        Some((ActionSpec { kind: name.to_owned(), params: params.clone() }, kind))
+        Some((ActionSpec { kind: name.to_owned(), params: complete }, kind))
     }
 
     fn verify(&self, raw: raw::Verify, can_undo: bool, remedy: &str, report: &mut Report<'_>) -> VerifySpec {
@@ -171,11 +182,20 @@ impl<'l> Ladder<'l> {
     }
 }
 
-fn tier(stated: Option<Tier>, kind: Option<&ActionKind>, at: &str, report: &mut Report<'_>) -> Tier {
+/// The tier that a rule states, or the floor of its action and of the stored manifest that it uses.
+fn tier(
+    stated: Option<Tier>,
+    kind: Option<&ActionKind>,
+    of_manifest: Option<Tier>,
+    at: &str,
+    report: &mut Report<'_>,
+) -> Tier {
     let floor = kind.map_or(Tier::T0, |kind| kind.tier_floor);
+    let floor = floor.max(of_manifest.unwrap_or(Tier::T0));
     let tier = stated.unwrap_or(floor);
     if let Some(kind) = kind.filter(|_| tier < floor) {
-        let message = format!("`{}` may not run below {floor}", kind.name);
+        let whose = if of_manifest == Some(floor) { " with this manifest" } else { "" };
+        let message = format!("`{}`{whose} may not run below {floor}", kind.name);
         let help = format!("write `tier: {floor}` or higher, or leave it out");
         report.error(&format!("{at}/tier"), message, Some(help));
     }

@@ -583,3 +583,89 @@ fn an_empty_set_is_a_set() {
     assert_eq!(set.rules().len(), 0);
     assert_ne!(set.hash(), load_one("# something else\n").expect("loads").hash());
 }
+
+const MANIFEST: &str = r#"
+apiVersion: smokejumper.dev/v1
+kind: StoredManifest
+metadata: { name: maintenance-mode }
+spec:
+  tier: T3
+  objects:
+    - apiVersion: v1
+      kind: ConfigMap
+      metadata: { name: maintenance }
+      data: { enabled: "true", since: "{{ incident.started_at }}" }
+"#;
+
+/// A rule whose only remedy is this.
+fn mk_remedy(remedy: &str) -> String {
+    mk_rule(
+        "r",
+        &format!("matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\nremedies: [{remedy}]\n"),
+    )
+}
+
+#[test]
+fn a_stored_manifest_becomes_a_part_of_the_rules_that_name_it() {
+    let remedy = "{ name: on, action: { k8s.apply: { manifest: maintenance-mode } } }";
+    let text = mk_remedy(remedy) + "---" + MANIFEST;
+    let set = load_one(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    let remedy = &set.rules()[0].rule.remedies[0];
+    assert_eq!(remedy.action.params["stored"]["objects"][0]["data"]["enabled"], "true");
+    assert_eq!(remedy.tier, crate::domain::action::Tier::T3, "as the manifest says");
+    let other = load_one(&text.replace("enabled: \"true\"", "enabled: \"yes\"")).expect("loads");
+    assert_ne!(other.rules()[0].hash, set.rules()[0].hash, "another manifest is another rule");
+}
+
+#[test]
+fn mistakes_in_a_stored_manifest_are_shown_at_their_place() {
+    for (from, to, line, message) in [
+        ("kind: ConfigMap", "kind: Secret", 9, "a stored manifest cannot hold a `Secret`"),
+        ("{ name: maintenance }", "{ name: \"A B\" }", 10, "\"A B\" is no name of an object"),
+        ("incident.started_at", "findings.x.last", 11, "`findings` is not known here"),
+        ("incident.started_at", "incident.started_at | safe", 11, "safe"),
+        ("data: { enabled", "data: { \"{{ labels.x }}\": a, enabled", 11, "a placeholder cannot be a key"),
+        ("      data: {", "      spec: {", 11, "placeholders may stand in"),
+        ("tier: T3", "tier: T9", 6, "T9"),
+        ("objects:", "objcts:", 7, "objcts"),
+        ("kind: ConfigMap", "kind: \"{{ labels.kind }}\"", 9, "a stored manifest cannot hold"),
+    ] {
+        let text = MANIFEST.replace(from, to);
+        let file = SourceFile { name: "m.yaml".to_owned(), text: text.clone() };
+        let errors = load_texts(vec![file], &mk_catalog(), &mk_known()).expect_err(&text).errors;
+        let found = errors.iter().find(|problem| problem.message.contains(message));
+        let found = found.unwrap_or_else(|| panic!("{message}: {errors:?}"));
+        assert_eq!(found.position().0, line, "{message}: {found}");
+    }
+}
+
+#[test]
+fn a_rule_names_a_manifest_that_is_there_and_adds_nothing_to_it() {
+    for (remedy, message) in [
+        (
+            "{ name: on, action: { k8s.apply: { manifest: maintenance-mod } } }",
+            "did you mean `maintenance-mode`?",
+        ),
+        (
+            "{ name: on, action: { k8s.apply: { manifest: maintenance-mode, stored: { objects: [] } } } }",
+            "objects do not stand in a rule",
+        ),
+        (
+            "{ name: on, tier: T2, action: { k8s.apply: { manifest: maintenance-mode } } }",
+            "`k8s.apply` with this manifest may not run below T3",
+        ),
+        (
+            "{ name: on, action: { escalate: {} }, rollback: { k8s.apply: { manifest: maintenance-mode } } }",
+            "`k8s.apply` cannot be a rollback",
+        ),
+    ] {
+        let errors = errors(&(mk_remedy(remedy) + "---" + MANIFEST));
+        assert!(errors.contains(message), "{errors}");
+    }
+    let twice = errors(&(MANIFEST.to_owned() + "---" + MANIFEST));
+    assert!(twice.contains("there is another StoredManifest `maintenance-mode`"), "{twice}");
+    // A broken manifest is there all the same: the rule that names it is not complained about.
+    let remedy = mk_remedy("{ name: on, action: { k8s.apply: { manifest: maintenance-mode } } }");
+    let one = errors(&(remedy + "---" + &MANIFEST.replace("kind: ConfigMap", "kind: Secret")));
+    assert!(one.ends_with("1 error in the rules"), "{one}");
+}

@@ -160,6 +160,7 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
     let known = surroundings.known;
     let (word, names, section) = match name {
         Reference::Policy(name) => return policy(name, surroundings, pointer, report),
+        Reference::Manifest(name) => return manifest(name, surroundings, pointer, report),
         Reference::Endpoint(word) => (word.as_str(), known.endpoints.as_ref(), "endpoints"),
         Reference::PagerDutyService(word) => {
             (word.as_str(), known.pagerduty_services.as_ref(), "pagerduty.services")
@@ -198,6 +199,13 @@ pub(super) fn policy(name: &str, surroundings: &Surroundings<'_>, pointer: &str,
 pub(super) fn schedule(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
     let names = &surroundings.names;
     named(name, (&names.schedules, &names.unreadable), ("schedule", "Schedule"), pointer, report);
+}
+
+/// Checks the name of a stored manifest.
+fn manifest(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
+    let names = &surroundings.names;
+    let known = (&names.manifests, names.unreadable.as_str());
+    named(name, known, ("stored manifest", "StoredManifest"), &format!("{pointer}/manifest"), report);
 }
 
 fn named(

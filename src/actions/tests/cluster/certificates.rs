@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn mk_certificate() -> Value {
+pub(super) fn mk_certificate() -> Value {
     json!({
         "apiVersion": "cert-manager.io/v1", "kind": "Certificate",
         "metadata": {"name": "shop-tls", "namespace": "prod"},

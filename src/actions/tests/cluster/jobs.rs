@@ -1,8 +1,9 @@
 //! `k8s.delete` of Jobs, `k8s.job_run`, and `k8s.exec`.
 
 use super::*;
+use crate::domain::manifest::STORED;
 
-fn mk_job(name: &str) -> Value {
+pub(super) fn mk_job(name: &str) -> Value {
     json!({
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": name, "namespace": "prod"},
@@ -37,7 +38,7 @@ fn nothing_but_jobs_can_be_deleted() {
     }
 }
 
-fn mk_cronjob(policy: &str) -> Value {
+pub(super) fn mk_cronjob(policy: &str) -> Value {
     let job = json!({"spec": {"template": {"spec": {
         "restartPolicy": "Never",
         "containers": [{"name": "c", "image": "backup:1", "args": ["full"]}],
@@ -113,6 +114,70 @@ async fn a_cron_job_that_forbids_a_second_run_or_was_changed_is_left_alone() {
     assert_eq!(world.effects(), []);
     assert!(check("k8s.job_run", json!({"name": "backup", "args": ["{{ labels.x }}"]})).is_err());
     assert!(check("k8s.job_run", json!({"name": "backup", "timeout": "10m"})).is_err());
+}
+
+/// The draft of a run of a manifest that holds these objects.
+fn mk_manifest_run(objects: Value, more: Value) -> ActionPlan {
+    let mut params =
+        json!({"manifest": "restore", "timeout": "1s", STORED: {"tier": "T3", "objects": objects}});
+    params.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    draft("k8s.job_run", params)
+}
+
+fn mk_restore() -> Value {
+    let mut job = mk_job("restore");
+    job["metadata"] = json!({"name": "restore", "labels": {"app": "db"}});
+    job
+}
+
+#[tokio::test]
+async fn a_job_of_a_manifest_is_made_once_and_never_beside_another() {
+    let world = mk_world(&[mk_api("api:1")]).await;
+    let plan = mk_manifest_run(json!([mk_restore()]), json!({"args": ["latest"]}));
+    assert_eq!(plan.target, "StoredManifest/prod/restore");
+    assert_eq!(plan.summary, "run the job of manifest restore in prod now with latest");
+    let surveyed = world.survey(&plan).await;
+    assert_eq!((surveyed.tier_floor, world.effects()), (Tier::T3, vec![]), "the manifest says T3");
+    assert!(applied(world.act(&surveyed.plan).await).contains("still runs"));
+    let jobs = world.cluster.list("jobs", "prod");
+    let [job] = &jobs[..] else { panic!("one Job") };
+    assert!(job["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("restore-")), "{job}");
+    assert_eq!(job["metadata"]["labels"], json!({"app": "db", "smokejumper.dev/manifest": "restore"}));
+    assert_eq!(job["metadata"]["annotations"], json!({"smokejumper.dev/execution-id": KEY}));
+    assert_eq!(job["metadata"]["ownerReferences"], Value::Null);
+    assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["args"], json!(["latest"]));
+    applied(world.act(&surveyed.plan).await);
+    applied(world.look_back(&surveyed.plan).await);
+    assert_eq!(world.effects().len(), 1);
+    let refusal = world.refusal(&plan).await;
+    assert!(refusal.contains("of manifest restore runs already"), "{refusal}");
+    end(&world, "Complete", "");
+    assert!(applied(world.act(&surveyed.plan).await).contains("is complete"));
+    world.survey(&plan).await;
+}
+
+#[test]
+fn a_manifest_to_run_holds_one_job() {
+    for (params, place) in [
+        (json!({"manifest": "m", "name": "backup"}), "/manifest"),
+        (json!({"manifest": "m", "kind": "CronJob"}), "/manifest"),
+        (json!({"manifest": "m".repeat(64)}), "/manifest"),
+        (
+            json!({"manifest": "m", STORED: {"objects": [mk_restore(), super::manifests::mk_map()]}}),
+            "/manifest",
+        ),
+        (json!({"manifest": "m", STORED: {"objects": [super::manifests::mk_map()]}}), "/manifest"),
+    ] {
+        let refused = check("k8s.job_run", params.clone()).map_err(|error| error.pointer);
+        assert_eq!(refused, Err(place.to_owned()), "{params}");
+    }
+    let kind = kinds().into_iter().find(|kind| kind.name == "k8s.job_run").expect("a kind");
+    let needs = |params: Value| -> Vec<String> {
+        (kind.access)(&params, None).iter().map(ToString::to_string).collect()
+    };
+    let of_manifest = needs(json!({"manifest": "m", "namespace": "shop"}));
+    assert_eq!(of_manifest[0], "create, get, list jobs.batch in namespace shop");
+    assert_eq!(needs(json!({"name": "backup"}))[0], "get cronjobs.batch `backup` in the target's namespace");
 }
 
 #[tokio::test]

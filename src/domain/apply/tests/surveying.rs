@@ -34,6 +34,7 @@ fn mk_survey(draft: &Candidate, at: jiff::Timestamp, basis: Value, tier_floor: T
         disrupted: 1,
         rollout: Rollout::Settled,
         ends_rollout: false,
+        objects: Vec::new(),
     };
     let notes = vec!["owned by Argo CD".to_owned()];
     let surveyed = Surveyed { plan, inverse: None, tier_floor, notes, impact };

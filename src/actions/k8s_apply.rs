@@ -1,0 +1,175 @@
+//! `k8s.apply`: puts the objects of a stored manifest in place, by server-side apply as the field manager `smokejumper`.
+//!
+//! The rule names the manifest, and the plan holds what it says, rendered, so that people approve exactly that. Fields
+//! that others manage stay theirs, unless the rule says `force`. The way back deletes what was made and sets back what
+//! was changed.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::cluster::declared::Declared;
+use super::cluster::manifest::{Part, Put, Setup, Take, as_written, refuse_secrets};
+use super::cluster::setting::{self, Sum};
+use super::cluster::subject::Subject;
+use super::cluster::words::unseen;
+use super::cluster::workload::{WORKLOADS, Workload, owned_floor};
+use super::cluster::{drafted, hand, nothing_to_do, ttl};
+use super::{Entry, Hands, Looked};
+use crate::clients::kubernetes::ActHandle;
+use crate::clients::kubernetes::changes::{Change, compare};
+use crate::domain::action::{ActionPlan, Tier};
+use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
+use crate::domain::manifest::{Stored, kind_of, name_of};
+use crate::domain::rule::TargetSpec;
+use crate::domain::survey::{Rollout, SurveyOutcome};
+use crate::engine::ports::SurveyContext;
+use crate::params;
+use crate::period::Period;
+
+pub(super) const ENTRY: Entry = Declared {
+    name: "k8s.apply",
+    summary: "Puts the objects of a `StoredManifest` in place by server-side apply, and marks them with its name. What \
+              others manage stays theirs, unless `force` is true (T3). A NetworkPolicy is T3, and so is an object that \
+              GitOps or Helm owns. With `ttl` it is taken back after that time: what was made is deleted, and what was \
+              changed is set back.",
+    tier_floor: Tier::T2,
+    inverse: Inverse::Recorded,
+    check,
+    schema: params::schema::<Params>,
+    access,
+    outline,
+    survey: |hands, draft, context| Box::pin(survey(hands, draft, context)),
+}
+.by_setup();
+
+/// Parameters of `k8s.apply`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Params {
+    /// Name of a `StoredManifest`.
+    #[schemars(length(min = 1, max = 200))]
+    manifest: String,
+    /// Namespace, as it stands in the rule. Default: the manifest's own, or else the target's.
+    namespace: Option<String>,
+    /// Takes over fields that others manage. They are told nothing of it, and may take them back. Default: false.
+    #[serde(default)]
+    force: bool,
+    /// How long it is to stand, from 1m to 7d; then it is taken back. Default: for good.
+    ttl: Option<Period>,
+    /// What the manifest holds; put in when rules are loaded.
+    #[schemars(skip)]
+    stored: Option<Stored>,
+}
+
+fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
+    let Params { manifest, namespace, ttl: lasts, stored, .. } = params::read(params)?;
+    ttl::check(lasts)?;
+    setting::check(&manifest, &namespace, stored.as_ref())
+}
+
+fn access(params: &Value, _: Option<&TargetSpec>) -> Vec<AccessNeed> {
+    setting::access(params)
+}
+
+fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
+    check(params)?;
+    let Params { ttl, force, .. } = params::read(params)?;
+    let verb = if force { "apply by force" } else { "apply" };
+    Ok(PlanOutline { ttl: ttl.map(Period::signed), ..setting::outline(verb, params, plan)? })
+}
+
+async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
+    let cluster = hand(hands)?;
+    let Params { force, .. } = drafted(draft)?;
+    let (stored, mut setup) = setting::of_draft(draft)?;
+    let mut back = Setup { restores: true, ..setup.clone() };
+    let mut sum = Sum::of(&stored, Tier::T2);
+    if force {
+        sum.raise(Tier::T3, "by force: fields that others manage are taken over".to_owned());
+    }
+    for object in &stored.objects {
+        let look = Look { hands, cluster, setup: &setup, object };
+        let Some((put, way_back)) = look.look(force, &mut sum).await? else { continue };
+        setup.parts.push(Part::Put(put));
+        // The last one is undone first.
+        back.parts.insert(0, way_back);
+    }
+    if setup.parts.is_empty() {
+        return Err(nothing_to_do(format!("manifest {} is in place already", setup.manifest)));
+    }
+    let summary = format!("apply manifest {} in {}: {}", setup.manifest, setup.namespace, sum.told());
+    let take_back = format!("take back manifest {} in {}", setup.manifest, setup.namespace);
+    let inverse = setting::plan(draft, &back, take_back);
+    let inverse = ActionPlan { ttl: None, ..inverse };
+    Ok(sum.ready(setting::plan(draft, &setup, summary), Some(inverse), &setup))
+}
+
+/// The look at one object.
+struct Look<'l> {
+    hands: &'l Hands,
+    cluster: &'l ActHandle,
+    setup: &'l Setup,
+    object: &'l Value,
+}
+
+impl Look<'_> {
+    /// What is written, and its way back; none where the object is so already.
+    async fn look(&self, force: bool, sum: &mut Sum) -> Result<Option<(Put, Part)>, SurveyOutcome> {
+        let Self { cluster, setup, object, .. } = *self;
+        let mut put = Put::of(object.clone(), force);
+        let (kind, name) = (kind_of(object), name_of(object));
+        let part = Part::Put(put.clone());
+        let now = part.find(cluster, setup).await.map_err(|error| unseen(&error))?;
+        let made = part.rehearse(cluster, now.as_ref(), setup).await.map_err(|error| unseen(&error))?;
+        if kind == "NetworkPolicy" {
+            sum.raise(Tier::T3, format!("{name}: a NetworkPolicy cuts off or lets in"));
+        }
+        let Some(now) = now else {
+            refuse_secrets(self.hands, object)?;
+            sum.step(format!("{kind}/{name} (new)"));
+            return Ok(Some((put, Part::Take(Take::brought(object)))));
+        };
+        let changes = compare(&as_written(&now), &as_written(&made));
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        let both = json!({"kind": kind, "metadata": {"name": name}, "object": object, "changes": changes});
+        refuse_secrets(self.hands, &both)?;
+        let uid = now["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+        let subject =
+            Subject { kind: kind.to_owned(), namespace: setup.namespace.clone(), name: name.to_owned() };
+        self.weigh(&now, &subject, &uid, &changes, sum)?;
+        let count = changes.len();
+        sum.step(format!("{kind}/{name} ({count} change{})", if count == 1 { "" } else { "s" }));
+        sum.note_all(&changes);
+        (put.uid, put.changes) = (Some(uid), changes);
+        let way_back = Part::Put(put.inverse());
+        Ok(Some((put, way_back)))
+    }
+
+    /// What the change of an object that is there takes away, and who owns it.
+    fn weigh(
+        &self,
+        now: &Value,
+        subject: &Subject,
+        uid: &str,
+        changes: &[Change],
+        sum: &mut Sum,
+    ) -> Result<(), SurveyOutcome> {
+        let mut notes = Vec::new();
+        owned_floor(now, Tier::T2, &mut notes);
+        notes.into_iter().for_each(|note| sum.raise(Tier::T3, format!("{}: {note}", subject.name)));
+        if WORKLOADS.contains(&subject.kind.as_str()) {
+            let workload = Workload { subject: subject.clone(), uid: uid.to_owned(), object: now.clone() };
+            let rolls_out = changes.iter().any(|change| change.path.is_below("/spec/template"));
+            if rolls_out {
+                workload.refuse_paused()?;
+            }
+            let hangs = matches!(workload.rollout(), Rollout::Stuck { .. });
+            let disrupted = if rolls_out { workload.disrupted_by_rollout() } else { 0 };
+            sum.add(workload.impact(disrupted, rolls_out && hangs));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! `k8s.apply` and `k8s.remove`: the objects of a stored manifest, put in place, taken away, and put back.
+
+use super::*;
+use crate::domain::manifest::STORED;
+
+pub(super) fn mk_map() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "maintenance", "labels": {"app": "shop"}},
+        "data": {"enabled": "true", "page": "back soon"},
+    })
+}
+
+fn mk_ingress() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "shop"},
+        "spec": {"defaultBackend": {"service": {"name": "maintenance", "port": {"number": 80}}}},
+    })
+}
+
+/// The ingress as people made it, before any maintenance.
+fn mk_ingress_before() -> Value {
+    let mut ingress = mk_ingress();
+    ingress["metadata"]["namespace"] = json!("prod");
+    ingress["metadata"]["annotations"] = json!({"team": "shop"});
+    ingress["spec"]["defaultBackend"]["service"]["name"] = json!("shop");
+    ingress
+}
+
+fn mk_netpol() -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "closed"},
+        "spec": {"podSelector": {"matchLabels": {"app": "shop"}}, "policyTypes": ["Ingress"]},
+    })
+}
+
+/// The draft of an action on a manifest with these objects, as the loader completes it.
+pub(super) fn mk_draft(kind: &str, objects: &[Value], more: Value) -> ActionPlan {
+    let mut params = json!({"manifest": "maintenance-mode", STORED: {"objects": objects}});
+    params.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    draft(kind, params)
+}
+
+fn get(world: &World, plural: &str, name: &str) -> Option<Value> {
+    world.cluster.get(plural, "prod", name)
+}
+
+/// A manifest that makes one object and changes another, put in place.
+async fn mk_maintenance() -> (World, Surveyed) {
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let draft = mk_draft("k8s.apply", &[mk_map(), mk_ingress()], json!({"ttl": "2h"}));
+    let surveyed = world.survey(&draft).await;
+    assert_eq!(world.effects(), [], "a survey changes nothing");
+    applied(world.act(&surveyed.plan).await);
+    (world, surveyed)
+}
+
+#[tokio::test]
+async fn a_manifest_is_applied_object_by_object_and_taken_back() {
+    let (world, surveyed) = mk_maintenance().await;
+    assert_eq!((surveyed.tier_floor, surveyed.impact.workloads), (Tier::T2, 0));
+    assert_eq!(surveyed.plan.target, "StoredManifest/prod/maintenance-mode");
+    assert_eq!(surveyed.plan.ttl, Some(jiff::SignedDuration::from_hours(2)));
+    assert_eq!(surveyed.impact.objects, ["ConfigMap/prod/maintenance", "Ingress/prod/shop"]);
+    let summary = &surveyed.plan.summary;
+    assert!(summary.ends_with("in prod: ConfigMap/maintenance (new), Ingress/shop (1 change)"), "{summary}");
+    assert_eq!(surveyed.notes, ["spec.defaultBackend.service.name: shop → maintenance"]);
+    let writes = world.effects();
+    assert_eq!(writes.len(), 2);
+    for write in &writes {
+        assert_eq!(write.patch_type.as_deref(), Some("application/apply-patch+yaml"));
+        assert_eq!(write.field_manager.as_deref(), Some("smokejumper"));
+        assert_eq!(write.execution_id.as_deref(), Some(KEY));
+        assert!(write.path.contains("maintenance") || write.path.contains("shop"));
+    }
+    let made = get(&world, "configmaps", "maintenance").expect("it was made");
+    assert_eq!(made["metadata"]["annotations"]["smokejumper.dev/manifest"], "maintenance-mode");
+    let changed = get(&world, "ingresses", "shop").expect("it is there");
+    assert_eq!(changed["spec"]["defaultBackend"]["service"]["name"], "maintenance");
+    assert_eq!(
+        changed["metadata"]["annotations"]["smokejumper.dev/manifest"],
+        Value::Null,
+        "it was there before"
+    );
+    // The same once more finds that it was done.
+    applied(world.act(&surveyed.plan).await);
+    applied(world.look_back(&surveyed.plan).await);
+    assert_eq!(world.effects().len(), 2);
+    let nothing = world.nothing(&mk_draft("k8s.apply", &[mk_map(), mk_ingress()], json!({}))).await;
+    assert!(nothing.contains("in place already"), "{nothing}");
+
+    let back = surveyed.inverse.expect("a way back");
+    assert_eq!(back.ttl, None);
+    applied(world.act_as(&back, "01-a1-rollback").await);
+    assert_eq!(get(&world, "configmaps", "maintenance"), None);
+    let restored = get(&world, "ingresses", "shop").expect("it is there");
+    assert_eq!(restored["spec"]["defaultBackend"]["service"]["name"], "shop");
+    assert_eq!(restored["metadata"]["annotations"]["team"], "shop");
+    // Once more: what was set back is not in our own way.
+    let again = world.survey(&mk_draft("k8s.apply", &[mk_map(), mk_ingress()], json!({}))).await;
+    applied(world.act_as(&again.plan, "02-a1-apply").await);
+}
+
+#[tokio::test]
+async fn what_was_applied_is_removed_and_can_be_put_back() {
+    let (world, _) = mk_maintenance().await;
+    let before = get(&world, "configmaps", "maintenance").expect("it is there");
+    let objects = [mk_map()];
+    let surveyed = world.survey(&mk_draft("k8s.remove", &objects, json!({}))).await;
+    assert_eq!(surveyed.tier_floor, Tier::T2, "we brought it: {:?}", surveyed.notes);
+    assert_eq!(surveyed.plan.summary, "remove manifest maintenance-mode from prod: ConfigMap/maintenance");
+    let done = world.effects().len();
+    applied(world.act_as(&surveyed.plan, "02-a1-apply").await);
+    let write = world.effects().pop().expect("a write");
+    assert_eq!(
+        (write.verb.as_str(), &write.body["preconditions"]["uid"]),
+        ("delete", &before["metadata"]["uid"])
+    );
+    assert_eq!((world.effects().len(), get(&world, "configmaps", "maintenance")), (done + 1, None));
+    applied(world.look_back(&surveyed.plan).await);
+    let reason = not_applied(world.act_as(&surveyed.plan, "02-a1-apply").await);
+    assert!(reason.contains("is so already"), "{reason}");
+    assert!(
+        world.nothing(&mk_draft("k8s.remove", &objects, json!({}))).await.contains("nothing of manifest")
+    );
+
+    applied(world.act_as(&surveyed.inverse.expect("a way back"), "02-a1-rollback").await);
+    let after = get(&world, "configmaps", "maintenance").expect("it is there again");
+    assert_eq!(
+        (&after["data"], &after["metadata"]["labels"]),
+        (&before["data"], &before["metadata"]["labels"])
+    );
+    let again = world.survey(&mk_draft("k8s.remove", &objects, json!({}))).await;
+    assert_eq!(again.tier_floor, Tier::T2, "it is still known as ours");
+}
+
+#[tokio::test]
+async fn removal_concerns_the_objects_that_the_manifest_names_and_no_others() {
+    let mut others = mk_map();
+    others["metadata"]["name"] = json!("another");
+    others["metadata"]["namespace"] = json!("prod");
+    let mut theirs = mk_map();
+    theirs["metadata"]["namespace"] = json!("prod");
+    let world = mk_world(&[others, theirs]).await;
+    let surveyed = world.survey(&mk_draft("k8s.remove", &[mk_map()], json!({}))).await;
+    assert_eq!(surveyed.tier_floor, Tier::T3);
+    assert_eq!(surveyed.notes, ["maintenance: this manifest did not bring it"]);
+    applied(world.act(&surveyed.plan).await);
+    let [write] = &world.effects()[..] else { panic!("one write") };
+    assert_eq!((write.resource.as_str(), write.name.as_str()), ("configmaps", "maintenance"));
+    assert!(get(&world, "configmaps", "another").is_some());
+}
+
+#[tokio::test]
+async fn what_cannot_be_put_back_as_it_was_has_no_way_back() {
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "namespace": "prod"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x:1"}]}}},
+    });
+    let mut secret = mk_map();
+    secret["metadata"]["namespace"] = json!("prod");
+    secret["data"]["page"] = json!(SECRET);
+    let world = mk_world(&[job.clone(), secret]).await;
+    for (object, said) in [(job, "it would run again"), (mk_map(), "holds a secret")] {
+        let surveyed = world.survey(&mk_draft("k8s.remove", &[object], json!({}))).await;
+        assert!(surveyed.inverse.is_none());
+        assert!(surveyed.notes.iter().any(|note| note.contains(said)), "{:?}", surveyed.notes);
+        assert!(!format!("{surveyed:?}").contains(SECRET));
+    }
+    let mut secret = mk_map();
+    secret["data"]["token"] = json!(SECRET);
+    let refusal = world.refusal(&mk_draft("k8s.apply", &[secret], json!({}))).await;
+    assert!(refusal.contains("holds a secret") && !refusal.contains(SECRET), "{refusal}");
+}
+
+#[tokio::test]
+async fn fields_of_others_are_left_to_them_unless_the_rule_says_force() {
+    let mut theirs = mk_map();
+    theirs["metadata"]["namespace"] = json!("prod");
+    theirs["data"]["enabled"] = json!("false");
+    theirs["metadata"]["managedFields"] = json!([{
+        "manager": "argocd-controller", "operation": "Apply", "apiVersion": "v1", "time": "2026-11-21T11:00:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:enabled": {}}},
+    }]);
+    let world = mk_world(&[theirs]).await;
+    let refusal = world.refusal(&mk_draft("k8s.apply", &[mk_map()], json!({}))).await;
+    assert!(refusal.contains("others manage fields that it would set (409)"), "{refusal}");
+    assert!(refusal.contains("argocd-controller") && refusal.contains(".data.enabled"), "{refusal}");
+    let surveyed = world.survey(&mk_draft("k8s.apply", &[mk_map()], json!({"force": true}))).await;
+    assert_eq!(surveyed.tier_floor, Tier::T3);
+    assert!(surveyed.notes[0].contains("by force"), "{:?}", surveyed.notes);
+    applied(world.act(&surveyed.plan).await);
+    let [write] = &world.effects()[..] else { panic!("one write") };
+    assert!(get(&world, "configmaps", "maintenance").expect("it")["data"]["enabled"] == "true");
+    assert_eq!(write.execution_id.as_deref(), Some(KEY));
+}
+
+#[tokio::test]
+async fn owners_and_reach_raise_the_tier() {
+    let mut helm = mk_ingress_before();
+    helm["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
+    let world = mk_world(&[helm]).await;
+    for (kind, objects, more, tier) in [
+        ("k8s.apply", vec![mk_ingress()], json!({}), Tier::T3),
+        ("k8s.remove", vec![mk_ingress()], json!({}), Tier::T3),
+        ("k8s.apply", vec![mk_map()], json!({}), Tier::T2),
+        ("k8s.apply", vec![mk_map(), mk_netpol()], json!({}), Tier::T3),
+        ("k8s.apply", vec![mk_map()], json!({STORED: {"tier": "T3", "objects": [mk_map()]}}), Tier::T3),
+    ] {
+        let surveyed = world.survey(&mk_draft(kind, &objects, more)).await;
+        assert_eq!(surveyed.tier_floor, tier, "{kind} {objects:?}: {:?}", surveyed.notes);
+    }
+    let surveyed = world.survey(&mk_draft("k8s.apply", &[mk_ingress()], json!({}))).await;
+    assert!(surveyed.notes.iter().any(|note| note.contains("owned by Helm")), "{:?}", surveyed.notes);
+}
+
+#[tokio::test]
+async fn a_workload_of_a_manifest_counts_with_what_its_rollout_takes() {
+    let world = mk_world(&[mk_api("api:1")]).await;
+    let mut object = mk_api("api:2");
+    object["metadata"] = json!({"name": "api"});
+    let surveyed = world.survey(&mk_draft("k8s.apply", &[object.clone()], json!({}))).await;
+    let impact = &surveyed.impact;
+    assert_eq!(
+        (impact.kind.as_str(), impact.workloads, impact.replicas, impact.available),
+        ("Deployment", 1, 3, 3)
+    );
+    assert_eq!(surveyed.notes, ["spec.template.spec.containers[api].image: api:1 → api:2"]);
+    let removal = world.survey(&mk_draft("k8s.remove", &[object.clone()], json!({}))).await;
+    assert_eq!((removal.impact.disrupted, removal.tier_floor), (3, Tier::T3));
+    world.change("deployments", "api", "/spec", {
+        let mut spec = world.deployment()["spec"].clone();
+        spec["paused"] = json!(true);
+        spec
+    });
+    let refusal = world.refusal(&mk_draft("k8s.apply", &[object], json!({}))).await;
+    assert!(refusal.contains("is paused"), "{refusal}");
+}
+
+#[tokio::test]
+async fn nothing_is_done_where_one_object_is_not_as_it_was() {
+    let (world, surveyed) = mk_maintenance().await;
+    let done = world.effects().len();
+    // A person goes on where we left: neither forward nor back is it overwritten.
+    world.change("ingresses", "shop", "/spec/defaultBackend/service/name", json!("status-page"));
+    let back = surveyed.inverse.expect("a way back");
+    let reason = not_applied(world.act_as(&back, "01-a1-rollback").await);
+    assert!(
+        reason.contains("somebody changed spec.defaultBackend.service.name of Ingress prod/shop"),
+        "{reason}"
+    );
+    assert!(get(&world, "configmaps", "maintenance").is_some(), "not even the other object is touched");
+    let removal = world.survey(&mk_draft("k8s.remove", &[mk_map()], json!({}))).await.plan;
+    world.change("configmaps", "maintenance", "/data/page", json!("tomorrow"));
+    let reason = not_applied(world.act_as(&removal, "02-a1-apply").await);
+    assert!(reason.contains("somebody changed ConfigMap prod/maintenance"), "{reason}");
+
+    let plan = world.survey(&mk_draft("k8s.apply", &[mk_netpol()], json!({}))).await.plan;
+    let mut theirs = mk_netpol();
+    theirs["metadata"]["namespace"] = json!("prod");
+    world.cluster.put(theirs).expect("an object that is played");
+    let reason = not_applied(world.act_as(&plan, "03-a1-apply").await);
+    assert!(reason.contains("somebody made NetworkPolicy prod/closed"), "{reason}");
+    assert_eq!(world.effects().len(), done);
+}
+
+#[tokio::test]
+async fn an_object_under_an_old_name_is_not_taken_for_the_one_that_was_brought() {
+    let (world, surveyed) = mk_maintenance().await;
+    world.cluster.remove("configmaps", "prod", "maintenance");
+    let mut theirs = mk_map();
+    theirs["metadata"]["namespace"] = json!("prod");
+    world.cluster.put(theirs).expect("an object that is played");
+    let back = surveyed.inverse.expect("a way back");
+    let reason = not_applied(world.act_as(&back, "01-a1-rollback").await);
+    assert!(reason.contains("is not the one that this manifest brought"), "{reason}");
+    // Neither is the one that somebody else edits by now.
+    let mut edited = mk_map();
+    edited["metadata"]["namespace"] = json!("prod");
+    edited["metadata"]["annotations"] = json!({"smokejumper.dev/manifest": "maintenance-mode"});
+    edited["metadata"]["managedFields"] = json!([{
+        "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:page": {}}},
+    }]);
+    world.cluster.put(edited).expect("an object that is played");
+    let reason = not_applied(world.act_as(&back, "01-a1-rollback").await);
+    assert!(reason.contains("somebody changed ConfigMap prod/maintenance"), "{reason}");
+    assert!(get(&world, "configmaps", "maintenance").is_some());
+}
+
+#[tokio::test]
+async fn half_of_a_manifest_is_told_as_half() {
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let plan = world.survey(&mk_draft("k8s.apply", &[mk_map(), mk_ingress()], json!({}))).await.plan;
+    world.cluster.faults().next("patch ingresses", Fault::vendor_error("Forbidden"));
+    let ActionOutcome::Unknown { reason } = world.act(&plan).await else {
+        panic!("neither done nor not done")
+    };
+    assert!(reason.starts_with("1 of 2 objects: ConfigMap prod/maintenance: put in place"), "{reason}");
+    assert!(
+        reason.contains("and then: patch ingresses.networking.k8s.io prod/shop: not permitted (403)"),
+        "{reason}"
+    );
+    let ActionOutcome::Unknown { reason } = world.look_back(&plan).await else { panic!("still half") };
+    assert!(reason.contains("1 of 2") && reason.contains("Ingress prod/shop does not show it"), "{reason}");
+    // The same attempt again does the other half, and nothing twice.
+    applied(world.act(&plan).await);
+    assert_eq!(world.effects().len(), 2);
+}
+
+#[test]
+fn a_rule_names_a_manifest_and_nothing_of_it() {
+    let stored = |object: Value| json!({"manifest": "m", STORED: {"objects": [object]}});
+    let mut elsewhere = stored(mk_map());
+    elsewhere[STORED]["objects"][0]["metadata"]["namespace"] = json!("shop");
+    elsewhere["namespace"] = json!("prod");
+    let mut secret = mk_map();
+    secret["kind"] = json!("Secret");
+    for (params, place) in [
+        (json!({}), ""),
+        (json!({"manifest": ""}), "/manifest"),
+        (json!({"manifest": "{{ labels.manifest }}"}), "/manifest"),
+        (json!({"manifest": "m", "namespace": "{{ labels.namespace }}"}), "/namespace"),
+        (json!({"manifest": "m", "ttl": "1s"}), "/ttl"),
+        (stored(secret), "/stored/objects/0/kind"),
+        (elsewhere, "/namespace"),
+    ] {
+        let refused = check("k8s.apply", params.clone()).map_err(|error| error.pointer);
+        assert_eq!(refused, Err(place.to_owned()), "{params}");
+    }
+    let mut named = stored(mk_map());
+    named[STORED]["objects"][0]["metadata"]["name"] = json!("{{ labels.service }}-off");
+    assert!(check("k8s.apply", named.clone()).is_ok(), "a template before it is rendered");
+    let target = mk_target("Deployment", "api");
+    let refused = draft_for("k8s.apply", named, Some(&target)).expect_err("it was never rendered");
+    assert_eq!(refused.pointer, "/stored/objects/0/metadata/name");
+    let refused = draft_for("k8s.apply", json!({"manifest": "m"}), Some(&target)).expect_err("no manifest");
+    assert!(refused.message.contains("no stored manifest `m`"), "{refused}");
+    let system = Target { namespace: "kube-system".to_owned(), ..target };
+    let refused = draft_for("k8s.apply", stored(mk_map()), Some(&system)).expect_err("the cluster's own");
+    assert!(refused.message.contains("a namespace of the cluster itself"), "{refused}");
+}
+
+#[test]
+fn permissions_are_those_on_the_objects_by_their_names() {
+    let kind = |name: &str| kinds().into_iter().find(|kind| kind.name == name).expect("a kind");
+    let mut named = mk_map();
+    named["metadata"]["name"] = json!("{{ labels.service }}-off");
+    let params = json!({"manifest": "m", "namespace": "shop", STORED: {"objects": [mk_ingress(), named]}});
+    for name in ["k8s.apply", "k8s.remove"] {
+        let needs: Vec<String> = (kind(name).access)(&params, None).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            needs,
+            [
+                "get, create, patch, delete ingresses.networking.k8s.io `shop` in namespace shop",
+                "get, create, patch, delete configmaps in namespace shop",
+            ],
+            "{name}"
+        );
+    }
+    assert!((kind("k8s.apply").access)(&json!({"manifest": "m"}), None).is_empty());
+}
+
+#[test]
+fn every_kind_that_a_manifest_may_hold_is_one_that_we_know() {
+    for (version, kind) in crate::domain::manifest::KINDS {
+        let known = crate::clients::kubernetes::Resource::of_manifest(version, kind);
+        assert!(known.is_some_and(|resource| resource.namespaced), "{kind} of {version}");
+    }
+}
