@@ -138,6 +138,7 @@ pub struct Diagnostics {
     /// For addresses of the settings; rules cannot reach it.
     configured: HttpClient,
     vitals: VitalsOptions,
+    nodes: vitals::Nodes,
     slots: Semaphore,
 }
 
@@ -153,6 +154,7 @@ impl Diagnostics {
             tools: Tools { prometheus, kubernetes, probes, keyring },
             configured: HttpClient::new(&HttpOptions::configured())?,
             vitals,
+            nodes: vitals::Nodes::default(),
             slots: Semaphore::new(RUNS_MAX),
         })
     }

@@ -42,8 +42,8 @@ use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, OpenOfRule,
-    PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
+    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, PauseChange,
+    PortFuture, Reader, Store, StoreError, Wanted, Young,
 };
 use database::Database;
 use hints::Hints;
@@ -121,13 +121,8 @@ impl Store for SqlStore {
         Box::pin(async move { reader::text(&self.database, &hash).await })
     }
 
-    fn open_of_rule<'a>(
-        &'a self,
-        rule: &'a str,
-        since: Timestamp,
-        limit: u32,
-    ) -> PortFuture<'a, Result<OpenOfRule, StoreError>> {
-        Box::pin(reader::open_of_rule(&self.database, rule, since, limit))
+    fn young(&self, since: Timestamp) -> PortFuture<'_, Result<Young, StoreError>> {
+        Box::pin(reader::young(&self.database, since))
     }
 
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {

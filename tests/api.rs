@@ -66,7 +66,7 @@ fn settings(port: u16) -> String {
          api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
          endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\
          rules: [rules.yaml]\nmode: enforce\n\
-         guardrails: {{ correlation: {{ targets: 0 }} }}\n"
+         guardrails: {{ correlation: {{ targets: 0, targets_in_namespace: 0, targets_in_all: 0 }} }}\n"
     )
 }
 

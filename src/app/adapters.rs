@@ -31,6 +31,7 @@ pub(super) struct Adapters {
     pub(super) slack_decoder: SlackDecoder,
     pub(super) slack_secrets: SecretSet,
     cluster: Option<Cluster>,
+    looks_at_nodes: bool,
 }
 
 impl Adapters {
@@ -57,13 +58,14 @@ impl Adapters {
                 None => SecretSet::default(),
             },
             cluster,
+            looks_at_nodes: settings.guardrails.looks_at_nodes(),
         })
     }
 
     /// The look at what the cluster permits; none without a cluster.
     pub(super) fn permissions(&self, book: Arc<RuleBook>, metrics: Metrics) -> Option<Permissions> {
         let (reads, acts) = self.cluster.as_ref()?.identities();
-        Some(Permissions { reads, acts, book, metrics })
+        Some(Permissions { reads, acts, book, metrics, looks_at_nodes: self.looks_at_nodes })
     }
 
     /// Looks at what must be there before anything starts, and is only known by trying.
@@ -82,6 +84,7 @@ fn vitals(settings: &Settings, last_jump: LastJump) -> anyhow::Result<VitalsOpti
         watchdog: blind.watchdog.clone(),
         alertmanager: alertmanager.context("`guardrails.blind.alertmanager`")?,
         down_percent: settings.guardrails.correlation.down_percent,
+        nodes_percent: settings.guardrails.correlation.nodes_percent,
         last_jump,
     })
 }
@@ -89,6 +92,11 @@ fn vitals(settings: &Settings, last_jump: LastJump) -> anyhow::Result<VitalsOpti
 /// The diagnostics by themselves, for a look at what they would find.
 pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
     diagnostics_with(Cluster::of(settings).as_ref(), settings, keyring, LastJump::default())
+}
+
+/// What looks at the targets of remedies, for a look at what they would do: no endpoint can be called with it.
+pub(super) fn surveyor(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
+    actions_with(BTreeMap::new(), Cluster::of(settings).as_ref(), keyring)
 }
 
 fn diagnostics_with(
@@ -160,7 +168,14 @@ pub(super) fn store_url(settings: &Settings, keyring: &Keyring) -> anyhow::Resul
 }
 
 fn actions(cluster: Option<&Cluster>, settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
-    let endpoints = endpoints(settings, keyring)?;
+    actions_with(endpoints(settings, keyring)?, cluster, keyring)
+}
+
+fn actions_with(
+    endpoints: BTreeMap<String, Endpoint>,
+    cluster: Option<&Cluster>,
+    keyring: &Keyring,
+) -> anyhow::Result<Actions> {
     let options = ActionsOptions {
         endpoints,
         proxy: ProxyChoice::default(),

@@ -1,8 +1,9 @@
 //! `smokejumper explain`: what the service would make of an alert, by the service's own rules and functions.
 //!
-//! Nothing is stored, and nobody is told. No network is touched either, unless the caller asks for the rule's
-//! diagnostics to be run, which only read. What a store would know is taken as empty: nothing is paused, and no action
-//! has started before.
+//! Nothing is stored, and nobody is told. No network is touched either, unless the caller asks for a look: then the
+//! rule's diagnostics run, which only read, and the targets of its remedies are looked at, where the cluster rehearses the
+//! write. What nobody looks at is assumed, and said to be. What a store would know is taken as empty: nothing is paused,
+//! and no action has started before.
 
 use super::adapters;
 use super::rulebook::{self, engine_settings};
@@ -11,6 +12,7 @@ use crate::clients::http::{ProxyChoice, install_crypto_provider};
 use crate::diagnostics::Diagnostics;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::diagnosis::{Finding, FindingStatus};
+use crate::domain::survey::Survey;
 use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
 use crate::engine::gathering::{gather, survey, vitals};
@@ -71,9 +73,17 @@ pub struct Explainer {
     ledger: Ledger,
     now: Timestamp,
     evidence: Evidence,
-    diagnoser: Option<Diagnostics>,
-    /// Has no endpoints, so that it cannot reach anything.
+    /// Who looks, where somebody does.
+    eyes: Option<Eyes>,
+    /// Has neither endpoints nor a cluster, so that it cannot reach anything.
     actor: Actions,
+}
+
+/// Looks at the world for a rehearsal.
+struct Eyes {
+    diagnoser: Diagnostics,
+    /// Looks at targets, and is asked for nothing else.
+    surveyor: Actions,
 }
 
 /// What would be made of one alert.
@@ -96,17 +106,20 @@ impl Clock for StoppedClock {
 }
 
 impl Explainer {
-    /// Reads settings and rules. Secrets are only needed, and only those of Prometheus, to run diagnostics.
+    /// Reads settings and rules. Secrets are only needed, and only those of Prometheus, for a look.
     ///
     /// # Errors
-    /// Settings or rules that cannot be used, or a secret that is missing for the diagnostics.
+    /// Settings or rules that cannot be used, or a secret that is missing for the look.
     pub fn new(options: ExplainOptions, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         install_crypto_provider();
         let settings = Settings::load(options.config.as_deref(), environment)?;
         let book = rulebook::open(&settings)?;
         let keyring = Keyring::new(environment.clone());
-        let diagnoser = match options.evidence {
-            Evidence::Diagnosed => Some(adapters::diagnostics(&settings, &keyring)?),
+        let eyes = match options.evidence {
+            Evidence::Diagnosed => Some(Eyes {
+                diagnoser: adapters::diagnostics(&settings, &keyring)?,
+                surveyor: adapters::surveyor(&settings, &keyring)?,
+            }),
             Evidence::Unknown | Evidence::Given(_) => None,
         };
         let actor = ActionsOptions {
@@ -121,7 +134,7 @@ impl Explainer {
             ledger: Ledger::default(),
             now: options.now,
             evidence: options.evidence,
-            diagnoser,
+            eyes,
             actor: Actions::new(actor).context("the actions cannot be built")?,
         })
     }
@@ -152,29 +165,40 @@ impl Explainer {
             playbook: self.book.as_ref(),
             settings: &self.settings,
             ledger: &self.ledger,
+            assumes_targets: self.eyes.is_none(),
             now: self.now,
         };
         let mut rehearsal = Rehearsal::open(stage, Arc::clone(rule), alert);
         let findings = self.findings(&rehearsal).await;
-        let (surveys, vitals) = match &self.diagnoser {
-            Some(sentinel) => {
-                let clock = StoppedClock(self.now);
-                let (rule, incident) = (rehearsal.rule(), rehearsal.incident());
-                let book = self.book.as_ref();
-                let surveys = survey(book, &self.actor, &clock, rule, incident, &findings, None).await;
-                (surveys, Some(vitals(sentinel, &clock).await))
+        let (surveys, vitals) = match &self.eyes {
+            Some(eyes) => {
+                let signs = vitals(&eyes.diagnoser, &StoppedClock(self.now)).await;
+                (self.look(eyes, &rehearsal, &findings).await, signs)
             }
             // Nobody looks: what monitoring would say is taken as good, as findings are taken as they are given.
-            None => (Vec::new(), Some(Vitals::none(self.now))),
+            None => (Vec::new(), Vitals::none(self.now)),
         };
-        rehearsal.diagnosed(findings, surveys, vitals);
+        rehearsal.diagnosed(findings, surveys, Some(vitals));
         rehearsal.carry_out_what_touches_nothing(&self.actor).await;
         rehearsal.escalate();
         rehearsal
     }
 
+    /// Looks at the targets of all remedies, since each is shown by itself; the service looks down the ladder only to
+    /// the first that has something to do.
+    async fn look(&self, eyes: &Eyes, rehearsal: &Rehearsal<'_>, findings: &[Finding]) -> Vec<Survey> {
+        let (rule, incident) = (rehearsal.rule(), rehearsal.incident());
+        let (book, clock) = (self.book.as_ref(), StoppedClock(self.now));
+        let mut surveys = Vec::new();
+        for remedy in &rule.rule.remedies {
+            let only = Some(remedy.name.as_str());
+            surveys.extend(survey(book, &eyes.surveyor, &clock, rule, incident, findings, only).await);
+        }
+        surveys
+    }
+
     async fn findings(&self, rehearsal: &Rehearsal<'_>) -> Vec<Finding> {
-        if let Some(diagnoser) = &self.diagnoser {
+        if let Some(Eyes { diagnoser, .. }) = &self.eyes {
             let clock = StoppedClock(self.now);
             return gather(self.book.as_ref(), diagnoser, &clock, rehearsal.rule(), rehearsal.incident())
                 .await;

@@ -28,6 +28,8 @@ pub(super) struct Permissions {
     pub(super) acts: ReadHandle,
     pub(super) book: Arc<RuleBook>,
     pub(super) metrics: Metrics,
+    /// Whether guardrails look at the nodes.
+    pub(super) looks_at_nodes: bool,
 }
 
 /// One question: who, what, where.
@@ -40,7 +42,7 @@ impl Permissions {
         while !stop.is_cancelled() {
             let set = self.book.current();
             if looked_at.as_deref() != Some(set.hash()) {
-                let needs = needs(&set, self.book.catalog());
+                let needs = needs(&set, self.book.catalog(), self.looks_at_nodes);
                 match self.look(&needs).await {
                     Ok(missing) => {
                         report(&needs, &missing, &self.metrics);
@@ -152,7 +154,7 @@ spec:
         let file = SourceFile { name: "rules.yaml".to_owned(), text: RULES.to_owned() };
         let set = load_texts(vec![file], &catalog, &Known::everything())
             .unwrap_or_else(|errors| panic!("{errors}"));
-        needs(&set, &catalog)
+        needs(&set, &catalog, false)
     }
 
     async fn mk_permissions(server: &StandIn) -> Permissions {
@@ -187,6 +189,7 @@ spec:
             acts,
             book: Arc::new(RuleBook::open(source).expect("no rules")),
             metrics: Metrics::new(),
+            looks_at_nodes: false,
         }
     }
 

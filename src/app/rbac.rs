@@ -11,6 +11,7 @@ pub mod manifest;
 mod tests;
 
 use super::rulebook;
+use crate::clients::kubernetes::Resource;
 use crate::domain::catalog::{AccessNeed, AccessScope, Catalog};
 use crate::domain::matcher::MatchOp;
 use crate::domain::rule::{ResponseRule, is_template};
@@ -62,12 +63,13 @@ pub struct RuleNeed {
     pub namespace: Option<String>,
 }
 
-/// Everything that the rules need, rule by rule.
-pub fn needs(set: &RuleSet, catalog: &Catalog) -> Vec<RuleNeed> {
-    set.rules().iter().flat_map(|kept| of_rule(&kept.rule, catalog)).collect()
+/// Everything that the rules need, rule by rule, with what guardrails look at before a rule acts on the cluster.
+pub fn needs(set: &RuleSet, catalog: &Catalog, looks_at_nodes: bool) -> Vec<RuleNeed> {
+    let rules = set.rules().iter().map(|kept| &kept.rule);
+    rules.flat_map(|rule| of_rule(rule, catalog, looks_at_nodes)).collect()
 }
 
-fn of_rule(rule: &ResponseRule, catalog: &Catalog) -> Vec<RuleNeed> {
+fn of_rule(rule: &ResponseRule, catalog: &Catalog, looks_at_nodes: bool) -> Vec<RuleNeed> {
     let target = rule.target.as_ref();
     let mut all = Vec::new();
     let mut take = |part: String, identity, needs: Vec<AccessNeed>| {
@@ -87,6 +89,11 @@ fn of_rule(rule: &ResponseRule, catalog: &Catalog) -> Vec<RuleNeed> {
                 take(format!("remedy {}", spec.name), Identity::Act, (kind.access)(&action.params, target));
             }
         }
+    }
+    let kinds = rule.remedies.iter().filter_map(|spec| catalog.action(&spec.action.kind));
+    if looks_at_nodes && kinds.into_iter().any(|kind| kind.is_surveyed) {
+        let nodes = AccessNeed::cluster("", &Resource::NODES.plural, &["list"]);
+        take("guardrail correlation".to_owned(), Identity::Read, vec![nodes]);
     }
     for action in &rule.on_resolve {
         if let Some(kind) = catalog.action(&action.kind) {
@@ -179,7 +186,7 @@ fn without_covered(all: Grants) -> Grants {
 pub fn rbac(options: &RbacOptions) -> anyhow::Result<manifest::Manifest> {
     let settings = Settings::load(options.config.as_deref(), &process_environment())?;
     let book = rulebook::open(&settings)?;
-    let needs = needs(&book.current(), book.catalog());
+    let needs = needs(&book.current(), book.catalog(), settings.guardrails.looks_at_nodes());
     let accounts = manifest::Accounts::of(&settings, options.namespace.as_deref());
     Ok(manifest::Manifest::new(&grants(&needs), &accounts))
 }

@@ -30,7 +30,7 @@ Examples:
       rule  service-high-error-rate
       …
 
-  A payload that Alertmanager sent, with the evidence that the rules would gather right now:
+  A payload that Alertmanager sent, with the evidence and the plans of right now:
     $ smokejumper explain --config smokejumper.yaml payload.json --diagnose
 
   With evidence of your own, such as {\"error_ratio\": {\"last\": 0.31, \"text\": \"rising\"}}:
@@ -40,10 +40,10 @@ Examples:
     $ smokejumper explain --config smokejumper.yaml payload.json --at 2026-03-01T03:00:00Z \\
         --output json | jq '.alerts[].escalation'
 
-By default nothing is asked over the network and no store is opened: findings are unknown, nothing
-is paused, and no action has started before. Findings are a JSON object: the name of a diagnostic,
-and the fields that conditions read; `text` is what people read, and {\"status\": \"unknown\",
-\"reason\": \"…\"} makes one unknown.
+By default nothing is asked over the network and no store is opened: findings are unknown, targets
+in a cluster are assumed to allow what is planned, nothing is paused, and no action has started
+before. Findings are a JSON object: the name of a diagnostic, and the fields that conditions read;
+`text` is what people read, and {\"status\": \"unknown\", \"reason\": \"…\"} makes one unknown.
 
 Exit codes: 0 explained, 1 a payload or an alert in it that cannot be read, 64 bad usage, settings
 or rules that cannot be used.";
@@ -63,7 +63,8 @@ pub(super) struct ExplainArgs {
     /// When the alert arrives, such as 2026-03-01T03:00:00Z. Default: now.
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<Timestamp>,
-    /// Run the diagnostics of the rules. They only read.
+    /// Run the diagnostics of the rules, and look at the targets of their remedies. Nothing is changed: a cluster
+    /// rehearses what would be written (dry run).
     #[arg(long)]
     diagnose: bool,
     /// File with findings to take for granted, as JSON; `-` reads it from stdin.

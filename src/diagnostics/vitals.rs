@@ -1,8 +1,10 @@
-//! Vital signs: whether Prometheus and Alertmanager answer, whether alerting works from end to end, whether the clock
-//! stood still, and whether a large share of all targets is down at once.
+//! Vital signs: whether Prometheus, Alertmanager and the cluster's API answer, whether alerting works from end to end,
+//! whether the clock stood still, and whether a large share of all targets, or of the cluster's nodes, is down at once.
 //!
 //! Guardrails read them: who cannot see does not act alone, and what is wrong with many at once is not healed one by
 //! one. A sign that cannot be had is bad news and never good news.
+
+mod cluster;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use crate::clients::prometheus::answer::Data;
 use crate::domain::vitals::{Sign, Vitals};
 use crate::engine::clock::LastJump;
 use crate::engine::ports::{PortFuture, Sentinel};
+
+pub(super) use cluster::Nodes;
 
 /// Longest time for one sign. Whoever needs longer to say that all is well is not well.
 const SIGN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,6 +43,8 @@ pub struct VitalsOptions {
     pub alertmanager: Option<Url>,
     /// From which share of targets down, in percent, something larger is wrong; 0 means never.
     pub down_percent: u32,
+    /// From which share of nodes that are not ready, in percent; 0 means that they are not looked at.
+    pub nodes_percent: u32,
     /// When the wall clock was set.
     pub last_jump: LastJump,
 }
@@ -46,15 +52,16 @@ pub struct VitalsOptions {
 impl Sentinel for Diagnostics {
     fn vitals(&self, now: Timestamp) -> PortFuture<'_, Vitals> {
         Box::pin(async move {
-            let (prometheus, alertmanager) =
-                tokio::join!(self.prometheus_signs(now), self.alertmanager_sign());
-            let mut signs: BTreeMap<String, Sign> = prometheus.into_iter().collect();
+            let (prometheus, alertmanager, cluster) =
+                tokio::join!(self.prometheus_signs(now), self.alertmanager_sign(), self.cluster_signs(now));
+            let mut signs: BTreeMap<String, Sign> = prometheus.into_iter().chain(cluster).collect();
             signs.extend(alertmanager.map(|sign| ("alertmanager".to_owned(), sign)));
             signs.extend(clock_sign(&self.vitals.last_jump, now).map(|sign| ("clock".to_owned(), sign)));
             let redactor = self.tools.keyring.redactor();
             let clean = |sign: Sign| match sign {
                 Sign::Good(text) => Sign::Good(redactor.redact(&text).into_owned()),
                 Sign::Blind(text) => Sign::Blind(redactor.redact(&text).into_owned()),
+                Sign::BlindInCluster(text) => Sign::BlindInCluster(redactor.redact(&text).into_owned()),
                 Sign::Widespread(text) => Sign::Widespread(redactor.redact(&text).into_owned()),
             };
             Vitals { at: now, signs: signs.into_iter().map(|(name, sign)| (name, clean(sign))).collect() }

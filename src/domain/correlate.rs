@@ -45,6 +45,21 @@ impl CorrelationKey {
         Self::bounded(text)
     }
 
+    /// What an incident of this rule is about, whatever the rule: its target or its group labels, as text.
+    pub fn subject<'k>(&'k self, rule: &str) -> &'k str {
+        self.0.strip_prefix(rule).and_then(|rest| rest.strip_prefix('|')).unwrap_or(&self.0)
+    }
+
+    /// The namespace of what an incident of this rule is about: of its target, or of its group labels.
+    pub fn namespace<'k>(&'k self, rule: &str) -> Option<&'k str> {
+        let subject = self.subject(rule);
+        let found = match subject.split_once('/') {
+            Some((kind, rest)) if !kind.contains('=') => rest.split('/').next(),
+            _ => group_value(subject, "namespace"),
+        };
+        found.filter(|name| crate::dns::is_dns_label(name))
+    }
+
     fn bounded(text: String) -> Self {
         if text.len() <= READABLE_BYTES {
             return Self(text);
@@ -55,6 +70,20 @@ impl CorrelationKey {
             end -= 1;
         }
         Self(format!("{}…{digest}", &text[..end]))
+    }
+}
+
+/// The value of a label in the text of a group: `name=length:value,` one after the other.
+fn group_value<'k>(mut text: &'k str, wanted: &str) -> Option<&'k str> {
+    loop {
+        let (name, rest) = text.split_once('=')?;
+        let (length, rest) = rest.split_once(':')?;
+        let length: usize = length.parse().ok()?;
+        let value = rest.get(..length)?;
+        if name == wanted {
+            return Some(value);
+        }
+        text = rest.get(length..)?.strip_prefix(',')?;
     }
 }
 

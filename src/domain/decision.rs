@@ -6,8 +6,8 @@
 use crate::action::{ActionPlan, Tier};
 use crate::catalog::Performer;
 use crate::diagnosis::ConditionOutcome;
-use crate::guardrail::{Guardrail, GuardrailVerdict};
-use crate::survey::{Impact, Survey, SurveyOutcome, SurveyStanding, Surveyed};
+use crate::guardrail::{self, Guardrail, GuardrailVerdict};
+use crate::survey::{Survey, SurveyOutcome, SurveyStanding, Surveyed, Touch};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -102,6 +102,8 @@ pub enum Reason {
     TaskDone(String),
     /// The time of a temporary change is over.
     TimeIsOver,
+    /// Somebody set a temporary change back before we did.
+    SetBack(String),
 }
 
 impl Reason {
@@ -137,6 +139,7 @@ impl Reason {
             Self::RollbackFailed(_) => "rollback_failed",
             Self::TaskDone(_) => "task_done",
             Self::TimeIsOver => "time_is_over",
+            Self::SetBack(_) => "set_back",
         }
     }
 }
@@ -181,6 +184,7 @@ impl std::fmt::Display for Reason {
             Self::RollbackFailed(why) => write!(f, "it did not help and could not be undone: {why}"),
             Self::TaskDone(who) => write!(f, "{who} says that it is done"),
             Self::TimeIsOver => f.write_str("its time is over, and it is set back"),
+            Self::SetBack(what) => write!(f, "somebody has set it back: {what}"),
         }
     }
 }
@@ -233,10 +237,18 @@ impl Candidate {
         }
     }
 
+    /// Takes for granted that its target allows it, where nobody has looked. For rehearsals alone.
+    pub fn assume_survey(&mut self) {
+        if self.survey == SurveyStanding::Missing && self.plan.is_ok() {
+            self.survey = SurveyStanding::Assumed;
+        }
+    }
+
     /// Whether guardrails have a say about it: it is a plan that the machine would carry out on the world.
     pub fn is_guarded(&self) -> bool {
-        let is_looked_at = matches!(self.survey, SurveyStanding::NotNeeded | SurveyStanding::Done { .. });
-        self.tier > Tier::T0 && self.performer == Performer::Machine && self.plan.is_ok() && is_looked_at
+        use SurveyStanding::{Assumed, Done, NotNeeded};
+        let is_possible = matches!(self.survey, NotNeeded | Assumed | Done { .. });
+        self.tier > Tier::T0 && self.performer == Performer::Machine && self.plan.is_ok() && is_possible
     }
 
     /// When its target was looked at.
@@ -247,11 +259,15 @@ impl Candidate {
         }
     }
 
-    /// What it would take away.
-    pub fn impact(&self) -> Option<&Impact> {
-        match &self.survey {
-            SurveyStanding::Done { impact, .. } => Some(impact),
-            _ => None,
+    /// What is known of how it touches a cluster.
+    pub fn touch(&self) -> Touch<'_> {
+        match (&self.survey, &self.plan) {
+            (SurveyStanding::Done { impact, .. }, _) => Touch::Seen(impact),
+            // Targets are written as `Kind/namespace/name`.
+            (SurveyStanding::Assumed, Ok(plan)) => {
+                Touch::Unseen(plan.target.split('/').next().unwrap_or_default())
+            }
+            _ => Touch::Nothing,
         }
     }
 
@@ -308,9 +324,14 @@ pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
         return (Decision::Block, Reason::PlanInvalid(why.clone()));
     }
     match &candidate.survey {
-        SurveyStanding::NotNeeded | SurveyStanding::Done { .. } => {}
+        SurveyStanding::NotNeeded | SurveyStanding::Assumed | SurveyStanding::Done { .. } => {}
         SurveyStanding::NothingToDo(why) => return (Decision::Skip, Reason::NothingToDo(why.clone())),
-        SurveyStanding::Refused(why) => return (Decision::Block, Reason::SurveyRefused(why.clone())),
+        SurveyStanding::Refused(why) => {
+            // Where the look failed because nobody could look, that is the reason, and it may pass.
+            let denial = guardrail::first_denial(&candidate.guardrails);
+            let reason = denial.map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()));
+            return (Decision::Block, reason.unwrap_or_else(|| Reason::SurveyRefused(why.clone())));
+        }
         SurveyStanding::Missing => {
             let why = "nobody has looked at its target".to_owned();
             return (Decision::Block, Reason::SurveyRefused(why));

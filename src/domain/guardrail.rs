@@ -11,13 +11,13 @@ mod impact;
 mod limits;
 mod scope;
 
-pub use alone::{Alone, Peers, Standing, asks_instead};
+pub use alone::{Alone, Crowd, Peers, Standing, asks_instead, dark_cluster};
 pub use impact::BlastRadius;
 pub use limits::{Circuit, Limits, Rate, Start, StartEnd, StartResult};
 pub use scope::{Own, SYSTEM_NAMESPACES, Scope};
 
 use crate::action::{ActionId, Tier};
-use crate::survey::Impact;
+use crate::survey::Touch;
 use crate::vitals::Vitals;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,11 @@ impl Guardrail {
             Self::Blind => "blind",
         }
     }
+
+    /// Whether it is judged over what a look at the target has found.
+    pub fn needs_a_look(self) -> bool {
+        matches!(self, Self::BlastRadius | Self::Rollout)
+    }
 }
 
 /// What one guardrail says about one plan.
@@ -141,7 +146,7 @@ pub struct GuardFacts {
     pub alone: Alone,
     /// When the service started.
     pub booted_at: Option<Timestamp>,
-    /// Other incidents of the same rule; none where they could not be counted.
+    /// Other incidents that began lately; none where they could not be counted.
     pub peers: Option<Peers>,
     /// Whether monitoring works; none where nobody has looked.
     pub vitals: Option<Vitals>,
@@ -160,8 +165,8 @@ pub struct Subject<'a> {
     pub cooldown: Option<SignedDuration>,
     /// Tier at which it would run.
     pub tier: Tier,
-    /// What it would take away; none for what is no object of a cluster.
-    pub impact: Option<&'a Impact>,
+    /// How it touches a cluster.
+    pub touch: Touch<'a>,
     /// Which action it is, once it is one.
     pub action: Option<&'a ActionId>,
     /// What is known about its incident.

@@ -110,6 +110,37 @@ impl Impact {
     }
 }
 
+/// What is known of how a plan touches a cluster. Guardrails judge over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Touch<'a> {
+    /// It touches no object of a cluster.
+    #[default]
+    Nothing,
+    /// It touches an object of this kind, and nobody has looked what that would take away.
+    Unseen(&'a str),
+    /// Somebody has looked.
+    Seen(&'a Impact),
+}
+
+impl<'a> Touch<'a> {
+    /// What was seen.
+    pub fn impact(self) -> Option<&'a Impact> {
+        match self {
+            Self::Seen(impact) => Some(impact),
+            Self::Nothing | Self::Unseen(_) => None,
+        }
+    }
+
+    /// The kind of the object.
+    pub fn kind(self) -> Option<&'a str> {
+        match self {
+            Self::Nothing => None,
+            Self::Unseen(kind) => Some(kind),
+            Self::Seen(impact) => Some(&impact.kind),
+        }
+    }
+}
+
 /// What a rollout at the target is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,6 +167,9 @@ pub enum SurveyStanding {
     NotNeeded,
     /// Its kind needs one, and there is none of this draft.
     Missing,
+    /// Its kind needs one, and a rehearsal takes for granted that its target allows the draft as it stands. Nothing that
+    /// only stands so is ever carried out: it has no values that an action could set.
+    Assumed,
     /// It was surveyed then, and the candidate holds what came out.
     Done {
         /// When.

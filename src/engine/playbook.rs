@@ -76,12 +76,25 @@ pub struct ReadyDiagnostic {
     pub timeout: Duration,
 }
 
+/// What a rule is for, as far as incidents of other rules have to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleRole {
+    /// It is the last resort for alerts that nobody wrote a rule for.
+    Unmatched,
+    /// It only tells people, or leaves the work to them.
+    Tells,
+    /// It has remedies that a machine may carry out.
+    Acts,
+}
+
 /// The rules as they stand, and as incidents keep them.
 pub trait Playbook: Send + Sync {
     /// The rules for an alert, in order. Never empty: the last resort is the rule for unmatched alerts.
     fn matching(&self, alert: &Alert) -> Vec<Arc<KeptRule>>;
     /// Whether it is the last resort: alerts that nobody wrote a rule for are told to others.
     fn is_unmatched(&self, kept: &KeptRule) -> bool;
+    /// What the rule of this name is for, as it stands now; one that is not there any more only tells.
+    fn role(&self, name: &str) -> RuleRole;
     /// What makes an alert belong to one incident of a rule rather than another.
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey;
     /// What the rule says about an incident that this alert opens.

@@ -201,12 +201,25 @@ pub struct Ledger {
     pub starts: Vec<Start>,
 }
 
-/// Open incidents of one rule.
+/// An open incident that began lately, as far as others have to know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct YoungIncident {
+    /// Identity.
+    pub id: IncidentId,
+    /// Name of its rule.
+    pub rule: String,
+    /// What makes alerts belong to it.
+    pub key: CorrelationKey,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// Open incidents that began lately.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OpenOfRule {
-    /// Identities, oldest first.
-    pub incidents: Vec<IncidentId>,
-    /// There were too many new incidents of all rules to look at them all.
+pub struct Young {
+    /// All of them, oldest first, or the newest where there are too many.
+    pub incidents: Vec<YoungIncident>,
+    /// There were too many to look at them all.
     pub is_storm: bool,
 }
 
@@ -281,13 +294,8 @@ pub trait Store: Send + Sync {
     fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>>;
     /// The text of a rule or policy by digest.
     fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>>;
-    /// Open incidents of a rule that began since then, at most `limit` of them.
-    fn open_of_rule<'a>(
-        &'a self,
-        rule: &'a str,
-        since: Timestamp,
-        limit: u32,
-    ) -> PortFuture<'a, Result<OpenOfRule, StoreError>>;
+    /// Open incidents that began since then.
+    fn young(&self, since: Timestamp) -> PortFuture<'_, Result<Young, StoreError>>;
     /// Pauses, and starts since then.
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
     /// Writes one step.

@@ -9,6 +9,7 @@
 
 mod arrivals;
 mod batch;
+mod crowds;
 mod journal;
 mod judging;
 mod looking_up;

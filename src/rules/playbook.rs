@@ -1,18 +1,20 @@
 //! What the engine asks of the rules, answered from the [`RuleBook`].
 
-use super::book::RuleBook;
+use super::book::{RuleBook, UNMATCHED};
 use super::opening;
 use super::plan::Planner;
+use crate::domain::action::Tier;
 use crate::domain::alert::Alert;
+use crate::domain::catalog::Performer;
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::escalation::{EscalationPolicy, select};
 use crate::domain::incident::Incident;
-use crate::domain::rule::{ResponseRule, RuleHash};
+use crate::domain::rule::{RemedySpec, ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
 use crate::domain::severity::Severity;
-use crate::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
+use crate::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic, RuleRole};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +31,16 @@ impl Playbook for RuleBook {
 
     fn is_unmatched(&self, kept: &KeptRule) -> bool {
         kept.hash == self.unmatched.hash
+    }
+
+    fn role(&self, name: &str) -> RuleRole {
+        if name == UNMATCHED {
+            return RuleRole::Unmatched;
+        }
+        match self.current().rule_by_name(name) {
+            Some(kept) if self.acts(kept) => RuleRole::Acts,
+            _ => RuleRole::Tells,
+        }
     }
 
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {
@@ -113,6 +125,15 @@ impl Playbook for RuleBook {
 }
 
 impl RuleBook {
+    /// Whether a machine may carry out a remedy of this rule.
+    fn acts(&self, kept: &KeptRule) -> bool {
+        let touches = |spec: &RemedySpec| {
+            let kind = self.catalog().action(&spec.action.kind);
+            spec.tier > Tier::T0 && kind.is_some_and(|kind| kind.performer == Performer::Machine)
+        };
+        kept.rule.remedies.iter().any(touches)
+    }
+
     fn plan_for<T>(&self, kept: &KeptRule, incident: &Incident, ask: impl FnOnce(&Planner<'_>) -> T) -> T {
         let compiled = self.compiled(kept);
         let catalog = self.catalog();

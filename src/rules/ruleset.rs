@@ -16,6 +16,7 @@ pub struct RuleSet {
     rules: Vec<Arc<KeptRule>>,
     index: RuleIndex,
     by_hash: HashMap<RuleHash, usize>,
+    by_name: HashMap<String, usize>,
     policies: BTreeMap<String, EscalationPolicy>,
     kept_policies: BTreeMap<String, Arc<KeptPolicy>>,
     schedules: Arc<BTreeMap<String, Schedule>>,
@@ -36,6 +37,8 @@ impl RuleSet {
         let rules: Vec<_> = rules.into_iter().map(|rule| Arc::new(KeptRule::new(rule))).collect();
         let by_hash =
             rules.iter().enumerate().map(|(position, kept)| (kept.hash.clone(), position)).collect();
+        let by_name =
+            rules.iter().enumerate().map(|(position, kept)| (kept.rule.name.clone(), position)).collect();
         let kept_policies = policies
             .iter()
             .map(|(name, policy)| (name.clone(), Arc::new(KeptPolicy::new(policy.clone()))))
@@ -44,6 +47,7 @@ impl RuleSet {
             rules,
             index,
             by_hash,
+            by_name,
             policies,
             kept_policies,
             schedules: Arc::new(schedules),
@@ -88,6 +92,11 @@ impl RuleSet {
     /// A rule by the digest of its text.
     pub fn rule_by_hash(&self, hash: &RuleHash) -> Option<&Arc<KeptRule>> {
         self.by_hash.get(hash).map(|position| &self.rules[*position])
+    }
+
+    /// A rule by its name.
+    pub fn rule_by_name(&self, name: &str) -> Option<&Arc<KeptRule>> {
+        self.by_name.get(name).map(|position| &self.rules[*position])
     }
 
     /// A policy by the digest of its text.

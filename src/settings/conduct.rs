@@ -162,20 +162,41 @@ pub struct Correlation {
     pub targets: u32,
     /// Opened within this time.
     pub within: Period,
-    /// So many of Prometheus' scrape targets are down, in percent, and at least three; 0 means never. The same share
-    /// counts for the nodes of the cluster that are not ready.
+    /// So many targets of one namespace have open incidents, whatever the rules; 0 means never. Alerts that no rule matches
+    /// are not counted.
+    pub targets_in_namespace: u32,
+    /// So many targets everywhere have open incidents, whatever the rules and namespaces; 0 means never.
+    pub targets_in_all: u32,
+    /// Opened within this time, for what is counted over all rules.
+    pub all_rules_within: Period,
+    /// So many of Prometheus' scrape targets are down, in percent, and at least three; 0 means never.
     #[schemars(range(max = 100))]
     pub down_percent: u32,
+    /// So many of the cluster's nodes are not ready, in percent; 0 means that nodes are not looked at, and need not be
+    /// listed.
+    #[schemars(range(max = 100))]
+    pub nodes_percent: u32,
 }
 
 impl Default for Correlation {
-    /// Two are a coincidence, three are a cause. Who heals one by one what has one cause spreads it.
+    /// Two are a coincidence, three are a cause. Who heals one by one what has one cause spreads it. Rules that have nothing
+    /// to do with each other meet by chance now and then, so they are counted over a shorter time.
     fn default() -> Self {
-        Self { targets: 3, within: Period::from_mins(15), down_percent: 30 }
+        let guardrail::Alone { targets, targets_in_namespace, targets_in_all, .. } = Default::default();
+        Self {
+            targets,
+            within: Period::from_mins(15),
+            targets_in_namespace,
+            targets_in_all,
+            all_rules_within: Period::from_mins(5),
+            down_percent: 30,
+            nodes_percent: 30,
+        }
     }
 }
 
-/// How it is found out that monitoring itself does not work. The Prometheus of the settings is always asked.
+/// How it is found out that monitoring itself does not work. The Prometheus of the settings is always asked, and so is
+/// the API of the cluster, which counts for actions on the cluster alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Blind {
@@ -193,6 +214,11 @@ impl Guardrails {
             (name.clone(), Schedule { name: name.clone(), spec: spec.clone() })
         };
         self.freeze_windows.iter().map(schedule).collect()
+    }
+
+    /// Whether the nodes of the cluster are looked at.
+    pub fn looks_at_nodes(&self) -> bool {
+        self.correlation.nodes_percent > 0
     }
 
     /// The limits as the guardrails judge them.
@@ -235,6 +261,9 @@ impl Guardrails {
             flaps_within: self.flapping.within.signed(),
             targets: self.correlation.targets,
             targets_within: self.correlation.within.signed(),
+            targets_in_namespace: self.correlation.targets_in_namespace,
+            targets_in_all: self.correlation.targets_in_all,
+            all_rules_within: self.correlation.all_rules_within.signed(),
         }
     }
 }

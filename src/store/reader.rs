@@ -1,6 +1,6 @@
 //! What people see: lists, single incidents, counts, kept texts.
 
-use super::codec::{self, corrupt_word, from_json, millis, plain, unescaped};
+use super::codec::{self, corrupt_word, from_json, millis, plain, timestamp, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
@@ -8,12 +8,13 @@ use super::load::record;
 use super::sql::{Columns, Row, Statement};
 use super::trail;
 use crate::domain::apply::Document;
+use crate::domain::correlate::CorrelationKey;
 use crate::domain::diagnosis::Finding;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
-use crate::engine::ports::{IncidentQuery, IncidentView, OpenOfRule, StoreError};
+use crate::engine::ports::{IncidentQuery, IncidentView, StoreError, Young, YoungIncident};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most incidents of one page.
 const PAGE_MAX: u32 = 500;
 
-/// How many of the newest open incidents are looked at for those of one rule. So many within a few minutes are a storm,
+/// How many of the newest open incidents are looked at for those that began lately. So many within a few minutes are a storm,
 /// whatever their rules are.
 const NEWEST_OPEN_MAX: i64 = 1_000;
 
@@ -81,32 +82,17 @@ fn status_filter(status: IncidentStatus) -> &'static str {
     }
 }
 
-/// Open incidents of a rule that began since then, at most `limit`, oldest first. Looks at the newest
-/// [`NEWEST_OPEN_MAX`] of each status; where even the oldest of these is as young, there is a storm.
-pub(super) async fn open_of_rule(
-    database: &Database,
-    rule: &str,
-    since: Timestamp,
-    limit: u32,
-) -> Result<OpenOfRule, StoreError> {
-    let (dialect, rule) = (database.dialect, plain(rule).into_owned());
-    database
-        .read(move |session| {
-            Box::pin(async move { newest_open(dialect, session, &rule, since, limit).await })
-        })
-        .await
+/// Open incidents that began since then, oldest first. Looks at the newest [`NEWEST_OPEN_MAX`] of each status; where even
+/// the oldest of these is as young, there is a storm.
+pub(super) async fn young(database: &Database, since: Timestamp) -> Result<Young, StoreError> {
+    let dialect = database.dialect;
+    database.read(move |session| Box::pin(newest_open(dialect, session, since))).await
 }
 
-async fn newest_open(
-    dialect: Dialect,
-    session: &mut Session,
-    rule: &str,
-    since: Timestamp,
-    limit: u32,
-) -> Result<OpenOfRule, Failure> {
-    let mut open = OpenOfRule::default();
+async fn newest_open(dialect: Dialect, session: &mut Session, since: Timestamp) -> Result<Young, Failure> {
+    let mut found = Young::default();
     for status in [IncidentStatus::Triggered, IncidentStatus::Acknowledged] {
-        let rows = Statement::new(dialect, "SELECT id, rule, started_at FROM incident ")
+        let rows = Statement::new(dialect, "SELECT id, rule, key, started_at FROM incident ")
             .text(status_filter(status))
             .text(" ORDER BY id DESC LIMIT ")
             .bind(NEWEST_OPEN_MAX)
@@ -115,19 +101,22 @@ async fn newest_open(
         let mut young = 0;
         for row in &rows {
             let columns = Columns(row);
-            if columns.int("started_at")? < millis(since) {
+            let started_at = columns.int("started_at")?;
+            if started_at < millis(since) {
                 continue;
             }
             young += 1;
-            if columns.str("rule")? == rule {
-                open.incidents.push(IncidentId(unescaped(columns.text("id")?)));
-            }
+            found.incidents.push(YoungIncident {
+                id: IncidentId(unescaped(columns.text("id")?)),
+                rule: unescaped(columns.text("rule")?),
+                key: CorrelationKey(unescaped(columns.text("key")?)),
+                started_at: timestamp("incident", started_at)?,
+            });
         }
-        open.is_storm |= young == NEWEST_OPEN_MAX;
+        found.is_storm |= young == NEWEST_OPEN_MAX;
     }
-    open.incidents.sort_unstable();
-    open.incidents.truncate(limit as usize);
-    Ok(open)
+    found.incidents.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+    Ok(found)
 }
 
 /// Temporary fixes in force, those that end first coming first.

@@ -137,7 +137,7 @@ pagerduty: {{ events_url: "{}", services: {{ first: {{ routing_key: {{ env: PD }
 endpoints: {{ world: {{ url: "http://127.0.0.1:{port}/base", method: POST }} }}
 probes: {{ allow_loopback: true }}
 mode: enforce
-guardrails: {{ cooldown: 0s, correlation: {{ targets: 0 }}, daily_budget: 0, rates: {{ per_target: [], per_namespace: [], global: [] }} }}
+guardrails: {{ cooldown: 0s, correlation: {{ targets: 0, targets_in_namespace: 0, targets_in_all: 0 }}, daily_budget: 0, rates: {{ per_target: [], per_namespace: [], global: [] }} }}
 "##,
             prometheus.base_url(),
             slack.api_url(),

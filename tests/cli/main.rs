@@ -10,6 +10,7 @@ mod check;
 mod demo;
 mod docs;
 mod explain;
+mod explain_cluster;
 mod help;
 mod program;
 mod remote;

@@ -80,9 +80,9 @@ const ALERTS: [&[&str]; 6] = [
 
 fn settings(port: u16, slack: &str, frozen: bool) -> String {
     let freeze = if frozen {
-        "guardrails: { boot_hold: 0s, correlation: { within: 0s }, freeze_windows: { always: { timeIntervals: [{ times: [{ start_time: '00:00', end_time: '24:00' }] }] } } }\n"
+        "guardrails: { boot_hold: 0s, correlation: { within: 0s, all_rules_within: 0s }, freeze_windows: { always: { timeIntervals: [{ times: [{ start_time: '00:00', end_time: '24:00' }] }] } } }\n"
     } else {
-        "guardrails: { boot_hold: 0s, correlation: { within: 0s } }\n"
+        "guardrails: { boot_hold: 0s, correlation: { within: 0s, all_rules_within: 0s } }\n"
     };
     format!(
         "server: {{ listen: '127.0.0.1:{port}' }}\n\

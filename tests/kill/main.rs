@@ -109,7 +109,7 @@ guardrails:
   daily_budget: 0
   circuit_breaker: {{ failures: 0 }}
   boot_hold: 0s
-  correlation: {{ targets: 0 }}
+  correlation: {{ targets: 0, targets_in_namespace: 0, targets_in_all: 0 }}
   rates: {{ per_target: [{{ count: 10000, window: 1m }}], per_namespace: [], global: [{{ count: 10000, window: 1m }}] }}
 "##,
         folder.display(),

@@ -6,8 +6,8 @@ use smokejumper::domain::guardrail::Pause;
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{
-    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, OpenOfRule, PauseChange, PortFuture, Store,
-    StoreError, Wanted,
+    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, PauseChange, PortFuture, Store, StoreError,
+    Wanted, Young,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,13 +141,8 @@ impl Store for CrashingStore {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.text(&hash).await })
     }
-    fn open_of_rule<'a>(
-        &'a self,
-        rule: &'a str,
-        since: jiff::Timestamp,
-        limit: u32,
-    ) -> PortFuture<'a, Result<OpenOfRule, StoreError>> {
-        self.inner.open_of_rule(rule, since, limit)
+    fn young(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Young, StoreError>> {
+        self.inner.young(since)
     }
 
     fn ledger(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {

@@ -18,7 +18,7 @@ use smokejumper::domain::rule::{
 use smokejumper::domain::schedule::Schedule;
 use smokejumper::domain::severity::Severity;
 use smokejumper::domain::survey::SurveyStanding;
-use smokejumper::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic};
+use smokejumper::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic, RuleRole};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +130,10 @@ impl Playbook for OneRule {
     }
     fn is_unmatched(&self, _kept: &KeptRule) -> bool {
         false
+    }
+
+    fn role(&self, _: &str) -> RuleRole {
+        RuleRole::Acts
     }
 
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {

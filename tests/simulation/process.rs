@@ -48,6 +48,8 @@ impl Process {
         // A world in which much fails must not end with every rule switched off: starts are what is to be judged.
         let mut settings = EngineSettings { dry_run: false, ..EngineSettings::default() };
         settings.alone.targets = 0;
+        settings.alone.targets_in_namespace = 0;
+        settings.alone.targets_in_all = 0;
         settings.limits.circuit.failures = 0;
         let stepper = Arc::new(Stepper::new(
             Arc::clone(&shared),

@@ -90,7 +90,7 @@ contract! {
     effects::effects_from_the_future_wait_anew_where_nobody_saw_the_clock_go_back,
     ledger::starts_are_counted_over_the_version_they_were_judged_by,
     ledger::a_start_is_under_way_until_its_end_is_written,
-    ledger::open_incidents_of_a_rule_are_found_with_their_age,
+    ledger::open_incidents_that_began_lately_are_found,
     ledger::temporary_fixes_stand_until_they_are_undone,
     ledger::of_starts_judged_over_one_ledger_exactly_one_is_allowed,
     ledger::a_pause_is_set_replaced_and_lifted_and_voids_earlier_judgements,

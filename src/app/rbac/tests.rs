@@ -18,7 +18,7 @@ fn mk_needs(text: &str) -> Vec<RuleNeed> {
     let file = SourceFile { name: "rules.yaml".to_owned(), text: text.to_owned() };
     let set =
         load_texts(vec![file], &catalog, &Known::everything()).unwrap_or_else(|errors| panic!("{errors}"));
-    needs(&set, &catalog)
+    needs(&set, &catalog, false)
 }
 
 fn mk_accounts() -> Accounts {
@@ -48,6 +48,25 @@ fn a_namespace_is_fixed_by_its_text_or_by_a_matcher_that_lets_one_value_through(
         assert_eq!(needs[0].namespace.as_deref(), expected, "{matchers} {target}");
         assert_eq!((needs[0].rule.as_str(), needs[0].part.as_str()), ("one", "remedy restart"));
     }
+}
+
+#[test]
+fn what_guardrails_look_at_is_needed_by_the_rules_that_act_on_the_cluster() {
+    let catalog = crate::app::kinds();
+    let acts = "  remedies: [{ name: restart, action: { k8s.rollout_restart: {} } }]\n";
+    let tells = "  diagnostics: [{ name: workload, k8s.workload: {} }]\n";
+    let text = mk_rule("acts", "'alertname=\"A\"'", TARGET, acts)
+        + &mk_rule("tells", "'alertname=\"B\"'", TARGET, tells);
+    let file = SourceFile { name: "rules.yaml".to_owned(), text };
+    let set =
+        load_texts(vec![file], &catalog, &Known::everything()).unwrap_or_else(|errors| panic!("{errors}"));
+    let nodes = |looks_at_nodes: bool| {
+        let all = needs(&set, &catalog, looks_at_nodes).into_iter();
+        let nodes = all.filter(|need| need.need.resource == "nodes");
+        nodes.map(|need| (need.rule, need.identity, need.need.verbs, need.namespace)).collect::<Vec<_>>()
+    };
+    assert_eq!(nodes(true), [("acts".to_owned(), Identity::Read, vec!["list"], None)]);
+    assert_eq!(nodes(false), []);
 }
 
 #[test]
@@ -86,7 +105,7 @@ fn the_shipped_rules_need_this() {
     let pattern = format!("{}/*.yaml", folder.display());
     let set = crate::rules::load::load(&[pattern], &catalog, &Known::everything())
         .unwrap_or_else(|errors| panic!("{errors}"));
-    insta::assert_snapshot!(Manifest::new(&grants(&needs(&set, &catalog)), &mk_accounts()).yaml());
+    insta::assert_snapshot!(Manifest::new(&grants(&needs(&set, &catalog, true)), &mk_accounts()).yaml());
 }
 
 #[test]

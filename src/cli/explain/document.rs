@@ -16,7 +16,8 @@ use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::decision::{self, Candidate, Decision, RemedyDecision};
 use crate::domain::diagnosis::ConditionOutcome;
 use crate::domain::escalation::EscalationStep;
-use crate::domain::guardrail::GuardrailVerdict;
+use crate::domain::guardrail::{Guardrail, GuardrailVerdict};
+use crate::domain::survey::SurveyStanding;
 use crate::engine::step::rehearsal::{Rehearsal, Telling};
 use crate::http::api::shapes::FindingShape;
 
@@ -111,7 +112,28 @@ pub(super) struct DecisionEntry {
     pub(super) rollback: Option<PlanEntry>,
     /// What each guardrail says; empty for what touches nothing or is done by people.
     pub(super) guardrails: Vec<GuardrailVerdict>,
+    /// What the decision takes for granted, since nobody has looked at the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) assumed: Option<Assumed>,
+    /// What a look at the target wants people to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
 }
+
+/// What is taken for granted of a target that nobody has looked at.
+#[derive(Debug, Serialize)]
+pub(super) struct Assumed {
+    /// A sentence.
+    pub(super) reason: String,
+    /// Guardrails that cannot be judged without a look.
+    pub(super) not_judged: Vec<&'static str>,
+    /// What a look may add to the tier.
+    pub(super) tier: &'static str,
+}
+
+/// Why the tier of a plan may be higher than it is shown, once somebody looks.
+const TIER_MAY_RISE: &str = "at least this one: it is higher where the target keeps state, is scaled down or to zero, or \
+                             belongs to Argo CD, Flux or Helm";
 
 /// A decision that would be taken under other circumstances.
 #[derive(Debug, Serialize)]
@@ -146,6 +168,12 @@ pub(super) struct TellingEntry {
 }
 
 impl Document {
+    /// Whether a decision rests on a target that nobody has looked at.
+    pub(super) fn assumes_targets(&self) -> bool {
+        let answers = self.alerts.iter().flat_map(AlertEntry::answers);
+        answers.flat_map(|answer| &answer.decisions).any(|decision| decision.assumed.is_some())
+    }
+
     /// Whether every alert could be read.
     pub(super) fn is_whole(&self) -> bool {
         self.alerts.iter().all(|alert| alert.unreadable.is_none())
@@ -267,7 +295,20 @@ impl DecisionEntry {
             plan_error: candidate.plan.as_ref().err().cloned(),
             rollback: candidate.inverse.as_ref().map(PlanEntry::of),
             guardrails: candidate.guardrails.clone(),
+            assumed: Assumed::of(candidate),
+            notes: candidate.notes().to_vec(),
         }
+    }
+}
+
+impl Assumed {
+    fn of(candidate: &Candidate) -> Option<Self> {
+        let (SurveyStanding::Assumed, Ok(plan)) = (&candidate.survey, &candidate.plan) else { return None };
+        let reason =
+            format!("nobody has looked at {}: it is taken to be there and to allow this", plan.target);
+        let verdicts = candidate.guardrails.iter().map(|verdict| verdict.guardrail);
+        let not_judged = verdicts.filter(|one| one.needs_a_look()).map(Guardrail::as_str).collect();
+        Some(Self { reason, not_judged, tier: TIER_MAY_RISE })
     }
 }
 

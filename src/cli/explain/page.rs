@@ -33,6 +33,9 @@ pub(super) fn write(document: &Document, evidence: &Evidence) -> String {
         }
         Evidence::Given(_) | Evidence::Diagnosed => "",
     };
+    if document.assumes_targets() {
+        page.push_str("What is planned on the cluster is assumed to be possible: --diagnose looks at it.\n");
+    }
     let at = document.at;
     write!(page, "{asked}As of {at}, as if nothing were paused and no action had started before.")
         .expect("a string");
@@ -133,6 +136,14 @@ fn write_remedies(page: &mut String, decisions: &[DecisionEntry]) {
         }
         if let Some(plan) = &decision.rollback {
             write_plan(page, "rollback", plan);
+        }
+        for note in &decision.notes {
+            field(page, 3, "note", note);
+        }
+        if let Some(assumed) = &decision.assumed {
+            field(page, 3, "assumed", &assumed.reason);
+            field(page, 3, "", &format!("not judged without a look: {}", assumed.not_judged.join(", ")));
+            field(page, 3, "", &format!("tier {tier} is {}", assumed.tier));
         }
         write_guardrails(page, &decision.guardrails);
     }

@@ -56,6 +56,11 @@ impl Call {
         Self { verb, resource, place }
     }
 
+    /// What is asked of the server itself and not of a resource.
+    pub(super) fn of_server(path: &str) -> Self {
+        Self { verb: "get", resource: path.to_owned(), place: String::new() }
+    }
+
     pub(super) fn failed(&self, failure: Failure) -> KubernetesError {
         KubernetesError::new(self, failure)
     }

@@ -75,6 +75,15 @@ impl ReadHandle {
         self.link.client().await.map(|_| ())
     }
 
+    /// Asks the API server whether it is ready to work.
+    ///
+    /// # Errors
+    /// [`KubernetesError`]; [`Failure::Server`] where it answers that it is not.
+    pub async fn ready(&self) -> Result<(), KubernetesError> {
+        const PATH: &str = "/readyz";
+        self.link.open(&Call::of_server(PATH), get(PATH, &[])).await.map(|_| ())
+    }
+
     /// Runs a command that only reads. Which commands those are, the settings say.
     ///
     /// # Errors

@@ -20,6 +20,24 @@ fn values_cannot_run_into_each_other() {
     assert_ne!(one, other);
 }
 
+#[test]
+fn a_key_tells_what_its_incident_is_about_and_where_that_is() {
+    let target =
+        Target { kind: "Deployment".to_owned(), namespace: "shop".to_owned(), name: "api".to_owned() };
+    let key = CorrelationKey::for_target("errors", &target);
+    assert_eq!((key.subject("errors"), key.namespace("errors")), ("Deployment/shop/api", Some("shop")));
+    for (pairs, namespace) in [
+        (&[("namespace", "shop"), ("service", "a/b")][..], Some("shop")),
+        (&[("instance", "namespace=4:bank,"), ("namespace", "shop")][..], Some("shop")),
+        (&[("instance", "x/y/z")][..], None),
+        (&[("namespace", "")][..], None),
+        (&[][..], None),
+    ] {
+        let key = CorrelationKey::for_group("errors", &labels(pairs));
+        assert_eq!(key.namespace("errors"), namespace, "{pairs:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn different_groups_have_different_bounded_keys(

@@ -23,6 +23,12 @@ pub struct Alone {
     pub targets: u32,
     /// Opened within this time.
     pub targets_within: SignedDuration,
+    /// A namespace with open incidents on this many targets has a cause of its own, whatever the rules are; 0 means never.
+    pub targets_in_namespace: u32,
+    /// So many targets everywhere have one, whatever the rules and namespaces are; 0 means never.
+    pub targets_in_all: u32,
+    /// Opened within this time, for what is counted over all rules.
+    pub all_rules_within: SignedDuration,
 }
 
 impl Default for Alone {
@@ -33,17 +39,39 @@ impl Default for Alone {
             flaps_within: SignedDuration::from_hours(1),
             targets: 3,
             targets_within: SignedDuration::from_mins(15),
+            targets_in_namespace: 3,
+            targets_in_all: 10,
+            all_rules_within: SignedDuration::from_mins(5),
         }
     }
 }
 
-/// What is known about other incidents of the same rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Peers {
-    /// How many targets the rule has open incidents on, this one included.
+/// Targets that are in trouble together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// How many there are, that of this incident included.
     pub targets: u32,
-    /// Whether this incident is the first of them: it alone asks people.
+    /// Whether this incident is the first of those in which a machine might act: it alone asks people.
     pub is_first: bool,
+}
+
+/// What is known about other open incidents that began lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peers {
+    /// Of the same rule.
+    pub of_rule: Crowd,
+    /// In the same namespace, whatever the rule.
+    pub in_namespace: Crowd,
+    /// Everywhere.
+    pub in_all: Crowd,
+}
+
+impl Peers {
+    /// There are no others.
+    pub const NONE: Self = {
+        let alone = Crowd { targets: 1, is_first: true };
+        Self { of_rule: alone, in_namespace: alone, in_all: alone }
+    };
 }
 
 /// What is known about the incident itself.
@@ -55,10 +83,50 @@ pub struct Standing<'a> {
     pub reopened_at: &'a [Timestamp],
 }
 
-/// Whether a remedy that would run alone asks people instead: its rule is at many targets at once, and this incident is
-/// the first of them.
-pub fn asks_instead(limits: Alone, peers: Option<Peers>) -> bool {
-    limits.targets > 0 && peers.is_some_and(|peers| peers.is_first && peers.targets >= limits.targets)
+/// Something larger than one target.
+struct Larger {
+    /// For people: what.
+    text: String,
+    /// Whether the incident at hand is the one that asks people.
+    is_first: bool,
+}
+
+/// What larger thing is wrong, the widest first.
+fn larger(limits: Alone, peers: Peers, vitals: Option<&Vitals>) -> Option<Larger> {
+    let wide = vitals.and_then(|vitals| vitals.first(|sign| matches!(sign, Sign::Widespread(_))));
+    if let Some((name, sign)) = wide {
+        let text = format!("something larger is wrong ({name}): {}", sign.text());
+        return Some(Larger { text, is_first: peers.in_all.is_first });
+    }
+    let is_many = |crowd: Crowd, limit: u32| limit > 0 && crowd.targets >= limit;
+    let targets = |crowd: Crowd| counted(crowd.targets as usize, "target");
+    let Alone { targets_in_all, targets_in_namespace, all_rules_within: within, .. } = limits;
+    let (text, crowd) = if is_many(peers.in_all, targets_in_all) {
+        let text = format!("incidents were opened on {} within {within:#}", targets(peers.in_all));
+        (text, peers.in_all)
+    } else if is_many(peers.in_namespace, targets_in_namespace) {
+        let of = targets(peers.in_namespace);
+        (format!("incidents were opened on {of} of the namespace within {within:#}"), peers.in_namespace)
+    } else if is_many(peers.of_rule, limits.targets) {
+        (format!("the rule has open incidents on {}", targets(peers.of_rule)), peers.of_rule)
+    } else {
+        return None;
+    };
+    Some(Larger { text: format!("{text}: it is about something larger"), is_first: crowd.is_first })
+}
+
+/// Whether somebody else's incident of the same rule asks for all of them.
+fn is_asked_elsewhere(limits: Alone, peers: Peers) -> bool {
+    limits.targets > 0 && peers.of_rule.targets >= limits.targets && !peers.of_rule.is_first
+}
+
+/// Whether a remedy that would run alone asks people instead: something larger is wrong, and this incident is the first
+/// of it.
+pub fn asks_instead(limits: Alone, peers: Option<Peers>, vitals: Option<&Vitals>) -> bool {
+    peers.is_some_and(|peers| {
+        larger(limits, peers, vitals).is_some_and(|larger| larger.is_first)
+            && !is_asked_elsewhere(limits, peers)
+    })
 }
 
 /// How long until another look where something larger goes on.
@@ -116,7 +184,7 @@ pub(super) fn flapping(
     allowed(Guardrail::Flapping, text)
 }
 
-/// The same fault on many targets is not cured target by target: it stops healing, and people decide once.
+/// What has one cause is not cured target by target: it stops healing, and people decide once.
 pub(super) fn correlation(
     subject: Subject<'_>,
     limits: Alone,
@@ -125,42 +193,39 @@ pub(super) fn correlation(
     now: Timestamp,
 ) -> GuardrailVerdict {
     let until = Some(after(now, CORRELATION_WAIT));
-    let wide = vitals.and_then(|vitals| vitals.first(|sign| matches!(sign, Sign::Widespread(_))));
-    if let Some((name, sign)) = wide {
-        let text = format!("something larger is wrong ({name}): {}", sign.text());
-        return match subject.tier {
-            Tier::T1 => denied(Guardrail::Correlation, text, until),
-            _ => allowed(Guardrail::Correlation, text),
-        };
-    }
     let Some(peers) = peers else {
-        let text = "other incidents of the rule could not be counted".to_owned();
+        let text = "other incidents could not be counted".to_owned();
         return match subject.tier {
             Tier::T1 => denied(Guardrail::Correlation, text, until),
             _ => allowed(Guardrail::Correlation, text),
         };
     };
-    let many = limits.targets > 0 && peers.targets >= limits.targets;
-    let text = format!("the rule has open incidents on {}", counted(peers.targets.max(1) as usize, "target"));
-    match (many, subject.tier) {
-        (true, Tier::T1) => {
-            denied(Guardrail::Correlation, format!("{text}: it is about something larger"), until)
+    let Some(Larger { text, .. }) = larger(limits, peers, vitals) else {
+        let targets = counted(peers.of_rule.targets.max(1) as usize, "target");
+        return allowed(Guardrail::Correlation, format!("the rule has open incidents on {targets}"));
+    };
+    match subject.tier {
+        Tier::T1 => denied(Guardrail::Correlation, text, until),
+        Tier::T2 if is_asked_elsewhere(limits, peers) => {
+            let text = format!("{text}; people are asked once, in the first incident");
+            denied(Guardrail::Correlation, text, until)
         }
-        (true, Tier::T2) if !peers.is_first => denied(
-            Guardrail::Correlation,
-            format!("{text}: people are asked once, in the first of them"),
-            until,
-        ),
         _ => allowed(Guardrail::Correlation, text),
     }
 }
 
 /// Who cannot see must not touch: what looks like a fault may be the monitoring that broke.
 pub(super) fn blind(subject: Subject<'_>, vitals: Option<&Vitals>, now: Timestamp) -> GuardrailVerdict {
+    let in_cluster = subject.touch.kind().is_some();
+    let is_dark = |sign: &Sign| match sign {
+        Sign::Blind(_) => true,
+        Sign::BlindInCluster(_) => in_cluster,
+        Sign::Good(_) | Sign::Widespread(_) => false,
+    };
     let text = match vitals {
         None => Some("nobody has looked whether monitoring works".to_owned()),
         Some(vitals) => vitals
-            .first(|sign| matches!(sign, Sign::Blind(_)))
+            .first(is_dark)
             .map(|(name, sign)| format!("monitoring does not work ({name}): {}", sign.text())),
     };
     match text {
@@ -170,4 +235,12 @@ pub(super) fn blind(subject: Subject<'_>, vitals: Option<&Vitals>, now: Timestam
         }
         Some(text) => allowed(Guardrail::Blind, text),
     }
+}
+
+/// The verdict on a plan that could not be made because the cluster cannot be seen, whoever would decide it: it may be
+/// made once the cluster answers again. None where the cluster answers.
+pub fn dark_cluster(vitals: Option<&Vitals>, now: Timestamp) -> Option<GuardrailVerdict> {
+    let why = vitals?.cluster_is_dark()?;
+    let text = format!("its target could not be looked at: {why}");
+    Some(denied(Guardrail::Blind, text, Some(after(now, CORRELATION_WAIT))))
 }

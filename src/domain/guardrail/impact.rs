@@ -2,7 +2,7 @@
 
 use super::{Guardrail, GuardrailVerdict, Subject, allowed, denied};
 use crate::action::Tier;
-use crate::survey::{Impact, Rollout};
+use crate::survey::{Impact, Rollout, Touch};
 use crate::verification::after;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -35,13 +35,18 @@ impl BlastRadius {
     }
 }
 
+/// What is said where nobody has looked at the target: in rehearsals alone.
+const NOT_JUDGED: &str = "not judged: nobody has looked at its target";
+
 /// How long until another look at a rollout that makes progress.
 const ROLLOUT_WAIT: SignedDuration = SignedDuration::from_mins(2);
 
 /// Two people may do what no machine and no single person may: a plan of tier T3 is theirs to judge.
 pub(super) fn blast_radius(subject: Subject<'_>, radius: BlastRadius) -> GuardrailVerdict {
-    let Some(impact) = subject.impact else {
-        return allowed(Guardrail::BlastRadius, "it touches no workload");
+    let impact = match subject.touch {
+        Touch::Nothing => return allowed(Guardrail::BlastRadius, "it touches no workload"),
+        Touch::Unseen(_) => return allowed(Guardrail::BlastRadius, NOT_JUDGED),
+        Touch::Seen(impact) => impact,
     };
     let text = format!(
         "{} of {} available replicas at one time, {} wanted",
@@ -81,13 +86,17 @@ fn too_much(impact: &Impact, radius: BlastRadius) -> Option<String> {
 
 /// Nobody's healthy rollout is disturbed. One that hangs must not protect itself.
 pub(super) fn rollout(subject: Subject<'_>, now: Timestamp) -> GuardrailVerdict {
-    match subject.impact.map(|impact| &impact.rollout) {
-        None => allowed(Guardrail::Rollout, "it touches no workload"),
-        Some(Rollout::Settled) => allowed(Guardrail::Rollout, "no rollout is under way"),
-        Some(Rollout::Stuck { reason }) => {
+    let impact = match subject.touch {
+        Touch::Nothing => return allowed(Guardrail::Rollout, "it touches no workload"),
+        Touch::Unseen(_) => return allowed(Guardrail::Rollout, NOT_JUDGED),
+        Touch::Seen(impact) => impact,
+    };
+    match &impact.rollout {
+        Rollout::Settled => allowed(Guardrail::Rollout, "no rollout is under way"),
+        Rollout::Stuck { reason } => {
             allowed(Guardrail::Rollout, format!("the rollout that is under way hangs: {reason}"))
         }
-        Some(Rollout::UnderWay { status }) => {
+        Rollout::UnderWay { status } => {
             let until = after(now, ROLLOUT_WAIT);
             denied(Guardrail::Rollout, format!("a rollout is under way: {status}"), Some(until))
         }

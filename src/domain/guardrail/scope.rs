@@ -1,6 +1,7 @@
 //! Where: which namespaces and kinds of objects actions may touch, and that the responder never touches itself.
 
 use super::{Guardrail, GuardrailVerdict, Subject, allowed, denied};
+use crate::survey::Impact;
 use serde::{Deserialize, Serialize};
 
 /// Namespaces that belong to the cluster itself. A remedy there is a matter for people.
@@ -27,11 +28,11 @@ pub struct Own {
 }
 
 pub(super) fn allow_list(subject: Subject<'_>, scope: &Scope) -> GuardrailVerdict {
-    let Some(impact) = subject.impact else {
+    let Some(kind) = subject.touch.kind() else {
         return allowed(Guardrail::AllowList, "it touches no object of a cluster");
     };
     let Some(namespace) = subject.namespace else {
-        let text = format!("a {} without a namespace is never touched", impact.kind);
+        let text = format!("a {kind} without a namespace is never touched");
         return denied(Guardrail::AllowList, text, None);
     };
     let namespace_fits = match scope.namespaces.is_empty() {
@@ -43,11 +44,13 @@ pub(super) fn allow_list(subject: Subject<'_>, scope: &Scope) -> GuardrailVerdic
         return denied(Guardrail::AllowList, text, None);
     }
     let is_listed = |kind: &str| scope.kinds.iter().any(|listed| listed == kind);
-    if let Some(kind) = impact.kinds().find(|kind| !scope.kinds.is_empty() && !is_listed(kind)) {
+    let others = subject.touch.impact().into_iter().flat_map(Impact::kinds);
+    let mut kinds = std::iter::once(kind).chain(others);
+    if let Some(kind) = kinds.find(|kind| !scope.kinds.is_empty() && !is_listed(kind)) {
         let text = format!("{kind} is not among the kinds that actions may touch");
         return denied(Guardrail::AllowList, text, None);
     }
-    allowed(Guardrail::AllowList, format!("{} in {namespace} may be touched", impact.kind))
+    allowed(Guardrail::AllowList, format!("{kind} in {namespace} may be touched"))
 }
 
 /// A responder that restarts itself in the middle of an incident is the end of the response.
@@ -55,7 +58,7 @@ pub(super) fn own(subject: Subject<'_>, own: Option<&Own>) -> GuardrailVerdict {
     let Some(own) = own else {
         return allowed(Guardrail::OwnWorkload, "it does not know where it runs itself");
     };
-    let others = subject.impact.into_iter().flat_map(|impact| &impact.objects).map(String::as_str);
+    let others = subject.touch.impact().into_iter().flat_map(|impact| &impact.objects).map(String::as_str);
     let mut touched = std::iter::once(subject.target).chain(others);
     // A NetworkPolicy reaches further than its name tells.
     let is_ours = |object: &str| {

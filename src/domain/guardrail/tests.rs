@@ -29,7 +29,7 @@ pub(super) fn mk_facts(starts: Vec<Start>) -> GuardFacts {
         radius: BlastRadius::default(),
         alone: Alone::default(),
         booted_at: None,
-        peers: Some(Peers { targets: 1, is_first: true }),
+        peers: Some(Peers::NONE),
         vitals: Some(Vitals::none(at(0))),
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn subject<'a>(target: &'a str, namespace: &'a str) -> Subject<'a> {
         namespace: Some(namespace),
         cooldown: None,
         tier: Tier::T1,
-        impact: None,
+        touch: Touch::Nothing,
         action: None,
         standing: Standing::default(),
     }

@@ -2,8 +2,8 @@
 
 use super::tests::{at, denial, mk_facts, mk_start, subject};
 use super::*;
-use crate::survey::Rollout;
-use crate::vitals::Sign;
+use crate::survey::{Impact, Rollout};
+use crate::vitals::{CLUSTER_API, Sign};
 use std::collections::BTreeMap;
 
 fn mk_impact() -> Impact {
@@ -21,7 +21,7 @@ fn mk_impact() -> Impact {
 
 /// What denies first, for a plan with this impact at this tier.
 fn denied_by(tier: Tier, impact: &Impact, facts: &GuardFacts) -> Option<Guardrail> {
-    let subject = Subject { tier, impact: Some(impact), ..subject("Deployment/shop/api", "shop") };
+    let subject = Subject { tier, touch: Touch::Seen(impact), ..subject("Deployment/shop/api", "shop") };
     denial(subject, facts, 10).map(|(guardrail, _)| guardrail)
 }
 
@@ -29,7 +29,8 @@ fn denied_by(tier: Tier, impact: &Impact, facts: &GuardFacts) -> Option<Guardrai
 fn only_some_namespaces_and_kinds_may_be_touched() {
     let impact = mk_impact();
     let mut facts = mk_facts(Vec::new());
-    let system = Subject { impact: Some(&impact), ..subject("Deployment/kube-system/dns", "kube-system") };
+    let system =
+        Subject { touch: Touch::Seen(&impact), ..subject("Deployment/kube-system/dns", "kube-system") };
     assert_eq!(denial(system, &facts, 1), Some((Guardrail::AllowList, None)));
     let nowhere = Subject { namespace: None, ..system };
     assert_eq!(denial(nowhere, &facts, 1), Some((Guardrail::AllowList, None)));
@@ -218,38 +219,107 @@ fn nothing_starts_alone_for_an_incident_that_flaps() {
     assert_eq!(alone(&facts, Standing { reopened_at: &long_ago, ..standing }), None);
 }
 
+fn crowd(targets: u32, is_first: bool) -> Crowd {
+    Crowd { targets, is_first }
+}
+
+fn signs(name: &str, sign: Sign) -> Option<Vitals> {
+    Some(Vitals { at: at(0), signs: BTreeMap::from([(name.to_owned(), sign)]) })
+}
+
 #[test]
 fn what_is_wrong_with_many_is_not_healed_one_by_one_and_people_are_asked_once() {
     let mut facts = mk_facts(Vec::new());
-    for (targets, is_first, at_t1, at_t2) in [
-        (2, true, None, None),
-        (3, true, Some(Guardrail::Correlation), None),
-        (3, false, Some(Guardrail::Correlation), Some(Guardrail::Correlation)),
-    ] {
-        facts.peers = Some(Peers { targets, is_first });
+    let denied = Some(Guardrail::Correlation);
+    for (targets, is_first, at_t1, at_t2) in
+        [(2, true, None, None), (3, true, denied, None), (3, false, denied, denied)]
+    {
+        facts.peers = Some(Peers { of_rule: crowd(targets, is_first), ..Peers::NONE });
         let plan = subject("x", "shop");
         let of = |tier| denial(Subject { tier, ..plan }, &facts, 10).map(|(guardrail, _)| guardrail);
         assert_eq!((of(Tier::T1), of(Tier::T2)), (at_t1, at_t2), "{targets} targets, first: {is_first}");
+        assert_eq!(asks_instead(facts.alone, facts.peers, None), targets == 3 && is_first);
     }
-    assert!(asks_instead(facts.alone, Some(Peers { targets: 3, is_first: true })));
-    assert!(!asks_instead(facts.alone, Some(Peers { targets: 3, is_first: false })));
-    assert!(!asks_instead(facts.alone, Some(Peers { targets: 2, is_first: true })));
     facts.peers = None;
-    assert_eq!(alone(&facts, Standing::default()), Some(Guardrail::Correlation), "nobody could count them");
+    assert_eq!(alone(&facts, Standing::default()), denied, "nobody could count them");
+    assert!(!asks_instead(facts.alone, None, None));
+}
+
+#[test]
+fn several_rules_that_fire_together_have_one_cause_and_one_question() {
+    let mut facts = mk_facts(Vec::new());
+    let denied = Some(Guardrail::Correlation);
+    for (in_namespace, in_all, expected) in [
+        (crowd(2, true), crowd(9, true), None),
+        (crowd(3, true), crowd(3, true), denied),
+        (crowd(3, false), crowd(3, false), denied),
+        (crowd(1, true), crowd(10, false), denied),
+    ] {
+        facts.peers = Some(Peers { in_namespace, in_all, ..Peers::NONE });
+        // What asks people anyway goes on asking: each of them decides for itself.
+        assert_eq!(alone(&facts, Standing::default()), expected, "{in_namespace:?} {in_all:?}");
+        let asks = asks_instead(facts.alone, facts.peers, None);
+        assert_eq!(asks, expected.is_some() && in_namespace.is_first && in_all.is_first);
+    }
+    // The first everywhere, but its rule is asked for elsewhere already.
+    let of_rule = crowd(3, false);
+    facts.peers = Some(Peers { of_rule, in_all: crowd(10, true), ..Peers::NONE });
+    assert!(!asks_instead(facts.alone, facts.peers, None));
+    facts.alone.targets_in_namespace = 0;
+    facts.peers = Some(Peers { in_namespace: crowd(50, true), ..Peers::NONE });
+    assert_eq!(alone(&facts, Standing::default()), None, "0 means never");
+}
+
+#[test]
+fn trouble_that_monitoring_sees_is_asked_about_once() {
+    let mut facts = mk_facts(Vec::new());
+    facts.vitals = signs("nodes", Sign::Widespread("2 of 3 nodes are not ready".to_owned()));
+    assert_eq!(alone(&facts, Standing::default()), Some(Guardrail::Correlation));
+    for is_first in [true, false] {
+        let peers = Some(Peers { in_all: crowd(2, is_first), ..Peers::NONE });
+        assert_eq!(asks_instead(facts.alone, peers, facts.vitals.as_ref()), is_first);
+    }
 }
 
 #[test]
 fn who_cannot_see_does_not_act_alone() {
     let mut facts = mk_facts(Vec::new());
-    let signs =
-        |sign: Sign| Some(Vitals { at: at(0), signs: BTreeMap::from([("prometheus".to_owned(), sign)]) });
     for (vitals, expected) in [
-        (signs(Sign::Good("0 of 9 are down".to_owned())), None),
-        (signs(Sign::Blind("no answer".to_owned())), Some(Guardrail::Blind)),
-        (signs(Sign::Widespread("4 of 9 are down".to_owned())), Some(Guardrail::Correlation)),
+        (signs("prometheus", Sign::Good("0 of 9 are down".to_owned())), None),
+        (signs("prometheus", Sign::Blind("no answer".to_owned())), Some(Guardrail::Blind)),
+        (signs("prometheus", Sign::Widespread("4 of 9 are down".to_owned())), Some(Guardrail::Correlation)),
         (None, Some(Guardrail::Blind)),
     ] {
         facts.vitals = vitals;
         assert_eq!(alone(&facts, Standing::default()), expected, "{:?}", facts.vitals);
     }
+}
+
+#[test]
+fn a_cluster_that_cannot_be_seen_stops_what_would_be_done_to_it_and_nothing_else() {
+    let impact = mk_impact();
+    let mut facts = mk_facts(Vec::new());
+    facts.vitals = signs(CLUSTER_API, Sign::BlindInCluster("no answer".to_owned()));
+    assert_eq!(denied_by(Tier::T1, &impact, &facts), Some(Guardrail::Blind));
+    assert_eq!(denied_by(Tier::T2, &impact, &facts), None, "people may decide");
+    assert_eq!(alone(&facts, Standing::default()), None, "an endpoint is no object of the cluster");
+    let verdict = dark_cluster(facts.vitals.as_ref(), at(10)).expect("it is dark");
+    assert_eq!((verdict.allowed, verdict.until), (false, Some(at(15))));
+    facts.vitals = signs("nodes", Sign::BlindInCluster("not permitted".to_owned()));
+    assert_eq!(denied_by(Tier::T1, &impact, &facts), Some(Guardrail::Blind));
+    assert_eq!(dark_cluster(facts.vitals.as_ref(), at(10)), None, "the API itself answers");
+}
+
+#[test]
+fn what_nobody_looked_at_is_judged_as_far_as_that_goes() {
+    let mut facts = mk_facts(Vec::new());
+    let unseen = Subject { touch: Touch::Unseen("Deployment"), ..subject("Deployment/shop/api", "shop") };
+    let verdicts = judge(unseen, &facts, at(1));
+    let not_judged = verdicts.iter().filter(|verdict| verdict.reason.starts_with("not judged"));
+    let not_judged: Vec<Guardrail> = not_judged.map(|verdict| verdict.guardrail).collect();
+    assert_eq!(not_judged, [Guardrail::BlastRadius, Guardrail::Rollout]);
+    assert!(not_judged.iter().all(|guardrail| guardrail.needs_a_look()));
+    assert_eq!(denial(unseen, &facts, 1), None);
+    facts.scope.kinds = vec!["Pod".to_owned()];
+    assert_eq!(denial(unseen, &facts, 1), Some((Guardrail::AllowList, None)));
 }

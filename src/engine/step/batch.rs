@@ -1,7 +1,7 @@
 //! A batch on its way from the inputs to one commit.
 
+use super::crowds::{Crowds, Member};
 use super::judging::{Gathered, Judge};
-use super::looking_up::OpenIncidents;
 use super::reading::{Read, ReadAlert, Reading};
 use super::touched::Touched;
 use super::working::Working;
@@ -38,8 +38,8 @@ pub(super) struct Batch<'s> {
     read: HashMap<String, Result<Read, String>>,
     pub(super) commit: Commit,
     pub(super) ledger: Option<Ledger>,
-    /// Open incidents by rule, where they were counted.
-    pub(super) open_of_rule: HashMap<String, OpenIncidents>,
+    /// Who is in trouble together, once somebody needed to know.
+    pub(super) crowds: Option<Crowds>,
     /// How far back the ledger reaches, once it is there.
     pub(super) ledger_since: Timestamp,
     report: StepReport,
@@ -66,7 +66,7 @@ impl<'s> Batch<'s> {
             read: HashMap::new(),
             commit: Commit { at: Some(now), ..Commit::default() },
             ledger: None,
-            open_of_rule: HashMap::new(),
+            crowds: None,
             ledger_since: Timestamp::MAX,
             report: StepReport::default(),
             decisions: Vec::new(),
@@ -147,10 +147,8 @@ impl<'s> Batch<'s> {
     pub(super) fn insert(&mut self, working: Working) {
         let id = working.incident.id.clone();
         self.touched.add(&working.incident);
-        if let Some(known) = self.open_of_rule.get_mut(&working.incident.rule)
-            && working.incident.is_open()
-        {
-            known.ids.insert(id.clone());
+        if let Some(crowds) = self.crowds.as_mut().filter(|_| working.incident.is_open()) {
+            crowds.add(|rule| self.stepper.playbook.role(rule), Member::of(&working.incident));
         }
         self.order.push(id.clone());
         self.working.insert(id, working);
@@ -411,6 +409,7 @@ impl<'s> Batch<'s> {
             ledger: self.ledger.as_ref(),
             peers: working.peers,
             vitals: working.vitals.as_ref(),
+            assumes_targets: false,
             now: self.now,
         };
         judge.ladder(&working.rule, &working.incident, findings, surveys)

@@ -9,7 +9,7 @@ use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict, Peers, Subject};
 use crate::domain::incident::Incident;
 use crate::domain::schedule::Schedule;
-use crate::domain::survey::Survey;
+use crate::domain::survey::{Survey, SurveyStanding};
 use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
@@ -69,10 +69,12 @@ pub(super) struct Judge<'j> {
     pub(super) settings: &'j EngineSettings,
     /// None where it could not be read: nothing is judged then, and what is not judged is not done.
     pub(super) ledger: Option<&'j Ledger>,
-    /// Other incidents of the rule; none where they could not be counted.
+    /// Other incidents that began lately; none where they could not be counted.
     pub(super) peers: Option<Peers>,
     /// Whether monitoring works; none where nobody has looked.
     pub(super) vitals: Option<&'j Vitals>,
+    /// Whether targets that nobody has looked at are taken to allow what is planned: in rehearsals alone.
+    pub(super) assumes_targets: bool,
     pub(super) now: Timestamp,
 }
 
@@ -89,10 +91,17 @@ impl Judge<'_> {
         let mut candidates = self.playbook.candidates(rule, incident, findings);
         for candidate in &mut candidates {
             candidate.take_survey(surveys);
+            if self.assumes_targets {
+                candidate.assume_survey();
+            }
+            if matches!(candidate.survey, SurveyStanding::Refused(_)) {
+                candidate.guardrails.extend(guardrail::dark_cluster(self.vitals, self.now));
+            }
             if !candidate.is_guarded() {
                 continue;
             }
-            if candidate.tier == Tier::T1 && guardrail::asks_instead(self.settings.alone, self.peers) {
+            let alone = self.settings.alone;
+            if candidate.tier == Tier::T1 && guardrail::asks_instead(alone, self.peers, self.vitals) {
                 candidate.tier = Tier::T2;
             }
             if let Some(facts) = &facts {
@@ -116,7 +125,7 @@ impl Judge<'_> {
             namespace: plan.namespace.as_deref(),
             cooldown: rule.rule.remedy(&candidate.remedy).and_then(|remedy| remedy.cooldown),
             tier: candidate.tier,
-            impact: candidate.impact(),
+            touch: candidate.touch(),
             action: None,
             standing: incident.standing(),
         };

@@ -1,18 +1,11 @@
-//! What a batch looks up in the store because an event needs it: starts and pauses, other incidents of a rule, findings.
+//! What a batch looks up in the store because an event needs it: starts and pauses, who else is in trouble, findings.
 
 use super::batch::Batch;
+use super::crowds::{Crowds, Member};
 use crate::domain::diagnosis::Finding;
-use crate::domain::guardrail::Peers;
 use crate::domain::incident::IncidentId;
-use crate::engine::ports::{OpenOfRule, StoreError};
+use crate::engine::ports::{StoreError, Young, YoungIncident};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
-
-/// Open incidents of one rule, as far as they matter to the others.
-pub(super) struct OpenIncidents {
-    pub(super) ids: BTreeSet<IncidentId>,
-    is_storm: bool,
-}
 
 impl Batch<'_> {
     /// Makes sure that the ledger reaches as far back as the limits and the cooldowns of the incident's rule do.
@@ -33,44 +26,37 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Counts the targets that the incident's rule has open incidents on.
+    /// Counts the targets that are in trouble beside the incident's own.
     pub(super) async fn ensure_peers(&mut self, id: &IncidentId) -> Result<(), StoreError> {
-        let Some(working) = self.working.get(id).filter(|working| working.peers.is_none()) else {
-            return Ok(());
-        };
-        let alone = self.stepper.settings.alone;
-        if alone.targets == 0 {
-            if let Some(working) = self.working.get_mut(id) {
-                working.peers = Some(Peers { targets: 1, is_first: true });
-            }
+        if self.working.get(id).is_none_or(|working| working.peers.is_some()) {
             return Ok(());
         }
-        let rule = working.incident.rule.clone();
-        if !self.open_of_rule.contains_key(&rule) {
-            let known = self.open_incidents(&rule).await?;
-            self.open_of_rule.insert(rule.clone(), known);
+        if self.crowds.is_none() {
+            self.crowds = Some(self.crowds_now().await?);
         }
-        let Some(known) = self.open_of_rule.get(&rule) else { return Ok(()) };
-        let counted = known.ids.len() + usize::from(!known.ids.contains(id));
-        let counted = u32::try_from(counted).unwrap_or(u32::MAX);
-        let targets = if known.is_storm { counted.max(alone.targets) } else { counted };
-        let is_first = known.ids.first().is_none_or(|first| first >= id);
-        if let Some(working) = self.working.get_mut(id) {
-            working.peers = Some(Peers { targets, is_first });
+        if let (Some(crowds), Some(working)) = (&self.crowds, self.working.get_mut(id)) {
+            let incident = &working.incident;
+            working.peers = Some(crowds.peers(&incident.id, &incident.rule, &incident.key));
         }
         Ok(())
     }
 
-    /// Open incidents of a rule that began lately: of the store, and of this batch so far.
-    async fn open_incidents(&self, rule: &str) -> Result<OpenIncidents, StoreError> {
-        let alone = self.stepper.settings.alone;
-        let since = self.now.checked_sub(alone.targets_within).unwrap_or(Timestamp::MIN);
-        let OpenOfRule { incidents, is_storm } =
-            self.stepper.store.open_of_rule(rule, since, alone.targets).await?;
-        let here = self.working.values().map(|other| &other.incident);
-        let young = here.filter(|it| it.is_open() && it.rule == rule && it.started_at >= since);
-        let ids = incidents.into_iter().chain(young.map(|it| it.id.clone())).collect();
-        Ok(OpenIncidents { ids, is_storm })
+    /// Open incidents that began lately: of the store, and of this batch so far.
+    async fn crowds_now(&self) -> Result<Crowds, StoreError> {
+        let limits = self.stepper.settings.alone;
+        let role_of = |rule: &str| self.stepper.playbook.role(rule);
+        let Some(since) = Crowds::since(limits, self.now) else {
+            return Ok(Crowds::new(limits, self.now, false));
+        };
+        let Young { incidents, is_storm } = self.stepper.store.young(since).await?;
+        let mut crowds = Crowds::new(limits, self.now, is_storm);
+        for YoungIncident { id, rule, key, started_at } in &incidents {
+            crowds.add(role_of, Member { id, rule, key, started_at: *started_at });
+        }
+        for incident in self.working.values().map(|working| &working.incident).filter(|it| it.is_open()) {
+            crowds.add(role_of, Member::of(incident));
+        }
+        Ok(crowds)
     }
 
     pub(super) async fn ensure_findings(&mut self, id: &IncidentId) -> Result<(), StoreError> {

@@ -42,6 +42,8 @@ pub struct Stage<'s> {
     pub settings: &'s EngineSettings,
     /// Pauses and starts that guardrails are judged over.
     pub ledger: &'s Ledger,
+    /// Nobody looks at targets: they are taken to allow what is planned.
+    pub assumes_targets: bool,
     /// When the alert arrives.
     pub now: Timestamp,
 }
@@ -173,8 +175,9 @@ impl<'s> Rehearsal<'s> {
                 playbook: self.stage.playbook,
                 settings: self.stage.settings,
                 ledger: Some(self.stage.ledger),
-                peers: Some(Peers { targets: 1, is_first: true }),
+                peers: Some(Peers::NONE),
                 vitals: self.vitals.as_ref(),
+                assumes_targets: self.stage.assumes_targets,
                 now: at,
             };
             let candidates = judge.ladder(&self.rule, &self.incident, &self.findings, &self.surveys);

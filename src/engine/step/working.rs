@@ -27,7 +27,7 @@ pub(super) struct Working {
     pub(super) surveys: Vec<Survey>,
     /// Whether monitoring works, by the same round.
     pub(super) vitals: Option<Vitals>,
-    /// How many targets its rule has open incidents on, once somebody needed it.
+    /// How many targets are in trouble beside it, once somebody needed it.
     pub(super) peers: Option<Peers>,
     /// For an incident that this batch opens: what could not be had as the rule wants it.
     pub(super) notes: Vec<String>,

@@ -3,11 +3,12 @@
 use super::{Subject, is_conflict};
 use crate::build::*;
 use smokejumper::domain::action::ActionId;
+use smokejumper::domain::correlate::CorrelationKey;
 use smokejumper::domain::guardrail::{Pause, Start, StartEnd, StartResult};
 use smokejumper::domain::incident::{IncidentId, IncidentStatus, Resolution};
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::domain::temporary::{TemporaryChange, TemporaryFix};
-use smokejumper::engine::ports::{Commit, IncidentQuery, PauseChange};
+use smokejumper::engine::ports::{Commit, IncidentQuery, PauseChange, YoungIncident};
 use std::sync::Arc;
 
 pub async fn starts_are_counted_over_the_version_they_were_judged_by(store: Subject) {
@@ -75,7 +76,7 @@ pub async fn temporary_fixes_stand_until_they_are_undone(store: Subject) {
     assert_eq!(store.temporary_fixes().await.expect("readable"), [fix(2, 40)]);
 }
 
-pub async fn open_incidents_of_a_rule_are_found_with_their_age(store: Subject) {
+pub async fn open_incidents_that_began_lately_are_found(store: Subject) {
     let incident = |id: &str, rule: &str, minute: i64| {
         let mut write = mk_incident(id, &format!("key-{id}"));
         write.incident.rule = rule.to_owned();
@@ -95,12 +96,19 @@ pub async fn open_incidents_of_a_rule_are_found_with_their_age(store: Subject) {
         taken,
     ];
     store.commit(committing(all)).await.expect("stored");
-    let found = store.open_of_rule("errors", at(10), 9).await.expect("readable");
-    assert_eq!(found.incidents, [IncidentId("i2".to_owned()), IncidentId("i5".to_owned())]);
+    let found = store.young(at(10)).await.expect("readable");
+    let young = |id: &str, rule: &str, minute: i64| YoungIncident {
+        id: IncidentId(id.to_owned()),
+        rule: rule.to_owned(),
+        key: CorrelationKey(format!("key-{id}")),
+        started_at: at(minute),
+    };
+    assert_eq!(
+        found.incidents,
+        [young("i2", "errors", 11), young("i3", "disk", 12), young("i5", "errors", 16)]
+    );
     assert!(!found.is_storm);
-    let one = store.open_of_rule("errors", at(10), 1).await.expect("readable");
-    assert_eq!(one.incidents, [IncidentId("i2".to_owned())]);
-    assert!(store.open_of_rule("none", at(0), 9).await.expect("readable").incidents.is_empty());
+    assert_eq!(store.young(at(17)).await.expect("readable").incidents, []);
 }
 
 pub async fn of_starts_judged_over_one_ledger_exactly_one_is_allowed(store: Subject) {
