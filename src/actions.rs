@@ -193,4 +193,11 @@ impl Surveyor for Actions {
             outcome::finish_survey(outcome, &self.hands.keyring.redactor())
         })
     }
+
+    fn is_so<'a>(&'a self, way_back: &'a ActionPlan) -> PortFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let detail = cluster::edit::is_so(&self.hands, way_back).await?;
+            Some(outcome::line(detail, &self.hands.keyring.redactor()))
+        })
+    }
 }

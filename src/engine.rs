@@ -11,6 +11,7 @@ pub mod clock;
 pub mod commands;
 pub mod doorbells;
 pub mod executor;
+pub mod fixes;
 pub mod gathering;
 pub mod holds;
 pub mod intake;

@@ -21,12 +21,18 @@ pub(super) fn unknown(reason: impl Into<String>) -> ActionOutcome {
     ActionOutcome::Unknown { reason: reason.into() }
 }
 
+/// A line for people as it may leave this room.
+pub(super) fn line(text: String, redactor: &Redactor) -> String {
+    cut(redactor.redact(&text).into_owned(), LINE_TEXT_BYTES_MAX)
+}
+
 /// The outcome as it may leave this room. No action here records an inverse, which would be a plan and is not text.
 pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutcome {
-    let line = |text: String| cut(redactor.redact(&text).into_owned(), LINE_TEXT_BYTES_MAX);
+    let line = |text: String| line(text, redactor);
     match outcome {
         ActionOutcome::NotApplied { reason } => ActionOutcome::NotApplied { reason: line(reason) },
         ActionOutcome::Unknown { reason } => ActionOutcome::Unknown { reason: line(reason) },
+        ActionOutcome::AlreadySo { detail } => ActionOutcome::AlreadySo { detail: line(detail) },
         ActionOutcome::HandedToPeople { task } => {
             ActionOutcome::HandedToPeople { task: clean_task(task, redactor) }
         }
@@ -41,7 +47,7 @@ pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutco
 /// What came out of a survey as it may leave this room. The values of a plan must stay as they are to be carried out:
 /// actions put no secret into them. What is written for people passes the redactor.
 pub(super) fn finish_survey(outcome: SurveyOutcome, redactor: &Redactor) -> SurveyOutcome {
-    let line = |text: String| cut(redactor.redact(&text).into_owned(), LINE_TEXT_BYTES_MAX);
+    let line = |text: String| line(text, redactor);
     match outcome {
         SurveyOutcome::NothingToDo { reason } => SurveyOutcome::NothingToDo { reason: line(reason) },
         SurveyOutcome::Refused { reason } => SurveyOutcome::Refused { reason: line(reason) },

@@ -137,11 +137,11 @@ impl House {
             holds: Arc::default(),
         });
         let owner = ids.delivery();
-        let worker_signals = signals.clone();
+        let (working, worker_signals) = (Arc::clone(&executor), signals.clone());
         let hinted = signals.clone();
         let mut hints = store.hints();
         let workers =
-            Floor::spawn("workers", |stop| Box::pin(worker::run(executor, worker_signals, owner, stop)));
+            Floor::spawn("workers", |stop| Box::pin(worker::run(working, worker_signals, owner, stop)));
         // Ends with the store, whose end closes the channel.
         tokio::spawn(async move {
             while hints.changed().await.is_ok() {
@@ -173,6 +173,7 @@ impl House {
             last_jump,
             retention: engine_settings.retention,
             notifiers: adapters.notifiers,
+            executor,
             permissions,
         };
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));

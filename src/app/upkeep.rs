@@ -4,6 +4,8 @@ use super::gauges;
 use super::permissions::Permissions;
 use super::rulebook;
 use crate::engine::clock::{ClockWatch, Jump, LastJump};
+use crate::engine::executor::Executor;
+use crate::engine::fixes;
 use crate::engine::ports::{Clock, Store};
 use crate::engine::stepping::Signals;
 use crate::metrics::Metrics;
@@ -45,6 +47,8 @@ pub struct Upkeep {
     pub retention: SignedDuration,
     /// Holds pacers that grow with destinations.
     pub notifiers: Arc<Notifiers>,
+    /// Looks at what was changed for a limited time.
+    pub executor: Arc<Executor>,
     /// Asks the cluster what it permits; none without a cluster.
     pub(super) permissions: Option<Permissions>,
 }
@@ -59,6 +63,7 @@ impl Upkeep {
             self.refresh_gauges(&stop),
             self.prune(&stop),
             self.watch_clock(&stop),
+            self.look_at_fixes(&stop),
         );
     }
 
@@ -115,6 +120,16 @@ impl Upkeep {
                 }
             }
             pause(CLOCK_EVERY, stop).await;
+        }
+    }
+
+    /// People set workarounds back by hand, and the list of what stands has to notice.
+    async fn look_at_fixes(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.executor.look_at_fixes().await {
+                tracing::warn!(error = %error, "temporary fixes could not be looked at");
+            }
+            pause(fixes::LOOK_EVERY, stop).await;
         }
     }
 

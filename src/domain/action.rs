@@ -283,6 +283,11 @@ pub enum ActionOutcome {
         /// What else should now happen, for actions that ask the engine rather than the world.
         requests: Vec<Request>,
     },
+    /// There was nothing to carry out: somebody else has brought it about, and nothing was written.
+    AlreadySo {
+        /// What is so, for people.
+        detail: String,
+    },
     /// People have been asked to carry it out; it ends when they say so.
     HandedToPeople {
         /// The task they were given.

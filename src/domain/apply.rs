@@ -123,6 +123,7 @@ pub fn apply(
         Event::ActionEnded { action, step, outcome } => {
             acting::ended(&mut draft, &action, step, outcome, facts);
         }
+        Event::FoundSetBack { action, detail } => restoring::found_set_back(&mut draft, &action, &detail),
         Event::Woken { effect, wake } => telling::woken(&mut draft, &effect, &wake, facts),
         Event::Acknowledge { actor, reason } => people::acknowledge(&mut draft, actor, reason)?,
         Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,

@@ -62,6 +62,13 @@ pub enum Event {
         /// How.
         outcome: ActionOutcome,
     },
+    /// A look found that somebody has set back what an action changed for a limited time.
+    FoundSetBack {
+        /// Which action.
+        action: ActionId,
+        /// What is so, for people.
+        detail: String,
+    },
     /// A wake came due.
     Woken {
         /// Which effect: an older one of the same kind is ignored.
@@ -126,6 +133,7 @@ impl Event {
             Self::Ballot { .. } => "ballot",
             Self::ActionStarting { .. } => "action_starting",
             Self::ActionEnded { .. } => "action_ended",
+            Self::FoundSetBack { .. } => "found_set_back",
             Self::Woken { .. } => "woken",
             Self::Acknowledge { .. } => "acknowledge",
             Self::Resolve { .. } => "resolve",

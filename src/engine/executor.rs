@@ -330,6 +330,7 @@ fn after_earlier_attempts(outcome: ActionOutcome, plan: &ActionPlan, attempt: u3
 fn outcome_word(outcome: &ActionOutcome) -> &'static str {
     match outcome {
         ActionOutcome::Applied { .. } => "applied",
+        ActionOutcome::AlreadySo { .. } => "already_so",
         ActionOutcome::HandedToPeople { .. } => "handed_to_people",
         ActionOutcome::NotApplied { .. } => "not_applied",
         ActionOutcome::Unknown { .. } => "unknown",

@@ -201,4 +201,8 @@ impl Surveyor for Hands {
     fn survey<'a>(&'a self, draft: &'a ActionPlan, _: SurveyContext) -> PortFuture<'a, SurveyOutcome> {
         panic!("{} needs no survey", draft.kind)
     }
+
+    fn is_so<'a>(&'a self, way_back: &'a ActionPlan) -> PortFuture<'a, Option<String>> {
+        panic!("{} stands for good", way_back.kind)
+    }
 }

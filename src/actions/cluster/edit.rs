@@ -294,7 +294,9 @@ impl Edit {
             match self.standing(&now, key) {
                 Standing::Open => {}
                 Standing::Ours => return self.applied("it was carried out before, and bears our mark"),
-                Standing::Already if self.restores => return self.applied("it is so already"),
+                Standing::Already if self.restores => {
+                    return ActionOutcome::AlreadySo { detail: self.told("it is so already") };
+                }
                 Standing::Already => {
                     return not_applied("it is so already: somebody else did it since this was planned");
                 }
@@ -366,12 +368,16 @@ impl Edit {
     }
 
     fn applied(&self, how: &str) -> ActionOutcome {
+        ActionOutcome::Applied { detail: self.told(how), inverse: None, requests: Vec::new() }
+    }
+
+    /// For people: what is so, and how that came about.
+    fn told(&self, how: &str) -> String {
         let what = match &self.write {
             Write::Revision { number, .. } => format!("template of revision {number}"),
             _ => self.changes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
         };
-        let detail = format!("{}: {what} ({how})", self.subject().shown());
-        ActionOutcome::Applied { detail, inverse: None, requests: Vec::new() }
+        format!("{}: {what} ({how})", self.subject().shown())
     }
 }
 
@@ -397,6 +403,15 @@ pub(in crate::actions) async fn look_back(
         Ok((cluster, edit)) => edit.look_back(cluster, &context.key).await,
         Err(why) => unknown(why),
     }
+}
+
+/// Whether the world is as this way back would make it, though not by us; says what is so. None where it is not, and where
+/// that cannot be seen.
+pub(in crate::actions) async fn is_so(hands: &Hands, plan: &ActionPlan) -> Option<String> {
+    let (cluster, edit) = fixed_values::<Edit>(hands, plan).ok()?;
+    let now = edit.read(cluster).await.ok()?;
+    let is_so = edit.restores && matches!(edit.standing(&now, ""), Standing::Already);
+    is_so.then(|| edit.told("it is so already"))
 }
 
 pub(super) fn mark(object: &Value) -> Option<&str> {

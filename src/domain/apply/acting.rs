@@ -166,6 +166,7 @@ pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: Actio
         ActionOutcome::Applied { detail, inverse, requests } => {
             applied(draft, &action, step, detail, inverse, requests, facts);
         }
+        ActionOutcome::AlreadySo { detail } => already_so(draft, &action, step, detail, facts),
         ActionOutcome::HandedToPeople { task } => handed_to_people(draft, &action, task),
         ActionOutcome::NotApplied { reason } => not_applied(draft, &action, step, reason, facts),
         ActionOutcome::Unknown { reason } => outcome_unknown(draft, &action, reason, facts),
@@ -217,6 +218,21 @@ fn applied(
             after_apply(draft, action, facts);
         }
     }
+}
+
+/// Somebody else was faster. A way back has arrived where it leads; a remedy has not been carried out by us.
+fn already_so(draft: &mut Draft, action: &Action, step: Step, detail: String, facts: &Facts<'_>) {
+    let Some(of) = &action.restores else {
+        match step {
+            Step::Rollback => applied(draft, action, step, detail, None, Vec::new(), facts),
+            Step::Apply => not_applied(draft, action, step, detail, facts),
+        }
+        return;
+    };
+    let reason = Reason::SetBack(detail);
+    draft.line(LineKind::Outcome, Some(reason.word()), format!("{}: {reason}", action.remedy));
+    end(draft, &action.id, ActionStatus::Succeeded, reason);
+    restoring::end(draft, of);
 }
 
 fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {

@@ -35,6 +35,23 @@ pub(super) fn end(draft: &mut Draft, id: &ActionId) {
     }
 }
 
+/// Somebody has set it back by hand: nothing is left to do. What is being set back right now ends by itself.
+pub(super) fn found_set_back(draft: &mut Draft, id: &ActionId, detail: &str) {
+    let is_under_way =
+        draft.incident.actions.iter().any(|one| one.restores.as_ref() == Some(id) && !one.status.is_final());
+    let Some(action) = draft.incident.action(id).filter(|action| action.temporary_until.is_some()) else {
+        return;
+    };
+    if is_under_way {
+        return;
+    }
+    let reason = Reason::SetBack(detail.to_owned());
+    let text = format!("{}: {reason}", action.remedy);
+    draft.line(LineKind::Decision, Some(reason.word()), text);
+    end(draft, id);
+    draft.visible();
+}
+
 /// Its time is over.
 pub(super) fn due(draft: &mut Draft, id: &ActionId) {
     let Some(action) = draft.incident.action(id).cloned() else { return };

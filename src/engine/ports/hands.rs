@@ -30,6 +30,9 @@ pub trait Sentinel: Send + Sync {
 pub trait Surveyor: Send + Sync {
     /// What carrying out this draft would do.
     fn survey<'a>(&'a self, draft: &'a ActionPlan, context: SurveyContext) -> PortFuture<'a, SurveyOutcome>;
+    /// Whether somebody else has brought about what this way back is for; says what is so. None where nobody has, and
+    /// where that cannot be seen.
+    fn is_so<'a>(&'a self, way_back: &'a ActionPlan) -> PortFuture<'a, Option<String>>;
 }
 
 /// What a survey may want to know about why it is made.

@@ -1,8 +1,10 @@
 //! Changes for a limited time, and what sets them back.
 
 use super::world::{World, denies, minutes, mk_candidate, mk_plan, mk_remedy};
-use crate::action::{ActionOutcome, ActionStatus, Repeatability, Tier};
+use crate::action::{ActionId, ActionOutcome, ActionStatus, Repeatability, Task, Tier};
 use crate::apply::Transition;
+use crate::catalog::Performer;
+use crate::decision::Candidate;
 use crate::diagnosis::ConditionOutcome;
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
@@ -117,4 +119,58 @@ fn a_remedy_is_decided_while_something_is_set_back() {
     let (mut world, _) = mk_world(None);
     restore_due(&mut world);
     assert!(world.incident.current_action().is_none(), "what is set back holds no remedy up");
+}
+
+#[test]
+fn what_people_were_asked_to_do_does_not_hold_it_up() {
+    let (mut world, _) = mk_world(None);
+    // The alert still fires, and the next remedy is a task for people, which may take them days.
+    let mut by_hand = mk_candidate("by-hand", Tier::T3);
+    by_hand.performer = Performer::People;
+    by_hand.guardrails.clear();
+    let tried = Candidate { tried: true, ..mk_candidate("limit", Tier::T1) };
+    world.candidates = vec![tried, by_hand];
+    world.happen(Event::Decide);
+    let task = Task { title: "Mend".to_owned(), owner: None, items: vec![], due_at: None, action: None };
+    world.act(ActionOutcome::HandedToPeople { task });
+    assert_eq!(world.status(), ActionStatus::Running, "people are at it");
+    restore_due(&mut world);
+    let restore = world.incident.actions.last().expect("an action");
+    assert_eq!((restore.remedy.as_str(), restore.status), ("restore-limit", ActionStatus::Approved));
+    assert_eq!(ended(&world.act(World::applied())), 1);
+    // A machine's own attempt does.
+    let (mut world, _) = mk_world(None);
+    world.candidates = vec![mk_candidate("second", Tier::T1)];
+    world.happen(Event::Decide);
+    world.start_act();
+    restore_due(&mut world);
+    assert_eq!(world.incident.actions.last().map(|action| action.remedy.as_str()), Some("second"));
+    assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [world.now + RESTORE_RETRY]);
+}
+
+#[test]
+fn what_somebody_has_set_back_is_over_and_says_so() {
+    let (mut world, _) = mk_world(None);
+    restore_due(&mut world);
+    let over = world.act(ActionOutcome::AlreadySo { detail: "replicas 4".to_owned() });
+    assert_eq!(ended(&over), 1);
+    let restore = &world.incident.actions[1];
+    assert_eq!((restore.status, restore.reason.word()), (ActionStatus::Succeeded, "set_back"));
+    assert_eq!(restore.reason.to_string(), "somebody has set it back: replicas 4");
+}
+
+#[test]
+fn a_look_that_finds_it_set_back_takes_it_off_the_list() {
+    let (mut world, _) = mk_world(None);
+    let found =
+        || Event::FoundSetBack { action: ActionId("i1-a1".to_owned()), detail: "replicas 4".to_owned() };
+    assert_eq!(ended(&world.happen(found())), 1);
+    assert!(world.reasons().contains(&"set_back"));
+    assert!(world.wakes(|wake| matches!(wake, Wake::Restore(_))).is_empty(), "nothing is left to do");
+    assert!(!world.happen(found()).changed, "once is enough");
+    // What is being set back right now ends by itself.
+    let (mut world, _) = mk_world(None);
+    restore_due(&mut world);
+    assert!(!world.happen(found()).changed);
+    assert_eq!(ended(&world.act(World::applied())), 1);
 }
