@@ -1,0 +1,159 @@
+//! Scaling under an autoscaler, and changes for a limited time.
+
+use crate::stage::Stage;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+const RULES: &str = r#"
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: respects }
+spec:
+  matchers: ['alertname="Respect"']
+  severity: P1
+  target: &target { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
+  remedies:
+    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8 } } }
+    - { name: restart, tier: T1, action: { k8s.rollout_restart: {} } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: raises }
+spec:
+  matchers: ['alertname="Raise"']
+  severity: P1
+  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
+  remedies:
+    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8, hpa: raise_min } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: refuses }
+spec:
+  matchers: ['alertname="Refuse"']
+  severity: P1
+  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
+  remedies:
+    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8, hpa: refuse } } }
+    - { name: restart, tier: T1, action: { k8s.rollout_restart: {} } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: for-a-while }
+spec:
+  matchers: ['alertname="Busy"']
+  severity: P1
+  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
+  remedies:
+    - { name: more, tier: T1, action: { k8s.scale: { replicas: 6, max: 8, ttl: 2h } } }
+"#;
+
+fn minutes(count: i64) -> SignedDuration {
+    SignedDuration::from_mins(count)
+}
+
+/// `api` is scaled by an autoscaler between four and seven.
+async fn scaled() -> Stage {
+    let stage = Stage::new(&RULES.replace("&target ", "")).await;
+    let autoscaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": { "name": "api", "namespace": "shop" },
+        "spec": {
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "api" },
+            "minReplicas": 4, "maxReplicas": 7,
+            "metrics": [{ "type": "Resource", "resource": {
+                "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 },
+            }}],
+        },
+    });
+    stage.cluster().put(autoscaler).expect("an autoscaler");
+    stage.cluster().set_usage("shop", "app=api", 80, 10 << 20);
+    stage.pass(minutes(1)).await;
+    stage
+}
+
+fn replicas(stage: &Stage) -> Value {
+    stage.cluster().get("deployments", "shop", "api").expect("it is there")["spec"]["replicas"].clone()
+}
+
+fn least(stage: &Stage) -> Value {
+    let autoscaler = stage.cluster().get("horizontalpodautoscalers", "shop", "api").expect("it is there");
+    autoscaler["spec"]["minReplicas"].clone()
+}
+
+#[tokio::test]
+async fn an_autoscaler_is_respected_and_the_next_remedy_taken() {
+    let stage = scaled().await;
+    stage.fires("Respect", "api").await;
+    let timeline = stage.timeline().await;
+    let passed = timeline.iter().find(|(word, _)| word == "nothing_to_do").expect("it says why");
+    assert!(passed.1.contains("more: skip") && passed.1.contains("is respected"), "{passed:?}");
+    assert_eq!(stage.writes(), ["patch deployments api"], "the restart alone");
+    assert_eq!((replicas(&stage), least(&stage)), (json!(4), json!(4)));
+}
+
+#[tokio::test]
+async fn an_autoscalers_minimum_is_raised_within_its_maximum_for_a_while_and_restored() {
+    let stage = scaled().await;
+    stage.fires("Raise", "api").await;
+    assert_eq!(stage.remedies().await, ["more: succeeded"]);
+    assert_eq!(least(&stage), 6);
+    stage.pass(minutes(2)).await;
+    assert_eq!(replicas(&stage), 6, "the autoscaler has done it");
+    stage.ends("Raise", "api").await;
+    stage.pass(minutes(57)).await;
+    assert_eq!(least(&stage), 6, "for an hour");
+    stage.pass(minutes(3)).await;
+    assert_eq!(least(&stage), 4, "also after the incident");
+    let by = ["patch horizontalpodautoscalers api"; 2];
+    assert_eq!(stage.writes(), by);
+}
+
+#[tokio::test]
+async fn a_rule_may_refuse_to_meddle_with_an_autoscaler() {
+    let stage = scaled().await;
+    stage.fires("Refuse", "api").await;
+    let action = stage.incident().await.actions[0].clone();
+    assert_eq!((action.status.as_str(), action.reason.word()), ("blocked", "survey_refused"));
+    assert!(action.reason.to_string().contains("would not last"), "{}", action.reason);
+    assert_eq!(stage.writes(), Vec::<String>::new(), "and the ladder stops");
+}
+
+#[tokio::test]
+async fn what_somebody_has_set_back_is_not_written_again_and_stands_on_no_list() {
+    let stage = Stage::new(&RULES.replace("&target ", "")).await;
+    stage.fires("Busy", "api").await;
+    assert_eq!(replicas(&stage), 6);
+    assert_eq!(stage.fixes().await.len(), 1);
+    // A person scales it back.
+    let mut api = stage.cluster().get("deployments", "shop", "api").expect("it is there");
+    api["spec"]["replicas"] = json!(4);
+    stage.cluster().put(api).expect("it is put");
+    stage.pass(minutes(60)).await;
+    assert_eq!(stage.fixes().await.len(), 1, "nobody has looked yet");
+    stage.pass(minutes(61)).await;
+    assert_eq!(stage.fixes().await.len(), 0);
+    assert_eq!(stage.writes(), ["patch deployments/scale api"], "nothing was written a second time");
+    let timeline = stage.timeline().await;
+    let line = timeline.iter().find(|(word, _)| word == "set_back").expect("it says so");
+    assert!(line.1.contains("somebody"), "{line:?}");
+    let restore = stage.incident().await.actions[1].clone();
+    assert_eq!((restore.status.as_str(), restore.reason.word()), ("succeeded", "set_back"));
+}
+
+#[tokio::test]
+async fn a_look_at_what_stands_finds_what_somebody_has_set_back() {
+    let stage = Stage::new(&RULES.replace("&target ", "")).await;
+    stage.fires("Busy", "api").await;
+    stage.look_at_fixes().await;
+    assert_eq!(stage.fixes().await.len(), 1, "it stands");
+    let mut api = stage.cluster().get("deployments", "shop", "api").expect("it is there");
+    api["spec"]["replicas"] = json!(4);
+    stage.cluster().put(api).expect("it is put");
+    stage.look_at_fixes().await;
+    assert_eq!(stage.fixes().await.len(), 0);
+    stage.pass(minutes(150)).await;
+    assert_eq!(stage.writes(), ["patch deployments/scale api"], "its time is over, and nothing happens");
+    let timeline = stage.timeline().await;
+    assert_eq!(timeline.iter().filter(|(word, _)| word == "set_back").count(), 1, "{timeline:?}");
+}
