@@ -7,9 +7,11 @@ use super::compiled::CompiledRule;
 use super::render::{RenderError, is_dns_label, is_link};
 use super::scope::Scope;
 use super::template::used_names;
+use crate::domain::Labels;
 use crate::domain::alert::Alert;
 use crate::domain::catalog::SlotLanguage;
 use crate::domain::correlate::{CorrelationKey, Target, group_labels};
+use crate::domain::incident::Incident;
 use crate::domain::rule::{ResponseRule, SeveritySpec, TargetSpec, Template};
 use crate::domain::severity::Severity;
 use crate::domain::timeline::cut;
@@ -37,7 +39,7 @@ pub struct Opened {
 
 /// Reads an alert through a rule.
 pub fn open(rule: &ResponseRule, compiled: &CompiledRule, alert: &Alert) -> Opened {
-    let reader = Reader::new(compiled, alert);
+    let reader = Reader::new(compiled, &alert.labels, &alert.annotations);
     let mut notes = Vec::new();
     let severity = reader.severity(&rule.severity).unwrap_or_else(|note| {
         notes.push(note);
@@ -59,8 +61,15 @@ pub fn open(rule: &ResponseRule, compiled: &CompiledRule, alert: &Alert) -> Open
 
 /// What makes an alert belong to one incident of a rule rather than another; the same as [`open`] says.
 pub fn key(rule: &ResponseRule, compiled: &CompiledRule, alert: &Alert) -> CorrelationKey {
-    let target = rule.target.as_ref().and_then(|spec| Reader::new(compiled, alert).target(spec).ok());
+    let reader = Reader::new(compiled, &alert.labels, &alert.annotations);
+    let target = rule.target.as_ref().and_then(|spec| reader.target(spec).ok());
     key_for(rule, target.as_ref(), alert)
+}
+
+/// Why an incident has no target although its rule names one; none where it has one, or the rule names none.
+pub fn no_target(rule: &ResponseRule, compiled: &CompiledRule, incident: &Incident) -> Option<String> {
+    let spec = rule.target.as_ref().filter(|_| incident.target.is_none())?;
+    Reader::new(compiled, &incident.labels, &incident.annotations).target(spec).err()
 }
 
 fn key_for(rule: &ResponseRule, target: Option<&Target>, alert: &Alert) -> CorrelationKey {
@@ -80,18 +89,19 @@ fn key_for(rule: &ResponseRule, target: Option<&Target>, alert: &Alert) -> Corre
 
 struct Reader<'r> {
     compiled: &'r CompiledRule,
-    alert: &'r Alert,
+    labels: &'r Labels,
+    annotations: &'r Labels,
     /// What templates see, once there is one.
     scope: OnceCell<Scope>,
 }
 
 impl<'r> Reader<'r> {
-    fn new(compiled: &'r CompiledRule, alert: &'r Alert) -> Self {
-        Self { compiled, alert, scope: OnceCell::new() }
+    fn new(compiled: &'r CompiledRule, labels: &'r Labels, annotations: &'r Labels) -> Self {
+        Self { compiled, labels, annotations, scope: OnceCell::new() }
     }
 
     fn render(&self, template: &Template, language: SlotLanguage) -> Result<String, RenderError> {
-        let scope = || Scope::of_alert(&self.alert.labels, &self.alert.annotations);
+        let scope = || Scope::of_alert(self.labels, self.annotations);
         self.compiled.opening.render(&template.0, language, self.scope.get_or_init(scope))
     }
 

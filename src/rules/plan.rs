@@ -8,7 +8,7 @@ use super::condition::{CompiledCondition, ConditionFacts};
 use super::known::Known;
 use super::scope::Scope;
 use crate::domain::action::{ActionPlan, Tier};
-use crate::domain::catalog::{Catalog, Performer};
+use crate::domain::catalog::{Catalog, ParamsError, Performer};
 use crate::domain::correlate::group_labels;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
@@ -33,6 +33,8 @@ pub(super) struct Planner<'p> {
     pub(super) catalog: &'p Catalog,
     pub(super) known: &'p Known,
     pub(super) incident: &'p Incident,
+    /// Why the incident has no target although the rule names one.
+    pub(super) no_target: Option<String>,
 }
 
 impl Planner<'_> {
@@ -156,7 +158,12 @@ impl Planner<'_> {
             .render_params(&checked.slots, &spec.params, scope)
             .map_err(|error| error.to_string())?;
         let target = self.incident.target.as_ref();
-        let outline = self.catalog.outline(kind, &params, target).map_err(|error| error.to_string())?;
+        // Where the labels gave no target, that is why the action has none.
+        let why = |error: ParamsError| match &self.no_target {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        let outline = self.catalog.outline(kind, &params, target).map_err(why)?;
         Ok(ActionPlan {
             kind: spec.kind.clone(),
             params: outline.params.unwrap_or(params),

@@ -138,6 +138,7 @@ impl RuleBook {
         let compiled = self.compiled(kept);
         let catalog = self.catalog();
         let ladder = compiled.ladder(&kept.rule, catalog);
-        ask(&Planner { rule: &kept.rule, ladder, catalog, known: &self.source.known, incident })
+        let no_target = opening::no_target(&kept.rule, &compiled, incident);
+        ask(&Planner { rule: &kept.rule, ladder, catalog, known: &self.source.known, incident, no_target })
     }
 }

@@ -267,3 +267,24 @@ fn the_shipped_rules_and_the_example_settings_are_good() {
     smokejumper(["check", "rules", "--strict"]).in_folder(root).run().good();
     smokejumper(["check", "--config", "examples/smokejumper.yaml", "--strict"]).in_folder(root).run().good();
 }
+
+/// The look at the target may find that an autoscaler owns the replicas: then the ladder goes on.
+#[test]
+fn what_comes_after_a_remedy_that_may_find_nothing_to_do_is_reachable() {
+    let ladder = |action: &str| {
+        format!(
+            "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {{ name: busy }}\nspec:\n  \
+             matchers: ['alertname=\"Busy\"']\n  severity: P3\n  \
+             target: {{ kind: Deployment, namespace: shop, name: api }}\n  \
+             remedies: [{{ name: first, action: {action} }}, {{ name: tell, action: {{ escalate: {{}} }} }}]\n"
+        )
+    };
+    let check = |action: &str| {
+        let folder = Folder::with(&[("rules/a.yaml", &ladder(action))]);
+        folder.check(&["rules/a.yaml"]).run().stdout
+    };
+    let shown = check("{ k8s.scale: { delta: 2, max: 8 } }");
+    assert!(!shown.contains("always applies"), "{shown}");
+    let shown = check("{ http.call: { endpoint: waf } }");
+    assert!(shown.contains("`tell` comes after `first`, which always applies"), "{shown}");
+}

@@ -57,7 +57,8 @@ pub(super) fn convert(
         let remedy = ladder.remedy(raw, &at, report);
         rule.remedies.push(remedy);
     }
-    unreachable(&rule.remedies, report);
+    let catalog = surroundings.catalog;
+    unreachable(&rule.remedies, |kind| catalog.action(kind).is_some_and(|kind| kind.is_surveyed), report);
     for (index, map) in on_resolve.iter().enumerate() {
         let at = format!("/spec/onResolve/{index}");
         if let Some((action, kind)) = ladder.action(map, &at, report) {
@@ -203,12 +204,13 @@ fn tier(
 }
 
 /// Warns about remedies behind one that always applies and after which the ladder does not go on by itself.
-fn unreachable(remedies: &[RemedySpec], report: &mut Report<'_>) {
+fn unreachable(remedies: &[RemedySpec], is_surveyed: impl Fn(&str) -> bool, report: &mut Report<'_>) {
     let ends_the_ladder = |remedy: &RemedySpec| {
         let always = remedy.when.as_ref().is_none_or(|when| is_always_true(&when.0));
         let goes_on = remedy.verify.as_ref().is_some_and(|verify| verify.on_fail != OnFail::Escalate);
-        // Telling people mends nothing: after a T0 remedy the ladder goes on.
-        always && !goes_on && remedy.tier > Tier::T0
+        // Telling people mends nothing: after a T0 remedy the ladder goes on. So it does where the look at the target finds
+        // that there is nothing to do.
+        always && !goes_on && remedy.tier > Tier::T0 && !is_surveyed(&remedy.action.kind)
     };
     let Some(last) = remedies.iter().position(ends_the_ladder) else { return };
     for (index, remedy) in remedies.iter().enumerate().skip(last + 1) {
