@@ -7,206 +7,22 @@
     reason = "a test starts the service, and says why it did not start"
 )]
 
+mod budgets;
+mod guards;
+mod ladders;
+mod refusals;
+mod world;
+
+#[path = "../support/postgres.rs"]
+mod postgres;
 #[path = "../support/servers.rs"]
 mod servers;
 
-use serde_json::{Value, json};
-use servers::{Server, eventually, free_port, http_client};
+use serde_json::json;
+use servers::eventually;
 use smokejumper::sandbox::faults::Fault;
-use smokejumper::sandbox::kubernetes::KubernetesSandbox;
-use smokejumper::sandbox::kubernetes::behaviour::Behaviour;
 use std::time::Duration;
-
-const TOKEN: &str = "admin-token-for-tests";
-
-/// Longest wait for what the service does by itself; generous, since machines that test are busy.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// How much faster the cluster's time runs than ours.
-const CLUSTER_SPEED: u32 = 10;
-
-const RULES: &str = r#"
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: crash-loop }
-spec:
-  matchers: ['alertname="KubePodCrashLooping"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics:
-    - { name: workload, k8s.workload: {} }
-    - { name: pods, k8s.pods: { selector: 'app={{ labels.deployment }}' } }
-  remedies:
-    - name: undo
-      when: findings.workload.unavailable > 0
-      action: { k8s.rollout_undo: {} }
-      verify: { settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.unavailable == 0', 'findings.workload.rollout == "done"'], onFail: rollback }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: hung }
-spec:
-  matchers: ['alertname="Hung"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: {} }
-      verify: { settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.rollout == "done"'], onFail: escalate }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: ladder }
-spec:
-  matchers: ['alertname="Ladder"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: more
-      tier: T1
-      action: { k8s.scale: { replicas: 5, min: 1, max: 6 } }
-      verify: { settle: 3s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: rollback }
-    # Another workload: the first one's own rollout must not hold it up.
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: { name: web } }
-      verify: { settle: 1s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: next }
-"#;
-
-struct World {
-    cluster: KubernetesSandbox,
-    service: Server,
-    settings: String,
-    port: u16,
-    folder: tempfile::TempDir,
-}
-
-fn deployment(name: &str, image: &str) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "name": name, "namespace": "shop" },
-        "spec": {
-            "replicas": 4,
-            "progressDeadlineSeconds": 20,
-            "selector": { "matchLabels": { "app": name } },
-            "template": {
-                "metadata": { "labels": { "app": name } },
-                "spec": { "containers": [{ "name": name, "image": image }] },
-            },
-        },
-    })
-}
-
-impl World {
-    async fn start(guardrails: &str) -> Self {
-        let cluster = KubernetesSandbox::start(0).await.expect("a free port");
-        cluster.load("{ apiVersion: v1, kind: Namespace, metadata: { name: shop } }").expect("a namespace");
-        cluster.behave("api:2", Behaviour::crash_loop());
-        cluster.put(deployment("api", "api:1")).expect("a deployment");
-        cluster.put(deployment("web", "web:1")).expect("another one");
-        for _ in 0..30 {
-            cluster.step(Duration::from_secs(2));
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("rules.yaml"), RULES).expect("written");
-        std::fs::write(folder.path().join("kubeconfig"), cluster.kubeconfig()).expect("written");
-        let port = free_port();
-        let settings = format!(
-            "server: {{ listen: '127.0.0.1:{port}' }}\n\
-             people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
-             api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
-             kubernetes: {{ kubeconfig: kubeconfig }}\n\
-             guardrails: {{ {guardrails} }}\n\
-             rules: [rules.yaml]\nmode: enforce\n"
-        );
-        let service = servers::smokejumper(folder.path(), &settings, port, &[("API", TOKEN)]).await;
-        Self { cluster, service, settings, port, folder }
-    }
-
-    /// The process is killed, and another one takes over.
-    async fn kill_and_restart(&mut self) {
-        self.service.kill();
-        let environment = [("API", TOKEN)];
-        self.service =
-            servers::smokejumper(self.folder.path(), &self.settings, self.port, &environment).await;
-    }
-
-    async fn approve(&self, incident: &Value) {
-        let id = incident["actions"][0]["id"].as_str().expect("an id");
-        let url = format!("{}/api/v1/actions/{id}/approve", self.service.url());
-        let answer = http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
-        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
-    }
-
-    /// Somebody rolls out what crashes, and the rollout hangs.
-    fn roll_out_badly(&self) {
-        let mut bad = self.cluster.get("deployments", "shop", "api").expect("it is there");
-        bad["spec"]["template"]["spec"]["containers"][0]["image"] = json!("api:2");
-        self.cluster.put(bad).expect("a new revision");
-        for _ in 0..30 {
-            self.cluster.step(Duration::from_secs(2));
-        }
-    }
-
-    async fn alert(&self, name: &str, status: &str) {
-        let labels =
-            json!({ "alertname": name, "namespace": "shop", "deployment": "api", "severity": "critical" });
-        let mut alert = json!({ "status": status, "labels": labels, "startsAt": "2026-01-01T00:00:00Z" });
-        if status == "resolved" {
-            alert["endsAt"] = json!("2026-01-01T01:00:00Z");
-        }
-        let url = format!("{}/webhooks/alertmanager", self.service.url());
-        let body = json!({ "version": "4", "alerts": [alert] }).to_string();
-        let answer = http_client().post(url).body(body).send().await.expect("an answer");
-        assert_eq!(answer.status(), 200);
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.service.url());
-        http_client().get(url).bearer_auth(TOKEN).send().await.expect("an answer").json().await.expect("JSON")
-    }
-
-    async fn incident(&self) -> Option<Value> {
-        let list = self.get("/api/v1/incidents").await;
-        let id = list["incidents"][0]["id"].as_str()?.to_owned();
-        Some(self.get(&format!("/api/v1/incidents/{id}")).await)
-    }
-
-    /// The incident, once its newest action stands so.
-    async fn once(&self, status: &str) -> Value {
-        let mut last = Value::Null;
-        let found = eventually(&format!("the action is {status}"), PATIENCE, async || {
-            let incident = self.incident().await?;
-            let newest = incident["actions"].as_array().and_then(|actions| actions.last()).cloned();
-            let newest = newest.unwrap_or_default();
-            if newest["status"] != last["status"] || newest["reason"] != last["reason"] {
-                eprintln!("{}: {} ({})", newest["remedy"], newest["status"], newest["reason"]);
-            }
-            (newest["status"] == status).then_some(incident)
-        })
-        .await;
-        last = found["actions"].as_array().and_then(|actions| actions.last()).cloned().unwrap_or_default();
-        assert_eq!(last["status"], status);
-        found
-    }
-
-    fn image(&self) -> Value {
-        let deployment = self.cluster.get("deployments", "shop", "api").expect("it is there");
-        deployment["spec"]["template"]["spec"]["containers"][0]["image"].clone()
-    }
-
-    /// Writes that changed something, as the cluster recorded them.
-    fn writes(&self) -> Vec<String> {
-        let entries = self.cluster.writes().entries();
-        let real = entries
-            .iter()
-            .filter(|write| !write.what.dry_run && !write.what.resource.starts_with("selfsubject"));
-        real.map(|write| format!("{} {}", write.what.verb, write.what.path)).collect()
-    }
-}
+use world::{CLUSTER_SPEED, PATIENCE, World};
 
 #[tokio::test]
 async fn a_bad_rollout_is_undone_after_an_approval_verified_and_closed() {
@@ -244,7 +60,7 @@ async fn what_a_person_changes_between_question_and_answer_is_not_overwritten() 
     world.roll_out_badly();
     world.alert("KubePodCrashLooping", "firing").await;
     let asked = world.once("awaiting_approval").await;
-    let mut mended = world.cluster.get("deployments", "shop", "api").expect("it is there");
+    let mut mended = world.deployment("api");
     mended["spec"]["template"]["spec"]["containers"][0]["image"] = json!("api:3");
     world.cluster.put(mended).expect("a person's revision");
     for _ in 0..30 {
@@ -299,7 +115,7 @@ async fn a_remedy_that_does_not_help_is_rolled_back_then_the_next_then_people() 
         })
         .collect();
     assert_eq!(ended, [("more", "rolled_back"), ("restart", "failed")]);
-    let deployment = world.cluster.get("deployments", "shop", "api").expect("it is there");
+    let deployment = world.deployment("api");
     assert_eq!(deployment["spec"]["replicas"], 4, "as it was before");
     assert_eq!(world.writes().len(), 3, "scaled, scaled back, restarted: {:?}", world.writes());
 }
@@ -317,7 +133,7 @@ async fn the_machine_restarts_alone_and_only_where_it_may() {
     world.alert("Hung", "firing").await;
     world.once("succeeded").await;
     assert_eq!(world.writes().len(), 1, "{:?}", world.writes());
-    let restarted = world.cluster.get("deployments", "shop", "api").expect("it is there");
+    let restarted = world.deployment("api");
     let annotations = &restarted["spec"]["template"]["metadata"]["annotations"];
     assert!(annotations["kubectl.kubernetes.io/restartedAt"].is_string(), "{annotations}");
 }

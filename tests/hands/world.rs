@@ -324,8 +324,11 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_smokejumper"));
         command.args(["explain", "--config", "smokejumper.yaml", "--diagnose", "--output", "json"]);
         command.arg(format!("--alertname={name}"));
-        for label in [format!("namespace={namespace}"), format!("deployment={deployment}")] {
-            command.arg(format!("--label={label}"));
+        for (name, value) in [("namespace", namespace), ("deployment", deployment)] {
+            // A label without a value is none.
+            if !value.is_empty() {
+                command.arg(format!("--label={name}={value}"));
+            }
         }
         command.current_dir(self.folder.path()).envs(self.environment.iter().cloned());
         // Whom it asks are servers of this very runtime.
