@@ -154,7 +154,7 @@ fn samples(evaluator: &Evaluator<'_>, expr: &str) -> Vec<Sample> {
 /// The ladder, with guardrails that let everything pass.
 fn candidates(book: &RuleBook, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {
     let passes =
-        GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: String::new(), until: None };
+        GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: "".into(), until: None };
     let mut candidates = book.candidates(kept, incident, findings);
     for candidate in candidates.iter_mut().filter(|candidate| candidate.is_guarded()) {
         candidate.guardrails = vec![passes.clone()];

@@ -19,7 +19,7 @@ use crate::engine::worker;
 use crate::http::body::BodyGate;
 use crate::http::listener::Listener;
 use crate::http::routes::{Doors, router};
-use crate::http::services::Services;
+use crate::http::services::{Parts, Services};
 use crate::metrics::Metrics;
 use crate::secret::Keyring;
 use crate::settings::Settings;
@@ -150,7 +150,7 @@ impl House {
             }
         });
         let page_of = metrics.clone();
-        let services = Services {
+        let services = Services::new(Parts {
             intake,
             commands: Commands::new(steps, store.clone()),
             reader: store.clone(),
@@ -162,7 +162,7 @@ impl House {
             rules_refused: rulebook::refused(book.clone()),
             reload: rulebook::reloader(book.clone(), metrics.clone()),
             metrics_page: Arc::new(move || page_of.page()),
-        };
+        });
         let upkeep = upkeep::Upkeep {
             store: store.clone(),
             book,

@@ -237,7 +237,7 @@ pub struct Action {
     /// The condition as it was judged.
     pub condition: ConditionOutcome,
     /// What each guardrail said at the last judgement.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "crate::guardrail::stored")]
     pub guardrails: Vec<GuardrailVerdict>,
     /// Who has decided so far.
     #[serde(default)]

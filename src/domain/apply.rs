@@ -29,7 +29,7 @@ use crate::event::Event;
 use crate::guardrail::GuardrailVerdict;
 use crate::incident::Incident;
 use crate::notification::Destination;
-use crate::rule::ResponseRule;
+use crate::rule::{ResponseRule, RuleHash};
 use crate::schedule::Schedule;
 use draft::Draft;
 use jiff::Timestamp;
@@ -49,6 +49,8 @@ pub struct Facts<'a> {
     pub rule: &'a ResponseRule,
     /// The policy that the incident keeps to, or would start with.
     pub policy: Option<&'a EscalationPolicy>,
+    /// Digest of its text, where it was drawn already: drawing it takes longer than opening an incident.
+    pub policy_hash: Option<&'a RuleHash>,
     /// Schedules by name, as they stand now.
     pub schedules: &'a BTreeMap<String, Schedule>,
     /// Who is told where neither rule nor policy says.

@@ -329,7 +329,8 @@ pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
         SurveyStanding::Refused(why) => {
             // Where the look failed because nobody could look, that is the reason, and it may pass.
             let denial = guardrail::first_denial(&candidate.guardrails);
-            let reason = denial.map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()));
+            let reason =
+                denial.map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.to_string()));
             return (Decision::Block, reason.unwrap_or_else(|| Reason::SurveyRefused(why.clone())));
         }
         SurveyStanding::Missing => {
@@ -352,7 +353,7 @@ fn judge_guarded(candidate: &Candidate) -> (Decision, Reason) {
         .iter()
         .find(|verdict| !verdict.allowed && verdict.guardrail != Guardrail::DryRun);
     if let Some(verdict) = denial {
-        return (Decision::Block, Reason::Guardrail(verdict.guardrail, verdict.reason.clone()));
+        return (Decision::Block, Reason::Guardrail(verdict.guardrail, verdict.reason.to_string()));
     }
     // No verdict at all means that nobody judged: acting fails closed.
     if candidate.guardrails.is_empty() {

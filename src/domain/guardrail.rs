@@ -10,6 +10,7 @@ mod alone;
 mod impact;
 mod limits;
 mod scope;
+pub(crate) mod stored;
 
 pub use alone::{Alone, Crowd, Peers, Standing, asks_instead, dark_cluster};
 pub use impact::BlastRadius;
@@ -21,6 +22,7 @@ use crate::survey::Touch;
 use crate::vitals::Vitals;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Which guardrail spoke. Names are those of the settings and of metric labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -106,7 +108,7 @@ pub struct GuardrailVerdict {
     /// Whether it lets the action pass.
     pub allowed: bool,
     /// The numbers behind it, in a sentence.
-    pub reason: String,
+    pub reason: Cow<'static, str>,
     /// When it would let it pass, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -248,12 +250,16 @@ pub fn first_denial(verdicts: &[GuardrailVerdict]) -> Option<&GuardrailVerdict> 
     verdicts.iter().find(|verdict| !verdict.allowed)
 }
 
-fn allowed(guardrail: Guardrail, reason: impl Into<String>) -> GuardrailVerdict {
+fn allowed(guardrail: Guardrail, reason: impl Into<Cow<'static, str>>) -> GuardrailVerdict {
     GuardrailVerdict { guardrail, allowed: true, reason: reason.into(), until: None }
 }
 
-fn denied(guardrail: Guardrail, reason: String, until: Option<Timestamp>) -> GuardrailVerdict {
-    GuardrailVerdict { guardrail, allowed: false, reason, until }
+fn denied(
+    guardrail: Guardrail,
+    reason: impl Into<Cow<'static, str>>,
+    until: Option<Timestamp>,
+) -> GuardrailVerdict {
+    GuardrailVerdict { guardrail, allowed: false, reason: reason.into(), until }
 }
 
 #[cfg(test)]

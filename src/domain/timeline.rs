@@ -177,12 +177,19 @@ fn hash_of(line: &TimelineLine) -> String {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
-    hex::encode(hasher.finalize())
+    in_hex(&hasher.finalize())
 }
 
 /// SHA-256 of bytes, in hex.
 pub fn digest_of_bytes(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    in_hex(&Sha256::digest(bytes))
+}
+
+/// In one piece: `hex::encode` puts it together digit by digit, which takes longer than the digest.
+fn in_hex(digest: &[u8]) -> String {
+    let mut digits = vec![0; digest.len() * 2];
+    hex::encode_to_slice(digest, &mut digits).expect("two digits for each byte");
+    String::from_utf8(digits).expect("digits are a text")
 }
 
 /// SHA-256 over the canonical JSON (sorted keys, no white space) of a value, in hex.

@@ -298,7 +298,7 @@ pub trait Store: Send + Sync {
     fn young(&self, since: Timestamp) -> PortFuture<'_, Result<Young, StoreError>>;
     /// Pauses, and starts since then.
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
-    /// Writes one step.
+    /// Writes one step. What can be prepared without the database is prepared at the call.
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>>;
     /// Leases effects that are due, urgent ones first, each lane's oldest only, and of each queue one.
     fn claim(&self, claim: Claim) -> PortFuture<'_, Result<Vec<Leased>, StoreError>>;

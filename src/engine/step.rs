@@ -203,7 +203,7 @@ impl Stepper {
 
     async fn attempt(&self, inputs: &[Input]) -> Result<StepReport, StoreError> {
         match self.judge(inputs, None).await? {
-            Some(judged) => self.write(judged).await,
+            Some(judged) => self.write(judged, std::future::ready(true)).await,
             // Nothing is ahead that could be met.
             None => Err(StoreError::Conflict),
         }
@@ -225,12 +225,21 @@ impl Stepper {
         Ok(Some(batch.finish(began)))
     }
 
-    /// The second half: writes what was judged, in one transaction.
-    pub async fn write(&self, judged: Judged) -> Result<StepReport, StoreError> {
+    /// The second half: writes what was judged, in one transaction. What can be prepared is prepared at once; `go` says
+    /// when the store is to be written to, and whether at all.
+    pub async fn write(
+        &self,
+        judged: Judged,
+        go: impl Future<Output = bool> + Send,
+    ) -> Result<StepReport, StoreError> {
         let Judged { commit, report, decisions, began, .. } = judged;
         let texts: Vec<RuleHash> = commit.texts.iter().map(|(hash, _)| hash.clone()).collect();
         let entries = journal::entries(&commit);
-        self.store.commit(commit).await?;
+        let written = self.store.commit(commit);
+        if !go.await {
+            return Err(StoreError::Conflict);
+        }
+        written.await?;
         journal::log(entries);
         self.remember_texts(texts);
         for decision in &decisions {

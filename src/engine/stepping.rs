@@ -135,6 +135,13 @@ struct Task {
     looks: u32,
 }
 
+/// A step that is judged and waits for the one ahead. Dropped, it is never written.
+struct Prepared {
+    written: JoinHandle<Result<StepReport, StoreError>>,
+    touched: Touched,
+    go: oneshot::Sender<()>,
+}
+
 /// A step on its way into the store, with whom it answers to.
 struct Ahead {
     written: JoinHandle<Result<StepReport, StoreError>>,
@@ -254,7 +261,7 @@ impl Task {
             return;
         }
         let touched = self.ahead.as_ref().map(|ahead| &ahead.touched);
-        let mut judged = self.stepper.judge(&inputs, touched).await;
+        let mut prepared = self.prepare(&inputs, touched).await;
         let judged_at = Instant::now();
         // Whatever became of this batch, the one before it has its answers first.
         if !self.settle().await {
@@ -263,24 +270,37 @@ impl Task {
             last_delivery = None;
             self.seen = None;
             self.inbox_may_hold = true;
-            judged = Ok(None);
+            prepared = Ok(None);
         }
         if inputs.is_empty() {
             return;
         }
-        if matches!(judged, Ok(None)) || judged_at.elapsed() > JUDGED_AGE_MAX {
-            judged = self.stepper.judge(&inputs, None).await;
+        if matches!(prepared, Ok(None)) || judged_at.elapsed() > JUDGED_AGE_MAX {
+            prepared = self.prepare(&inputs, None).await;
         }
-        match judged {
-            Ok(Some(mut judged)) => {
-                let touched = std::mem::take(&mut judged.touched);
-                let stepper = Arc::clone(&self.stepper);
-                let written = tokio::spawn(async move { stepper.write(judged).await });
+        match prepared {
+            Ok(Some(Prepared { written, touched, go })) => {
+                let _ = go.send(());
                 self.ahead = Some(Ahead { written, touched, inputs, answers, last_delivery, began });
             }
             Ok(None) => drop(self.again(Err(StoreError::Conflict), inputs, answers, began).await),
             Err(error) => drop(self.again(Err(error), inputs, answers, began).await),
         }
+    }
+
+    /// Judges inputs, and has a task of its own prepare what is to be written.
+    async fn prepare(
+        &self,
+        inputs: &[Input],
+        ahead: Option<&Touched>,
+    ) -> Result<Option<Prepared>, StoreError> {
+        let Some(mut judged) = self.stepper.judge(inputs, ahead).await? else { return Ok(None) };
+        let touched = std::mem::take(&mut judged.touched);
+        let stepper = Arc::clone(&self.stepper);
+        let (go, may_go) = oneshot::channel();
+        let may_go = async { may_go.await.is_ok() };
+        let written = tokio::spawn(async move { stepper.write(judged, may_go).await });
+        Ok(Some(Prepared { written, touched, go }))
     }
 
     /// Waits until the step ahead is written, and tells everybody. False where one of its deliveries is still there.

@@ -6,6 +6,7 @@ use crate::engine::commands::Commands;
 use crate::engine::intake::Intake;
 use crate::engine::ports::{Clock, Ids, Reader, Store};
 use crate::secret::SecretSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// Brings the rules up to date; answers with a sentence, or with why the old ones are kept.
@@ -14,9 +15,12 @@ pub type Reload = dyn Fn() -> Result<String, String> + Send + Sync;
 /// Text of the metrics page.
 pub type MetricsPage = dyn Fn() -> String + Send + Sync;
 
-/// What the handlers need. Cheap to clone.
+/// What the handlers need. Cheap to clone: every request does so several times.
 #[derive(Clone)]
-pub struct Services {
+pub struct Services(Arc<Parts>);
+
+/// What [`Services`] are made of.
+pub struct Parts {
     /// Takes deliveries.
     pub intake: Intake,
     /// Carries out what people ask for.
@@ -42,9 +46,22 @@ pub struct Services {
 }
 
 impl Services {
+    /// Services made of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
     /// The signing secrets as they are now: files are read again when they change.
     pub fn signing_secrets(&self) -> Option<SigningSecrets> {
         let live: Vec<_> = self.slack_secrets.current().collect();
         if live.is_empty() { None } else { SigningSecrets::new(&live).ok() }
+    }
+}
+
+impl Deref for Services {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }

@@ -30,24 +30,32 @@ struct Step {
     expected: Option<u64>,
 }
 
-pub(super) async fn commit(database: &Database, commit: Commit) -> Result<(), StoreError> {
-    if !commit.dead.is_empty() {
-        // What cannot be read because the file is damaged can be read again once it is restored.
-        database.refuse_when_damaged()?;
-    }
+/// The statements are made when this is called, while the database may be busy with an earlier step; the future
+/// writes them.
+pub(super) fn commit(
+    database: &Database,
+    commit: Commit,
+) -> impl Future<Output = Result<(), StoreError>> + Send + use<'_> {
     let due_now = commit.at.is_some_and(|at| commit.effects.iter().any(|effect| effect.due_at <= at));
-    let steps = Plan::new(database.dialect, &commit)?.steps;
-    if steps.is_empty() {
-        return Ok(());
+    let buries = !commit.dead.is_empty();
+    let plan = Plan::new(database.dialect, &commit);
+    // There is a lot of it, and the plan has all that is needed.
+    drop(commit);
+    async move {
+        if buries {
+            // What cannot be read because the file is damaged can be read again once it is restored.
+            database.refuse_when_damaged()?;
+        }
+        let steps = plan?.steps;
+        if steps.is_empty() {
+            return Ok(());
+        }
+        database.write(move |session| Box::pin(run(session, steps))).await?;
+        if due_now {
+            database.tell_news();
+        }
+        Ok(())
     }
-    let written = database.write(move |session| Box::pin(run(session, steps)));
-    // What was planned from is given up while it is written: there is a lot of it.
-    let (written, ()) = futures::join!(written, async { drop(commit) });
-    written?;
-    if due_now {
-        database.tell_news();
-    }
-    Ok(())
 }
 
 async fn run(session: &mut Session, steps: Vec<Step>) -> Result<(), Failure> {

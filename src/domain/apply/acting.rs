@@ -145,7 +145,7 @@ fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>)
 
 fn last_denial(facts: &Facts<'_>) -> Option<Reason> {
     guardrail::first_denial(facts.last_moment)
-        .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.clone()))
+        .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.to_string()))
 }
 
 /// The plan that an attempt carries out.

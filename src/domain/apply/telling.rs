@@ -25,7 +25,7 @@ pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
     let first = policy.first(draft.now);
     draft.incident.escalation = Some(EscalationState {
         policy: policy.name.clone(),
-        hash: policy.hash(),
+        hash: facts.policy_hash.cloned().unwrap_or_else(|| policy.hash()),
         started_at: draft.now,
         next: Some(first),
         reached: None,

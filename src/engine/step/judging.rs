@@ -40,6 +40,7 @@ impl Gathered {
         Facts {
             rule: &rule.rule,
             policy: policy.map(|kept| &kept.policy),
+            policy_hash: policy.map(|kept| &kept.hash),
             schedules,
             default_destinations: if playbook.is_unmatched(rule) {
                 &settings.unmatched_destinations

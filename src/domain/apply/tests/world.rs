@@ -127,16 +127,11 @@ pub(super) fn mk_plan(name: &str, repeatability: Repeatability) -> ActionPlan {
 }
 
 pub(super) fn allows() -> GuardrailVerdict {
-    GuardrailVerdict {
-        guardrail: Guardrail::Pause,
-        allowed: true,
-        reason: "not paused".to_owned(),
-        until: None,
-    }
+    GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: "not paused".into(), until: None }
 }
 
 pub(super) fn denies(guardrail: Guardrail, until: Option<Timestamp>) -> GuardrailVerdict {
-    GuardrailVerdict { guardrail, allowed: false, reason: "no".to_owned(), until }
+    GuardrailVerdict { guardrail, allowed: false, reason: "no".into(), until }
 }
 
 pub(super) fn mk_candidate(name: &str, tier: Tier) -> Candidate {
@@ -227,6 +222,7 @@ impl World {
         let facts = Facts {
             rule: &self.rule,
             policy: self.policy.as_ref(),
+            policy_hash: None,
             schedules: &self.schedules,
             default_destinations: &self.defaults,
             fallback_destinations: &self.last_resorts,
