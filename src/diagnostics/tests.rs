@@ -5,6 +5,7 @@ mod kubernetes;
 mod kubernetes_kubelet;
 mod kubernetes_logs;
 mod prom;
+mod signs;
 
 use std::collections::BTreeMap;
 
