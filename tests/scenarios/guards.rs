@@ -3,6 +3,7 @@
 use crate::stage::{Stage, una};
 use jiff::SignedDuration;
 use serde_json::json;
+use smokejumper::domain::approval::Verdict;
 use smokejumper::domain::incident::{Incident, Phase};
 use smokejumper::domain::vitals::Sign;
 
@@ -74,6 +75,28 @@ async fn several_rules_that_fire_in_one_namespace_lead_to_one_question_and_no_ac
     let reason = incidents[1].actions[0].reason.to_string();
     assert!(reason.contains("3 targets of the namespace within 5m"), "{reason}");
     assert_eq!(stage.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_people_were_asked_for_stays_theirs_when_the_trouble_is_smaller_again() {
+    let stage = Stage::new(&rules()).await;
+    stage.cluster().put(crate::stage::deployment("db", "db:1")).expect("a deployment");
+    stage.pass(minutes(1)).await;
+    stage.fires_together(&[("Hung", "api"), ("Slow", "web"), ("Leaky", "db")]).await;
+    let asked = stage.incidents().await.remove(0);
+    assert_eq!(newest(&asked).0, "awaiting_approval");
+    stage.commands.acknowledge(asked.id.clone(), una(), None).await.expect("it is hers");
+    for (alertname, deployment) in [("Slow", "web"), ("Leaky", "db")] {
+        stage.ends(alertname, deployment).await;
+    }
+    stage.pass(minutes(6)).await;
+    let action = asked.actions[0].clone();
+    let approved = stage.commands.decide(action.id, una(), Verdict::Approve, Some(action.digest), None);
+    approved.await.expect("it counts");
+    stage.work().await;
+    let incident = stage.incidents().await.remove(0);
+    assert_eq!(newest(&incident).0, "succeeded", "{:?}", incident.actions);
+    assert_eq!(stage.writes(), ["patch deployments api"]);
 }
 
 #[tokio::test]

@@ -367,15 +367,20 @@ impl<'s> Batch<'s> {
         let Some(working) = self.working.get(id) else { return Ok(gathered) };
         match event {
             Event::AlertSeen { .. } => gathered.notes.clone_from(&working.notes),
-            Event::Decide | Event::Ballot { .. } => {
+            Event::Decide => {
                 let findings = working.findings.as_deref().unwrap_or_default();
-                gathered.candidates = self.judge(working, findings, &working.surveys);
+                gathered.candidates = self.judge(working, findings, &working.surveys, None);
             }
-            Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), findings, surveys, .. } => {
-                gathered.candidates = self.judge(working, findings, surveys);
+            Event::Ballot { action, .. } => {
+                let findings = working.findings.as_deref().unwrap_or_default();
+                gathered.candidates = self.judge(working, findings, &working.surveys, Some(action));
+            }
+            Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(id), findings, surveys, .. } => {
+                gathered.candidates = self.judge(working, findings, surveys, Some(id));
                 // The condition is judged over what was found just now; the values stay those that were approved. What
                 // was surveyed is compared by its basis.
-                let asked_over = self.judge(working, working.findings.as_deref().unwrap_or_default(), &[]);
+                let before = working.findings.as_deref().unwrap_or_default();
+                let asked_over = self.judge(working, before, &[], Some(id));
                 let both = gathered.candidates.iter_mut().zip(asked_over);
                 for (candidate, asked) in both.filter(|(it, _)| it.survey == SurveyStanding::NotNeeded) {
                     candidate.plan = asked.plan;
@@ -401,8 +406,14 @@ impl<'s> Batch<'s> {
         Ok(gathered)
     }
 
-    /// The ladder, judged over findings and guardrails.
-    fn judge(&self, working: &Working, findings: &[Finding], surveys: &[Survey]) -> Vec<Candidate> {
+    /// The ladder, judged over findings and guardrails; where people answer, for the action that they were asked about.
+    fn judge(
+        &self,
+        working: &Working,
+        findings: &[Finding],
+        surveys: &[Survey],
+        asked: Option<&ActionId>,
+    ) -> Vec<Candidate> {
         let judge = Judge {
             playbook: self.stepper.playbook.as_ref(),
             settings: &self.stepper.settings,
@@ -410,6 +421,7 @@ impl<'s> Batch<'s> {
             peers: working.peers,
             vitals: working.vitals.as_ref(),
             assumes_targets: false,
+            asked: asked.and_then(|id| working.incident.action(id)),
             now: self.now,
         };
         judge.ladder(&working.rule, &working.incident, findings, surveys)

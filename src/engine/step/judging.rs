@@ -2,7 +2,7 @@
 //!
 //! Batches and rehearsals both come here, so that what `explain` says is what the service does.
 
-use crate::domain::action::Tier;
+use crate::domain::action::{Action, Tier};
 use crate::domain::apply::Facts;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
@@ -76,6 +76,8 @@ pub(super) struct Judge<'j> {
     pub(super) vitals: Option<&'j Vitals>,
     /// Whether targets that nobody has looked at are taken to allow what is planned: in rehearsals alone.
     pub(super) assumes_targets: bool,
+    /// The action that people answer about: it stays theirs to decide, even where the machine might do it alone by now.
+    pub(super) asked: Option<&'j Action>,
     pub(super) now: Timestamp,
 }
 
@@ -94,6 +96,9 @@ impl Judge<'_> {
             candidate.take_survey(surveys);
             if self.assumes_targets {
                 candidate.assume_survey();
+            }
+            if let Some(asked) = self.asked.filter(|asked| asked.remedy == candidate.remedy) {
+                candidate.tier = candidate.tier.max(asked.tier);
             }
             if matches!(candidate.survey, SurveyStanding::Refused(_)) {
                 candidate.guardrails.extend(guardrail::dark_cluster(self.vitals, self.now));

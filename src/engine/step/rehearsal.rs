@@ -178,6 +178,7 @@ impl<'s> Rehearsal<'s> {
                 peers: Some(Peers::NONE),
                 vitals: self.vitals.as_ref(),
                 assumes_targets: self.stage.assumes_targets,
+                asked: None,
                 now: at,
             };
             let candidates = judge.ladder(&self.rule, &self.incident, &self.findings, &self.surveys);
