@@ -9,14 +9,15 @@ use crate::notification::{Destination, MessageRef, Notice};
 use crate::people::Actor;
 use crate::survey::Survey;
 use crate::vitals::Vitals;
+use std::sync::Arc;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// An alert of this incident was told to us.
     AlertSeen {
-        /// The alert.
-        alert: Box<Alert>,
+        /// The alert. Shared: an incident and the store look at the same one.
+        alert: Arc<Alert>,
         /// What the telling means against what we remember.
         observation: Observation,
         /// Whether it is counted in this incident already.

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A future that a port returns.
@@ -121,7 +122,7 @@ pub struct AlertWrite {
     /// What to remember.
     pub record: AlertRecord,
     /// The alert as it was told.
-    pub alert: Alert,
+    pub alert: Arc<Alert>,
 }
 
 /// One incident's part of a commit.

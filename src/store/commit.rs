@@ -234,7 +234,7 @@ impl Plan {
                 starts_at,
                 ends_at,
                 updated_at,
-                json_of_about(ALERT_BYTES, &write.alert).into(),
+                json_of_about(ALERT_BYTES, write.alert.as_ref()).into(),
             ]
         });
         self.insert(

@@ -17,6 +17,7 @@ use smokejumper::domain::timeline::{LineKind, TimelineLine};
 use smokejumper::engine::ports::{
     AlertWrite, Claim, Commit, Delivery, Finish, IncidentWrite, Leased, Source, Wanted,
 };
+use std::sync::Arc;
 
 /// So many milliseconds after an arbitrary beginning.
 pub fn at(millis: i64) -> Timestamp {
@@ -102,7 +103,7 @@ pub fn mk_firing(number: u64, incident: &str) -> AlertWrite {
         ends_at: None,
         updated_at: at(0),
     };
-    AlertWrite { incident: Some(id(incident)), record, alert }
+    AlertWrite { incident: Some(id(incident)), record, alert: Arc::new(alert) }
 }
 
 pub fn mk_ended(number: u64, incident: Option<&str>) -> AlertWrite {
@@ -110,7 +111,7 @@ pub fn mk_ended(number: u64, incident: Option<&str>) -> AlertWrite {
     write.incident = incident.map(id);
     write.record.status = AlertStatus::Resolved;
     write.record.ends_at = Some(at(5));
-    write.alert.status = AlertStatus::Resolved;
+    Arc::make_mut(&mut write.alert).status = AlertStatus::Resolved;
     write
 }
 

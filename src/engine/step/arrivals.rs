@@ -37,7 +37,7 @@ impl Memory {
         self.records.get(&fingerprint).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn remember(&mut self, alert: &Alert, incident: Option<IncidentId>, record: AlertRecord) {
+    fn remember(&mut self, alert: &Arc<Alert>, incident: Option<IncidentId>, record: AlertRecord) {
         let known = self.records.entry(alert.fingerprint).or_default();
         known.retain(|stored| stored.incident != incident);
         known.push(StoredAlert {
@@ -46,7 +46,7 @@ impl Memory {
             record: record.clone(),
         });
         let place = (alert.fingerprint, incident.clone());
-        let write = AlertWrite { incident, record, alert: alert.clone() };
+        let write = AlertWrite { incident, record, alert: Arc::clone(alert) };
         if self.writes.insert(place.clone(), write).is_none() {
             self.order.push(place);
         }
@@ -85,7 +85,7 @@ impl Batch<'_> {
     }
 
     /// Tells an incident about an alert that it knows.
-    async fn tell(&mut self, incident: &IncidentId, alert: &Alert) -> Result<(), StoreError> {
+    async fn tell(&mut self, incident: &IncidentId, alert: &Arc<Alert>) -> Result<(), StoreError> {
         if alert.status == AlertStatus::Firing
             && let Some(open) = self.successor(incident)
         {
@@ -98,7 +98,7 @@ impl Batch<'_> {
         if observation == Observation::Repeated && is_open {
             return Ok(());
         }
-        self.note(incident, alert.clone(), observation, true).await
+        self.note(incident, Arc::clone(alert), observation, true).await
     }
 
     /// The incident that is open for the key of one that is over.
@@ -114,21 +114,21 @@ impl Batch<'_> {
         &mut self,
         from: &IncidentId,
         to: &IncidentId,
-        alert: &Alert,
+        alert: &Arc<Alert>,
     ) -> Result<(), StoreError> {
         let there = self.record_in(alert.fingerprint, Some(to)).map(|record| record.status);
-        self.note(from, alert.clone(), Observation::Ended, true).await?;
+        self.note(from, Arc::clone(alert), Observation::Ended, true).await?;
         if there == Some(AlertStatus::Firing) {
             return Ok(());
         }
-        self.note(to, alert.clone(), Observation::Started, there.is_some()).await
+        self.note(to, Arc::clone(alert), Observation::Started, there.is_some()).await
     }
 
     /// Remembers an alert in an incident and lets it happen there.
     async fn note(
         &mut self,
         incident: &IncidentId,
-        alert: Alert,
+        alert: Arc<Alert>,
         observation: Observation,
         counted: bool,
     ) -> Result<(), StoreError> {
@@ -136,7 +136,7 @@ impl Batch<'_> {
         if let Some(record) = alert::remember(record.as_ref(), &alert, observation, self.now) {
             self.memory.remember(&alert, Some(incident.clone()), record);
         }
-        let event = Event::AlertSeen { alert: Box::new(alert), observation, counted };
+        let event = Event::AlertSeen { alert, observation, counted };
         self.happen(incident, event).await?;
         self.stands_again(incident);
         Ok(())
@@ -151,7 +151,7 @@ impl Batch<'_> {
     }
 
     /// An alert that is news: every rule that matches gets its incident.
-    async fn start(&mut self, alert: Alert, places: Vec<Place>) -> Result<(), StoreError> {
+    async fn start(&mut self, alert: Arc<Alert>, places: Vec<Place>) -> Result<(), StoreError> {
         let remembered = self.latest_record(alert.fingerprint).cloned();
         if alert::observe(remembered.as_ref(), &alert, self.now) == Observation::LateFiring {
             return Ok(());
@@ -160,7 +160,7 @@ impl Batch<'_> {
             self.stepper.meter.matched(&rule.rule.name);
             let incident = self.incident_for(&key, &rule, &alert);
             let counted = self.record_in(alert.fingerprint, Some(&incident)).is_some();
-            self.note(&incident, alert.clone(), Observation::Started, counted).await?;
+            self.note(&incident, Arc::clone(&alert), Observation::Started, counted).await?;
         }
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Batch<'_> {
 
     /// Remembers an end whose firing nobody knew, so that its late firing does not open what is over. What is known
     /// of earlier episodes stays with their incidents.
-    fn bury(&mut self, alert: &Alert) {
+    fn bury(&mut self, alert: &Arc<Alert>) {
         let known = self.latest_record(alert.fingerprint);
         if let Some(record) = alert::remember(known, alert, Observation::AlreadyEnded, self.now) {
             self.memory.remember(alert, None, record);

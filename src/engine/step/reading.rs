@@ -18,7 +18,7 @@ pub(super) enum Read {
 
 /// An alert with the rules that match it.
 pub(super) struct ReadAlert {
-    pub(super) alert: Alert,
+    pub(super) alert: Arc<Alert>,
     /// Where it belongs, should it be news; empty for one that has ended.
     pub(super) places: Vec<Place>,
 }
@@ -79,6 +79,6 @@ impl Reading {
             AlertStatus::Firing => self.playbook.matching(&alert).into_iter().map(place).collect(),
             AlertStatus::Resolved => Vec::new(),
         };
-        ReadAlert { alert, places }
+        ReadAlert { alert: Arc::new(alert), places }
     }
 }

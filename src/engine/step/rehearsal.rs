@@ -95,7 +95,7 @@ impl<'s> Rehearsal<'s> {
             notes,
         };
         let seen = Event::AlertSeen {
-            alert: Box::new(alert.clone()),
+            alert: Arc::new(alert.clone()),
             observation: Observation::Started,
             counted: false,
         };

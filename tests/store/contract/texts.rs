@@ -5,6 +5,7 @@ use crate::build::*;
 use smokejumper::domain::apply::Document;
 use smokejumper::domain::guardrail::Pause;
 use smokejumper::engine::ports::{Commit, PauseChange, Wanted};
+use std::sync::Arc;
 
 pub async fn hostile_text_reads_back_as_it_was(store: Subject) {
     let nasty = [
@@ -28,7 +29,7 @@ pub async fn hostile_text_reads_back_as_it_was(store: Subject) {
         let mut effect = mk_notice(&name, 1, 0);
         effect.lane = Some(format!("{name}|{text}"));
         let mut alert = mk_firing(number as u64, &name);
-        alert.alert.labels.insert("hostile".to_owned(), (*text).to_owned());
+        Arc::make_mut(&mut alert.alert).labels.insert("hostile".to_owned(), (*text).to_owned());
         let mut start = mk_start(1);
         start.target = (*text).to_owned();
         start.namespace = Some((*text).to_owned());
@@ -44,7 +45,7 @@ pub async fn hostile_text_reads_back_as_it_was(store: Subject) {
         assert_eq!(view.findings, write.findings);
         assert_eq!(view.documents, write.documents);
         assert_eq!(view.timeline, write.lines);
-        assert_eq!(view.alerts[0].1, alert.alert);
+        assert_eq!(view.alerts[0].1, *alert.alert);
         let wanted = Wanted { keys: vec![key(&format!("key {text}"))], ..Wanted::default() };
         assert_eq!(store.load(wanted).await.expect("it loads").incidents, [write.incident]);
         let leased = store.claim(mk_claim(0, 10)).await.expect("claimable");
@@ -70,10 +71,10 @@ pub async fn labels_of_64_kilobytes_are_kept(store: Subject) {
     let mut write = mk_incident("i1", "key");
     write.incident.labels.insert("long".to_owned(), long.clone());
     let mut alert = mk_firing(1, "i1");
-    alert.alert.labels.insert("long".to_owned(), long);
+    Arc::make_mut(&mut alert.alert).labels.insert("long".to_owned(), long);
     let commit = Commit { alerts: vec![alert.clone()], ..committing(vec![write.clone()]) };
     store.commit(commit).await.expect("stored");
     let view = store.incident(&id("i1")).await.expect("readable").expect("there");
     assert_eq!(view.incident, write.incident);
-    assert_eq!(view.alerts[0].1, alert.alert);
+    assert_eq!(view.alerts[0].1, *alert.alert);
 }

@@ -11,6 +11,7 @@ use crate::incident::{IncidentStatus, Phase};
 use crate::people::Role;
 use crate::rule::OnFail;
 use jiff::SignedDuration;
+use std::sync::Arc;
 
 #[test]
 fn an_alert_opens_tells_and_diagnoses() {
@@ -67,7 +68,7 @@ fn a_repeat_of_a_firing_alert_changes_nothing() {
     let mut world = World::new(Vec::new());
     world.fire("a");
     let version = world.incident.version;
-    let alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+    let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
     let transition =
         world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
     assert!(!transition.changed);
@@ -98,7 +99,7 @@ fn a_persons_resolve_holds_against_repeats_for_an_hour() {
     world.fire("a");
     world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
     let repeat = |world: &mut World| {
-        let alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+        let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
         world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
     };
     world.now = world.now.checked_add(minutes(59)).expect("in range");
@@ -164,9 +165,13 @@ fn observing_actions_follow_the_end_and_touching_ones_do_not() {
 #[test]
 fn an_alert_without_a_name_is_told_of_in_words() {
     let mut world = World::new(Vec::new());
-    let mut alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+    let mut alert = mk_alert(AlertStatus::Firing, "a", world.now);
     alert.labels.remove("alertname");
-    world.happen(Event::AlertSeen { alert, observation: Observation::Started, counted: false });
+    world.happen(Event::AlertSeen {
+        alert: Arc::new(alert),
+        observation: Observation::Started,
+        counted: false,
+    });
     let opened = &world.lines[0].text;
     assert!(opened.contains("opened by an alert without a name under rule"), "{opened}");
     let mut named = World::new(Vec::new());
@@ -184,7 +189,7 @@ fn a_persons_end_stops_a_verification_and_the_next_episode_goes_its_whole_way() 
     assert_eq!(world.status(), ActionStatus::Succeeded);
     assert!(world.reasons().contains(&"not_verified"), "{:?}", world.reasons());
     world.now = world.now.checked_add(minutes(60)).expect("in range");
-    let alert = Box::new(mk_alert(AlertStatus::Firing, "a", world.now));
+    let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
     world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
     world.candidates = vec![mk_candidate("again", Tier::T2)];
     world.diagnosed();

@@ -27,6 +27,7 @@ use crate::timeline::{TimelineLine, verify_chain};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) struct World {
     pub(super) incident: Incident,
@@ -250,17 +251,17 @@ impl World {
     }
 
     pub(super) fn fire(&mut self, instance: &str) -> Transition {
-        let alert = Box::new(mk_alert(AlertStatus::Firing, instance, self.now));
+        let alert = Arc::new(mk_alert(AlertStatus::Firing, instance, self.now));
         self.happen(Event::AlertSeen { alert, observation: Observation::Started, counted: false })
     }
 
     pub(super) fn fire_again(&mut self, instance: &str) -> Transition {
-        let alert = Box::new(mk_alert(AlertStatus::Firing, instance, self.now));
+        let alert = Arc::new(mk_alert(AlertStatus::Firing, instance, self.now));
         self.happen(Event::AlertSeen { alert, observation: Observation::Started, counted: true })
     }
 
     pub(super) fn end_alert(&mut self, instance: &str) -> Transition {
-        let alert = Box::new(mk_alert(AlertStatus::Resolved, instance, self.now));
+        let alert = Arc::new(mk_alert(AlertStatus::Resolved, instance, self.now));
         self.happen(Event::AlertSeen { alert, observation: Observation::Ended, counted: true })
     }
 
