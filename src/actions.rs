@@ -196,7 +196,10 @@ impl Surveyor for Actions {
 
     fn is_so<'a>(&'a self, way_back: &'a ActionPlan) -> PortFuture<'a, Option<String>> {
         Box::pin(async move {
-            let detail = cluster::edit::is_so(&self.hands, way_back).await?;
+            let detail = match cluster::edit::is_so(&self.hands, way_back).await {
+                Some(detail) => detail,
+                None => cluster::manifest::is_so(&self.hands, way_back).await?,
+            };
             Some(outcome::line(detail, &self.hands.keyring.redactor()))
         })
     }

@@ -255,7 +255,7 @@ impl Setup {
     }
 
     async fn carry_out(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
-        let mut has_work = self.restores;
+        let mut has_work = false;
         for part in &self.parts {
             let now = match part.find(cluster, self).await {
                 Ok(now) => now,
@@ -268,6 +268,9 @@ impl Setup {
                 Standing::Void(why) => return not_applied(why),
             }
         }
+        if !has_work && self.restores {
+            return ActionOutcome::AlreadySo { detail: self.told_as_it_is() };
+        }
         if !has_work {
             return not_applied("it is so already: somebody else did it since this was planned");
         }
@@ -279,6 +282,21 @@ impl Setup {
             }
         }
         tally.outcome(self.parts.len())
+    }
+
+    /// Whether all objects are as this way back would make them. Where that cannot be seen, they are not.
+    async fn is_so(&self, cluster: &ActHandle) -> bool {
+        for part in &self.parts {
+            let Ok(now) = part.find(cluster, self).await else { return false };
+            if !matches!(part.standing(now.as_ref(), self, ""), Standing::Already(_)) {
+                return false;
+            }
+        }
+        self.restores
+    }
+
+    fn told_as_it_is(&self) -> String {
+        format!("{}: it is so already", self.objects().join(", "))
     }
 
     async fn look_back(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
@@ -353,4 +371,10 @@ pub(in crate::actions) async fn look_back(
         Ok((cluster, setup)) => setup.look_back(cluster, &context.key).await,
         Err(why) => unknown(why),
     }
+}
+
+/// Whether the world is as this way back would make it, though not by us; says what is so.
+pub(in crate::actions) async fn is_so(hands: &Hands, plan: &ActionPlan) -> Option<String> {
+    let (cluster, setup) = fixed_values::<Setup>(hands, plan).ok()?;
+    setup.is_so(cluster).await.then(|| setup.told_as_it_is())
 }

@@ -290,6 +290,23 @@ async fn an_object_under_an_old_name_is_not_taken_for_the_one_that_was_brought()
 }
 
 #[tokio::test]
+async fn what_a_person_took_back_by_hand_is_noticed_and_not_taken_back_again() {
+    let (world, surveyed) = mk_maintenance().await;
+    let back = surveyed.inverse.expect("a way back");
+    assert_eq!(world.actions.is_so(&back).await, None);
+    world.cluster.remove("configmaps", "prod", "maintenance");
+    assert_eq!(world.actions.is_so(&back).await, None, "one of both still stands");
+    world.change("ingresses", "shop", "/spec/defaultBackend/service/name", json!("shop"));
+    let so = world.actions.is_so(&back).await.expect("it is so");
+    assert_eq!(so, "Ingress/prod/shop, ConfigMap/prod/maintenance: it is so already");
+    assert_eq!(world.actions.is_so(&surveyed.plan).await, None, "a plan is no way back");
+    let done = world.effects().len();
+    let outcome = world.act_as(&back, "01-a1-rollback").await;
+    assert_eq!(outcome, ActionOutcome::AlreadySo { detail: so });
+    assert_eq!(world.effects().len(), done);
+}
+
+#[tokio::test]
 async fn half_of_a_manifest_is_told_as_half() {
     let world = mk_world(&[mk_ingress_before()]).await;
     let plan = world.survey(&mk_draft("k8s.apply", &[mk_map(), mk_ingress()], json!({}))).await.plan;
