@@ -1,6 +1,7 @@
 //! Actions on the simulated cluster, as the engine calls them: outlined, surveyed, carried out. What the cluster records
 //! of writes is the judge.
 
+mod access;
 mod certificates;
 mod faults;
 mod fields;
@@ -51,9 +52,14 @@ async fn mk_world(objects: &[Value]) -> World {
 
 /// Hands on a cluster that wait so long for an answer.
 async fn mk_actions_on(cluster: &KubernetesSandbox, timeout: Duration) -> Actions {
+    mk_actions_by(&cluster.kubeconfig(), timeout).await
+}
+
+/// Hands on the cluster of a kubeconfig, as whom it says.
+async fn mk_actions_by(kubeconfig: &str, timeout: Duration) -> Actions {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("kubeconfig");
-    std::fs::write(&path, cluster.kubeconfig()).expect("written");
+    std::fs::write(&path, kubeconfig).expect("written");
     let connect = ConnectOptions { kubeconfig: Some(path), context: None, impersonate: None, timeout };
     let hand = ActHandle::new(connect);
     hand.connect().await.expect("a line to the cluster");

@@ -161,6 +161,12 @@ fn apply(
     let force = incoming.asked.query.flag("force");
     let before = find(world, resource, &incoming.asked);
     let Ok(before) = before else {
+        if let Some(uid) = config.pointer("/metadata/uid").and_then(Value::as_str) {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Refusal::conflict_because(resource, &incoming.asked.name, &why));
+        }
         // To make what is not there is a verb of its own.
         let deed = access::Deed {
             verb: "create".into(),

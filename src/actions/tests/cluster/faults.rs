@@ -3,7 +3,9 @@
 
 use futures::StreamExt as _;
 
+use super::manifests::mk_map;
 use super::*;
+use crate::domain::manifest::STORED;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
@@ -12,11 +14,8 @@ enum End {
     Unknown,
 }
 
-/// The actions whose writes differ in their verb or form.
-const WHOLE_TABLE: [&str; 4] = ["k8s.rollout_restart", "k8s.rollout_undo", "k8s.scale", "k8s.delete_pod"];
-
 /// How many clusters are played at the same time.
-const CASES_AT_ONCE: usize = 8;
+const CASES_AT_ONCE: usize = 16;
 
 /// How long is waited for an answer that does not come.
 const IMPATIENCE: Duration = Duration::from_secs(5);
@@ -53,76 +52,154 @@ fn end(outcome: &ActionOutcome) -> End {
     }
 }
 
-/// The actions that change fields of an object; those that delete one come after them.
-const EDITS: usize = 8;
-
-/// The actions, and the write that each makes.
-fn actions() -> [(&'static str, Value, &'static str); EDITS + 1] {
-    let patch = json!({"metadata": {"annotations": {"note": "hi"}}});
-    [
-        ("k8s.rollout_restart", json!({}), "patch deployments"),
-        ("k8s.rollout_undo", json!({}), "patch deployments"),
-        ("k8s.scale", json!({"replicas": 5}), "patch deployments/scale"),
-        ("k8s.hpa_patch", json!({"max": 9}), "patch horizontalpodautoscalers"),
-        ("k8s.set_env", json!({"vars": {"A": "1"}}), "patch deployments"),
-        ("k8s.set_image", json!({"image": "api:9"}), "patch deployments"),
-        ("k8s.set_resources", json!({"limits": {"memory": "1Gi"}}), "patch deployments"),
-        (
-            "k8s.patch",
-            json!({"allowed_paths": ["/metadata/annotations/note"], "patch": patch}),
-            "patch deployments",
-        ),
-        ("k8s.delete_pod", json!({"pick": "oldest"}), "create pods/eviction"),
-    ]
+/// One action, what it looks at before, and the write that it makes.
+#[derive(Clone)]
+pub(super) struct Case {
+    pub(super) kind: &'static str,
+    pub(super) params: Value,
+    look: &'static str,
+    write: &'static str,
+    form: Form,
 }
 
-/// With an autoscaler only where one is needed: scaling would leave the replicas to it.
-async fn mk_second_version(kind: &str) -> World {
-    let objects = [mk_api("api:1"), super::scaling::mk_autoscaler(2, 6)];
-    let world = mk_world(if kind == "k8s.hpa_patch" { &objects } else { &objects[..1] }).await;
+/// What kinds of writes have in common.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Form {
+    /// Fields, in a form of their own: the whole table.
+    Edit,
+    /// Other fields in the same way.
+    LikeAnother,
+    /// A mark or an absence shows it, and a version that moved on is offered it again.
+    Marked,
+    /// One offer, after which the object is looked at.
+    Once,
+    /// Nobody can see it afterwards.
+    Unseen,
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    use Form::{Edit, LikeAnother, Marked, Once, Unseen};
+    let patch = json!({"metadata": {"annotations": {"note": "hi"}}});
+    let patch = json!({"allowed_paths": ["/metadata/annotations/note"], "patch": patch});
+    let stored = |object: Value| json!({"manifest": "m", STORED: {"objects": [object]}});
+    let mut other = mk_map();
+    other["metadata"]["name"] = json!("other");
+    let workload = "get deployments";
+    [
+        ("k8s.rollout_restart", json!({}), workload, "patch deployments", Edit),
+        ("k8s.rollout_undo", json!({}), workload, "patch deployments", Edit),
+        ("k8s.scale", json!({"replicas": 5}), workload, "patch deployments/scale", Edit),
+        ("k8s.hpa_patch", json!({"max": 9}), workload, "patch horizontalpodautoscalers", LikeAnother),
+        ("k8s.set_env", json!({"vars": {"A": "1"}}), workload, "patch deployments", LikeAnother),
+        ("k8s.set_image", json!({"image": "api:9"}), workload, "patch deployments", LikeAnother),
+        (
+            "k8s.set_resources",
+            json!({"limits": {"memory": "1Gi"}}),
+            workload,
+            "patch deployments",
+            LikeAnother,
+        ),
+        ("k8s.patch", patch, workload, "patch deployments", LikeAnother),
+        ("k8s.apply", stored(other), "get configmaps", "patch configmaps", Marked),
+        ("k8s.remove", stored(mk_map()), "get configmaps", "delete configmaps", Marked),
+        ("cert.renew", json!({"name": "shop-tls"}), "get certificates", "patch certificates/status", Marked),
+        ("k8s.delete_pod", json!({"pick": "oldest"}), workload, "create pods/eviction", Once),
+        ("k8s.delete", json!({"kind": "Job", "name": "migrate"}), "get jobs", "delete jobs", Once),
+        ("k8s.job_run", json!({"name": "backup", "timeout": "1s"}), "get cronjobs", "create jobs", Once),
+        ("k8s.job_run", mk_restore(), "list jobs", "create jobs", Once),
+        ("k8s.exec", json!({"command": "greet"}), workload, "get pods/exec", Unseen),
+    ]
+    .into_iter()
+    .map(|(kind, params, look, write, form)| Case { kind, params, look, write, form })
+    .collect()
+}
+
+/// A run of a manifest that holds one Job.
+fn mk_restore() -> Value {
+    let mut job = super::jobs::mk_job("restore");
+    job["metadata"] = json!({"name": "restore"});
+    json!({"manifest": "restore", "timeout": "1s", STORED: {"objects": [job]}})
+}
+
+/// Those that write fields of an object that is there.
+fn edits() -> Vec<Case> {
+    cases().into_iter().filter(|case| matches!(case.form, Form::Edit | Form::LikeAnother)).collect()
+}
+
+#[test]
+fn every_kind_that_writes_to_a_cluster_is_in_the_table() {
+    let of_cluster = |name: &&str| name.starts_with("k8s.") || name.starts_with("cert.");
+    let mut all: Vec<&str> = kinds().into_iter().map(|kind| kind.name).filter(of_cluster).collect();
+    let mut table: Vec<&str> = cases().into_iter().map(|case| case.kind).collect();
+    all.sort_unstable();
+    table.sort_unstable();
+    table.dedup();
+    assert_eq!(table, all);
+}
+
+/// All that the actions act on. With an autoscaler only where one is needed: scaling would leave the replicas to it.
+pub(super) async fn mk_second_version(kind: &str) -> World {
+    let mut map = mk_map();
+    map["metadata"]["namespace"] = json!("prod");
+    let mut objects = vec![
+        mk_api("api:1"),
+        map,
+        super::jobs::mk_job("migrate"),
+        super::jobs::mk_cronjob("Allow"),
+        super::certificates::mk_certificate(),
+    ];
+    if kind == "k8s.hpa_patch" {
+        objects.push(super::scaling::mk_autoscaler(2, 6));
+    }
+    let world = mk_world(&objects).await;
     world.roll_out("api:2");
     world
 }
 
 #[tokio::test]
 async fn every_failure_of_every_write_has_its_own_end() {
-    let cases = actions().into_iter().flat_map(|action| {
+    let all = cases().into_iter().flat_map(|case| {
         // Those that only set other fields share all else with the first.
-        let is_whole = WHOLE_TABLE.contains(&action.0);
+        let is_whole = case.form != Form::LikeAnother;
         let failures = failures().into_iter().enumerate().filter(move |(at, _)| is_whole || at % 5 == 0);
-        failures.map(move |(_, failure)| case(action.clone(), failure))
+        failures.map(move |(_, failure)| meet(case.clone(), failure))
     });
     // Each waits most of its time.
-    futures::stream::iter(cases).buffer_unordered(CASES_AT_ONCE).collect::<Vec<()>>().await;
+    futures::stream::iter(all).buffer_unordered(CASES_AT_ONCE).collect::<Vec<()>>().await;
 }
 
-async fn case(action: (&'static str, Value, &'static str), failure: Failure) {
-    let (kind, params, call) = action;
+async fn meet(case: Case, failure: Failure) {
+    let Case { kind, params, write, form, .. } = case;
     let (name, fault, written, expected, said) = failure;
     let world = mk_second_version(kind).await;
     let plan = world.survey(&draft(kind, params)).await.plan;
     let is_slow = fault.delay_ms > 0;
-    world.cluster.faults().next(call, fault);
+    world.cluster.faults().next(write, fault);
     let hasty = mk_actions_on(&world.cluster, if is_slow { IMPATIENCE } else { PATIENCE }).await;
     let outcome = act(&hasty, &plan, None).await;
+    // Whether a command ran cannot be seen.
+    let expected = if form == Form::Unseen && written { End::Unknown } else { expected };
     assert_eq!(end(&outcome), expected, "{kind}, {name}: {outcome:?}");
     let text = format!("{outcome:?}");
     assert!(text.contains(said), "{kind}, {name}: {text}");
     assert_eq!(world.effects().len(), usize::from(written), "{kind}, {name}");
-    if expected == End::Unknown {
+    let seen = world.look_back(&plan).await;
+    if form == Form::Unseen {
+        assert_eq!(end(&seen), End::Unknown, "{kind}, {name}: {seen:?}");
+    } else if expected == End::Unknown {
         // What nobody knows is looked up, and may be repeated then: it happens once.
-        let seen = world.look_back(&plan).await;
         assert_eq!(end(&seen), End::NotApplied, "{kind}, {name}: {seen:?}");
         applied(world.act(&plan).await);
         assert_eq!(world.effects().len(), 1, "{kind}, {name}");
     } else if written {
-        assert_eq!(end(&world.look_back(&plan).await), End::Applied, "{kind}, {name}");
+        assert_eq!(end(&seen), End::Applied, "{kind}, {name}");
     }
 }
 
 #[tokio::test]
 async fn a_server_that_gave_up_has_not_written_where_the_object_does_not_show_it() {
-    for (kind, params, call) in &actions()[..EDITS] {
+    let marked = cases().into_iter().filter(|case| matches!(case.kind, "k8s.apply" | "k8s.remove"));
+    for Case { kind, params, write: call, .. } in edits().into_iter().chain(marked) {
         let world = mk_second_version(kind).await;
         let plan = world.survey(&draft(kind, params.clone())).await.plan;
         world.cluster.faults().next(call, Fault::vendor_error("InternalError"));
@@ -134,7 +211,8 @@ async fn a_server_that_gave_up_has_not_written_where_the_object_does_not_show_it
 
 #[tokio::test]
 async fn a_conflict_is_judged_anew_and_not_for_ever() {
-    for (kind, params, call) in &actions()[..EDITS] {
+    let marked = cases().into_iter().filter(|case| case.form == Form::Marked);
+    for Case { kind, params, write: call, .. } in edits().into_iter().chain(marked) {
         let world = mk_second_version(kind).await;
         let plan = world.survey(&draft(kind, params.clone())).await.plan;
         world.cluster.faults().next(call, Fault::vendor_error("Conflict"));
@@ -151,7 +229,7 @@ async fn a_conflict_is_judged_anew_and_not_for_ever() {
 
 #[tokio::test]
 async fn a_cluster_that_cannot_be_asked_makes_no_plan() {
-    for (kind, params, call) in actions() {
+    for Case { kind, params, look, write, form } in cases() {
         for (fault, said) in [
             (Fault::vendor_error("Forbidden"), "not permitted (403)"),
             (Fault::vendor_error("ServiceUnavailable"), "(503)"),
@@ -159,7 +237,9 @@ async fn a_cluster_that_cannot_be_asked_makes_no_plan() {
         ] {
             let world = mk_second_version(kind).await;
             // The look itself, and the rehearsal of the write.
-            for call in ["get deployments", call] {
+            let calls = [look, write];
+            // A command cannot be rehearsed.
+            for call in &calls[..if form == Form::Unseen { 1 } else { 2 }] {
                 world.cluster.faults().next(call, fault.clone());
                 let refusal = world.refusal(&draft(kind, params.clone())).await;
                 assert!(refusal.contains(said), "{kind}, {call}: {refusal}");
@@ -172,8 +252,8 @@ async fn a_cluster_that_cannot_be_asked_makes_no_plan() {
 
 #[tokio::test]
 async fn a_target_that_is_gone_or_another_by_now_is_left_alone() {
-    for (kind, params, _) in &actions()[..EDITS] {
-        if *kind == "k8s.hpa_patch" {
+    for Case { kind, params, .. } in edits() {
+        if kind == "k8s.hpa_patch" {
             continue; // Its object is the autoscaler.
         }
         let world = mk_second_version(kind).await;

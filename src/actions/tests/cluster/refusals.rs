@@ -2,7 +2,12 @@
 
 use super::*;
 
-const ON_WORKLOADS: [(&str, &str); 4] = [
+const ON_WORKLOADS: [(&str, &str); 9] = [
+    ("k8s.hpa_patch", r#"{"max": 9}"#),
+    ("k8s.set_resources", r#"{"limits": {"memory": "1Gi"}}"#),
+    ("k8s.set_env", r#"{"vars": {"A": "1"}}"#),
+    ("k8s.set_image", r#"{"image": "api:9"}"#),
+    ("k8s.patch", r#"{"allowed_paths": ["/spec/x"], "patch": {}}"#),
     ("k8s.rollout_restart", "{}"),
     ("k8s.rollout_undo", "{}"),
     ("k8s.scale", r#"{"replicas": 2}"#),
@@ -165,4 +170,58 @@ fn each_action_says_what_it_needs_in_the_cluster() {
         needs("k8s.delete_pod", json!({"force": true, "selector": "a=b"}))[1],
         format!("delete pods {here}")
     );
+}
+
+/// Objects as an owner marks them, with what people are told of it.
+fn owners() -> [(Value, &'static str); 3] {
+    [
+        (
+            json!({"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment:prod/api"}}),
+            "owned by Argo CD application shop",
+        ),
+        (json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}), "owned by Flux Kustomization apps"),
+        (json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), "owned by Helm"),
+    ]
+}
+
+fn mk_owned(mut object: Value, marks: &Value) -> Value {
+    let metadata = object["metadata"].as_object_mut().expect("metadata");
+    metadata.extend(marks.as_object().expect("marks").clone());
+    object
+}
+
+#[tokio::test]
+async fn whoever_owns_an_object_is_named_and_needs_an_approval() {
+    let patch = json!({"allowed_paths": ["/metadata/annotations/note"], "patch": {"metadata": {"annotations": {"note": "hi"}}}});
+    for (marks, said) in owners() {
+        let world = mk_world(&[
+            mk_owned(mk_api("api:1"), &marks),
+            mk_owned(super::scaling::mk_autoscaler(2, 6), &marks),
+            mk_owned(super::jobs::mk_job("migrate"), &marks),
+        ])
+        .await;
+        let mut api = mk_owned(mk_api("api:2"), &marks);
+        api["metadata"]["uid"] = world.deployment()["metadata"]["uid"].clone();
+        world.cluster.put(api).expect("an object that is played");
+        settle(&world.cluster);
+        for (kind, params, tier) in [
+            ("k8s.rollout_restart", json!({}), Tier::T2),
+            ("k8s.rollout_undo", json!({}), Tier::T2),
+            ("k8s.scale", json!({"replicas": 5, "hpa": "raise_min"}), Tier::T2),
+            ("k8s.hpa_patch", json!({"max": 9}), Tier::T2),
+            ("k8s.set_resources", json!({"limits": {"memory": "1Gi"}}), Tier::T2),
+            ("k8s.set_env", json!({"vars": {"A": "1"}}), Tier::T2),
+            ("k8s.set_image", json!({"image": "api:9"}), Tier::T3),
+            ("k8s.patch", patch.clone(), Tier::T2),
+            ("k8s.delete", json!({"kind": "Job", "name": "migrate"}), Tier::T2),
+        ] {
+            let surveyed = world.survey(&draft(kind, params)).await;
+            assert_eq!(surveyed.tier_floor, tier, "{kind}, {said}");
+            assert!(
+                surveyed.notes.iter().any(|note| note.contains(said)),
+                "{kind}, {said}: {:?}",
+                surveyed.notes
+            );
+        }
+    }
 }
