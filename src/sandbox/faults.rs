@@ -190,6 +190,18 @@ impl FaultPlan {
         *self.plan() = Plan::default();
     }
 
+    /// Takes what is queued for calls of `method`, and looks at nothing else: `Some(None)` is an honest answer.
+    #[must_use]
+    pub fn take_queued(&self, method: &str) -> Option<Option<Fault>> {
+        self.plan().next.get_mut(method).and_then(VecDeque::pop_front)
+    }
+
+    /// How many queued faults no call has met yet.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.plan().next.values().map(VecDeque::len).sum()
+    }
+
     /// Takes the fault that this call meets: the queue first, then standing faults, then chance.
     #[must_use]
     pub fn take(&self, method: &str) -> Option<Fault> {
@@ -295,7 +307,10 @@ mod tests {
         plan.always("post", Fault::status(500));
         plan.next_honest("post");
         plan.next("post", Fault::dropped());
+        assert_eq!((plan.queued(), plan.take_queued("other")), (2, None));
         assert_eq!(plan.take("post"), None);
+        assert_eq!((plan.queued(), plan.take_queued("post")), (1, Some(Some(Fault::dropped()))));
+        plan.next("post", Fault::dropped());
         assert_eq!(plan.take("post"), Some(Fault::dropped()));
         assert_eq!(plan.take("post"), Some(Fault::status(500)));
         assert_eq!(plan.take("other"), None);

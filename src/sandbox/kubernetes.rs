@@ -24,7 +24,7 @@
 //! | time | stands still but for [`KubernetesSandbox::step`]; [`KubernetesSandbox::run`] lets it run, as the demo does |
 //! | after a write | nothing moves until the next `step`; `step(Duration::ZERO)` lets controllers work without time |
 //! | pods | ready after a second, unless the image ([`KubernetesSandbox::behave`]) or the annotation [`behaviour::BEHAVIOUR`] says otherwise |
-//! | faults | by `VERB RESOURCE[/SUBRESOURCE]`, such as `create pods/eviction`, or `*`; `Fault::rate_limited` is API priority and fairness, `Fault::vendor_error("Conflict")` a `Status` with that reason |
+//! | faults | by `VERB RESOURCE[/SUBRESOURCE]`, such as `create pods/eviction`, or `*`, and queued ones by `real VERB …` for writes that are no rehearsals; `Fault::rate_limited` is API priority and fairness, `Fault::vendor_error("Conflict")` a `Status` with that reason |
 //! | logs, commands | [`KubernetesSandbox::print`], [`KubernetesSandbox::answer_exec`]; `sh -c` with `echo`, `sleep` and `exit` is obeyed as well |
 //! | metrics | [`KubernetesSandbox::set_usage`] plays them, [`KubernetesSandbox::set_metrics`] takes them away |
 //! | access | everybody may do everything until [`KubernetesSandbox::enforce_access`]; then by token ([`KubernetesSandbox::token_for`]), roles and bindings |

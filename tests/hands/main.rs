@@ -9,6 +9,7 @@
 
 mod budgets;
 mod guards;
+mod killed;
 mod ladders;
 mod refusals;
 mod world;

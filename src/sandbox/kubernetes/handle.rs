@@ -16,6 +16,9 @@ use super::verbs;
 use super::writes::{Call, Write};
 use super::{access, discovery};
 
+/// Before the name of a method it means those writes alone that are no rehearsals.
+const FOR_GOOD: &str = "real";
+
 /// The largest body that is read, as the real API server limits it.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
@@ -63,8 +66,11 @@ fn said(headers: &HeaderMap, name: &str) -> String {
 async fn play(cluster: Arc<Cluster>, incoming: Incoming, path: &str, query: &str) -> Response {
     let asked = incoming.asked.clone();
     let user = incoming.user.name.clone();
-    let fault = cluster.faults.take(&format!("{} {}", asked.verb, asked.target()));
     let mut write = Write::of(&asked, &user, path, &incoming.content_type, &incoming.body);
+    let method = format!("{} {}", asked.verb, asked.target());
+    let is_for_good = asked.is_write() && !write.dry_run;
+    let queued = is_for_good.then(|| cluster.faults.take_queued(&format!("{FOR_GOOD} {method}"))).flatten();
+    let fault = queued.unwrap_or_else(|| cluster.faults.take(&method));
     write.fault.clone_from(&fault);
     let noted = Arc::new(AtomicBool::new(false));
     let effect = {
