@@ -13,6 +13,10 @@ use crate::yaml::{Place, Problem};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// What is wrong with links when the service listens on all addresses and nobody says under which it is reached.
+pub(super) const NO_LINKS: &str = "links in messages lead nowhere: this address stands for all of a machine";
+const NO_LINKS_HELP: &str = "say under which address people reach the service, such as `external_url: https://smokejumper.example.com`";
+
 /// What `check` was told.
 #[derive(Debug, Clone, Default)]
 pub struct CheckOptions {
@@ -97,6 +101,9 @@ fn with_settings(
         let (message, help) = no_policy(name, found.policies.iter().map(String::as_str));
         let path: Vec<&str> = DEFAULT_POLICY_KEY.split('.').collect();
         checked.errors.push(locator.problem(&path, message, help));
+    }
+    if settings.server.links_lead_nowhere() {
+        checked.warnings.push(locator.problem(&["server", "listen"], NO_LINKS, NO_LINKS_HELP));
     }
     checked.take(found);
     checked

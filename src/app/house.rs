@@ -1,6 +1,7 @@
 //! Starts the house floor by floor and stops it in the opposite order.
 
 use super::adapters::{self, Adapters};
+use super::check;
 use super::decoder::HouseDecoder;
 use super::files;
 use super::rulebook::{self, engine_settings};
@@ -90,6 +91,9 @@ impl House {
         let book = rulebook::open(&settings)?;
         for warning in book.current().warnings() {
             tracing::warn!(warning = %warning.warning(), "a rule is doubtful");
+        }
+        if settings.server.links_lead_nowhere() {
+            tracing::warn!(listen = %settings.server.listen, "{}; set `server.external_url`", check::NO_LINKS);
         }
         // Bound here, since links in messages name the port; senders wait until the doors open below.
         let mut limits = settings.limits.of_connections();

@@ -70,6 +70,11 @@ impl Server {
         Hosts::LocalAnd(url.and_then(|url| url.host_str().map(str::to_owned)).into_iter().collect())
     }
 
+    /// Whether links in messages lead nowhere: to the address that stands for all addresses of a machine.
+    pub fn links_lead_nowhere(&self) -> bool {
+        self.external_url.is_none() && self.listen.ip().is_unspecified()
+    }
+
     /// The address for links in messages, without a slash at its end. `bound` is where the service listens: with
     /// port 0 in the settings, the system chooses.
     pub fn public_url(&self, bound: SocketAddr) -> String {

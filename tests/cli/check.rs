@@ -142,6 +142,23 @@ fn settings_under_which_nobody_would_hear_of_an_urgent_alert_are_doubtful() {
 }
 
 #[test]
+fn links_that_lead_nowhere_are_doubtful() {
+    let shown = |more: &str| {
+        let server =
+            format!("server: {{ listen: '0.0.0.0:9119', allow_unauthenticated: true{more} }}\n{SETTINGS}");
+        let folder = Folder::with(&[("s.yaml", server.as_str()), ("rules/a.yaml", GOOD)]);
+        with_secrets(folder.check(&["--config", "s.yaml"])).run().good()
+    };
+    let doubtful = shown("");
+    assert!(doubtful.contains("server.listen: links in messages lead nowhere"), "{doubtful}");
+    assert!(
+        doubtful.contains("--> s.yaml:1:19") && doubtful.contains("external_url: https://"),
+        "{doubtful}"
+    );
+    assert!(!shown(", external_url: 'https://sj.example.com'").contains("lead nowhere"));
+}
+
+#[test]
 fn warnings_count_where_the_caller_says_so() {
     let folder = Folder::with(&[("s.yaml", SETTINGS), ("rules/a.yaml", &GOOD.replace("waf }", "cdn }"))]);
     let check = |more: &[&str]| with_secrets(folder.check(&[&["--config", "s.yaml"], more].concat())).run();
