@@ -137,13 +137,25 @@ fn proposal(action: &Action, scribe: Scribe<'_>) -> String {
     }
     let digest: String = action.digest.0.chars().take(12).collect();
     lines.push(format!("*Plan* {} {}", scribe.code(&plan.kind, NAME_UNITS_MAX), scribe.code(&digest, 20)));
-    if let Some(block) = scribe.code_block(&values(plan), 12, VALUES_UNITS_MAX) {
-        lines.push(block.text);
-        if block.lines_left_out > 0 {
-            lines.push(format!("… {} in the dashboard", counted(block.lines_left_out, "more line")));
-        }
-    }
+    lines.extend(what_changes(action, scribe));
     lines.join("\n")
+}
+
+/// What exactly is approved. A plan that rests on a look at its object says what it changes there; its own values are
+/// identities and digests, which nobody can judge and which the dashboard has. Any other plan shows its values.
+fn what_changes(action: &Action, scribe: Scribe<'_>) -> Option<String> {
+    if action.plan.basis.is_some() && !action.notes.is_empty() {
+        let mut lines = Lines::new(VALUES_UNITS_MAX);
+        for note in &action.notes {
+            lines.push(format!("• {}", scribe.prose(note, PART_UNITS_MAX)));
+        }
+        return Some(lines.finish("in the dashboard"));
+    }
+    let block = scribe.code_block(&values(&action.plan), 12, VALUES_UNITS_MAX)?;
+    Some(match block.lines_left_out {
+        0 => block.text,
+        more => format!("{}\n… {} in the dashboard", block.text, counted(more, "more line")),
+    })
 }
 
 /// The values of a plan as JSON. Where they are many, one a line is read more surely than a long row of them.

@@ -84,6 +84,20 @@ fn plain_text_tells_the_same_story() {
 }
 
 #[test]
+fn a_plan_that_rests_on_a_look_shows_what_it_changes_and_no_digests() {
+    let mut view = stories::awaiting_approval();
+    let action = view.incident.actions.last_mut().expect("a proposal");
+    action.plan.params = serde_json::json!({ "uid": "c2722af8-28b6-4040", "write": { "merge": [] } });
+    action.notes = vec!["spec.maxReplicas: 4 → 10".to_owned(), "Argo CD owns it".to_owned()];
+    let shown = read_aloud(&drawn(&view));
+    assert!(shown.contains("c2722af8"), "without a basis the values are all there is: {shown}");
+    view.incident.actions.last_mut().expect("a proposal").plan.basis = Some(serde_json::json!({}));
+    let shown = read_aloud(&drawn(&view));
+    assert!(shown.contains("• spec.maxReplicas: 4 → 10\n• Argo CD owns it"), "{shown}");
+    assert!(!shown.contains("c2722af8"), "{shown}");
+}
+
+#[test]
 fn buttons_are_there_only_while_they_make_sense() {
     let ids = |view: &IncidentView| -> Vec<String> {
         let texts = stories::texts(&drawn(view).blocks);
