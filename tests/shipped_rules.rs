@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use smokejumper::domain::action::{ActionPlan, Repeatability};
 use smokejumper::domain::alert::{Alert, AlertStatus};
-use smokejumper::domain::catalog::{Catalog, EndpointOutline};
+use smokejumper::domain::catalog::{Catalog, EndpointOutline, ParamsCheck, Reference};
 use smokejumper::domain::decision::{Candidate, Decision, decide};
 use smokejumper::domain::diagnosis::{ConditionOutcome, Finding, FindingStatus};
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::guardrail::{Guardrail, GuardrailVerdict};
 use smokejumper::domain::incident::{Incident, IncidentId, Opening};
+use smokejumper::domain::survey::{Impact, SurveyStanding};
 use smokejumper::engine::playbook::{KeptRule, Playbook};
 use smokejumper::rules::load::load;
 use smokejumper::rules::schema::{KINDS, schema};
@@ -151,11 +152,15 @@ fn samples(evaluator: &Evaluator<'_>, expr: &str) -> Vec<Sample> {
     }
 }
 
-/// The ladder, with guardrails that let everything pass.
+/// The ladder, with guardrails that let everything pass, and with objects that are as the rule takes them to be.
 fn candidates(book: &RuleBook, kept: &KeptRule, incident: &Incident, findings: &[Finding]) -> Vec<Candidate> {
     let passes =
         GuardrailVerdict { guardrail: Guardrail::Pause, allowed: true, reason: "".into(), until: None };
     let mut candidates = book.candidates(kept, incident, findings);
+    for candidate in candidates.iter_mut().filter(|candidate| candidate.survey == SurveyStanding::Missing) {
+        let impact = Impact::on("Deployment");
+        candidate.survey = SurveyStanding::Done { at: Timestamp::UNIX_EPOCH, impact, notes: Vec::new() };
+    }
     for candidate in candidates.iter_mut().filter(|candidate| candidate.is_guarded()) {
         candidate.guardrails = vec![passes.clone()];
     }
@@ -282,11 +287,28 @@ fn alerts_of_the_shipped_alerting_rules() -> Vec<Alert> {
     alerts
 }
 
+fn mk_alert_of(labels: &[(&str, &str)]) -> Alert {
+    mk_alert_with(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
+/// An alert of kube-prometheus as it comes: it knows the pod and not what the pod belongs to.
+fn mk_alert_of_a_pod(name: &str) -> Alert {
+    mk_alert_of(&[
+        ("alertname", name),
+        ("namespace", "shop"),
+        ("pod", "cart-5d4-a"),
+        ("container", "app"),
+        ("reason", "CrashLoopBackOff"),
+        ("severity", "warning"),
+    ])
+}
+
 #[test]
 fn every_rule_is_reached_by_a_shipped_alert_and_can_ask_for_its_evidence() {
     let book = mk_book();
     let mut reached = BTreeSet::new();
-    for alert in alerts_of_the_shipped_alerting_rules() {
+    let of_a_pod = ["KubePodCrashLooping", "KubeContainerWaiting", "KubePodNotReady"].map(mk_alert_of_a_pod);
+    for alert in alerts_of_the_shipped_alerting_rules().into_iter().chain(of_a_pod) {
         let kept = book.matching(&alert).remove(0);
         let incident = open(&book, &kept, &alert);
         for ready in book.diagnostics(&kept, &incident) {
@@ -297,6 +319,304 @@ fn every_rule_is_reached_by_a_shipped_alert_and_can_ask_for_its_evidence() {
     let shipped: BTreeSet<String> =
         book.current().rules().iter().map(|kept| kept.rule.name.clone()).collect();
     assert_eq!(reached, shipped);
+}
+
+#[test]
+fn the_rule_of_a_platform_comes_before_the_one_for_any() {
+    let book = mk_book();
+    for (alertname, label, value, rule) in [
+        ("HighErrorRate", "namespace", "pss-nano", "pss-nano-high-error-rate"),
+        ("HighErrorRate", "namespace", "shop", "service-high-error-rate"),
+        ("HighLatency", "namespace", "pss-nano", "pss-nano-high-latency"),
+        ("HighLatency", "namespace", "shop", "service-high-latency"),
+        ("DiskSpace", "namespace", "pss-nano", "pss-nano-disk-space"),
+        ("DiskSpace", "instance", "db-1", "node-disk-space"),
+        ("KubePodCrashLooping", "deployment", "cart", "kubernetes-crash-loop"),
+        ("KubePodCrashLooping", "pod", "cart-5d4-a", "kubernetes-pod-in-trouble"),
+    ] {
+        let alert = mk_alert_of(&[("alertname", alertname), (label, value)]);
+        let names: Vec<String> = book.matching(&alert).iter().map(|kept| kept.rule.name.clone()).collect();
+        assert_eq!(names, [rule], "{alertname} with {label} {value}");
+    }
+}
+
+/// What is found for each diagnostic of a rule: these fields, or nothing.
+fn found(kept: &KeptRule, found: &Value) -> Vec<Finding> {
+    let specs = kept.rule.diagnostics.iter();
+    let names: BTreeSet<&str> = specs.clone().map(|spec| spec.name.as_str()).collect();
+    let stated = found.as_object().expect("findings by name");
+    assert!(stated.keys().all(|name| names.contains(name.as_str())), "{found} in {names:?}");
+    specs
+        .map(|spec| {
+            let unknown =
+                Finding::unknown(&spec.name, &spec.kind, "nobody answers", Timestamp::UNIX_EPOCH, 1);
+            let Some(fields) = stated.get(&spec.name) else { return unknown };
+            let fields = fields.as_object().expect("fields").clone();
+            Finding { status: FindingStatus::Known, fields, text: "as seen".to_owned(), ..unknown }
+        })
+        .collect()
+}
+
+/// What the ladder comes to with these findings: the remedy that is taken, how, and with which plan.
+fn taken(book: &RuleBook, alert: &Alert, findings: &Value) -> (String, Decision, ActionPlan) {
+    let kept = book.matching(alert).remove(0);
+    let incident = open(book, &kept, alert);
+    let candidates = candidates(book, &kept, &incident, &found(&kept, findings));
+    let decisions = decide(&candidates);
+    let at = decisions.iter().position(|decision| decision.decision != Decision::Skip);
+    let at = at.unwrap_or_else(|| panic!("{}: nothing is left for people: {decisions:?}", kept.rule.name));
+    let plan = candidates[at].plan.clone().unwrap_or_else(|why| panic!("{}: {why}", kept.rule.name));
+    (decisions[at].remedy.clone(), decisions[at].decision, plan)
+}
+
+#[test]
+fn faults_of_a_cluster_are_answered_by_the_remedy_that_fits() {
+    let book = mk_book();
+    let of = |alert: &str, more: &[(&str, &str)]| {
+        let labels =
+            [("alertname", alert), ("namespace", "shop"), ("severity", "warning"), ("container", "app")];
+        mk_alert_of(&[&labels, more].concat())
+    };
+    let cart = [("deployment", "cart")];
+    let crashing = of("KubePodCrashLooping", &cart);
+    let waiting = of("KubeContainerWaiting", &[("deployment", "cart"), ("reason", "ImagePullBackOff")]);
+    let killed = of("KubeContainerOOMKilled", &cart);
+    let stuck = of("KubeDeploymentRolloutStuck", &cart);
+    let maxed = of("KubeHpaMaxedOut", &[("horizontalpodautoscaler", "cart")]);
+    let full = of("KubePersistentVolumeFillingUp", &[("persistentvolumeclaim", "data-db-0")]);
+    let pss = |alert: &str| {
+        mk_alert_of(&[("alertname", alert), ("namespace", "pss-nano"), ("service", "reservation-service")])
+    };
+    let failing = pss("HighErrorRate");
+    let nodes = json!({ "not_ready": 0 });
+    let many_pods = json!({ "crash_looping": 3, "ready": 1 });
+    for (alert, findings, remedy, decision, kind) in [
+        // One pod among others is replaced alone; all together they wait for a person.
+        (
+            &crashing,
+            json!({ "pods": { "crash_looping": 1, "ready": 3 }, "history": { "current_seconds": 60 } }),
+            "replace-pod",
+            Decision::Run,
+            "k8s.delete_pod",
+        ),
+        (
+            &crashing,
+            json!({ "pods": many_pods, "history": { "current_seconds": 60 } }),
+            "undo",
+            Decision::Ask,
+            "k8s.rollout_undo",
+        ),
+        (
+            &crashing,
+            json!({ "pods": many_pods, "history": { "current_seconds": 86_400 } }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (&crashing, json!({}), "investigate", Decision::Run, "human.task"),
+        (
+            &waiting,
+            json!({ "pods": { "image_failing": 1 }, "history": { "images_changed": true } }),
+            "undo",
+            Decision::Ask,
+            "k8s.rollout_undo",
+        ),
+        // The registry is at fault, and an older image comes from the same one.
+        (
+            &waiting,
+            json!({ "pods": { "image_failing": 1 }, "history": { "images_changed": false } }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (&killed, json!({ "pods": { "oom_killed": 2 } }), "raise-memory", Decision::Ask, "k8s.set_resources"),
+        (
+            &stuck,
+            json!({ "workload": { "rollout": "stuck" }, "pods": { "unschedulable": 0 } }),
+            "undo",
+            Decision::Ask,
+            "k8s.rollout_undo",
+        ),
+        // Nobody's rollout is taken back while it makes progress, and no undo makes room on nodes.
+        (
+            &stuck,
+            json!({ "workload": { "rollout": "progressing" }, "pods": { "unschedulable": 0 } }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (
+            &stuck,
+            json!({ "workload": { "rollout": "stuck" }, "pods": { "unschedulable": 2 } }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (
+            &maxed,
+            json!({ "hpa": { "at_max": true, "max": 6 }, "nodes": nodes }),
+            "allow-10",
+            Decision::Ask,
+            "k8s.hpa_patch",
+        ),
+        (
+            &maxed,
+            json!({ "hpa": { "at_max": true, "max": 10 }, "nodes": nodes }),
+            "allow-20",
+            Decision::Ask,
+            "k8s.hpa_patch",
+        ),
+        // A bound is never lowered, and replicas without a node help nobody.
+        (
+            &maxed,
+            json!({ "hpa": { "at_max": true, "max": 50 }, "nodes": nodes }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (
+            &maxed,
+            json!({ "hpa": { "at_max": true, "max": 6 }, "nodes": { "not_ready": 1 } }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (
+            &full,
+            json!({ "used_ratio": { "last": 0.9, "predicted": 0.95 }, "capacity_gib": { "value": 10.0 } }),
+            "expand",
+            Decision::Ask,
+            "k8s.patch",
+        ),
+        (
+            &full,
+            json!({ "used_ratio": { "last": 0.9, "predicted": 1.2 }, "capacity_gib": { "value": 900.0 } }),
+            "hurry",
+            Decision::Run,
+            "escalate",
+        ),
+        (
+            &failing,
+            json!({ "error_ratio": { "last": 0.2 }, "history": { "current_seconds": 600, "changes": ["an image"] } }),
+            "undo-deployment",
+            Decision::Ask,
+            "k8s.rollout_undo",
+        ),
+        // A restart is a revision as well, and changes nothing.
+        (
+            &failing,
+            json!({ "error_ratio": { "last": 0.2 }, "history": { "current_seconds": 600, "changes": [] }, "pool": { "lines": 4 } }),
+            "raise-connection-pool",
+            Decision::Ask,
+            "k8s.set_env",
+        ),
+        (
+            &pss("HighLatency"),
+            json!({ "p99": { "last": 3.0 }, "top": { "cpu_of_limit_max": 0.95 } }),
+            "scale-up",
+            Decision::Ask,
+            "k8s.scale",
+        ),
+        (
+            &mk_alert_of(&[
+                ("alertname", "DiskSpace"),
+                ("namespace", "pss-nano"),
+                ("instance", "db-1"),
+                ("mountpoint", "/"),
+            ]),
+            json!({ "used_ratio": { "last": 0.9 }, "archive_job": { "suspended": false } }),
+            "archive-logs",
+            Decision::Ask,
+            "http.call",
+        ),
+        (
+            &mk_alert_of_a_pod("KubePodCrashLooping"),
+            json!({ "pod": { "crash_looping": 1, "ready": 3 } }),
+            "look",
+            Decision::Run,
+            "checklist.start",
+        ),
+    ] {
+        let (name, decided, plan) = taken(&book, alert, &findings);
+        let labels = &alert.labels;
+        assert_eq!(
+            (name.as_str(), decided, plan.kind.as_str()),
+            (remedy, decision, kind),
+            "{labels:?} {findings}"
+        );
+    }
+    let (_, _, expand) =
+        taken(&book, &full, &json!({ "used_ratio": { "last": 0.9 }, "capacity_gib": { "value": 10.1 } }));
+    assert_eq!(expand.params["patch"]["spec"]["resources"]["requests"]["storage"], "16Gi");
+    assert_eq!(expand.target, "PersistentVolumeClaim/shop/data-db-0");
+}
+
+/// A catalog and names for settings that have neither cluster nor endpoints.
+fn mk_bare_known() -> Known {
+    Known {
+        endpoints: Some(BTreeSet::new()),
+        kubernetes: false,
+        read_commands: Some(BTreeSet::new()),
+        commands: Some(BTreeSet::new()),
+        ..mk_known()
+    }
+}
+
+#[test]
+fn without_a_cluster_they_load_say_what_cannot_work_and_leave_it_to_people() {
+    let set = load(&patterns(), &mk_catalog(), &mk_bare_known()).unwrap_or_else(|errors| panic!("{errors}"));
+    let warnings: Vec<String> = set.warnings().iter().map(|problem| problem.warning()).collect();
+    let catalog = mk_catalog();
+    for kept in set.rules() {
+        let rule = &kept.rule;
+        let uses_the_cluster = |params: &Value, check: ParamsCheck| {
+            check(params).is_ok_and(|checked| checked.references.contains(&Reference::Kubernetes))
+        };
+        let diagnostics = rule.diagnostics.iter().filter(|spec| {
+            let kind = catalog.diagnostic(&spec.kind).expect("a kind");
+            uses_the_cluster(&spec.params, kind.check)
+        });
+        let remedies = rule.remedies.iter().filter(|spec| {
+            let kind = catalog.action(&spec.action.kind).expect("a kind");
+            uses_the_cluster(&spec.action.params, kind.check)
+        });
+        let diagnostics: Vec<&str> = diagnostics.map(|spec| spec.name.as_str()).collect();
+        let remedies: Vec<&str> = remedies.map(|spec| spec.name.as_str()).collect();
+        let parts = [("diagnostics", diagnostics), ("remedies", remedies)];
+        let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        let parts: Vec<String> = parts.map(|(list, names)| format!("{list} {}", names.join(", "))).collect();
+        if parts.is_empty() {
+            continue;
+        }
+        let told =
+            format!("Kubernetes is not set up in the settings, so these cannot work: {}", parts.join("; "));
+        assert!(warnings.iter().any(|warning| warning.contains(&told)), "{told}\n{}", warnings.join("\n"));
+    }
+    let nothing = Known {
+        pagerduty_services: Some(BTreeSet::new()),
+        slack: false,
+        prometheus: false,
+        default_told: false,
+        ..mk_bare_known()
+    };
+    load(&patterns(), &mk_catalog(), &nothing).unwrap_or_else(|errors| panic!("{errors}"));
+    let source = BookSource {
+        patterns: patterns(),
+        catalog: Arc::new(mk_catalog()),
+        known: mk_bare_known(),
+        default_policy: None,
+    };
+    let book = RuleBook::open(source).unwrap_or_else(|errors| panic!("{errors}"));
+    // Even with findings that call for it, such as older ones of the same incident.
+    let alert = mk_alert_of(&[
+        ("alertname", "KubePodCrashLooping"),
+        ("namespace", "shop"),
+        ("deployment", "cart"),
+        ("severity", "warning"),
+    ]);
+    let findings = json!({ "pods": { "crash_looping": 1, "ready": 3 }, "history": { "current_seconds": 1 } });
+    let (remedy, decision, _) = taken(&book, &alert, &findings);
+    assert_eq!((remedy.as_str(), decision), ("investigate", Decision::Run));
 }
 
 /// Runs `promtool test rules` over one test file.

@@ -159,6 +159,14 @@ fn the_rules_load_without_a_warning() {
 }
 
 #[test]
+fn the_rules_are_those_that_are_shipped_for_any_cluster() {
+    assert!(
+        crate::read(&format!("{BASE}/rules/kubernetes.yaml")) == crate::read("rules/kubernetes.yaml"),
+        "copy it: cp rules/kubernetes.yaml {BASE}/rules/kubernetes.yaml, and write rbac.yaml anew"
+    );
+}
+
+#[test]
 fn the_permissions_are_those_that_the_command_prints() {
     let config = Some(root().join(BASE).join("smokejumper.yaml"));
     let manifest = app::rbac::rbac(&RbacOptions { config, namespace: None }).expect("rules that can be used");

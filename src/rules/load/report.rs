@@ -6,6 +6,16 @@ use std::cell::OnceCell;
 /// Most problems shown of one document.
 const PROBLEMS_MAX: usize = 50;
 
+/// One use of a system that the settings do not know.
+pub(super) struct Lacking {
+    /// What is not there, as a sentence.
+    pub(super) why: String,
+    /// The section of the settings that would set it up.
+    pub(super) section: &'static str,
+    /// JSON pointer to the use.
+    pub(super) pointer: String,
+}
+
 /// The mistakes of one document so far.
 pub(super) struct Report<'t> {
     file: &'t str,
@@ -13,6 +23,8 @@ pub(super) struct Report<'t> {
     places: OnceCell<Places<'t>>,
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// Uses of what the settings lack, until they are told together.
+    lacking: Vec<Lacking>,
     /// Whether a matcher could not be read, so that those that could be say less than the document means.
     pub(super) matchers_are_broken: bool,
     /// Where a part could not be read: what of the further mistakes may only follow from that.
@@ -27,6 +39,7 @@ impl<'t> Report<'t> {
             places: OnceCell::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
+            lacking: Vec::new(),
             matchers_are_broken: false,
             rest: None,
         }
@@ -60,6 +73,16 @@ impl<'t> Report<'t> {
             let problem = self.at(pointer, message, help);
             self.warnings.push(problem);
         }
+    }
+
+    /// Notes that something cannot work, to be told once for the whole document.
+    pub(super) fn lack(&mut self, lacking: Lacking) {
+        self.lacking.push(lacking);
+    }
+
+    /// What was noted by [`Self::lack`], which forgets it.
+    pub(super) fn take_lacking(&mut self) -> Vec<Lacking> {
+        std::mem::take(&mut self.lacking)
     }
 
     /// A problem at a pointer, without collecting it.

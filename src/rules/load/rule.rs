@@ -61,6 +61,7 @@ pub(super) fn convert(
         reopen_within: raw.reopen_within.map_or_else(default_reopen_within, Period::signed),
     };
     remedies::convert(&mut rule, raw.remedies, &raw.on_resolve, surroundings, report);
+    uses::lacking(&rule, report);
     rule
 }
 

@@ -332,7 +332,8 @@ fn what_the_settings_lack_is_skipped_and_what_they_misspell_is_a_mistake() {
         ..mk_known()
     };
     let endpoint = "there is no endpoint `waf` in the settings".to_owned();
-    let prometheus = "Prometheus is not set up in the settings".to_owned();
+    let prometheus =
+        "Prometheus is not set up in the settings, so these cannot work: diagnostics error_ratio".to_owned();
     assert_eq!(load_good_with(&known), (vec![], vec![prometheus, endpoint.clone(), endpoint.clone()]));
     let misspelt = Known { endpoints: Some(["wav".to_owned()].into()), ..mk_known() };
     assert_eq!(load_good_with(&misspelt), (vec![endpoint.clone(), endpoint], vec![]));
@@ -492,56 +493,6 @@ fn a_matcher_that_cannot_be_read_makes_no_rule_look_wider() {
     let errors = load_one(&text).expect_err("a matcher is broken");
     assert_eq!(errors.errors.len(), 1, "{errors}");
     assert_eq!(errors.warnings, []);
-}
-
-/// The files that come with the service.
-fn shipped() -> Vec<SourceFile> {
-    let folder = format!("{}/rules/*.yaml", env!("CARGO_MANIFEST_DIR"));
-    let found = files::read(&[folder]);
-    assert_eq!(found.problems, []);
-    assert!(found.files.len() >= 3, "{:?}", found.files.len());
-    found.files
-}
-
-#[test]
-fn the_shipped_rules_load_with_full_settings_and_with_none() {
-    let full = Known {
-        endpoints: Some(["waf-rate-limit", "cache-warm", "archive-logs"].map(str::to_owned).into()),
-        ..mk_known()
-    };
-    let set = load_texts(shipped(), &mk_catalog(), &full).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(set.warnings(), []);
-    let nothing = Known {
-        endpoints: Some(BTreeSet::new()),
-        pagerduty_services: Some(BTreeSet::new()),
-        slack: false,
-        slack_channels: None,
-        prometheus: false,
-        kubernetes: false,
-        read_commands: Some(BTreeSet::new()),
-        commands: Some(BTreeSet::new()),
-        default_told: false,
-    };
-    load_texts(shipped(), &mk_catalog(), &nothing).unwrap_or_else(|errors| panic!("{errors}"));
-}
-
-#[test]
-fn the_shipped_rules_answer_the_shipped_alerts() {
-    let set = load_texts(shipped(), &mk_catalog(), &Known::everything()).expect("loads");
-    for (alertname, namespace, rule) in [
-        ("HighErrorRate", "pss-nano", "pss-nano-high-error-rate"),
-        ("HighErrorRate", "shop", "service-high-error-rate"),
-        ("HighLatency", "pss-nano", "pss-nano-high-latency"),
-        ("HighLatency", "shop", "service-high-latency"),
-        ("DiskSpace", "pss-nano", "pss-nano-disk-space"),
-        ("DiskSpace", "", "node-disk-space"),
-    ] {
-        let labels: Labels = [("alertname", alertname), ("namespace", namespace)]
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into();
-        let names: Vec<&str> = set.matching(&labels).map(|kept| kept.rule.name.as_str()).collect();
-        assert_eq!(names, [rule], "{alertname} in {namespace}");
-    }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What the rules use: texts with placeholders, conditions, parameters of the catalog's kinds, names of the settings.
 
 use super::Surroundings;
-use super::report::Report;
+use super::report::{Lacking, Report};
 use crate::domain::catalog::{CheckedParams, ParamsError, Reference, Slot, SlotLanguage};
 use crate::domain::notification::Destination;
+use crate::domain::rule::ResponseRule;
 use crate::params::pointer as pointer_to;
 use crate::rules::condition;
 use crate::rules::render::{Templates, probe};
@@ -11,7 +12,7 @@ use crate::rules::template::{self, is_template};
 use crate::rules::vocabulary::Vocabulary;
 use crate::yaml::nearest;
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Checks one text that will be rendered for a place: its names, its syntax, and what will come of it.
 pub(super) fn text(
@@ -170,8 +171,8 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
         }
         Reference::Command(word) => (word.as_str(), known.commands.as_ref(), "kubernetes.commands"),
         Reference::SlackChannel(word) => (word.as_str(), known.slack_channels.as_ref(), "slack"),
-        Reference::Prometheus => ("", None, "prometheus"),
-        Reference::Kubernetes => ("", None, "kubernetes"),
+        Reference::Prometheus => return system(name, "prometheus", pointer, surroundings, report),
+        Reference::Kubernetes => return system(name, "kubernetes", pointer, surroundings, report),
     };
     let Some(why) = known.missing(name) else { return };
     match nearest(word, names.into_iter().flatten().map(String::as_str)) {
@@ -180,6 +181,53 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
             let help = format!("set it up under `{section}` in the settings; until then this is skipped");
             report.warn(pointer, why, Some(help));
         }
+    }
+}
+
+/// A whole system that the settings lack is told once for a rule, with all that cannot work without it.
+fn system(
+    name: &Reference,
+    section: &'static str,
+    pointer: &str,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) {
+    if let Some(why) = surroundings.known.missing(name) {
+        report.lack(Lacking { why, section, pointer: pointer.to_owned() });
+    }
+}
+
+/// Tells what of a rule cannot work, as the settings lack what it needs.
+pub(super) fn lacking(rule: &ResponseRule, report: &mut Report<'_>) {
+    let mut sections: BTreeMap<&str, Vec<Lacking>> = BTreeMap::new();
+    for lacking in report.take_lacking() {
+        sections.entry(lacking.section).or_default().push(lacking);
+    }
+    for (section, uses) in sections {
+        let mut parts: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (list, name) in uses.iter().filter_map(|lacking| part_of(rule, &lacking.pointer)) {
+            match parts.iter_mut().find(|(known, _)| *known == list) {
+                Some((_, names)) if names.contains(&name) => {}
+                Some((_, names)) => names.push(name),
+                None => parts.push((list, vec![name])),
+            }
+        }
+        let parts: Vec<String> =
+            parts.into_iter().map(|(list, names)| format!("{list} {}", names.join(", "))).collect();
+        let message = format!("{}, so these cannot work: {}", uses[0].why, parts.join("; "));
+        let help = format!("set it up under `{section}` in the settings; until then they are skipped");
+        report.warn(&uses[0].pointer, message, Some(help));
+    }
+}
+
+/// What a pointer leads to: the list, and the name in it.
+fn part_of<'r>(rule: &'r ResponseRule, pointer: &str) -> Option<(&'static str, &'r str)> {
+    let mut steps = pointer.split('/').skip(2);
+    let (list, index) = (steps.next()?, steps.next()?.parse::<usize>().ok()?);
+    match list {
+        "diagnostics" => Some(("diagnostics", rule.diagnostics.get(index)?.name.as_str())),
+        "remedies" => Some(("remedies", rule.remedies.get(index)?.name.as_str())),
+        _ => Some(("onResolve", rule.on_resolve.get(index)?.kind.as_str())),
     }
 }
 
