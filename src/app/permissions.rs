@@ -5,7 +5,7 @@
 //! the rules. A rule that lacks one stays in force: its other parts may work, and people are told of the incident.
 
 use super::rbac::{Identity, RuleNeed, needs};
-use crate::clients::kubernetes::{KubernetesError, ReadHandle};
+use crate::clients::kubernetes::{Failure, KubernetesError, ReadHandle};
 use crate::domain::catalog::AccessNeed;
 use crate::metrics::Metrics;
 use crate::rules::book::RuleBook;
@@ -66,15 +66,31 @@ impl Permissions {
                 "the rules need too many permissions to ask for each: some are not"
             );
         }
-        let mut missing = BTreeSet::new();
+        let (mut missing, mut unusable) = (BTreeSet::new(), BTreeSet::new());
         for question in questions.into_iter().take(QUESTIONS_MAX) {
             let (identity, need, namespace) = &question;
             let handle = match identity {
                 Identity::Read => &self.reads,
                 Identity::Act => &self.acts,
             };
-            if !handle.may(need, namespace.as_deref()).await? {
-                missing.insert(question);
+            match handle.may(need, namespace.as_deref()).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    missing.insert(question);
+                }
+                // Who may not even ask may do nothing, as when the right to impersonate is not there.
+                Err(error) if matches!(error.failure, Failure::Forbidden(_)) => {
+                    if !unusable.contains(identity) {
+                        tracing::warn!(
+                            identity = identity.as_str(),
+                            error = %error,
+                            "this identity cannot be used"
+                        );
+                        unusable.insert(*identity);
+                    }
+                    missing.insert(question);
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(missing)
@@ -228,6 +244,18 @@ spec:
                 .all(|seen| { seen.header("impersonate-user") == Some("system:serviceaccount:s:hands") }),
             "actions are asked for under their own identity"
         );
+    }
+
+    #[tokio::test]
+    async fn an_identity_that_may_not_even_ask_lacks_everything() {
+        let forbidden = || {
+            let status = json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403,
+                "message": "serviceaccounts \"hands\" is forbidden: User \"eyes\" cannot impersonate resource"});
+            Play::json(403, status)
+        };
+        let server = StandIn::play([forbidden(), forbidden(), forbidden(), forbidden()]).await;
+        let missing = mk_permissions(&server).await.look(&mk_needs()).await.expect("an answer is an answer");
+        assert_eq!(missing.len(), 4, "get and patch of both: {missing:?}");
     }
 
     #[tokio::test]

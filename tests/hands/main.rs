@@ -11,6 +11,7 @@ mod budgets;
 mod guards;
 mod killed;
 mod ladders;
+mod permissions;
 mod refusals;
 mod world;
 
