@@ -1,7 +1,9 @@
 //! `smokejumper demo`: the real service against a simulated world on loopback, with nothing else installed.
 //!
-//! The world brings Prometheus, Slack, PagerDuty, an alert sender and a service that can be mended; the service is
-//! the one that `serve` runs, with settings and rules written to a folder that is deleted at the end.
+//! The world brings Prometheus, Kubernetes, Slack, PagerDuty, an alert sender and a service that can be mended; the
+//! service is the one that `serve` runs, with settings and rules written to a folder that is deleted at the end.
+
+mod access;
 
 use super::house::House;
 use super::upkeep;
@@ -17,9 +19,12 @@ use tokio_util::sync::CancellationToken;
 /// Port of the overview page where the caller does not say. A free one is taken when it is not free.
 const PAGE_PORT: u16 = 9118;
 /// The scenario that plays by itself.
-pub const FIRST_SCENARIO: &str = "high-error-rate";
+pub const FIRST_SCENARIO: &str = "bad-rollout";
 /// Bytes of randomness in a token of the demo.
 const TOKEN_BYTES: usize = 16;
+
+/// The file with the way to the simulated cluster.
+const KUBECONFIG: &str = "kubeconfig";
 
 const RULES: &str = include_str!("demo/rules.yaml");
 
@@ -45,6 +50,7 @@ pub async fn demo(options: DemoOptions) -> anyhow::Result<()> {
     let folder = Folder::make()?;
     let environment = secrets(&world);
     let settings = write_settings(&world, &folder.0, &environment)?;
+    access::grant(world.cluster(), &settings, &folder.0.join(KUBECONFIG))?;
     let keyring = settings.open_secrets(None, &environment)?;
     let _telemetry =
         Telemetry::start(&settings.telemetry, &keyring).context("telemetry could not be started")?;
@@ -154,6 +160,9 @@ server: {{ listen: "127.0.0.1:0" }}
 store: {{ url: "sqlite://{store}" }}
 receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: DEMO_RECEIVER_TOKEN }}] }} }}
 prometheus: {{ url: "{prometheus}" }}
+kubernetes:
+  kubeconfig: "{kubeconfig}"
+  act: {{ impersonate: "system:serviceaccount:smokejumper:smokejumper-act" }}
 slack:
   api_url: "{slack}"
   bot_token: {{ env: DEMO_SLACK_TOKEN }}
@@ -173,11 +182,20 @@ endpoints: {{ {endpoints} }}
 probes: {{ allow_loopback: true }}
 rules: ["{rules}"]
 mode: enforce
-guardrails: {{ boot_hold: 0s }}
+# A story may be played again and again, which in earnest would be a reason to stop.
+guardrails:
+  boot_hold: 0s
+  cooldown: 0s
+  daily_budget: 0
+  rates: {{ per_target: [], per_namespace: [], global: [] }}
+  correlation: {{ targets: 0, targets_in_namespace: 0, targets_in_all: 0 }}
+  flapping: {{ times: 0 }}
+  circuit_breaker: {{ failures: 0 }}
 telemetry: {{ log_level: warn }}
 "##,
         store = folder.join("demo.db").display(),
         prometheus = world.prometheus().base_url(),
+        kubeconfig = folder.join(KUBECONFIG).display(),
         slack = world.slack.api_url(),
         team = world.slack.options().team_id,
         app = world.slack.options().app_id,
@@ -220,7 +238,8 @@ impl Places {
             "Smokejumper runs against a simulated world. Nothing outside this machine is touched.\n\n\
              \x20 Open   {page}\n\n\
              The scenario `{scenario}` has begun. Within a minute the alert arrives, evidence is gathered, and the\n\
-             Slack page asks for your approval; press the button there and watch the remedy, its check and the end.\n\n\
+             Slack page asks for your approval; press the button there and watch the remedy, its check and the end.\n\
+             More stories are on the page.\n\n\
              \x20 Slack      {slack}\n\
              \x20 API        {api}\n\
              \x20 Commands   smokejumper incidents --url {url}\n\n\

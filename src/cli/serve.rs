@@ -38,11 +38,11 @@ pub(super) struct ServeArgs {
 
 const DEMO_EXAMPLES: &str = "\
 Examples:
-  Play an incident in the browser, with a simulated Prometheus, Slack and PagerDuty:
+  Play an incident in the browser, with a simulated cluster, Prometheus, Slack and PagerDuty:
     $ smokejumper demo
 
-  Begin with a full disk, at half the speed:
-    $ smokejumper demo --scenario disk-space --speed 15
+  Begin with a pod that crashes, at half the speed:
+    $ smokejumper demo --scenario crash-loop --speed 15
 
   Nothing outside this machine is touched, and nothing stays behind.";
 

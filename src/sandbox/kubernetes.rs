@@ -122,8 +122,16 @@ impl KubernetesSandbox {
     /// # Errors
     /// [`StartError`] where the port is taken.
     pub async fn start(port: u16) -> Result<Self, StartError> {
+        Self::start_at(port, Timestamp::now()).await
+    }
+
+    /// The same with a clock that begins at another time: what is loaded then and left to [`Self::step`] has a past.
+    ///
+    /// # Errors
+    /// [`StartError`] where the port is taken.
+    pub async fn start_at(port: u16, begins: Timestamp) -> Result<Self, StartError> {
         let port = Port::bind(port).await?;
-        let mut world = World::new(Timestamp::now(), SEED);
+        let mut world = World::new(begins, SEED);
         for name in ["default", "kube-system"] {
             change::insert(&mut world, &NAMESPACES, json!({ "metadata": { "name": name } }));
         }
@@ -267,7 +275,12 @@ impl KubernetesSandbox {
     pub fn set_usage(&self, namespace: &str, labels: &str, cpu_millis: u64, memory_bytes: u64) {
         if let Ok(labels) = Labels::read(labels) {
             let usage = Usage { namespace: namespace.into(), labels, cpu_millis, memory_bytes };
-            self.cluster.with(|world| world.play.usage.push(usage));
+            self.cluster.with(|world| {
+                let is_other =
+                    |known: &Usage| (&known.namespace, &known.labels) != (&usage.namespace, &usage.labels);
+                world.play.usage.retain(is_other);
+                world.play.usage.push(usage);
+            });
         }
     }
 

@@ -3,18 +3,27 @@
 //!
 //! A scenario knows nothing of HTTP and of time passing; [`super::world`] plays it. Durations are in the world's
 //! time and taken from the runbooks (an error ratio above 5 % for five minutes, and so on); the speed shrinks them.
-//! To add one: a file in `scenario/`, and its line in [`all`].
+//! Stories of the cluster happen there, pod by pod, and are over when the cluster is well again; [`cluster`] is what they
+//! share. To add one: a file in `scenario/`, and its line in [`all`].
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::alerts::{Alert, LabelSet};
-use super::prometheus::series::{Course, Series, Shape};
+use super::kubernetes::KubernetesSandbox;
+use super::prometheus::series::{Course, Series, Shape, Watched};
 
+mod bad_rollout;
+pub mod cluster;
+mod crash_loop;
 mod disk_space;
 mod high_error_rate;
 mod high_latency;
+mod hpa_maxed;
+mod image_pull;
+mod oom_kill;
+mod volume_full;
 
 /// What a scenario's measure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +33,8 @@ pub enum Unit {
     Ratio,
     /// Seconds.
     Seconds,
+    /// How many there are.
+    Count,
 }
 
 /// The alerting rule: what Prometheus watches.
@@ -37,6 +48,35 @@ pub struct Measure {
     pub threshold: f64,
     /// What it counts.
     pub unit: Unit,
+}
+
+/// What ends the trouble of a story.
+#[derive(Clone, Debug)]
+pub enum Cure {
+    /// A call of the operations API, which turns the course.
+    Call {
+        /// Its path.
+        path: &'static str,
+        /// The name of the story's fact in `/status.json` and `/metrics`.
+        fact: &'static str,
+    },
+    /// The cluster, once somebody has put it right.
+    Cluster(ClusterPlay),
+}
+
+/// A story that is played in the simulated cluster: what happens there, and what the monitoring reads off it.
+#[derive(Clone, Debug)]
+pub struct ClusterPlay {
+    /// Name of the workload that it is about.
+    pub workload: &'static str,
+    /// Puts all in order: as before the story, or as if somebody had mended it.
+    pub calm: fn(&KubernetesSandbox),
+    /// Makes the trouble.
+    pub trouble: fn(&KubernetesSandbox),
+    /// Reads what [`Self::watched`] is to show, one value each; moves loads on the way, as users would.
+    pub read: fn(&KubernetesSandbox) -> Vec<f64>,
+    /// The series that follow the cluster.
+    pub watched: Vec<Watched>,
 }
 
 /// A story.
@@ -54,13 +94,11 @@ pub struct Scenario {
     pub measure: Measure,
     /// How long the measure must be above its threshold before the alert fires (Prometheus' `for`).
     pub hold: Duration,
-    /// The path of the remedy that helps.
-    pub remedy_path: &'static str,
-    /// What that remedy does, for people.
+    /// What ends the trouble.
+    pub cure: Cure,
+    /// What the remedy that helps does, for people.
     pub remedy_does: &'static str,
-    /// The name of its fact in `/status.json` and `/metrics`.
-    pub fact: &'static str,
-    /// The course that the series follow.
+    /// The course that the series follow, where they do not follow the cluster.
     pub course: Course,
     /// The series behind it.
     pub series: Vec<Series>,
@@ -70,7 +108,28 @@ pub struct Scenario {
 #[must_use]
 pub fn all(speed: f64, seed: u64) -> Vec<Scenario> {
     let pace = Pace { speed, seed };
-    vec![high_error_rate::scenario(pace), high_latency::scenario(pace), disk_space::scenario(pace)]
+    vec![
+        bad_rollout::scenario(),
+        crash_loop::scenario(),
+        image_pull::scenario(),
+        oom_kill::scenario(),
+        hpa_maxed::scenario(),
+        volume_full::scenario(),
+        high_error_rate::scenario(pace),
+        high_latency::scenario(pace),
+        disk_space::scenario(pace),
+    ]
+}
+
+impl Scenario {
+    /// What is played in the cluster, where it is.
+    #[must_use]
+    pub fn in_cluster(&self) -> Option<&ClusterPlay> {
+        match &self.cure {
+            Cure::Cluster(play) => Some(play),
+            Cure::Call { .. } => None,
+        }
+    }
 }
 
 /// How fast the world runs, and what makes its noise repeatable.
@@ -138,7 +197,7 @@ mod tests {
     #[test]
     fn every_scenario_is_calm_then_breaks_its_threshold_then_heals_by_its_remedy() {
         for speed in [1.0, 30.0] {
-            for scenario in all(speed, 7) {
+            for scenario in all(speed, 7).into_iter().filter(|scenario| scenario.in_cluster().is_none()) {
                 let threshold = scenario.measure.threshold;
                 let at = |world_seconds: f64| 1_800_000_000.0 + world_seconds / speed;
                 let seen = |world_seconds| measured(&scenario, at(world_seconds), speed);
@@ -160,14 +219,34 @@ mod tests {
     fn names_alerts_and_remedies_are_distinct_and_told_to_people() {
         let scenarios = all(1.0, 1);
         let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name).collect();
-        assert_eq!(names, ["high-error-rate", "high-latency", "disk-space"]);
+        assert_eq!(
+            names,
+            [
+                "bad-rollout",
+                "crash-loop",
+                "image-pull",
+                "oom-kill",
+                "hpa-maxed",
+                "volume-full",
+                "high-error-rate",
+                "high-latency",
+                "disk-space"
+            ]
+        );
         for (index, scenario) in scenarios.iter().enumerate() {
             for other in &scenarios[index + 1..] {
                 assert_ne!(scenario.alert.fingerprint(), other.alert.fingerprint());
-                assert_ne!((scenario.remedy_path, scenario.fact), (other.remedy_path, other.fact));
+                // Stories may be played at the same time: none may move what another one is about.
+                match (&scenario.cure, &other.cure) {
+                    (Cure::Call { path, fact }, Cure::Call { path: other_path, fact: other_fact }) => {
+                        assert!(path != other_path && fact != other_fact);
+                    }
+                    (Cure::Cluster(play), Cure::Cluster(other)) => assert_ne!(play.workload, other.workload),
+                    _ => {}
+                }
             }
             let labels = &scenario.alert.labels;
-            for needed in ["alertname", "severity", "namespace", "service"] {
+            for needed in ["alertname", "severity", "namespace"] {
                 assert!(labels.contains_key(needed), "{}: no {needed}", scenario.name);
             }
             assert!(scenario.alert.annotations.contains_key("summary") && scenario.story.len() > 40);

@@ -7,19 +7,22 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 mod alarm;
 mod routes;
 mod stage;
+mod workloads;
 
 pub use stage::{Phase, PlayError, Progress, ScenarioState};
 
 use super::alerts::{AlertSender, SenderOptions, Target};
+use super::kubernetes::KubernetesSandbox;
 use super::pagerduty::{PagerDutyOptions, PagerDutySandbox};
 use super::prometheus::PrometheusSandbox;
 use super::remedy::{Remedy, RemedySandbox};
-use super::scenario::{self, Scenario};
+use super::scenario::{self, Cure, Scenario, cluster};
 use super::server::{Server, StartError, loopback_client};
 use super::slack::{SlackOptions, SlackSandbox};
 use stage::{Run, Stage, tick};
@@ -29,6 +32,10 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The speed at which a story of ten minutes takes about twenty seconds.
 pub const DEFAULT_SPEED: f64 = 30.0;
+
+/// How many times slower the cluster runs than the rest: at the usual speed a pod starts within a second, as a real one
+/// does, so that people see what happens to it.
+const CLUSTER_SLOWER: f64 = DEFAULT_SPEED;
 
 /// What the world is like. Ports of 0 are free ones.
 #[derive(Clone, Debug)]
@@ -43,6 +50,8 @@ pub struct WorldOptions {
     pub prometheus_port: u16,
     /// The port of the service with its remedies.
     pub remedy_port: u16,
+    /// The cluster's port.
+    pub kubernetes_port: u16,
     /// How the sender groups and paces; its speed and seed are the world's.
     pub sender: SenderOptions,
     /// How many times faster than the clock the world runs; greater than zero.
@@ -59,6 +68,7 @@ impl Default for WorldOptions {
             pagerduty: PagerDutyOptions::default(),
             prometheus_port: 0,
             remedy_port: 0,
+            kubernetes_port: 0,
             sender: SenderOptions::default(),
             speed: DEFAULT_SPEED,
             seed: 1,
@@ -103,16 +113,23 @@ impl World {
     /// # Errors
     /// [`StartError`] where a port is taken.
     pub async fn start(options: WorldOptions) -> Result<Self, StartError> {
-        let WorldOptions { port, slack, pagerduty, prometheus_port, remedy_port, sender, speed, seed } =
-            options;
+        let WorldOptions { port, slack, pagerduty, prometheus_port, remedy_port, .. } = options;
+        let WorldOptions { kubernetes_port, sender, speed, seed, .. } = options;
         let scenarios = scenario::all(speed, seed);
         let prometheus = PrometheusSandbox::start(prometheus_port, speed).await?;
-        let remedy = |one: &Scenario| Remedy::new(one.remedy_path, one.remedy_does, &one.course);
-        let remedies = RemedySandbox::start(remedy_port, scenarios.iter().map(remedy).collect()).await?;
+        let remedy = |one: &Scenario| match &one.cure {
+            Cure::Call { path, .. } => Some(Remedy::new(path, one.remedy_does, &one.course)),
+            Cure::Cluster(_) => None,
+        };
+        let remedies =
+            RemedySandbox::start(remedy_port, scenarios.iter().filter_map(remedy).collect()).await?;
+        let cluster = start_cluster(kubernetes_port, &scenarios, speed).await?;
         prometheus.add(scenarios.iter().flat_map(|scenario| scenario.series.clone()));
         let runs = Mutex::new(vec![Run::default(); scenarios.len()]);
         let (product, client) = (Mutex::default(), loopback_client(routes::PRODUCT_TIMEOUT)?);
-        let stage = Arc::new(Stage { prometheus, remedies, scenarios, runs, product, speed, client });
+        let stage =
+            Arc::new(Stage { prometheus, remedies, cluster, scenarios, runs, product, speed, client });
+        stage.watch_cluster();
         let behind = Arc::downgrade(&stage);
         stage.remedies.set_facts(move || behind.upgrade().map(|stage| stage.facts()).unwrap_or_default());
         let stop = CancellationToken::new();
@@ -141,6 +158,12 @@ impl World {
     #[must_use]
     pub fn remedies(&self) -> &RemedySandbox {
         &self.stage.remedies
+    }
+
+    /// The cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &KubernetesSandbox {
+        &self.stage.cluster
     }
 
     /// Tells the world where the product is: alerts and clicks go there from now on.
@@ -196,6 +219,25 @@ impl World {
             tokio::time::sleep(TICK).await;
         }
     }
+}
+
+/// A cluster whose workloads have run for a day, and whose clock goes on from the present time.
+async fn start_cluster(
+    port: u16,
+    scenarios: &[Scenario],
+    speed: f64,
+) -> Result<KubernetesSandbox, StartError> {
+    let age = SignedDuration::try_from(cluster::AGE).expect("a day is no age");
+    let begins = Timestamp::now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+    let sandbox = KubernetesSandbox::start_at(port, begins).await?;
+    cluster::furnish(&sandbox, scenarios);
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "speeds are small and positive"
+    )]
+    sandbox.run((speed / CLUSTER_SLOWER).round().max(1.0) as u32);
+    Ok(sandbox)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::json::{annotation, items, text};
 use super::script::{self, Script};
+use super::validate::quantity;
 
 /// The annotation of a pod (or of a pod template) that says how its containers behave, such as
-/// `crash-loop after=5s exit=2`, `oom-kill after=10s`, `never-ready`, `image-pull-back-off`, `ready after=20s` or
+/// `crash-loop after=5s exit=2`, `oom-kill after=10s needs=300Mi`, `never-ready`, `image-pull-back-off`, `ready after=20s` or
 /// `exit code=0 after=3s`.
 pub const BEHAVIOUR: &str = "sandbox.smokejumper.dev/behaviour";
 /// The annotation with what its containers print when they start.
@@ -32,6 +33,8 @@ pub struct Behaviour {
     pub logs: Vec<String>,
     /// Bytes to which those lines are repeated; 0 for once.
     pub log_bytes: u64,
+    /// Memory that it needs: with a limit of so many bytes or more it is not killed; 0 where no limit helps.
+    pub needs_bytes: f64,
 }
 
 /// What becomes of a container.
@@ -59,7 +62,7 @@ pub enum Fate {
 
 impl Default for Behaviour {
     fn default() -> Self {
-        Self { ready_after: READY_AFTER, fate: Fate::Runs, logs: Vec::new(), log_bytes: 0 }
+        Self { ready_after: READY_AFTER, fate: Fate::Runs, logs: Vec::new(), log_bytes: 0, needs_bytes: 0.0 }
     }
 }
 
@@ -74,6 +77,12 @@ impl Behaviour {
     #[must_use]
     pub fn crash_loop() -> Self {
         Self::of(Fate::Exits { after: CRASH_AFTER, code: 1 })
+    }
+
+    /// A container that is killed for its memory again and again, unless its limit is at least so many bytes.
+    #[must_use]
+    pub fn out_of_memory(after: Duration, needs_bytes: f64) -> Self {
+        Self { needs_bytes, ..Self::of(Fate::OomKilled { after }) }
     }
 
     /// The same, printing these lines at each start.
@@ -92,10 +101,12 @@ impl Behaviour {
         let kind = words.next().unwrap_or_default();
         let mut after = None;
         let mut code = None;
+        let mut needs = 0.0;
         for word in words {
             let (key, value) = word.split_once('=').ok_or_else(|| word.to_owned())?;
             match key {
                 "after" => after = Some(seconds(value).ok_or_else(|| word.to_owned())?),
+                "needs" => needs = quantity(&value.into()).ok_or_else(|| word.to_owned())?,
                 "exit" | "code" => code = Some(value.parse().map_err(|_| word.to_owned())?),
                 _ => return Err(word.to_owned()),
             }
@@ -105,7 +116,7 @@ impl Behaviour {
             "ready" => Self { ready_after: after.unwrap_or(READY_AFTER), ..Self::default() },
             "crash-loop" => Self::of(Fate::Exits { after: lives, code: code.unwrap_or(1) }),
             "exit" => Self::of(Fate::Exits { after: lives, code: code.unwrap_or(0) }),
-            "oom-kill" => Self::of(Fate::OomKilled { after: lives }),
+            "oom-kill" => Self::out_of_memory(lives, needs),
             "never-ready" => Self::of(Fate::NeverReady),
             "image-pull-back-off" => Self::of(Fate::ImagePullBackOff),
             other => return Err(other.to_owned()),
@@ -133,6 +144,16 @@ impl Behaviour {
             found.get_or_insert_default().log_bytes = bytes;
         }
         found
+    }
+
+    /// The same in a container whose limit of memory may be enough.
+    pub(super) fn within_limits(mut self, container: &Value) -> Self {
+        let limit = container.pointer("/resources/limits/memory").and_then(quantity);
+        let is_enough = self.needs_bytes > 0.0 && limit.is_none_or(|limit| limit >= self.needs_bytes);
+        if is_enough && matches!(self.fate, Fate::OomKilled { .. }) {
+            self.fate = Fate::Runs;
+        }
+        self
     }
 
     fn of_script(script: Script) -> Self {
@@ -174,9 +195,27 @@ mod tests {
         assert_eq!(read("oom-kill after=5s"), Fate::OomKilled { after });
         assert_eq!(read("never-ready"), Fate::NeverReady);
         assert_eq!(Behaviour::read("ready after=5s").expect("readable").ready_after, after);
-        for bad in ["", "sleepy", "ready after=soon", "crash-loop loudly"] {
+        assert_eq!(read("oom-kill after=5s needs=300Mi"), Fate::OomKilled { after });
+        for bad in ["", "sleepy", "oom-kill needs=much", "ready after=soon", "crash-loop loudly"] {
             assert!(Behaviour::read(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_container_is_killed_for_its_memory_until_its_limit_is_enough() {
+        let behaviour = Behaviour::read("oom-kill needs=300Mi").expect("readable");
+        for (limits, killed) in [
+            (json!({ "memory": "256Mi" }), true),
+            (json!({ "memory": "300Mi" }), false),
+            (json!({ "memory": "1Gi" }), false),
+            (json!({}), false),
+        ] {
+            let container = json!({ "resources": { "limits": limits } });
+            let fate = behaviour.clone().within_limits(&container).fate;
+            assert_eq!(matches!(fate, Fate::OomKilled { .. }), killed, "{container}");
+        }
+        let always = Behaviour::read("oom-kill").expect("readable").within_limits(&json!({}));
+        assert!(matches!(always.fate, Fate::OomKilled { .. }));
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl Play {
     /// How a container behaves.
     pub(super) fn behaviour(&self, pod: &Value, container: &Value) -> Behaviour {
         let own = Behaviour::of_container(pod, container);
-        own.or_else(|| self.images.get(text(container, "/image")).cloned()).unwrap_or_default()
+        let found = own.or_else(|| self.images.get(text(container, "/image")).cloned()).unwrap_or_default();
+        found.within_limits(container)
     }
 
     /// Asks for another look at this time.

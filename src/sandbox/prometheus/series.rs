@@ -3,7 +3,7 @@
 //! Time is wall-clock seconds since 1970 as Prometheus writes it. A [`Course`] says when trouble began and when
 //! a remedy was applied; several series share one, so that errors, latency and cache hits tell one story.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sandbox::seed::noise;
@@ -13,6 +13,9 @@ pub type Labels = BTreeMap<String, String>;
 
 /// Courses of an incident that are remembered, for queries that look back.
 const MAX_RUNS: usize = 32;
+
+/// Changes of a watched value that are remembered.
+const MAX_CHANGES: usize = 4_096;
 
 /// When trouble began, and when something was done about it. Clones share the course.
 #[derive(Clone, Debug, Default)]
@@ -69,6 +72,34 @@ impl Course {
     }
 }
 
+/// Values that are written down as they are seen, such as those that a scrape finds. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Watched {
+    seen: Arc<Mutex<VecDeque<(f64, f64)>>>,
+}
+
+impl Watched {
+    /// Notes the value at `at`. One that stays as it was takes no place.
+    pub fn note(&self, at: f64, value: f64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.back().is_some_and(|(_, last)| last.to_bits() == value.to_bits()) {
+            return;
+        }
+        if seen.len() == MAX_CHANGES {
+            seen.pop_front();
+        }
+        seen.push_back((at, value));
+    }
+
+    /// The value at `at`: the last one until then. Before the first one it was as the first one.
+    #[must_use]
+    pub fn at(&self, at: f64) -> f64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = seen.partition_point(|(since, _)| *since <= at);
+        seen.get(until.saturating_sub(1)).map_or(0.0, |(_, value)| *value)
+    }
+}
+
 /// From 0 to 1 without a kink, the way load really rises.
 fn ease(progress: f64) -> f64 {
     let progress = progress.clamp(0.0, 1.0);
@@ -113,6 +144,8 @@ pub enum Signal {
     Constant(f64),
     /// A gauge.
     Gauge(Shape),
+    /// A gauge whose values were seen.
+    Watched(Watched),
     /// A counter that grows by the shape's value each second.
     Counter(Shape),
     /// The bucket up to `le` seconds of a latency histogram whose 99th percentile is the shape's value, with so
@@ -172,6 +205,7 @@ impl Series {
         match &self.signal {
             Signal::Constant(value) => *value,
             Signal::Gauge(shape) => shape.at(at),
+            Signal::Watched(watched) => watched.at(at),
             // Only growth is ever asked of a counter; its total is that of calm times.
             Signal::Counter(shape) => shape.calm * (at - COUNTER_EPOCH_SECONDS),
             Signal::Bucket { per_second, .. } => per_second * (at - COUNTER_EPOCH_SECONDS),
@@ -182,7 +216,7 @@ impl Series {
     #[must_use]
     pub fn growth_at(&self, at: f64) -> f64 {
         match &self.signal {
-            Signal::Constant(_) | Signal::Gauge(_) => 0.0,
+            Signal::Constant(_) | Signal::Gauge(_) | Signal::Watched(_) => 0.0,
             Signal::Counter(shape) => shape.at(at).max(0.0),
             Signal::Bucket { p99, per_second, le } => {
                 // The exponential distribution whose 99th percentile is p99.
@@ -220,6 +254,24 @@ mod tests {
         course.remedy(503.0);
         let seen: Vec<_> = [499.0, 500.0, 502.0, 504.0, 900.0].map(|at| shape.at(at)).to_vec();
         assert_eq!(seen, [11.0, 11.0, 6.0, 1.0, 1.0], "the first remedy counts");
+    }
+
+    #[test]
+    fn what_was_seen_holds_until_something_else_is_seen() {
+        let watched = Watched::default();
+        assert_eq!(watched.at(5.0), 0.0, "nobody has looked");
+        for (at, value) in [(10.0, 2.0), (11.0, 2.0), (12.0, 4.0), (20.0, 1.0)] {
+            watched.note(at, value);
+        }
+        assert_eq!(
+            [5.0, 10.0, 11.9, 12.0, 19.0, 20.0, 99.0].map(|at| watched.at(at)),
+            [2.0, 2.0, 2.0, 4.0, 4.0, 1.0, 1.0]
+        );
+        for at in 100..5_000 {
+            watched.note(f64::from(at), f64::from(at));
+        }
+        assert!(watched.seen.lock().expect("free").len() <= MAX_CHANGES);
+        assert_eq!(watched.at(4_999.0), 4_999.0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Old log files fill the database's disk. Archiving them frees it; otherwise it stays nearly full.
 
-use super::{Measure, Pace, Scenario, Unit, alert, minutes};
+use super::{Cure, Measure, Pace, Scenario, Unit, alert, minutes};
 use crate::sandbox::prometheus::series::{Course, Series, Signal};
 
 const SIZE_BYTES: f64 = 200e9;
@@ -48,9 +48,8 @@ pub(super) fn scenario(pace: Pace) -> Scenario {
             unit: Unit::Ratio,
         },
         hold: minutes(2),
-        remedy_path: "/disk/archive-logs",
+        cure: Cure::Call { path: "/disk/archive-logs", fact: "disk_used_ratio" },
         remedy_does: "move log files older than a day to the archive",
-        fact: "disk_used_ratio",
         course,
         series,
     }

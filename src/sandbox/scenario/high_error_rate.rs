@@ -1,6 +1,6 @@
 //! A flood of requests from a few clients: one answer in eight is a server error. Limiting each client's rate ends it.
 
-use super::{Measure, Pace, Scenario, Unit, alert, minutes};
+use super::{Cure, Measure, Pace, Scenario, Unit, alert, minutes};
 use crate::sandbox::prometheus::series::{Course, Series, Signal};
 
 const LABELS: [(&str, &str); 3] =
@@ -49,9 +49,8 @@ pub(super) fn scenario(pace: Pace) -> Scenario {
             unit: Unit::Ratio,
         },
         hold: minutes(5),
-        remedy_path: "/waf/rate-limit",
+        cure: Cure::Call { path: "/waf/rate-limit", fact: "error_ratio" },
         remedy_does: "limit each client to ten requests a second at the firewall",
-        fact: "error_ratio",
         course,
         series,
     }

@@ -1,6 +1,6 @@
 //! A cold cache: nearly every request goes to the database and the slow ones take seconds. Warming the cache ends it.
 
-use super::{Measure, Pace, Scenario, Unit, alert, minutes};
+use super::{Cure, Measure, Pace, Scenario, Unit, alert, minutes};
 use crate::sandbox::prometheus::series::{Course, Series, Signal};
 
 const LABELS: [(&str, &str); 3] =
@@ -40,9 +40,8 @@ pub(super) fn scenario(pace: Pace) -> Scenario {
             unit: Unit::Seconds,
         },
         hold: minutes(5),
-        remedy_path: "/cache/warm",
+        cure: Cure::Call { path: "/cache/warm", fact: "p99_seconds" },
         remedy_does: "load the hundred most wanted routes into the cache",
-        fact: "p99_seconds",
         course,
         series,
     }

@@ -14,7 +14,7 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{PlayError, Product, Stage, lock};
+use super::{PlayError, Product, Stage, lock, workloads};
 use crate::sandbox::alerts::Delivery;
 use crate::sandbox::pages::Page;
 use crate::sandbox::prometheus::now_seconds;
@@ -39,6 +39,7 @@ pub(super) fn routes(stage: &Arc<Stage>, deliveries: &Record<Delivery>) -> Route
     let own = Router::new()
         .route("/_sandbox/state", get(state))
         .route("/_sandbox/series", get(series))
+        .route("/_sandbox/cluster", get(cluster))
         .route("/_sandbox/play", post(play))
         .route("/_sandbox/end", post(end))
         .route("/_product/{*path}", get(product))
@@ -65,6 +66,11 @@ async fn told_deliveries(
 async fn state(State(stage): State<Arc<Stage>>) -> Json<Value> {
     let connected = lock(&stage.product).is_some();
     Json(json!({"speed": stage.speed, "connected": connected, "scenarios": stage.state()}))
+}
+
+/// What runs in the cluster, and what it says of it.
+async fn cluster(State(stage): State<Arc<Stage>>) -> Json<Value> {
+    Json(workloads::view(&stage.cluster))
 }
 
 #[derive(Deserialize)]

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::alarm::{Alarm, Change};
 use super::{Product, TICK, lock};
 use crate::sandbox::alerts::AlertSender;
+use crate::sandbox::kubernetes::KubernetesSandbox;
 use crate::sandbox::prometheus::promql::Value;
 use crate::sandbox::prometheus::{PrometheusSandbox, now_seconds};
 use crate::sandbox::remedy::{Fact, RemedySandbox};
-use crate::sandbox::scenario::{Measure, Scenario};
+use crate::sandbox::scenario::{Cure, Measure, Scenario};
 
 /// Why a scenario cannot be played.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct ScenarioState {
     pub alertname: String,
     /// The remedy that helps, in words.
     pub remedy: &'static str,
+    /// The workload in the cluster that it is about, where it is.
+    pub workload: Option<&'static str>,
     /// What is watched.
     pub measure: Measure,
     /// The present value of the measure.
@@ -91,6 +94,7 @@ pub struct Progress {
 pub(super) struct Stage {
     pub(super) prometheus: PrometheusSandbox,
     pub(super) remedies: RemedySandbox,
+    pub(super) cluster: KubernetesSandbox,
     pub(super) scenarios: Vec<Scenario>,
     pub(super) runs: Mutex<Vec<Run>>,
     pub(super) product: Mutex<Option<Product>>,
@@ -110,7 +114,10 @@ pub(super) async fn tick(stage: Arc<Stage>, sender: Arc<AlertSender>, stop: Canc
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => stage.look(&sender),
+            _ = ticks.tick() => {
+                stage.watch_cluster();
+                stage.look(&sender);
+            }
         }
     }
 }
@@ -131,8 +138,13 @@ impl Stage {
             return Err(PlayError::Running(name.to_owned()));
         }
         let scenario = &self.scenarios[index];
-        self.remedies.reset(scenario.remedy_path);
-        scenario.course.begin(now_seconds());
+        match &scenario.cure {
+            Cure::Call { path, .. } => {
+                self.remedies.reset(path);
+                scenario.course.begin(now_seconds());
+            }
+            Cure::Cluster(play) => play.begin(&self.cluster, run.progress.phase == Phase::Resolved),
+        }
         let progress =
             Progress { phase: Phase::Rising, began_at: Some(Timestamp::now()), ..Progress::default() };
         *run = Run { alarm: Alarm::default(), progress };
@@ -141,8 +153,21 @@ impl Stage {
 
     pub(super) fn end(&self, name: &str) -> Result<(), PlayError> {
         let index = self.index(name)?;
-        self.scenarios[index].course.remedy(now_seconds());
+        match &self.scenarios[index].cure {
+            Cure::Call { .. } => self.scenarios[index].course.remedy(now_seconds()),
+            Cure::Cluster(play) => (play.calm)(&self.cluster),
+        }
         Ok(())
+    }
+
+    /// Notes what the monitoring reads off the cluster.
+    pub(super) fn watch_cluster(&self) {
+        let now = now_seconds();
+        for play in self.scenarios.iter().filter_map(Scenario::in_cluster) {
+            for (watched, value) in play.watched.iter().zip((play.read)(&self.cluster)) {
+                watched.note(now, value);
+            }
+        }
     }
 
     /// Looks at every measure once, as Prometheus evaluates its alerting rules.
@@ -181,6 +206,7 @@ impl Stage {
             story: scenario.story,
             alertname: scenario.alert.labels.get("alertname").cloned().unwrap_or_default(),
             remedy: scenario.remedy_does,
+            workload: scenario.in_cluster().map(|play| play.workload),
             measure: scenario.measure.clone(),
             value: self.value(scenario, now),
             progress: run.progress,
@@ -190,14 +216,15 @@ impl Stage {
 
     pub(super) fn facts(&self) -> Vec<Fact> {
         let now = now_seconds();
-        let mut facts: Vec<_> = self
-            .scenarios
-            .iter()
-            .filter_map(|one| Some(Fact { name: one.fact.to_owned(), value: self.value(one, now)? }))
-            .collect();
+        let fact = |one: &Scenario| match &one.cure {
+            Cure::Call { fact, .. } => Some(Fact { name: (*fact).to_owned(), value: self.value(one, now)? }),
+            Cure::Cluster(_) => None,
+        };
+        let mut facts: Vec<_> = self.scenarios.iter().filter_map(fact).collect();
         let above = self
             .scenarios
             .iter()
+            .filter(|one| one.in_cluster().is_none())
             .filter(|one| self.value(one, now).is_some_and(|value| value > one.measure.threshold));
         let degraded = f64::from(u8::from(above.count() > 0));
         facts.push(Fact { name: "degraded".to_owned(), value: degraded });

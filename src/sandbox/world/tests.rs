@@ -122,8 +122,118 @@ async fn the_service_tells_its_own_state() {
 async fn an_unknown_scenario_is_told_with_those_there_are() {
     let (world, _receiver) = mk_world().await;
     let error = world.play("meteor").expect_err("there is none").to_string();
+    assert!(error.contains("meteor") && error.contains("bad-rollout, crash-loop,"), "{error}");
+}
+
+/// What somebody would do who mends the cluster by hand.
+async fn mend(world: &World, name: &str) {
+    let cluster = world.cluster();
+    let change = |plural: &str, object: &str, change: &dyn Fn(&mut Json)| {
+        let mut found = cluster.get(plural, "pss-nano", object).expect("it is there");
+        change(&mut found);
+        cluster.put(found).expect("a good object");
+    };
+    let container = "/spec/template/spec/containers/0";
+    let set = |pointer: String, value: Json| {
+        move |object: &mut Json| *object.pointer_mut(&pointer).expect("it is there") = value.clone()
+    };
+    match name {
+        "bad-rollout" => change(
+            "deployments",
+            "user-service",
+            &set(format!("{container}/image"), "registry.example.com/pss-nano/user-service:2.4.1".into()),
+        ),
+        "image-pull" => change(
+            "deployments",
+            "notification-service",
+            &set(
+                format!("{container}/image"),
+                "registry.example.com/pss-nano/notification-service:1.9.3".into(),
+            ),
+        ),
+        "oom-kill" => change(
+            "deployments",
+            "report-service",
+            &set(format!("{container}/resources/limits/memory"), "384Mi".into()),
+        ),
+        "hpa-maxed" => {
+            change("horizontalpodautoscalers", "api-gateway", &set("/spec/maxReplicas".into(), 10.into()));
+        }
+        "volume-full" => change(
+            "persistentvolumeclaims",
+            "data-rabbitmq-0",
+            &set("/spec/resources/requests/storage".into(), "30Gi".into()),
+        ),
+        "crash-loop" => {
+            let pods = cluster.list("pods", "pss-nano");
+            let crashing = |pod: &&Json| {
+                pod["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("reservation-service"))
+                    && pod["status"]["containerStatuses"][0]["ready"] == false
+            };
+            let pod = pods.iter().find(crashing).expect("one crashes");
+            cluster.remove("pods", "pss-nano", pod["metadata"]["name"].as_str().expect("a name"));
+        }
+        other => panic!("{other} is not played in the cluster"),
+    }
+}
+
+#[tokio::test]
+async fn a_story_of_the_cluster_fires_until_the_cluster_is_put_right_and_can_be_played_again() {
+    let (world, _receiver) = mk_world().await;
+    let names: Vec<&str> =
+        world.state().iter().filter(|state| state.workload.is_some()).map(|state| state.name).collect();
+    assert_eq!(names.len(), 6);
+    for name in &names {
+        let state = world.state().into_iter().find(|state| state.name == *name).expect("it exists");
+        assert!(state.value.is_some_and(|value| value <= state.measure.threshold), "not calm: {state:?}");
+        world.play(name).expect("calm");
+    }
+    for name in &names {
+        reached(&world, name, Phase::Firing).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for name in &names {
+        let state = reached(&world, name, Phase::Firing).await;
+        assert!(state.value.is_some_and(|value| value > state.measure.threshold), "{state:?}");
+        mend(&world, name).await;
+        reached(&world, name, Phase::Resolved).await;
+    }
+    for name in &names {
+        world.play(name).expect("over");
+        reached(&world, name, Phase::Firing).await;
+        world.end(name).expect("it exists");
+        reached(&world, name, Phase::Resolved).await;
+    }
+}
+
+#[tokio::test]
+async fn the_cluster_is_shown_with_its_workloads_pods_and_events() {
+    let (world, _receiver) = mk_world().await;
+    let shown = || async {
+        let url = format!("{}_sandbox/cluster", world.url());
+        mk_client().get(url).send().await.expect("answer").json::<Json>().await.expect("JSON")
+    };
+    let workload = |shown: &Json, name: &str| {
+        let all = shown["workloads"].as_array().expect("workloads").clone();
+        all.into_iter().find(|one| one["name"] == name).expect("it is there")
+    };
+    let calm = shown().await;
+    for one in calm["workloads"].as_array().expect("workloads") {
+        assert_eq!(
+            (&one["ready"], one["pods"].as_array().map(Vec::len).map(Json::from)),
+            (&one["desired"], one["desired"].as_u64().map(Json::from)),
+            "{one}"
+        );
+    }
+    assert!(workload(&calm, "api-gateway")["facts"].to_string().contains("2 to 4, wants"), "{calm}");
+    assert!(workload(&calm, "rabbitmq")["facts"].to_string().contains("20Gi"), "{calm}");
+    world.play("image-pull").expect("calm");
+    reached(&world, "image-pull", Phase::Firing).await;
+    let bad = shown().await;
+    let one = workload(&bad, "notification-service");
     assert!(
-        error.contains("meteor") && error.contains("high-error-rate, high-latency, disk-space"),
-        "{error}"
+        one["facts"].to_string().contains("1.9.4-rc") && one.to_string().contains("ImagePullBackOff"),
+        "{one}"
     );
+    assert!(bad["events"].to_string().contains("Failed to pull image"), "{}", bad["events"]);
 }
