@@ -49,7 +49,12 @@ pub(super) const ENTRY: Entry = Entry {
         timeout: k8s::TIMEOUT,
         check,
         schema: params::schema::<Params>,
-        access: |params, _| vec![need(params, &Resource::EVENTS, "", &["list"])],
+        // Whichever of both APIs a cluster lets us read, the other is asked where it does not.
+        access: |params, _| {
+            [Resource::EVENTS, Resource::NEW_EVENTS]
+                .map(|events| need(params, &events, "", &["list"]))
+                .to_vec()
+        },
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
 };

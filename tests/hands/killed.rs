@@ -120,7 +120,8 @@ impl Named {
              target: {{ kind: Deployment, namespace: shop, name: {name} }}\n  \
              remedies: [{{ name: it, action: {{ {}: {params} }} }}]\n\
              ---\napiVersion: smokejumper.dev/v1\nkind: StoredManifest\nmetadata: {{ name: {name} }}\n\
-             spec: {{ objects: [{{ apiVersion: v1, kind: ConfigMap, metadata: {{ name: {name}-map }}, data: {{ a: c }} }}] }}\n\
+             spec: {{ objects: [{{ apiVersion: v1, kind: ConfigMap, metadata: {{ name: '{{{{ labels.alertname }}}}-map' }}, \
+             data: {{ a: '{{{{ labels.alertname }}}}: on' }} }}] }}\n\
              ---\napiVersion: smokejumper.dev/v1\nkind: StoredManifest\nmetadata: {{ name: {name}-run }}\n\
              spec: {{ objects: [{{ apiVersion: batch/v1, kind: Job, metadata: {{ name: {name}-run }}, spec: {{ template: {{ spec: {{ restartPolicy: Never, containers: [{{ name: c, image: 'x:1' }}] }} }} }} }}] }}\n",
             case.kind
@@ -280,6 +281,14 @@ async fn killed(cases: &[Named], moment: Moment) {
         let (_, action) = ended.iter().find(|(rule, _)| *rule == named.name).expect("an action");
         let told = format!("{} {moment:?}: {} ({})", named.case.kind, action["status"], action["reason"]);
         let effects = named.effects(&cluster).len();
+        if named.case.kind == "k8s.apply" {
+            let map = cluster.get("configmaps", "shop", &format!("{}-map", named.name)).expect("it was made");
+            assert_eq!(
+                map["data"]["a"],
+                format!("{}: on", named.name),
+                "a label is a value and nothing else"
+            );
+        }
         if named.can_be_known() {
             assert_eq!((action["status"].as_str(), effects), (Some("succeeded"), 1), "{told}");
         } else {

@@ -585,6 +585,13 @@ fn each_use_says_which_permissions_it_needs() {
         ["get nodes `n` in the cluster", "list events in namespace default"]
     );
     assert_eq!(needs("k8s.nodes", json!({})), ["list nodes in the cluster"]);
+    // Both APIs that show events, and both verbs under which servers of different ages permit a command.
+    assert_eq!(
+        needs("k8s.events", json!({})),
+        ["list events in the target's namespace", "list events.events.k8s.io in the target's namespace"]
+    );
+    let command = needs("k8s.exec_ro", json!({"command": "ping", "pod": "redis-0"}));
+    assert_eq!(command.last().map(String::as_str), Some("get, create pods/exec in the target's namespace"));
     assert_eq!(
         needs("k8s.secret_meta", json!({"name": "db"})),
         ["get secrets `db` in the target's namespace"]
