@@ -27,6 +27,8 @@ pub struct OneRule {
     rule: Arc<KeptRule>,
     policy: Arc<KeptPolicy>,
     schedules: Arc<BTreeMap<String, Schedule>>,
+    /// So many targets at once are about something larger; 0 for any number.
+    pub crowd: u32,
 }
 
 pub fn first_level() -> Destination {
@@ -53,6 +55,20 @@ impl OneRule {
             remedy.when = Some(Condition("findings.ratio.ok || !findings.ratio.ok".to_owned()));
         }
         rules.rule = Arc::new(KeptRule::new(rule));
+        rules
+    }
+
+    /// One remedy that asks as soon as an alert arrives, of one incident where there are two.
+    pub fn asking_once() -> Self {
+        let mut rules = Self::new();
+        let mut rule = rules.rule.rule.clone();
+        rule.diagnostics.clear();
+        rule.remedies.retain(|remedy| remedy.tier == Tier::T2);
+        for remedy in &mut rule.remedies {
+            remedy.verify = None;
+        }
+        rules.rule = Arc::new(KeptRule::new(rule));
+        rules.crowd = 2;
         rules
     }
 
@@ -120,6 +136,7 @@ impl OneRule {
             rule: Arc::new(KeptRule::new(rule)),
             policy: Arc::new(KeptPolicy::new(policy)),
             schedules: Arc::default(),
+            crowd: 0,
         }
     }
 }

@@ -44,10 +44,10 @@ impl Process {
         if alone {
             let _ = shared.release_all().await;
         }
-        let rules = Arc::new(rules);
         // A world in which much fails must not end with every rule switched off: starts are what is to be judged.
         let mut settings = EngineSettings { dry_run: false, ..EngineSettings::default() };
-        settings.alone.targets = 0;
+        settings.alone.targets = rules.crowd;
+        let rules = Arc::new(rules);
         settings.alone.targets_in_namespace = 0;
         settings.alone.targets_in_all = 0;
         settings.limits.circuit.failures = 0;

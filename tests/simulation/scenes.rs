@@ -214,6 +214,28 @@ async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not
 }
 
 #[tokio::test]
+async fn who_counts_neighbours_counts_those_that_are_being_written() {
+    let scene = Scene::under(OneRule::asking_once()).await;
+    let store = &scene.process.store;
+    let (go_on, slow) = tokio::sync::oneshot::channel();
+    *store.slow.lock().expect("not poisoned") = Some(slow);
+    for (number, service) in (1..).zip(["one", "two"]) {
+        assert!(scene.process.post(&[mk_alert(service, "a", scene.now(), None)]).await, "it is stored");
+        let judged = async {
+            while store.loads.load(Ordering::SeqCst) < number {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+    }
+    go_on.send(()).expect("the commit waits");
+    scene.inbox_is_read().await;
+    let mut asked: Vec<_> = scene.incidents().await.iter().map(|it| it.actions[0].status).collect();
+    asked.sort_unstable_by_key(|status| *status != ActionStatus::AwaitingApproval);
+    assert_eq!(asked, [ActionStatus::AwaitingApproval, ActionStatus::Blocked], "people are asked once");
+}
+
+#[tokio::test]
 async fn what_was_stored_first_is_told_first_even_when_its_write_fails() {
     let scene = Scene::new().await;
     let store = &scene.process.store;

@@ -45,6 +45,8 @@ pub(super) struct Batch<'s> {
     report: StepReport,
     decisions: Vec<RemedyDecision>,
     touched: Touched,
+    /// What the step touches that is being written meanwhile.
+    pub(super) ahead: Option<&'s Touched>,
 }
 
 impl<'s> Batch<'s> {
@@ -54,7 +56,7 @@ impl<'s> Batch<'s> {
         stepper: &'s Stepper,
         inputs: &[Input],
         now: Timestamp,
-        ahead: Option<&Touched>,
+        ahead: Option<&'s Touched>,
     ) -> Result<Option<Self>, StoreError> {
         let mut batch = Self {
             stepper,
@@ -71,6 +73,7 @@ impl<'s> Batch<'s> {
             report: StepReport::default(),
             decisions: Vec::new(),
             touched: Touched::default(),
+            ahead,
         };
         let wanted = batch.wanted(inputs).await?;
         if ahead.is_some_and(|ahead| ahead.meets(&wanted)) {
@@ -457,7 +460,11 @@ impl<'s> Batch<'s> {
     /// Everything to write, and what to tell afterwards.
     pub(super) fn finish(mut self, began: Instant) -> Judged {
         for id in std::mem::take(&mut self.order) {
-            if let Some(write) = self.working.remove(&id).and_then(Working::into_write) {
+            let Some(working) = self.working.remove(&id) else { continue };
+            if working.incident.is_open() && working.is_new() {
+                self.touched.open(&working.incident);
+            }
+            if let Some(write) = working.into_write() {
                 self.commit.incidents.push(write);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::crowds::{Crowds, Member};
+use super::touched::Touched;
 use crate::domain::diagnosis::Finding;
 use crate::domain::incident::IncidentId;
 use crate::engine::ports::{StoreError, Young, YoungIncident};
@@ -41,7 +42,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Open incidents that began lately: of the store, and of this batch so far.
+    /// Open incidents that began lately: of the store, of the step that is being written, and of this batch so far.
     async fn crowds_now(&self) -> Result<Crowds, StoreError> {
         let limits = self.stepper.settings.alone;
         let role_of = |rule: &str| self.stepper.playbook.role(rule);
@@ -50,7 +51,8 @@ impl Batch<'_> {
         };
         let Young { incidents, is_storm } = self.stepper.store.young(since).await?;
         let mut crowds = Crowds::new(limits, self.now, is_storm);
-        for YoungIncident { id, rule, key, started_at } in &incidents {
+        let ahead = self.ahead.map(Touched::opened).unwrap_or_default();
+        for YoungIncident { id, rule, key, started_at } in incidents.iter().chain(ahead) {
             crowds.add(role_of, Member { id, rule, key, started_at: *started_at });
         }
         for incident in self.working.values().map(|working| &working.incident).filter(|it| it.is_open()) {

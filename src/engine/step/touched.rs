@@ -3,7 +3,7 @@
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId};
-use crate::engine::ports::Wanted;
+use crate::engine::ports::{Wanted, YoungIncident};
 use std::collections::HashSet;
 
 /// Incidents, keys and alerts of one step. Two steps that have none in common do not notice each other; whatever this
@@ -13,6 +13,7 @@ pub struct Touched {
     ids: HashSet<IncidentId>,
     keys: HashSet<CorrelationKey>,
     fingerprints: HashSet<Fingerprint>,
+    opened: Vec<YoungIncident>,
 }
 
 impl Touched {
@@ -22,6 +23,7 @@ impl Touched {
             ids: wanted.ids.iter().cloned().collect(),
             keys: wanted.keys.iter().cloned().collect(),
             fingerprints: wanted.fingerprints.iter().copied().collect(),
+            opened: Vec::new(),
         }
     }
 
@@ -29,6 +31,19 @@ impl Touched {
     pub(super) fn add(&mut self, incident: &Incident) {
         self.ids.insert(incident.id.clone());
         self.keys.insert(incident.key.clone());
+    }
+
+    /// Adds an incident that this step opens and that is open when it ends. Who counts neighbours counts it before it
+    /// can be read.
+    pub(super) fn open(&mut self, incident: &Incident) {
+        let Incident { id, rule, key, started_at, .. } = incident;
+        let (id, rule, key) = (id.clone(), rule.clone(), key.clone());
+        self.opened.push(YoungIncident { id, rule, key, started_at: *started_at });
+    }
+
+    /// The incidents that this step opens.
+    pub(super) fn opened(&self) -> &[YoungIncident] {
+        &self.opened
     }
 
     /// Whether a step that asks for this would meet it.

@@ -95,6 +95,11 @@ impl Working {
         }
     }
 
+    /// Whether this batch opens it.
+    pub(super) fn is_new(&self) -> bool {
+        self.loaded_version == 0
+    }
+
     /// Whether an event needs the findings of the incident to be judged.
     pub(super) fn needs_findings(&self, event: &Event) -> bool {
         match event {
