@@ -145,6 +145,24 @@ async fn a_role_for_one_name_does_not_allow_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_apply_makes_what_its_role_names_and_nothing_else() {
+    on_ground(async |ground| {
+        let rules = json!([
+            { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
+            { "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["one"], "verbs": ["create", "patch"] },
+        ]);
+        let Some((_, client)) = reader(ground, &rules).await else { return };
+        let apply = async |name: &str| {
+            let path = format!("{}/{name}?fieldManager=one", ground.core("configmaps"));
+            let body = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name }, "data": { "a": "b" } });
+            ask(&client, Method::PATCH, &path, "application/apply-patch+yaml", &body).await.code
+        };
+        assert_eq!((apply("one").await, apply("other").await), (201, 403));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_account_is_known_by_its_token() {
     on_ground(async |ground| {
         let account = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "worker" } });

@@ -42,8 +42,7 @@ pub(super) fn write(
         return Err(Refusal::conflict(resource, name(before)));
     }
     let wanted = uid(scale);
-    // A patch of a scale may name any identity: nobody looks at it.
-    if !wanted.is_empty() && wanted != uid(before) && !how.is_patch {
+    if !wanted.is_empty() && wanted != uid(before) {
         let why = format!(
             "Precondition failed: UID in precondition: {wanted}, UID in object meta: {}",
             uid(before)
