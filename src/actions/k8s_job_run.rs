@@ -2,9 +2,13 @@
 //! last lines.
 //!
 //! The name of the Job comes from the attempt, so that a second attempt finds the Job of the first and makes no other.
+//! That holds only while the Job is there, so it is made to stay: no CronJob owns it, whose history limit would collect
+//! it, and it is kept for an hour after its end at least, whatever the template says. Then a Job that is not found soon
+//! after the survey was never made, or somebody took it away on purpose; later nobody can tell, and people decide.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -37,6 +41,16 @@ const KIND: &str = "CronJob";
 
 /// Longest wait for the end: an attempt has a minute in all. What takes longer runs on, and `k8s.job` looks at it.
 const WAIT_MAX: Period = Period::from_secs(35);
+
+/// How long a Job is kept after its end at least.
+const KEPT_SECS_MIN: u64 = 60 * 60;
+
+/// How long that of a CronJob is kept which says nothing: the history limit of a CronJob does not count it.
+const KEPT_SECS: u64 = 24 * 60 * 60;
+
+/// How long after the survey the absence of a Job proves that it was not made: well below [`KEPT_SECS_MIN`], so that
+/// clocks that differ do no harm.
+const ABSENCE_PROVES_FOR: Duration = Duration::from_secs(30 * 60);
 
 /// Time between two looks at the Job.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -103,6 +117,8 @@ struct Run {
     source: Source,
     args: Option<Vec<String>>,
     wait_ms: u64,
+    /// The Job is not older than this.
+    surveyed_at: Timestamp,
 }
 
 /// Where the Job comes from.
@@ -184,7 +200,7 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("run the job of {} now{with}", subject.shown())))
 }
 
-async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
     let params: Params = drafted(draft)?;
     let mut notes = Vec::new();
@@ -193,7 +209,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         None => of_cron_job(cluster, draft, &mut notes).await?,
     };
     let wait_ms = u64::try_from(params.timeout.unwrap_or(WAIT_MAX).get().as_millis()).unwrap_or_default();
-    let run = Run { namespace, source, args: params.args, wait_ms };
+    let run = Run { namespace, source, args: params.args, wait_ms, surveyed_at: context.now };
     let job = run.job(&template, REHEARSAL);
     let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, true).await;
     made.map_err(|error| unseen(&error))?;
@@ -281,7 +297,7 @@ impl Run {
         format!("{}-{}", start.trim_end_matches(['-', '.']), &digest_of_bytes(key.as_bytes())[..10])
     }
 
-    /// The Job: that of a CronJob as `kubectl create job --from` makes it.
+    /// The Job: that of a CronJob as `kubectl create job --from` makes it, but without an owner and kept for a while.
     fn job(&self, template: &Value, key: &str) -> Value {
         let marks = |field: &str| match &template["metadata"][field] {
             marks @ Value::Object(_) => marks.clone(),
@@ -295,17 +311,20 @@ impl Run {
         });
         metadata["annotations"][EXECUTION_ID] = json!(key);
         match &self.source {
-            Source::CronJob { name, uid, .. } => {
+            Source::CronJob { .. } => {
                 metadata["annotations"]["cronjob.kubernetes.io/instantiate"] = json!("manual");
-                metadata["ownerReferences"] = json!([{
-                    "apiVersion": "batch/v1", "kind": KIND, "name": name, "uid": uid, "controller": true,
-                }]);
             }
             Source::Manifest { name, .. } => metadata["labels"][MANIFEST] = json!(name),
         }
         let mut spec = template["spec"].clone();
         if let (Some(args), Some(container)) = (&self.args, spec.pointer_mut("/template/spec/containers/0")) {
             container["args"] = json!(args);
+        }
+        match (spec["ttlSecondsAfterFinished"].as_u64(), &self.source) {
+            (Some(secs), _) => spec["ttlSecondsAfterFinished"] = json!(secs.max(KEPT_SECS_MIN)),
+            (None, Source::CronJob { .. }) => spec["ttlSecondsAfterFinished"] = json!(KEPT_SECS),
+            // It stays until somebody deletes it.
+            (None, Source::Manifest { .. }) => {}
         }
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec})
     }
@@ -349,8 +368,13 @@ impl Run {
                     let said = self.last_lines(cluster, &name).await;
                     return not_applied(format!("{shown} ran and failed: {why}{said}"));
                 }
-                Ok(None) if look > 0 => return unknown(format!("{shown} was there and is gone")),
-                Ok(_) | Err(_) => {}
+                // It was made, that much is certain: unknown would have it tried again.
+                Ok(None) => {
+                    return applied(format!(
+                        "{shown} was started, and somebody deleted it before its end was seen"
+                    ));
+                }
+                Ok(Some(Progress::Runs)) | Err(_) => {}
             }
             if look + 1 < looks {
                 tokio::time::sleep(LOOK_EVERY).await;
@@ -423,7 +447,16 @@ async fn look_back(hands: &Hands, plan: &ActionPlan, context: &ActionContext) ->
     };
     match run.find(cluster, &context.key).await {
         Ok(Some(_)) => run.watch(cluster, &context.key, Duration::ZERO).await,
-        Ok(None) => not_applied("there is no Job of this attempt"),
+        Ok(None) if is_proof(run.surveyed_at, context.now) => not_applied("there is no Job of this attempt"),
+        Ok(None) => {
+            unknown("there is no Job of this attempt, and one that had ended may be collected by now")
+        }
         Err(failed) => unknown(format!("it cannot be looked at: {failed}")),
     }
+}
+
+/// Whether a Job that is not there was never made.
+fn is_proof(surveyed_at: Timestamp, now: Timestamp) -> bool {
+    let since = now.duration_since(surveyed_at);
+    !since.is_negative() && since.unsigned_abs() <= ABSENCE_PROVES_FOR
 }

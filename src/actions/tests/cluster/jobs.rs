@@ -74,7 +74,8 @@ async fn a_job_is_made_once_from_its_cron_job_and_looked_at() {
     let jobs = world.cluster.list("jobs", "prod");
     let [job] = &jobs[..] else { panic!("one Job") };
     assert_eq!(job["metadata"]["annotations"]["smokejumper.dev/execution-id"], KEY);
-    assert_eq!(job["metadata"]["ownerReferences"][0]["name"], "backup");
+    assert_eq!(job["metadata"]["ownerReferences"], Value::Null, "the CronJob would collect it");
+    assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 86_400);
     assert_eq!(job["spec"]["template"]["spec"]["containers"][0]["args"], json!(["quick"]));
     // A second attempt finds the Job of the first.
     end(&world, "Complete", "");
@@ -95,6 +96,33 @@ async fn a_job_whose_making_was_lost_is_found() {
     not_applied(world.look_back(&plan).await);
     world.cluster.faults().next("create jobs", Fault::dropped().after_effect());
     applied(world.act(&plan).await);
+    assert_eq!(world.effects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_is_gone_is_never_made_again() {
+    let mut brief = mk_cronjob("Allow");
+    brief["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = json!(0);
+    let world = mk_world(&[brief]).await;
+    let plan = world.survey(&mk_run(json!({}))).await.plan;
+    // Deleted between the making and the first look.
+    world.cluster.faults().next("get jobs", Fault::status(404));
+    let detail = applied(world.act(&plan).await);
+    assert!(detail.contains("was started, and somebody deleted it"), "{detail}");
+    let job = world.cluster.list("jobs", "prod").pop().expect("a Job");
+    assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 3_600, "it stays until it was read");
+    // While it must still be there its absence is proof; later it may have been collected.
+    let look_after = async |minutes: i64| {
+        world.cluster.faults().next("get jobs", Fault::status(404));
+        let context =
+            ActionContext { now: mk_now() + jiff::SignedDuration::from_mins(minutes), ..mk_context(None) };
+        world.actions.look_back(&plan, &context).await
+    };
+    not_applied(look_after(29).await);
+    for minutes in [31, 60 * 24, -1] {
+        let outcome = look_after(minutes).await;
+        assert!(matches!(outcome, ActionOutcome::Unknown { .. }), "{minutes}: {outcome:?}");
+    }
     assert_eq!(world.effects().len(), 1);
 }
 
