@@ -88,7 +88,7 @@ enum Pick {
     Unready,
     /// Only those that are to end and do not, oldest first.
     Terminating,
-    /// Those that restarted most.
+    /// Those that are not ready before those that are, and of each those that restarted most.
     MostRestarts,
     /// The oldest.
     Oldest,
@@ -323,7 +323,7 @@ fn pick<'p>(meant: &'p [Value], params: &Params) -> Vec<&'p Value> {
     match pick {
         Pick::Unready | Pick::Terminating | Pick::Oldest => pods.sort_by_key(|pod| born(pod)),
         Pick::Newest => pods.sort_by_key(|pod| Reverse(born(pod))),
-        Pick::MostRestarts => pods.sort_by_key(|pod| (Reverse(restarts(pod)), born(pod))),
+        Pick::MostRestarts => pods.sort_by_key(|pod| (is_ready(pod), Reverse(restarts(pod)), born(pod))),
     }
     pods.truncate(params.max.unwrap_or(1) as usize);
     pods

@@ -138,7 +138,7 @@ impl Workload {
                 }
             }
         }
-        .min(replicas)
+        .min(self.available())
     }
 
     /// What a change would take away.

@@ -69,14 +69,16 @@ fn too_much(impact: &Impact, radius: BlastRadius) -> Option<String> {
     if impact.workloads > radius.workloads {
         return Some(format!("{} workloads are more than {}", impact.workloads, radius.workloads));
     }
-    if impact.disrupted == 0 {
+    // What is down already cannot be taken away: the remedy for it must not be held up.
+    let disrupted = impact.disrupted.min(impact.available);
+    if disrupted == 0 {
         return None;
     }
     let allowed = radius.replicas_max(impact.replicas);
-    if impact.disrupted > allowed {
+    if disrupted > allowed {
         return Some(format!("more than {allowed} ({} %)", radius.replicas_percent));
     }
-    let left = impact.available.saturating_sub(impact.disrupted);
+    let left = impact.available - disrupted;
     // A rollout that is put to an end goes back to what worked; waiting keeps what does not.
     if left < radius.min_available && !impact.ends_rollout {
         return Some(format!("fewer than {} would stay available", radius.min_available));

@@ -93,6 +93,7 @@ fn one_workload_a_quarter_of_its_replicas_and_one_that_stays() {
         (4, 1, 1, false),
         // What is not available takes nothing away.
         (1, 0, 0, true),
+        (4, 0, 1, true),
     ] {
         let impact = Impact { replicas, available, disrupted, ..mk_impact() };
         let denied = denied_by(Tier::T2, &impact, &facts);

@@ -113,3 +113,16 @@ async fn crashing_pods_are_no_rollout_and_a_new_image_that_hangs_is_one() {
     let rollout = world.survey(&draft).await.impact.rollout;
     assert!(matches!(rollout, Rollout::Stuck { .. }), "{rollout:?}");
 }
+
+#[tokio::test]
+async fn what_is_down_already_is_not_taken_away() {
+    let mut api = mk_api("api:1");
+    api["spec"]["strategy"] = json!({"type": "Recreate"});
+    let world = mk_world(&[api]).await;
+    let draft = draft("k8s.rollout_restart", json!({}));
+    for available in [3, 1, 0] {
+        world.change("deployments", "api", "/status/availableReplicas", json!(available));
+        let impact = world.survey(&draft).await.impact;
+        assert_eq!((impact.replicas, impact.available, impact.disrupted), (3, available, available));
+    }
+}
