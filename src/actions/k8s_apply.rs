@@ -6,7 +6,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cluster::declared::Declared;
 use super::cluster::manifest::{Part, Put, Setup, Take, as_written, refuse_secrets};
@@ -126,7 +126,7 @@ impl Look<'_> {
             sum.raise(Tier::T3, format!("{name}: a NetworkPolicy cuts off or lets in"));
         }
         let Some(now) = now else {
-            refuse_secrets(self.hands, object)?;
+            refuse_secrets(self.hands, object, &[])?;
             sum.step(format!("{kind}/{name} (new)"));
             return Ok(Some((put, Part::Take(Take::brought(object)))));
         };
@@ -134,8 +134,7 @@ impl Look<'_> {
         if changes.is_empty() {
             return Ok(None);
         }
-        let both = json!({"kind": kind, "metadata": {"name": name}, "object": object, "changes": changes});
-        refuse_secrets(self.hands, &both)?;
+        refuse_secrets(self.hands, object, &changes)?;
         let uid = now["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let subject =
             Subject { kind: kind.to_owned(), namespace: setup.namespace.clone(), name: name.to_owned() };

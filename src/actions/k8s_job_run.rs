@@ -248,7 +248,7 @@ async fn of_cron_job(
 async fn of_manifest(hands: &Hands, cluster: &ActHandle, draft: &ActionPlan) -> Result<Found, SurveyOutcome> {
     let (stored, Setup { manifest, namespace, .. }) = setting::of_draft(draft)?;
     let job = job_of(&stored).ok_or_else(|| refused(format!("manifest {manifest} does not hold one Job")))?;
-    refuse_secrets(hands, job)?;
+    refuse_secrets(hands, job, &[])?;
     // A restore beside another one is worse than none.
     let selector = format!("{MANIFEST}={manifest}");
     let query = ListQuery { labels: Some(&selector), ..ListQuery::default() };

@@ -17,6 +17,7 @@ use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
 use super::http_call::text_slots;
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::changes::{Change, compare, shown};
+use crate::clients::kubernetes::confidential::change_holds_secret;
 use crate::clients::kubernetes::{ActHandle, Patch, Resource};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
@@ -143,9 +144,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         )));
     }
     let redactor = hands.keyring.redactor();
-    if let Some(change) =
-        changes.iter().find(|change| redactor.redact(&change.to_string()) != change.to_string())
-    {
+    if let Some(change) = changes.iter().find(|change| change_holds_secret(&redactor, change)) {
         return Err(refused(format!(
             "{} of {shown} holds a secret, which is kept nowhere: change it by hand",
             change.path

@@ -17,6 +17,7 @@ use super::cluster::workload::{WORKLOADS, Workload};
 use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::changes::Change;
+use crate::clients::kubernetes::confidential::change_holds_secret;
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{
     AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject, Slot, SlotLanguage,
@@ -116,19 +117,9 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         return Err(nothing_to_do(format!("{} has these values already", workload.subject.shown())));
     }
     let redactor = hands.keyring.redactor();
-    for change in &changes {
-        // As it would stand in a file, since a name such as PASSWORD tells as much as a value.
-        let line = |side: &Value| {
-            format!(
-                "{}={}",
-                side["name"].as_str().unwrap_or_default(),
-                side["value"].as_str().unwrap_or_default()
-            )
-        };
-        if [&change.from, &change.to].into_iter().any(|side| redactor.redact(&line(side)) != line(side)) {
-            let reason = format!("{} holds a secret, which is kept nowhere: change it by hand", change.path);
-            return Err(refused(reason));
-        }
+    if let Some(change) = changes.iter().find(|change| change_holds_secret(&redactor, change)) {
+        let reason = format!("{} holds a secret, which is kept nowhere: change it by hand", change.path);
+        return Err(refused(reason));
     }
     survey_change(cluster, draft, &workload, changes, Tier::T2).await
 }

@@ -18,6 +18,7 @@ pub mod resource;
 pub mod write;
 
 pub mod changes;
+pub mod confidential;
 pub mod owner;
 pub mod patch;
 pub mod quantity;

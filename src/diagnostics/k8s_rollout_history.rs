@@ -191,11 +191,7 @@ fn evidence(
     Evidence { fields: found, text: lines.join("\n") }
 }
 
-/// A change for people. What a variable is set to may be a secret in plain text.
+/// A change for people.
 fn words(change: &Change) -> String {
-    let path = change.path.to_string();
-    if path.contains("env[") || path.ends_with(".env") {
-        return format!("{path}: changed");
-    }
     one_line(&change.to_string(), 300)
 }

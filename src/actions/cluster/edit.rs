@@ -21,7 +21,7 @@ use super::workload::{resource, revisions, template_digest};
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
 use crate::actions::outcome::{not_applied, unknown};
-use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, shown, strategic};
+use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, strategic};
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
 use crate::domain::action::{ActionOutcome, ActionPlan};
@@ -152,7 +152,7 @@ impl Edit {
             let becomes = change.path.of(&made).cloned().unwrap_or_default();
             if becomes == change.from && becomes != change.to {
                 let reason =
-                    format!("{}: the cluster would leave it as {}", change.path, shown(&change.from));
+                    format!("{}: the cluster would leave it as {}", change.path, change.shown(&change.from));
                 return Err(refused(reason));
             }
             change.to = becomes;
@@ -208,8 +208,8 @@ impl Edit {
                 return Standing::Void(format!(
                     "somebody changed {} of {shown_subject} since this was planned: it is {}, and was {}",
                     change.path,
-                    shown(value),
-                    shown(&change.from)
+                    change.shown(value),
+                    change.shown(&change.from)
                 ));
             }
         }

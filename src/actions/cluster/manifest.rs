@@ -18,6 +18,8 @@ use super::words::sentence;
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
 use crate::actions::outcome::{not_applied, unknown};
+use crate::clients::kubernetes::changes::Change;
+use crate::clients::kubernetes::confidential::{change_holds_secret, holds_secret};
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan};
 use crate::domain::manifest::{kind_of, name_of};
@@ -100,9 +102,14 @@ pub(in crate::actions) fn origin(object: &Value) -> Option<&str> {
 }
 
 /// A plan is kept and shown, so nothing that looks like a secret may stand in what it holds.
-pub(in crate::actions) fn refuse_secrets(hands: &Hands, object: &Value) -> Result<(), SurveyOutcome> {
-    let text = object.to_string();
-    if hands.keyring.redactor().redact(&text) == text {
+pub(in crate::actions) fn refuse_secrets(
+    hands: &Hands,
+    object: &Value,
+    changes: &[Change],
+) -> Result<(), SurveyOutcome> {
+    let redactor = hands.keyring.redactor();
+    let is_in_changes = || changes.iter().any(|change| change_holds_secret(&redactor, change));
+    if !holds_secret(&redactor, object) && !is_in_changes() {
         return Ok(());
     }
     let (kind, name) = (kind_of(object), name_of(object));

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::confidential::{masked, masked_at};
+
 /// Characters of a value that people are shown.
 const SHOWN_CHARS_MAX: usize = 120;
 
@@ -120,6 +122,11 @@ impl Change {
         (*now != self.from && *now != self.to).then_some(now)
     }
 
+    /// A value of this field for people, who see no variable's.
+    pub fn shown(&self, value: &Value) -> String {
+        on_one_line(&masked_at(&self.path, value))
+    }
+
     /// Whether this is something that the server writes by itself at each change, or a controller into a status.
     pub fn is_noise(&self) -> bool {
         let field = |index: usize| match self.path.0.get(index) {
@@ -141,17 +148,24 @@ impl Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { path, from, to } = self;
-        match (from, to) {
-            (Value::Null, to) => write!(f, "{path}: added {}", shown(to)),
-            (from, Value::Null) => write!(f, "{path}: removed {}", shown(from)),
-            (from, to) => write!(f, "{path}: {} → {}", shown(from), shown(to)),
+        let path = &self.path;
+        let (from, to) = (self.shown(&self.from), self.shown(&self.to));
+        match (&self.from, &self.to) {
+            (Value::Null, _) => write!(f, "{path}: added {to}"),
+            (_, Value::Null) => write!(f, "{path}: removed {from}"),
+            // Whatever differs is not for people.
+            _ if from == to => write!(f, "{path}: changed"),
+            _ => write!(f, "{path}: {from} → {to}"),
         }
     }
 }
 
-/// A value on one line for people.
+/// A value on one line for people, who see no variable's.
 pub fn shown(value: &Value) -> String {
+    on_one_line(&masked(value, false))
+}
+
+fn on_one_line(value: &Value) -> String {
     let text = match value {
         Value::Null => "nothing".to_owned(),
         Value::String(text) => text.clone(),

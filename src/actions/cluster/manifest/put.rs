@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{MANIFEST, Setup, Standing, origin, resource_of};
 use crate::actions::cluster::EXECUTION_ID;
-use crate::clients::kubernetes::changes::{Change, made, shown};
+use crate::clients::kubernetes::changes::{Change, made};
 use crate::clients::kubernetes::{ActHandle, KubernetesError, Patch};
 use crate::domain::manifest::name_of;
 
@@ -67,8 +67,8 @@ impl Put {
             Some((change, value)) => Standing::Void(format!(
                 "somebody changed {} of {of} since this was planned: it is {}, and was {}",
                 change.path,
-                shown(value),
-                shown(&change.from)
+                change.shown(value),
+                change.shown(&change.from)
             )),
         }
     }

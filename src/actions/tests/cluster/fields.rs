@@ -72,6 +72,20 @@ async fn what_holds_a_secret_is_neither_kept_nor_changed() {
     let params = json!({"allowed_paths": ["/metadata/annotations/note"], "patch": patch});
     let refusal = world.refusal(&draft("k8s.patch", params)).await;
     assert!(refusal.contains("holds a secret") && !refusal.contains(SECRET), "{refusal}");
+    // Beyond what people are shown, and in a variable whose name alone tells.
+    let long = format!("{}{SECRET}", "word ".repeat(100));
+    let patch = json!({"metadata": {"annotations": {"note": long}}});
+    let params = json!({"allowed_paths": ["/metadata/annotations/note"], "patch": patch});
+    let env = json!([{"name": "DB_PASSWORD", "value": "hunter2"}]);
+    let containers = json!([{"name": "api", "env": env}]);
+    let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    let of_env = json!({"allowed_paths": ["/spec/template/spec/containers/*/env"], "patch": patch});
+    for params in [params, of_env] {
+        let draft = draft("k8s.patch", params);
+        assert!(!draft.summary.contains("hunter2"), "{}", draft.summary);
+        let refusal = world.refusal(&draft).await;
+        assert!(refusal.contains("holds a secret") && !refusal.contains("hunter2"), "{refusal}");
+    }
 }
 
 #[tokio::test]

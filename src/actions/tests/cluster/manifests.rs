@@ -169,6 +169,12 @@ async fn what_cannot_be_put_back_as_it_was_has_no_way_back() {
         assert!(surveyed.notes.iter().any(|note| note.contains(said)), "{:?}", surveyed.notes);
         assert!(!format!("{surveyed:?}").contains(SECRET));
     }
+    let mut api = mk_api("api:1");
+    api["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "DB_PASSWORD", "value": "hunter2"}]);
+    let full = mk_world(&[api]).await;
+    let surveyed = full.survey(&mk_draft("k8s.remove", &[mk_api("api:1")], json!({}))).await;
+    assert!(surveyed.inverse.is_none() && !format!("{surveyed:?}").contains("hunter2"), "{surveyed:?}");
     let mut secret = mk_map();
     secret["data"]["token"] = json!(SECRET);
     let refusal = world.refusal(&mk_draft("k8s.apply", &[secret], json!({}))).await;

@@ -18,6 +18,28 @@ async fn mk_restarted() -> World {
 }
 
 #[tokio::test]
+async fn an_undo_shows_and_keeps_no_value_of_a_variable() {
+    let mut api = mk_api("api:1");
+    let containers = "/spec/template/spec/containers";
+    api["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "DB_PASSWORD", "value": "hunter2"}]);
+    let world = mk_world(&[api.clone()]).await;
+    let mut all = api.pointer(containers).expect("containers").clone();
+    all[0]["env"][0]["value"] = json!("hunter3");
+    let proxy = json!({"name": "proxy", "image": "proxy:1", "env": [{"name": "KEY", "value": "hunter4"}]});
+    all.as_array_mut().expect("a list").push(proxy);
+    world.change("deployments", "api", containers, all);
+    world.roll_out("api:2");
+    let surveyed = world.survey(&draft("k8s.rollout_undo", json!({}))).await;
+    let notes = surveyed.notes.join("\n");
+    assert!(notes.contains("env[DB_PASSWORD].value: changed") && notes.contains("KEY"), "{notes}");
+    let kept = serde_json::to_string(&surveyed.plan).expect("JSON");
+    let outcome = world.act(&surveyed.plan).await;
+    let all = format!("{surveyed:?} {kept} {outcome:?}");
+    assert!(!all.contains("hunter"), "{all}");
+}
+
+#[tokio::test]
 async fn an_undo_after_a_restart_goes_back_to_the_good_image() {
     let world = mk_restarted().await;
     let surveyed = world.survey(&draft("k8s.rollout_undo", json!({}))).await;

@@ -158,9 +158,9 @@ fn the_difference_is_told_by_the_names_of_containers_and_variables() {
         json!([{"name": "NEW", "value": "1"}, {"name": "LEVEL", "value": "debug"}]);
     let lines: Vec<String> = diff(&mk_template("api:1"), &after).iter().map(ToString::to_string).collect();
     insta::assert_snapshot!(lines.join("\n"), @r#"
-    spec.containers[api].env[LEVEL].value: info → debug
+    spec.containers[api].env[LEVEL].value: changed
     spec.containers[api].env[KEY]: removed {"name":"KEY","valueFrom":{"secretKeyRef":{"key":"k","name":"s"}}}
-    spec.containers[api].env[NEW]: added {"name":"NEW","value":"1"}
+    spec.containers[api].env[NEW]: added {"name":"NEW","value":"[redacted]"}
     spec.containers[api].image: api:1 → api:2
     "#);
 }
