@@ -4,7 +4,6 @@
 //! The plan names each pod by its uid: a StatefulSet's new pod has the old one's name, and must not be taken as well.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,19 +11,20 @@ use serde_json::{Value, json};
 
 use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
+use super::cluster::pods::{self, Keeper, is_ready};
 use super::cluster::subject::Naming;
 use super::cluster::words::{sentence, unseen};
-use super::cluster::workload::{Workload, mounts_claims, one_higher, selector};
+use super::cluster::workload::{mounts_claims, one_higher};
 use super::cluster::{drafted, hand, nothing_to_do, object_of, refused};
 use super::outcome::{not_applied, unknown};
 use super::{Entry, Hands, Looked};
-use crate::clients::kubernetes::{ActHandle, DeleteRequest, Failure, KubernetesError, ListQuery, Resource};
+use crate::clients::kubernetes::{ActHandle, DeleteRequest, Failure, KubernetesError, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
 use crate::domain::catalog::{
     AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject, Slot, SlotLanguage,
 };
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::survey::{SurveyOutcome, Surveyed};
 use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
 
@@ -167,13 +167,16 @@ fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let naming = Naming::in_params(params);
     let is_forced = params.get("force") == Some(&Value::Bool(true));
     let evicts = !is_forced && params.get("evict") != Some(&Value::Bool(false));
-    let workload = naming.need_workload(&["get"], target).filter(|_| params.get("selector").is_none());
+    let whose = match params.get("selector") {
+        Some(_) => naming.need_any_keeper(),
+        None => naming.need_keeper(target),
+    };
     let taken = if evicts {
         naming.need_all("", "pods/eviction", &["create"])
     } else {
         naming.need_all("", "pods", &["delete"])
     };
-    workload.into_iter().chain([naming.need_all("", "pods", &["get", "list"]), taken]).collect()
+    whose.into_iter().chain([naming.need_all("", "pods", &["get", "list"]), taken]).collect()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -210,7 +213,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let params: Params = drafted(draft)?;
     let namespace = params.namespace.clone().ok_or_else(|| refused("the draft names no namespace"))?;
     let mut notes = Vec::new();
-    let (meant, rollout) = meant(cluster, &params, draft, &namespace).await?;
+    let (meant, keeper) = meant(cluster, &params, draft, &namespace).await?;
     if meant.is_empty() {
         return Err(refused(format!("no pod is selected in {namespace}: nothing is taken away")));
     }
@@ -229,6 +232,10 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
             "pod {namespace}/{name} has no controller: nobody would make a new one"
         )));
     }
+    let keepers = match keeper {
+        Some(keeper) => vec![keeper],
+        None => Keeper::of_pods(cluster, &namespace, &taken, &meant).await?,
+    };
     let pods =
         taken.iter().map(|pod| Pod { name: text(pod, "/metadata/name"), uid: text(pod, "/metadata/uid") });
     let removal = Removal { namespace: namespace.clone(), pods: pods.collect(), how };
@@ -249,35 +256,32 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     if how == How::Force {
         notes.push("forced: the old pod may still run on its node when the new one starts".to_owned());
     }
-    let impact = Impact {
-        kind: "Pod".to_owned(),
-        workloads: count(taken.iter().filter_map(|pod| controller(pod)).collect::<BTreeSet<_>>().len()),
-        replicas: count(meant.len()),
-        available: count(meant.iter().filter(|pod| is_ready(pod)).count()),
-        disrupted: count(taken.iter().filter(|pod| is_ready(pod)).count()),
-        rollout,
-        ends_rollout: false,
-        objects: Vec::new(),
+    // Limits hold for the workload, in whatever way its pods are named.
+    let target = match keepers.as_slice() {
+        [keeper] => keeper.subject.target(),
+        _ => draft.target.clone(),
     };
+    let impact = pods::impact(&keepers, &taken);
     let plan = ActionPlan {
         summary: removal.summary(),
         basis: Some(json!({"pods": removal.pods, "how": how})),
         params: serde_json::to_value(&removal).expect("a removal is made of texts"),
+        target,
         ..draft.clone()
     };
     let tier_floor = if is_stateful { one_higher(base) } else { base };
     Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor, notes, impact })))
 }
 
-/// The pods that are meant, and the rollout of their workload where one is named.
+/// The pods that are meant, and the workload whose they all are where one is named.
 async fn meant(
     cluster: &ActHandle,
     params: &Params,
     draft: &ActionPlan,
     namespace: &str,
-) -> Result<(Vec<Value>, Rollout), SurveyOutcome> {
+) -> Result<(Vec<Value>, Option<Keeper>), SurveyOutcome> {
     if let Some(selector) = &params.selector {
-        return Ok((list(cluster, namespace, selector).await?, Rollout::Settled));
+        return Ok((pods::list(cluster, namespace, selector).await?, None));
     }
     let subject = object_of(draft)?;
     if subject.kind == "Pod" {
@@ -285,22 +289,10 @@ async fn meant(
             .find(&Resource::PODS, Some(namespace), &subject.name)
             .await
             .map_err(|error| unseen(&error))?;
-        return Ok((pod.into_iter().collect(), Rollout::Settled));
+        return Ok((pod.into_iter().collect(), None));
     }
-    let workload = Workload::read(cluster, subject).await?;
-    let labels = selector(&workload.object);
-    let labels =
-        labels.ok_or_else(|| refused(format!("{} selects no pods by labels", workload.subject.shown())))?;
-    Ok((list(cluster, namespace, &labels).await?, workload.rollout()))
-}
-
-async fn list(cluster: &ActHandle, namespace: &str, selector: &str) -> Result<Vec<Value>, SurveyOutcome> {
-    let query = ListQuery { labels: Some(selector), ..ListQuery::default() };
-    let pods: Vec<Value> =
-        cluster.list(&Resource::PODS, Some(namespace), query).await.map_err(|error| unseen(&error))?;
-    // What has run to its end is no replica.
-    let has_ended = |pod: &Value| matches!(text(pod, "/status/phase").as_str(), "Succeeded" | "Failed");
-    Ok(pods.into_iter().filter(|pod| !has_ended(pod)).collect())
+    let keeper = Keeper::read(cluster, subject).await?;
+    Ok((keeper.pods.clone(), Some(keeper)))
 }
 
 /// Those to take away, in an order that is the same each time.
@@ -338,22 +330,12 @@ fn restarts(pod: &Value) -> u64 {
     containers.into_iter().flatten().filter_map(|container| container["restartCount"].as_u64()).sum()
 }
 
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
-    conditions.is_some_and(|conditions| conditions.iter().any(ready))
-}
-
 /// Kind and name of whoever would make a new one.
 fn controller(pod: &Value) -> Option<(String, String)> {
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array)?;
     let owner = owners.iter().find(|owner| owner["controller"] == true)?;
     // A static pod is made by its node from a file, and its mirror cannot be taken away.
     (owner["kind"] != "Node").then(|| (text(owner, "/kind"), text(owner, "/name")))
-}
-
-fn count(number: usize) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 impl Removal {

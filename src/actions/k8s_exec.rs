@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 
 use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
+use super::cluster::pods::{self, Keeper};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
-use super::cluster::workload::{Workload, mounts_claims, one_higher, selector};
+use super::cluster::workload::{mounts_claims, one_higher};
 use super::cluster::{drafted, hand, object_of, refused};
 use super::outcome::{not_applied, unknown};
 use super::request::fixed_name;
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::exec::ExecQuery;
-use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
+use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
 use crate::domain::catalog::{
     AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject, Reference,
@@ -103,9 +104,9 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 /// The newer way to exec is authorised as `get`, the older one as `create`.
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let naming = Naming::in_params(params);
-    let workload = naming.need_workload(&["get"], target);
+    let whose = naming.need_keeper(target);
     let pods = naming.need_all("", "pods", &["get", "list"]);
-    workload.into_iter().chain([pods, naming.need_all("", "pods/exec", &["create", "get"])]).collect()
+    whose.into_iter().chain([pods, naming.need_all("", "pods/exec", &["create", "get"])]).collect()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -126,7 +127,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let params: Params = drafted(draft)?;
     let subject = object_of(draft)?;
     let argv = argv(hands, &params.command).map_err(refused)?.clone();
-    let pods = pods(cluster, &subject).await?;
+    let (pods, keeper) = pods(cluster, &subject).await?;
     let fits = |pod: &&Value| subject.kind == "Pod" || is_ready(pod);
     let pod = pods.iter().filter(fits).min_by_key(|pod| pod["metadata"]["name"].as_str());
     let pod = pod.ok_or_else(|| refused(format!("{} has no ready pod to run it in", subject.shown())))?;
@@ -157,6 +158,8 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         summary: format!("run `{}` in {}/{name}", command.argv.join(" "), command.namespace),
         basis: Some(json!({"pod": command.uid, "container": command.container, "argv": command.argv})),
         params: serde_json::to_value(&command).expect("a command is made of texts"),
+        // Limits hold for the workload, in whatever way its pod is named.
+        target: keeper.target(),
         ..draft.clone()
     };
     let impact = Impact::on("Pod");
@@ -164,22 +167,24 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor, notes, impact })))
 }
 
-async fn pods(cluster: &ActHandle, subject: &Subject) -> Result<Vec<Value>, SurveyOutcome> {
-    let object = Workload::read(cluster, subject.clone()).await?.object;
-    if subject.kind == "Pod" {
-        return Ok(vec![object]);
+/// The pods in one of which it may run, and the workload whose they are. A pod that nobody keeps stands for itself.
+async fn pods(cluster: &ActHandle, subject: &Subject) -> Result<(Vec<Value>, Subject), SurveyOutcome> {
+    if subject.kind != "Pod" {
+        let Keeper { subject, pods, .. } = Keeper::read(cluster, subject.clone()).await?;
+        return Ok((pods, subject));
     }
-    let labels =
-        selector(&object).ok_or_else(|| refused(format!("{} selects no pods by labels", subject.shown())))?;
-    let query = ListQuery { labels: Some(&labels), ..ListQuery::default() };
-    cluster.list(&Resource::PODS, Some(&subject.namespace), query).await.map_err(|error| unseen(&error))
+    let pod: Option<Value> = cluster
+        .find(&Resource::PODS, Some(&subject.namespace), &subject.name)
+        .await
+        .map_err(|error| unseen(&error))?;
+    let pod = pod.ok_or_else(|| refused(format!("there is no {}", subject.shown())))?;
+    let keepers = Keeper::of_pods(cluster, &subject.namespace, &[&pod], &[]).await?;
+    let keeper = keepers.into_iter().next().map_or_else(|| subject.clone(), |keeper| keeper.subject);
+    Ok((vec![pod], keeper))
 }
 
 fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
-    pod.pointer("/metadata/deletionTimestamp").is_none()
-        && conditions.is_some_and(|conditions| conditions.iter().any(ready))
+    pod.pointer("/metadata/deletionTimestamp").is_none() && pods::is_ready(pod)
 }
 
 async fn act(hands: &Hands, plan: &ActionPlan, _: &ActionContext) -> ActionOutcome {

@@ -24,6 +24,7 @@ pub mod patch;
 pub mod quantity;
 pub mod revision;
 pub mod rollout;
+pub mod selector;
 #[cfg(test)]
 pub(crate) mod test_objects;
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::evidence::{Unknown, length};
 use super::{KubernetesAccess, Moment, Tools};
+use crate::clients::kubernetes::selector::selector_text;
 use crate::clients::kubernetes::{ListQuery, ReadHandle, Resource};
 use crate::domain::catalog::{AccessNeed, CheckedParams, ParamsError, Reference, Slot, SlotLanguage};
 use crate::domain::correlate::Target;
@@ -149,28 +150,6 @@ impl<'a> Scene<'a> {
 
 const NO_OBJECT: &str = "no object is named, and the incident has no Kubernetes target of that kind";
 
-/// The text of a selector in an object: `matchLabels` and `matchExpressions`, or plain labels.
-pub(super) fn selector_text(selector: &Value) -> String {
-    let labels = selector.get("matchLabels").unwrap_or(selector).as_object();
-    let plain =
-        labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
-    let mut parts: Vec<String> = plain.collect();
-    for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
-        let key = expression["key"].as_str().unwrap_or_default();
-        let values = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        let values = values.collect::<Vec<_>>().join(",");
-        parts.push(match expression["operator"].as_str().unwrap_or_default() {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "Exists" => key.to_owned(),
-            "DoesNotExist" => format!("!{key}"),
-            // No selector reads like this, so it is refused and nothing is selected by a part of it.
-            other => format!("{key} {other}"),
-        });
-    }
-    parts.join(",")
-}
-
 /// What a use of a diagnostic of Kubernetes refers to, with the texts of it that may hold templates: names, and the
 /// selector where it has one.
 pub(super) fn checked(
@@ -279,25 +258,7 @@ pub(super) fn count(number: Option<i32>) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[test]
-    fn a_selector_of_an_object_is_written_whole() {
-        let selector = json!({
-            "matchLabels": {"app": "api"},
-            "matchExpressions": [
-                {"key": "env", "operator": "In", "values": ["a", "b"]},
-                {"key": "track", "operator": "DoesNotExist"},
-            ],
-        });
-        assert_eq!(selector_text(&selector), "app=api,env in (a,b),!track");
-        assert_eq!(selector_text(&json!({"app": "api"})), "app=api");
-        let odd = json!({"matchExpressions": [{"key": "n", "operator": "Gt", "values": ["1"]}]});
-        assert!(selector_problem(&selector_text(&odd)).is_some(), "nothing is selected by a part");
-        assert!(selector_problem(&selector_text(&json!({}))).is_some());
-    }
 
     #[test]
     fn ages_read_in_two_units() {

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::evidence::{Evidence, Unknown, table, whole_list};
-use super::k8s::{Scene, checked, fields, need, one_of, selector_text};
+use super::k8s::{Scene, checked, fields, need, one_of};
 use super::{Entry, Moment, Tools, k8s};
+use crate::clients::kubernetes::selector::selector_text;
 use crate::clients::kubernetes::{ListQuery, Resource};
 use crate::domain::catalog::{AccessNeed, CheckedParams, DiagnosticKind, ParamsError};
 use crate::domain::rule::TargetSpec;

@@ -175,6 +175,14 @@ pub struct Subject<'a> {
     pub standing: Standing<'a>,
 }
 
+impl Subject<'_> {
+    /// Whether it would act on this object: as its target, or among others.
+    fn acts_on(&self, object: &str) -> bool {
+        let others = self.touch.impact().map(|impact| impact.objects.as_slice()).unwrap_or_default();
+        self.target == object || others.iter().any(|other| other == object)
+    }
+}
+
 /// Judges every guardrail, in the order in which they are named to people. All verdicts are returned, so that
 /// `explain` can show the whole picture; the first that does not allow is the reason.
 pub fn judge(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> Vec<GuardrailVerdict> {
@@ -189,7 +197,7 @@ pub fn judge(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> Vec<Gu
         impact::rollout(subject, now),
         limits::in_flight(subject, starts, now),
         limits::rate(Guardrail::RateTarget, &limits.per_target, starts, now, |start| {
-            start.target == subject.target
+            subject.acts_on(&start.target)
         }),
         limits::rate(Guardrail::RateNamespace, &limits.per_namespace, starts, now, |start| {
             subject.namespace.is_some() && start.namespace.as_deref() == subject.namespace

@@ -149,6 +149,25 @@ impl<'a> Naming<'a> {
         AccessNeed::namespaced(group, resource, verbs).in_namespace(self.namespace)
     }
 
+    /// The permissions that it needs to find the pods of the workload that a rule means, or the workload of its pod.
+    pub(in crate::actions) fn need_keeper(&self, target: Option<&'a TargetSpec>) -> Vec<AccessNeed> {
+        match self.need_workload(&["get"], target) {
+            None => self.need_any_keeper(),
+            Some(workload) if self.kind_in(target) == Some("Deployment") => {
+                vec![workload, self.need_all("apps", "replicasets", &["list"])]
+            }
+            Some(workload) => vec![workload],
+        }
+    }
+
+    /// The permissions that it needs to find the workload of any pod.
+    pub(in crate::actions) fn need_any_keeper(&self) -> Vec<AccessNeed> {
+        let workloads = ["deployments", "statefulsets", "daemonsets"];
+        let workloads = workloads.map(|plural| self.need_all("apps", plural, &["get"]));
+        let sets = self.need_all("apps", "replicasets", &["get", "list"]);
+        workloads.into_iter().chain([sets]).collect()
+    }
+
     /// The kind that a rule means.
     pub(in crate::actions) fn kind_in(&self, target: Option<&'a TargetSpec>) -> Option<&'a str> {
         self.kind.or(target.map(|target| target.kind.as_str()))

@@ -6,6 +6,7 @@ mod certificates;
 mod faults;
 mod fields;
 mod jobs;
+mod keepers;
 mod manifests;
 mod pods;
 mod refusals;

@@ -174,7 +174,7 @@ pub(super) fn cooldown(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp)
     let last = facts
         .starts
         .iter()
-        .filter(|start| start.remedy == subject.remedy && start.target == subject.target)
+        .filter(|start| start.remedy == subject.remedy && subject.acts_on(&start.target))
         .map(|start| start.at)
         .max();
     match last {
@@ -260,7 +260,7 @@ pub(super) fn in_flight(subject: Subject<'_>, starts: &[Start], now: Timestamp) 
         // One that has been under way for a day has lost its end, and must not hold the target for ever.
         start.end.is_none()
             && start.action.is_some()
-            && start.target == subject.target
+            && subject.acts_on(&start.target)
             && start.action.as_ref() != subject.action
             && now.duration_since(start.at) < DAY
     });

@@ -134,6 +134,11 @@ fn one_action_at_a_time_on_one_target() {
     let own = ActionId("i1-a1".to_owned());
     assert_eq!(denial(Subject { action: Some(&own), ..other }, &facts, 1), None);
     assert_eq!(denial(subject("Deployment/shop/web", "shop"), &facts, 1), None);
+    // Nor among several, in whatever way they are named.
+    let objects = ["Deployment/shop/web", "Deployment/shop/api"].map(str::to_owned).to_vec();
+    let impact = Impact { objects, ..mk_impact() };
+    let several = Subject { touch: Touch::Seen(&impact), ..subject("Pod/shop/tier=web", "shop") };
+    assert_eq!(denial(several, &facts, 1), Some((Guardrail::InFlight, Some(at(3)))));
     assert_eq!(
         denial(other, &facts, 24 * 60),
         None,

@@ -125,7 +125,7 @@ async fn pods_are_picked_by_what_is_wrong_with_them() {
         .survey(&draft("k8s.delete_pod", json!({"selector": "app=api", "pick": "newest", "max": 2})))
         .await;
     assert_eq!(names(&surveyed).len(), 2);
-    assert_eq!(surveyed.plan.target, "Pod/prod/app=api");
+    assert_eq!(surveyed.plan.target, "Deployment/prod/api", "limits hold for the workload");
 }
 
 #[tokio::test]

@@ -162,13 +162,21 @@ fn each_action_says_what_it_needs_in_the_cluster() {
         needs("k8s.delete_pod", json!({})),
         [
             format!("get deployments.apps `api` {here}"),
+            format!("list replicasets.apps {here}"),
             format!("get, list pods {here}"),
             format!("create pods/eviction {here}"),
         ]
     );
     assert_eq!(
-        needs("k8s.delete_pod", json!({"force": true, "selector": "a=b"}))[1],
-        format!("delete pods {here}")
+        needs("k8s.delete_pod", json!({"force": true, "selector": "a=b"})),
+        [
+            format!("get deployments.apps {here}"),
+            format!("get statefulsets.apps {here}"),
+            format!("get daemonsets.apps {here}"),
+            format!("get, list replicasets.apps {here}"),
+            format!("get, list pods {here}"),
+            format!("delete pods {here}"),
+        ]
     );
 }
 
