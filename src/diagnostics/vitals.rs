@@ -30,7 +30,7 @@ const CLOCK_HOLD: SignedDuration = SignedDuration::from_mins(2);
 /// Of how many targets down at once a share is counted; of two targets one is half.
 const DOWN_MIN: f64 = 3.0;
 
-/// How many scrape targets are down, and how many there are. Nothing where Prometheus scrapes nothing.
+/// How many scrape targets are down, and how many there are: 0 of 0 where Prometheus scrapes nothing.
 const DOWN_EXPR: &str = "count(up == 0) or vector(0)";
 const TARGETS_EXPR: &str = "count(up) or vector(0)";
 
@@ -130,8 +130,12 @@ fn targets_sign(down: Result<Vec<f64>, String>, targets: Result<Vec<f64>, String
     let (Some(down), Some(targets)) = (down.first(), targets.first()) else {
         return Sign::Blind("Prometheus answers with nothing".to_owned());
     };
+    // All of nothing is well, which says nothing: a Prometheus that lost its targets sees no more than one that is down.
+    if *targets < 1.0 {
+        return Sign::Blind("Prometheus scrapes no targets".to_owned());
+    }
     let text = format!("{down} of {targets} scrape targets are down");
-    let share = down / targets.max(1.0) * 100.0;
+    let share = down / targets * 100.0;
     match percent > 0 && *down >= DOWN_MIN && share >= f64::from(percent) {
         true => Sign::Widespread(text),
         false => Sign::Good(text),

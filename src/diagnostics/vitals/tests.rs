@@ -30,6 +30,14 @@ fn what_does_not_answer_or_answers_with_nothing_is_blind() {
 }
 
 #[test]
+fn a_prometheus_without_targets_is_blind() {
+    for percent in [0, 30] {
+        let sign = targets_sign(values(&[0.0]), values(&[0.0]), percent);
+        assert_eq!(sign, Sign::Blind("Prometheus scrapes no targets".to_owned()));
+    }
+}
+
+#[test]
 fn a_clock_that_was_set_is_mistrusted_for_two_minutes() {
     let now: Timestamp = "2026-03-02T03:00:00Z".parse().expect("a time");
     let last = LastJump::default();
