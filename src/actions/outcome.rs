@@ -16,6 +16,11 @@ pub(super) fn not_applied(reason: impl Into<String>) -> ActionOutcome {
     ActionOutcome::NotApplied { reason: reason.into() }
 }
 
+/// It was certainly not carried out, for a reason that passes by itself.
+pub(super) fn not_now(reason: impl Into<String>) -> ActionOutcome {
+    ActionOutcome::NotNow { reason: reason.into() }
+}
+
 /// Nobody knows whether it was carried out.
 pub(super) fn unknown(reason: impl Into<String>) -> ActionOutcome {
     ActionOutcome::Unknown { reason: reason.into() }
@@ -31,6 +36,7 @@ pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutco
     let line = |text: String| line(text, redactor);
     match outcome {
         ActionOutcome::NotApplied { reason } => ActionOutcome::NotApplied { reason: line(reason) },
+        ActionOutcome::NotNow { reason } => ActionOutcome::NotNow { reason: line(reason) },
         ActionOutcome::Unknown { reason } => ActionOutcome::Unknown { reason: line(reason) },
         ActionOutcome::AlreadySo { detail } => ActionOutcome::AlreadySo { detail: line(detail) },
         ActionOutcome::HandedToPeople { task } => {

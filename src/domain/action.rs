@@ -259,6 +259,9 @@ pub struct Action {
     /// Until when its change stands, for one that is in force for a limited time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temporary_until: Option<Timestamp>,
+    /// How many attempts at its present plan met something that passes, and are tried again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub put_off: u32,
     /// When its first attempt touched the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -268,6 +271,10 @@ pub struct Action {
     /// What the last attempt answered, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// How one attempt on the world ended.
@@ -295,6 +302,11 @@ pub enum ActionOutcome {
     },
     /// It was certainly not carried out.
     NotApplied {
+        /// Why.
+        reason: String,
+    },
+    /// It was certainly not carried out, for a reason that passes by itself: the same attempt may succeed later.
+    NotNow {
         /// Why.
         reason: String,
     },

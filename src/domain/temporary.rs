@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 /// How long until another try where a pause, a freeze or another action holds up the restoring.
 pub const RESTORE_RETRY: SignedDuration = SignedDuration::from_mins(5);
 
+/// How many attempts to set something back may meet what passes, such as a server that is busy, before people are
+/// called; the same for a rollback.
+pub const PUT_OFF_MAX: u32 = 6;
+
+/// How long until another attempt at a rollback that met such a thing: what it takes back is doing harm.
+pub const ROLLBACK_RETRY: SignedDuration = SignedDuration::from_secs(30);
+
 /// A change that stands for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemporaryFix {

@@ -193,7 +193,8 @@ impl Executor {
         let attempt = async {
             if start != StartAs::Act {
                 let seen = self.actor.look_back(plan, &context).await;
-                let did_nothing = matches!(seen, ActionOutcome::NotApplied { .. });
+                let did_nothing =
+                    matches!(seen, ActionOutcome::NotApplied { .. } | ActionOutcome::NotNow { .. });
                 if start == StartAs::LookOnly || !did_nothing {
                     return seen;
                 }
@@ -316,7 +317,7 @@ fn notice_failed(destination: &Destination, notice: &Notice, error: String, give
 /// that one was looked up.
 fn after_earlier_attempts(outcome: ActionOutcome, plan: &ActionPlan, attempt: u32) -> ActionOutcome {
     match outcome {
-        ActionOutcome::NotApplied { reason }
+        ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason }
             if attempt > 1 && plan.repeatability == Repeatability::Idempotent && plan.basis.is_none() =>
         {
             let reason =
@@ -333,6 +334,7 @@ fn outcome_word(outcome: &ActionOutcome) -> &'static str {
         ActionOutcome::AlreadySo { .. } => "already_so",
         ActionOutcome::HandedToPeople { .. } => "handed_to_people",
         ActionOutcome::NotApplied { .. } => "not_applied",
+        ActionOutcome::NotNow { .. } => "not_now",
         ActionOutcome::Unknown { .. } => "unknown",
     }
 }

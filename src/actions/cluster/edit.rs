@@ -20,7 +20,7 @@ use super::words::{denied, sentence, unseen};
 use super::workload::{resource, revisions, template_digest};
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
-use crate::actions::outcome::{not_applied, unknown};
+use crate::actions::outcome::{not_applied, not_now, unknown};
 use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, strategic};
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
@@ -310,7 +310,7 @@ impl Edit {
             }
         }
         let shown = self.subject().shown();
-        not_applied(format!("{shown} was changed by others again and again while this was tried (409)"))
+        not_now(format!("{shown} was changed by others again and again while this was tried (409)"))
     }
 
     /// What became of a write whose end is unclear.
@@ -339,7 +339,7 @@ impl Edit {
         match (seen, &error.failure) {
             // The server itself says that it gave up. A gateway in between, or nobody at all, cannot say so.
             (Ok(()), Failure::Server { code: 500 | 503, .. }) => {
-                not_applied(format!("{}; the object does not show it", sentence(error)))
+                not_now(format!("{}; the object does not show it", sentence(error)))
             }
             (Ok(()), _) => {
                 unknown(format!("{}; the object does not show it, and it may still arrive", sentence(error)))

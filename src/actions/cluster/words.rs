@@ -1,7 +1,7 @@
 //! What people are told where the cluster did not do what it was asked: the table from failures to sentences.
 
 use super::refused;
-use crate::actions::outcome::not_applied;
+use crate::actions::outcome::{not_applied, not_now};
 use crate::clients::kubernetes::{Failure, KubernetesError};
 use crate::domain::action::ActionOutcome;
 use crate::domain::survey::SurveyOutcome;
@@ -31,7 +31,28 @@ pub(in crate::actions) fn unseen(error: &KubernetesError) -> SurveyOutcome {
     refused(sentence(error))
 }
 
-/// A write that certainly was not carried out.
+/// A write that certainly was not carried out, and whether the same may succeed later.
 pub(in crate::actions) fn denied(error: &KubernetesError) -> ActionOutcome {
-    not_applied(sentence(error))
+    let why = sentence(error);
+    if error.is_passing() { not_now(why) } else { not_applied(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        let is_passing = |failure| {
+            let error = KubernetesError { call: "patch deployments.apps prod/api".to_owned(), failure };
+            matches!(denied(&error), ActionOutcome::NotNow { .. })
+        };
+        let said = || "no".to_owned();
+        assert!(is_passing(Failure::NotReached(said())));
+        assert!(is_passing(Failure::Conflict(said())));
+        assert!(is_passing(Failure::Overloaded { wait: None, reason: said() }));
+        assert!(!is_passing(Failure::Forbidden(said())));
+        assert!(!is_passing(Failure::NotFound(said())));
+        assert!(!is_passing(Failure::Invalid { code: 422, reason: said() }));
+    }
 }

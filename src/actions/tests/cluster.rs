@@ -241,7 +241,7 @@ fn applied(outcome: ActionOutcome) -> String {
 
 fn not_applied(outcome: ActionOutcome) -> String {
     match outcome {
-        ActionOutcome::NotApplied { reason } => reason,
+        ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason } => reason,
         other => panic!("not refused: {other:?}"),
     }
 }

@@ -130,6 +130,29 @@ impl KubernetesError {
         }
     }
 
+    /// Whether it passes by itself, so that the same request may succeed later.
+    pub fn is_passing(&self) -> bool {
+        match &self.failure {
+            Failure::NotReached(_)
+            | Failure::TimedOut(_)
+            | Failure::Broken(_)
+            | Failure::Conflict(_)
+            | Failure::Overloaded { .. }
+            | Failure::Budget(_)
+            | Failure::Server { .. } => true,
+            Failure::Setup(_)
+            | Failure::Refused(_)
+            | Failure::Unauthorized(_)
+            | Failure::Forbidden(_)
+            | Failure::NotFound(_)
+            | Failure::Managed(_)
+            | Failure::Exists(_)
+            | Failure::Invalid { .. }
+            | Failure::TooLarge(_)
+            | Failure::Unreadable(_) => false,
+        }
+    }
+
     /// How long the server asks to wait before the next request.
     pub fn wait(&self) -> Option<Duration> {
         match &self.failure {

@@ -18,7 +18,9 @@ use crate::guardrail::{self, Guardrail, Start, StartEnd, StartResult};
 use crate::incident::Phase;
 use crate::notification::Notice;
 use crate::survey::SURVEY_AGE_MAX;
+use crate::temporary::{PUT_OFF_MAX, ROLLBACK_RETRY};
 use crate::timeline::LineKind;
+use crate::verification::after;
 
 /// Lane of all attempts of one incident: one action in flight.
 fn lane(draft: &Draft) -> String {
@@ -169,6 +171,11 @@ pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: Actio
         ActionOutcome::AlreadySo { detail } => already_so(draft, &action, step, detail, facts),
         ActionOutcome::HandedToPeople { task } => handed_to_people(draft, &action, task),
         ActionOutcome::NotApplied { reason } => not_applied(draft, &action, step, reason, facts),
+        ActionOutcome::NotNow { reason } => {
+            if !put_off(draft, &action, step, &reason) {
+                not_applied(draft, &action, step, reason, facts);
+            }
+        }
         ActionOutcome::Unknown { reason } => outcome_unknown(draft, &action, reason, facts),
     }
     draft.visible();
@@ -301,6 +308,30 @@ fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, f
             }
         }
     }
+}
+
+/// What leads back is tried again where it met something that passes, since people are to be called for what needs them.
+/// False where it has been tried often enough, and for a remedy: the next decision judges the world anew.
+fn put_off(draft: &mut Draft, action: &Action, step: Step, reason: &str) -> bool {
+    if (action.restores.is_none() && step == Step::Apply) || action.put_off >= PUT_OFF_MAX {
+        return false;
+    }
+    let text = format!("{} ({}): not carried out, tried again: {reason}", action.remedy, step.as_str());
+    draft.line(LineKind::Outcome, Some("put_off"), text);
+    if let Some(stored) = draft.action_mut(&action.id) {
+        stored.put_off += 1;
+    }
+    if let Some(of) = &action.restores {
+        end(draft, &action.id, ActionStatus::Blocked, Reason::NotApplied(reason.to_owned()));
+        restoring::later(draft, of);
+        return true;
+    }
+    if let Some(stored) = draft.action_mut(&action.id) {
+        stored.status = ActionStatus::Approved;
+    }
+    let (lane, at) = (lane(draft), after(draft.now, ROLLBACK_RETRY));
+    draft.emit_at(at, Effect::Act { action: action.id.clone(), step }, Some(lane), None);
+    true
 }
 
 fn outcome_unknown(draft: &mut Draft, action: &Action, why: String, facts: &Facts<'_>) {
@@ -449,6 +480,7 @@ pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
             notes: Vec::new(),
             restores: None,
             temporary_until: None,
+            put_off: 0,
             started_at: None,
             ended_at: None,
             outcome: None,

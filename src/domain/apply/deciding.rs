@@ -83,6 +83,7 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
         notes: candidate.notes().to_vec(),
         restores: None,
         temporary_until: None,
+        put_off: 0,
         started_at: None,
         ended_at: status.is_final().then_some(draft.now),
         outcome: None,

@@ -140,7 +140,8 @@ impl Draft {
         self.emit_at(self.now, effect, lane, None)
     }
 
-    fn emit_at(
+    /// Wishes an effect that is due then.
+    pub(super) fn emit_at(
         &mut self,
         due_at: Timestamp,
         effect: Effect,

@@ -1,7 +1,7 @@
 //! What was changed for a limited time is set back when its time is over, by an action of its own.
 //!
 //! It outlives the incident: the wake stays when everything else is called off. Only a pause or a freeze holds it up,
-//! and then it is tried again.
+//! and then it is tried again. Fixes that lie on one another are set back in reverse order.
 
 use super::acting;
 use super::draft::Draft;
@@ -13,6 +13,7 @@ use crate::effect::Wake;
 use crate::temporary::{RESTORE_RETRY, TemporaryChange, TemporaryFix};
 use crate::timeline::LineKind;
 use crate::verification::after;
+use jiff::Timestamp;
 
 /// A plan was carried out: where it is for a limited time, its end is set.
 pub(super) fn begin(draft: &mut Draft, id: &ActionId) {
@@ -32,7 +33,40 @@ pub(super) fn end(draft: &mut Draft, id: &ActionId) {
     if action.temporary_until.take().is_some() {
         draft.cancel_wake(&Wake::Restore(id.clone()));
         draft.temporary.push(TemporaryChange::Ended(id.clone()));
+        wake_next(draft, id);
     }
+}
+
+/// The fixes under it on the same target that are due waited for it: the newest of them is next.
+fn wake_next(draft: &mut Draft, id: &ActionId) {
+    let now = draft.now;
+    let is_due =
+        |action: &Action| action.temporary_until.is_some_and(|until| until <= now && action.id != *id);
+    let Some(ended) = draft.incident.action(id) else { return };
+    let below = draft.incident.actions.iter().filter(|action| is_due(action) && lies_on(ended, action));
+    let next = below.max_by_key(|action| action.started_at).map(|action| action.id.clone());
+    if let Some(next) = next {
+        draft.wake_at(now, Wake::Restore(next));
+    }
+}
+
+/// Whether a fix was made over another one on the same target, so that it has to go first: only then is what the older
+/// one wrote to be found again.
+fn lies_on(younger: &Action, older: &Action) -> bool {
+    younger.plan.target == older.plan.target && younger.started_at > older.started_at
+}
+
+/// Until when a fix is covered by a younger one. One that only people can take away holds nothing up.
+fn covered_until(draft: &Draft, fix: &Action) -> Option<Timestamp> {
+    let actions = &draft.incident.actions;
+    let is_given_up = |id: &ActionId| {
+        actions.iter().any(|other| {
+            other.restores.as_ref() == Some(id)
+                && matches!(other.status, ActionStatus::Failed | ActionStatus::OutcomeUnknown)
+        })
+    };
+    let above = actions.iter().filter(|other| lies_on(other, fix) && !is_given_up(&other.id));
+    above.filter_map(|other| other.temporary_until).max()
 }
 
 /// Somebody has set it back by hand: nothing is left to do. What is being set back right now ends by itself.
@@ -64,6 +98,11 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
     });
     if is_busy {
         later(draft, id);
+        return;
+    }
+    if let Some(until) = covered_until(draft, &action) {
+        // It is woken when the younger one has gone; this is for the case that it never goes.
+        draft.wake_at(after(until.max(draft.now), RESTORE_RETRY), Wake::Restore(id.clone()));
         return;
     }
     // The one that was held up goes on: an incident must not grow with every try during a long pause.
@@ -99,6 +138,7 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
         notes: Vec::new(),
         restores: Some(id.clone()),
         temporary_until: None,
+        put_off: 0,
         started_at: None,
         ended_at: None,
         outcome: None,

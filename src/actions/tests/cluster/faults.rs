@@ -46,7 +46,7 @@ fn failures() -> Vec<Failure> {
 fn end(outcome: &ActionOutcome) -> End {
     match outcome {
         ActionOutcome::Applied { .. } => End::Applied,
-        ActionOutcome::NotApplied { .. } => End::NotApplied,
+        ActionOutcome::NotApplied { .. } | ActionOutcome::NotNow { .. } => End::NotApplied,
         ActionOutcome::Unknown { .. } => End::Unknown,
         other => panic!("{other:?}"),
     }

@@ -104,6 +104,7 @@ async fn nothing_is_undone_twice_in_one_incident() {
         planned_at: mk_now(),
         restores: None,
         temporary_until: None,
+        put_off: 0,
         surveyed_at: None,
         notes: Vec::new(),
         started_at: None,

@@ -10,7 +10,7 @@ use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::guardrail::Guardrail;
 use crate::rule::OnFail;
-use crate::temporary::{RESTORE_RETRY, TemporaryChange};
+use crate::temporary::{PUT_OFF_MAX, RESTORE_RETRY, TemporaryChange};
 use jiff::SignedDuration;
 
 /// A remedy that stands for four hours is carried out.
@@ -79,16 +79,8 @@ fn a_pause_or_a_freeze_holds_it_up_and_it_is_tried_again() {
 #[test]
 fn what_was_rolled_back_is_not_set_back_once_more() {
     let (mut world, _) = mk_world(Some(OnFail::Rollback));
-    let mut ends = 0;
-    for _ in 0..100 {
-        if world.status() != ActionStatus::Verifying {
-            break;
-        }
-        world.wake(|wake| matches!(wake, Wake::Verify(_)));
-        world.checks = vec![ConditionOutcome::Fails];
-        world.diagnosed();
-    }
-    ends += ended(&world.act(World::applied()));
+    verification_fails(&mut world);
+    let ends = ended(&world.act(World::applied()));
     assert_eq!(world.status(), ActionStatus::RolledBack);
     assert_eq!(ends, 1);
     assert!(world.wakes(|wake| matches!(wake, Wake::Restore(_))).is_empty());
@@ -112,6 +104,118 @@ fn people_are_called_when_it_cannot_be_set_back() {
     assert_eq!(ended(&failed), 0, "it stays on the list");
     assert!(world.notices().iter().any(|notice| notice == "slack:#incidents reply"), "people are called");
     assert_eq!(world.incident.actions[1].status, ActionStatus::Failed);
+}
+
+fn not_now() -> ActionOutcome {
+    ActionOutcome::NotNow { reason: "the API server is busy (429)".to_owned() }
+}
+
+#[test]
+fn what_passes_puts_it_off_and_people_are_called_when_it_does_not() {
+    let (mut world, _) = mk_world(None);
+    world.notices();
+    for _ in 0..PUT_OFF_MAX {
+        restore_due(&mut world);
+        world.act(not_now());
+        assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [world.now + RESTORE_RETRY]);
+        assert!(!world.notices().iter().any(|notice| notice.ends_with("reply")), "nobody is called yet");
+    }
+    assert_eq!(world.incident.actions.len(), 2, "each try is the same action");
+    restore_due(&mut world);
+    world.act(not_now());
+    assert_eq!(world.status(), ActionStatus::Failed);
+    assert!(world.notices().iter().any(|notice| notice == "slack:#incidents reply"), "people are called");
+    assert!(world.wakes(|wake| matches!(wake, Wake::Restore(_))).is_empty());
+}
+
+#[test]
+fn what_passed_in_time_is_set_back_without_people() {
+    let (mut world, _) = mk_world(None);
+    restore_due(&mut world);
+    world.act(not_now());
+    restore_due(&mut world);
+    assert_eq!(ended(&world.act(World::applied())), 1);
+    assert_eq!(world.status(), ActionStatus::Succeeded);
+}
+
+/// Lets a remedy that is being watched fail its verification.
+fn verification_fails(world: &mut World) {
+    for _ in 0..100 {
+        if world.status() != ActionStatus::Verifying {
+            return;
+        }
+        world.wake(|wake| matches!(wake, Wake::Verify(_)));
+        world.checks = vec![ConditionOutcome::Fails];
+        world.diagnosed();
+    }
+    panic!("it is watched for ever");
+}
+
+#[test]
+fn a_rollback_that_meets_what_passes_is_tried_again() {
+    for passes in [true, false] {
+        let (mut world, _) = mk_world(Some(OnFail::Rollback));
+        verification_fails(&mut world);
+        world.notices();
+        for _ in 0..PUT_OFF_MAX {
+            world.act(not_now());
+            assert_eq!(world.status(), ActionStatus::Approved);
+            assert!(!world.notices().iter().any(|notice| notice.ends_with("reply")), "nobody is called yet");
+        }
+        world.act(if passes { World::applied() } else { not_now() });
+        let status = if passes { ActionStatus::RolledBack } else { ActionStatus::Failed };
+        assert_eq!(world.status(), status);
+    }
+}
+
+#[test]
+fn fixes_on_one_target_are_set_back_in_reverse_order() {
+    // The first did not help and stays; the second was made over it.
+    let (mut world, _) = mk_world(Some(OnFail::Next));
+    verification_fails(&mut world);
+    let mut second = mk_candidate("second", Tier::T1);
+    let plan = second.plan.as_mut().expect("planned");
+    plan.ttl = Some(SignedDuration::from_hours(4));
+    plan.target = world.incident.actions[0].plan.target.clone();
+    second.inverse = Some(mk_plan("unsecond", Repeatability::Idempotent));
+    world.candidates = vec![second];
+    world.diagnosed();
+    // The clock of the tests stands still between two wakes.
+    world.now += minutes(1);
+    world.act(World::applied());
+    let until =
+        |world: &World, index: usize| world.incident.actions[index].temporary_until.expect("in force");
+    assert!(until(&world, 1) > until(&world, 0));
+    world.end_alert("a");
+    // The older one is due first, and waits.
+    let younger = world.incident.actions[1].id.clone();
+    let older = world.incident.actions[0].id.clone();
+    world.wake(|wake| *wake == Wake::Restore(older.clone()));
+    assert_eq!(world.incident.actions.len(), 2, "what lies under another fix is left alone");
+    world.wake(|wake| *wake == Wake::Restore(younger.clone()));
+    assert_eq!(ended(&world.act(World::applied())), 1);
+    assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [world.now], "the older one is next");
+    restore_due(&mut world);
+    assert_eq!(ended(&world.act(World::applied())), 1);
+    let remedies: Vec<&str> =
+        world.incident.actions[2..].iter().map(|action| action.remedy.as_str()).collect();
+    assert_eq!(remedies, ["restore-second", "restore-limit"]);
+}
+
+#[test]
+fn a_fix_that_only_people_can_take_away_holds_up_none_below() {
+    let (mut world, _) = mk_world(None);
+    let mut above = world.incident.actions[0].clone();
+    above.id = ActionId("i1-a2".to_owned());
+    above.started_at = Some(world.now + minutes(1));
+    let mut failed = above.clone();
+    failed.id = ActionId("i1-a3".to_owned());
+    failed.restores = Some(above.id.clone());
+    failed.temporary_until = None;
+    failed.status = ActionStatus::Failed;
+    world.incident.actions.extend([above, failed]);
+    restore_due(&mut world);
+    assert_eq!(world.incident.actions.last().map(|last| last.remedy.as_str()), Some("restore-limit"));
 }
 
 #[test]
