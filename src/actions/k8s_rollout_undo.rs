@@ -12,7 +12,7 @@ use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{fixed, outlined, ready};
 use super::cluster::subject::Naming;
 use super::cluster::workload::{WORKLOADS, Workload};
-use super::cluster::{hand, nothing_to_do, object_of};
+use super::cluster::{hand, hanging, nothing_to_do, object_of};
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::revision::{self, Revision};
 use crate::domain::action::{ActionPlan, Tier};
@@ -20,6 +20,7 @@ use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, Pl
 use crate::domain::decision::Reason;
 use crate::domain::incident::Incident;
 use crate::domain::rule::TargetSpec;
+use crate::domain::survey::Rollout;
 use crate::domain::timeline::digest_of;
 use crate::engine::ports::SurveyContext;
 use crate::params;
@@ -74,7 +75,10 @@ fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
         _ => "controllerrevisions",
     };
     let workload = naming.need_workload(&["get", "patch"], target);
-    workload.into_iter().flat_map(|need| [need, naming.need_all("apps", keeper, &["list"])]).collect()
+    // Deployments say themselves that they hang.
+    let pods = (keeper == "controllerrevisions").then(|| naming.need_all("", "pods", &["list"]));
+    let keepers = |need| [need, naming.need_all("apps", keeper, &["list"])];
+    workload.into_iter().flat_map(keepers).chain(pods).collect()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -115,7 +119,12 @@ async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> L
     });
     let mut notes = told(&workload, to, inverse.is_some());
     let tier_floor = workload.floor(Tier::T2, &mut notes);
-    let impact = workload.impact(workload.disrupted_by_rollout(), true);
+    let mut impact = workload.impact(workload.disrupted_by_rollout(), true);
+    if let (Rollout::UnderWay { .. }, Some(present)) = (&impact.rollout, present)
+        && let Some(reason) = hanging::reason(cluster, &workload, present, context.now).await
+    {
+        impact.rollout = Rollout::Stuck { reason };
+    }
     let summary = format!("put {} back to {to}", workload.subject.shown());
     let draft = ActionPlan { summary, ..draft.clone() };
     Ok(ready(&draft, &edit, edit.basis(), inverse, tier_floor, notes, impact))

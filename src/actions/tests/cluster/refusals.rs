@@ -145,7 +145,11 @@ fn each_action_says_what_it_needs_in_the_cluster() {
             "k8s.rollout_undo",
             json!({"namespace": "shop", "kind": "StatefulSet", "name": "{{ labels.a }}"})
         ),
-        ["get, patch statefulsets.apps in namespace shop", "list controllerrevisions.apps in namespace shop"]
+        [
+            "get, patch statefulsets.apps in namespace shop",
+            "list controllerrevisions.apps in namespace shop",
+            "list pods in namespace shop"
+        ]
     );
     assert_eq!(
         needs("k8s.scale", json!({"replicas": 2})),

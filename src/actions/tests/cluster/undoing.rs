@@ -5,6 +5,8 @@ use crate::domain::action::{Action, ActionId, ActionStatus};
 use crate::domain::approval::Approvals;
 use crate::domain::decision::Reason;
 use crate::domain::diagnosis::ConditionOutcome;
+use crate::domain::survey::Rollout;
+use crate::sandbox::kubernetes::behaviour::{Behaviour, Fate};
 
 /// `api:1`, then `api:2`, and then a restart of it.
 async fn mk_restarted() -> World {
@@ -187,5 +189,50 @@ async fn stateful_sets_and_daemon_sets_go_back_by_their_controller_revisions() {
         settle(&world.cluster);
         applied(world.act_as(&surveyed.inverse.expect("a way back"), "01-a1-rollback").await);
         assert_eq!(image_of(), json!("bad:9"), "{kind}");
+    }
+}
+
+/// Judges the rollout that a survey of an undo found as the guardrail does.
+async fn rollout_of(world: &World, kind: &str, name: &str, now: Timestamp) -> Rollout {
+    let target = mk_target(kind, name);
+    let draft = draft_for("k8s.rollout_undo", json!({}), Some(&target)).expect("a draft");
+    let context = SurveyContext { now, incident: Box::new(mk_incident(Some(target))) };
+    match world.actions.survey(&draft, context).await {
+        SurveyOutcome::Ready(surveyed) => surveyed.impact.rollout,
+        other => panic!("not ready: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_deadline_hangs_once_its_new_pods_do() {
+    let fates = [
+        (Behaviour::crash_loop(), "CrashLoopBackOff"),
+        (Behaviour::of(Fate::ImagePullBackOff), "ImagePullBackOff"),
+        (Behaviour::of(Fate::NeverReady), "is not ready for"),
+    ];
+    for (behaviour, why) in fates {
+        let mut endless = mk_api("api:1");
+        endless["spec"]["progressDeadlineSeconds"] = json!(i32::MAX);
+        let sets =
+            [mk_workload("StatefulSet", "redis", "redis:6"), mk_workload("DaemonSet", "agent", "agent:1")];
+        let world = mk_world(&[&sets[..], &[endless]].concat()).await;
+        world.cluster.behave("bad:9", behaviour);
+        let all = [
+            ("StatefulSet", "statefulsets", "redis"),
+            ("DaemonSet", "daemonsets", "agent"),
+            ("Deployment", "deployments", "api"),
+        ];
+        for (kind, plural, name) in all {
+            world.change(plural, name, "/spec/template/spec/containers/0/image", json!("bad:9"));
+            world.cluster.step(Duration::from_secs(2));
+            // A rollout that has only just begun is healthy for all that anybody knows.
+            let begun = rollout_of(&world, kind, name, world.cluster.now()).await;
+            assert!(matches!(begun, Rollout::UnderWay { .. }), "{kind}: {begun:?}");
+        }
+        world.cluster.step(Duration::from_secs(900));
+        for (kind, _, name) in all {
+            let found = rollout_of(&world, kind, name, world.cluster.now()).await;
+            assert!(matches!(&found, Rollout::Stuck { reason } if reason.contains(why)), "{kind}: {found:?}");
+        }
     }
 }
