@@ -21,6 +21,7 @@ use super::alerts::{AlertSender, SenderOptions, Target};
 use super::kubernetes::KubernetesSandbox;
 use super::pagerduty::{PagerDutyOptions, PagerDutySandbox};
 use super::prometheus::PrometheusSandbox;
+use super::prometheus::series::{Series, Signal};
 use super::remedy::{Remedy, RemedySandbox};
 use super::scenario::{self, Cure, Scenario, cluster};
 use super::server::{Server, StartError, loopback_client};
@@ -124,6 +125,8 @@ impl World {
         let remedies =
             RemedySandbox::start(remedy_port, scenarios.iter().filter_map(remedy).collect()).await?;
         let cluster = start_cluster(kubernetes_port, &scenarios, speed).await?;
+        // A Prometheus that scrapes nothing sees nothing.
+        prometheus.add([Series::new("up", &[("job", "prometheus")], Signal::Constant(1.0))]);
         prometheus.add(scenarios.iter().flat_map(|scenario| scenario.series.clone()));
         let runs = Mutex::new(vec![Run::default(); scenarios.len()]);
         let (product, client) = (Mutex::default(), loopback_client(routes::PRODUCT_TIMEOUT)?);

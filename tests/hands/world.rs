@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use smokejumper::sandbox::kubernetes::KubernetesSandbox;
 use smokejumper::sandbox::kubernetes::behaviour::Behaviour;
 use smokejumper::sandbox::prometheus::PrometheusSandbox;
+use smokejumper::sandbox::prometheus::series::{Series, Signal};
 use smokejumper::sandbox::slack::{SlackOptions, SlackSandbox};
 use std::cell::RefCell;
 use std::path::Path;
@@ -133,6 +134,8 @@ impl World {
         }
         cluster.put(deployment("kube-system", "dns", "dns:1")).expect("a deployment of the cluster's own");
         let prometheus = PrometheusSandbox::start(0, 1.0).await.expect("a free port");
+        // One that scrapes nothing sees nothing.
+        prometheus.add([Series::new("up", &[("job", "prometheus")], Signal::Constant(1.0))]);
         let slack = SlackSandbox::start(SlackOptions::default()).await.expect("a free port");
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("rules.yaml"), rules).expect("written");
