@@ -13,11 +13,11 @@ use super::cluster::manifest::{Part, Put, Setup, Take, as_written, refuse_secret
 use super::cluster::setting::{self, Sum};
 use super::cluster::subject::Subject;
 use super::cluster::words::unseen;
-use super::cluster::workload::{WORKLOADS, Workload, owned_floor};
+use super::cluster::workload::{WORKLOADS, Workload, owned_floor, why_two_people};
 use super::cluster::{drafted, hand, nothing_to_do, ttl};
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::ActHandle;
-use crate::clients::kubernetes::changes::{Change, compare};
+use crate::clients::kubernetes::changes::{Change, FieldPath, compare};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::manifest::{Stored, kind_of, name_of};
@@ -30,8 +30,8 @@ use crate::period::Period;
 pub(super) const ENTRY: Entry = Declared {
     name: "k8s.apply",
     summary: "Puts the objects of a `StoredManifest` in place by server-side apply, and marks them with its name. What \
-              others manage stays theirs, unless `force` is true (T3). A NetworkPolicy is T3, and so is an object that \
-              GitOps or Helm owns. With `ttl` it is taken back after that time: what was made is deleted, and what was \
+              others manage stays theirs, unless `force` is true (T3). A NetworkPolicy or PodDisruptionBudget is T3, \
+              and so is an object that GitOps or Helm owns, and a workload that is left without replicas. With `ttl` it is taken back after that time: what was made is deleted, and what was \
               changed is set back.",
     tier_floor: Tier::T2,
     inverse: Inverse::Recorded,
@@ -122,8 +122,8 @@ impl Look<'_> {
         let part = Part::Put(put.clone());
         let now = part.find(cluster, setup).await.map_err(|error| unseen(&error))?;
         let made = part.rehearse(cluster, now.as_ref(), setup).await.map_err(|error| unseen(&error))?;
-        if kind == "NetworkPolicy" {
-            sum.raise(Tier::T3, format!("{name}: a NetworkPolicy cuts off or lets in"));
+        if let Some(why) = why_two_people(kind) {
+            sum.raise(Tier::T3, format!("{name}: {why}"));
         }
         let Some(now) = now else {
             refuse_secrets(self.hands, object, &[])?;
@@ -166,9 +166,28 @@ impl Look<'_> {
                 workload.refuse_paused()?;
             }
             let hangs = matches!(workload.rollout(), Rollout::Stuck { .. });
-            let disrupted = if rolls_out { workload.disrupted_by_rollout() } else { 0 };
+            let by_rollout = if rolls_out { workload.disrupted_by_rollout() } else { 0 };
+            let disrupted = by_rollout.max(lost(&workload, changes, sum));
             sum.add(workload.impact(disrupted, rolls_out && hangs));
         }
         Ok(())
     }
+}
+
+/// How many replicas are taken away, weighed as `k8s.scale` weighs them.
+fn lost(workload: &Workload, changes: &[Change], sum: &mut Sum) -> u32 {
+    let replicas = FieldPath::fields(["spec", "replicas"]);
+    let Some(change) = changes.iter().find(|change| change.path == replicas) else { return 0 };
+    // Where nobody says a number, one is meant.
+    let wanted = change.to.as_u64().map_or(1, |wanted| u32::try_from(wanted).unwrap_or(u32::MAX));
+    let now = workload.replicas();
+    let name = &workload.subject.name;
+    if wanted == 0 && now > 0 {
+        sum.raise(Tier::T3, format!("{name}: nothing of it is left to answer"));
+    } else if wanted < now {
+        let mut notes = Vec::new();
+        let tier = workload.floor(Tier::T2, &mut notes);
+        sum.raise(tier, format!("{name}: {} replicas fewer", now - wanted));
+    }
+    now.saturating_sub(wanted)
 }

@@ -12,7 +12,7 @@ use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{outlined, ready, way_back};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::unseen;
-use super::cluster::workload::{WORKLOADS, Workload, owned_floor};
+use super::cluster::workload::{WORKLOADS, Workload, owned_floor, why_two_people};
 use super::cluster::{drafted, hand, nothing_to_do, object_of, refused, ttl};
 use super::http_call::text_slots;
 use super::{Entry, Hands, Looked};
@@ -49,6 +49,9 @@ const CUSTOM: [&str; 1] = ["Certificate"];
 /// Most paths of one use.
 const PATHS_MAX: usize = 20;
 
+/// What `k8s.scale` alone changes, which knows of autoscalers and what fewer replicas take away.
+const REPLICAS: &str = "/spec/replicas";
+
 /// Longest patch.
 const PATCH_BYTES_MAX: usize = 16 * 1024;
 
@@ -57,7 +60,7 @@ pub(super) const ENTRY: Entry = Declared {
     summary: "Changes fields of an object by a merge patch (a strategic one, but for custom resources), within \
               `allowed_paths`: JSON pointers in which `*` stands for one step and items of lists are named by their \
               `name`. Whatever else the patch would change makes it refused. With `ttl` it is put back after that \
-              time.",
+              time. A NetworkPolicy or PodDisruptionBudget is T3, and replicas are left to `k8s.scale`.",
     tier_floor: Tier::T2,
     inverse: Inverse::Recorded,
     check,
@@ -102,6 +105,9 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
         }
     }
     let patch = Value::Object(patch);
+    if patch.pointer(REPLICAS).is_some() {
+        return Err(ParamsError::at("/patch/spec/replicas", "the number of replicas is set by `k8s.scale`"));
+    }
     if patch.to_string().len() > PATCH_BYTES_MAX {
         return Err(ParamsError::at("/patch", format!("the patch is longer than {PATCH_BYTES_MAX} bytes")));
     }
@@ -143,6 +149,10 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
             "the patch of {shown} would also change {change}, which no allowed path covers"
         )));
     }
+    // A patch may do this without naming it, such as one that replaces the whole.
+    if changes.iter().any(|change| change.path.is_below(REPLICAS)) {
+        return Err(refused(format!("the patch of {shown} would also change its replicas: use `k8s.scale`")));
+    }
     let redactor = hands.keyring.redactor();
     if let Some(change) = changes.iter().find(|change| change_holds_secret(&redactor, change)) {
         return Err(refused(format!(
@@ -163,6 +173,9 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     } else {
         owned_floor(&object.object, Tier::T2, &mut notes)
     };
+    let why = why_two_people(&object.subject.kind);
+    notes.extend(why.map(str::to_owned));
+    let tier_floor = if why.is_some() { Tier::T3 } else { tier_floor };
     let impact = if is_workload {
         let hangs = matches!(object.rollout(), Rollout::Stuck { .. });
         object.impact(if rolls_out { object.disrupted_by_rollout() } else { 0 }, rolls_out && hangs)

@@ -10,7 +10,7 @@ use super::cluster::manifest::{Part, Put, Setup, Take, as_written, origin};
 use super::cluster::setting::{self, Sum};
 use super::cluster::subject::Subject;
 use super::cluster::words::unseen;
-use super::cluster::workload::{WORKLOADS, Workload, owned_floor};
+use super::cluster::workload::{WORKLOADS, Workload, owned_floor, why_two_people};
 use super::cluster::{hand, nothing_to_do};
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::confidential::holds_secret;
@@ -24,7 +24,7 @@ use crate::params;
 pub(super) const ENTRY: Entry = Declared {
     name: "k8s.remove",
     summary: "Deletes the objects that a `StoredManifest` names, and no others. T2 for what `k8s.apply` brought of this \
-              manifest; what others made, a NetworkPolicy, and what GitOps or Helm owns is T3. The way back puts them in \
+              manifest; what others made, a NetworkPolicy or PodDisruptionBudget, and what GitOps or Helm owns is T3. The way back puts them in \
               place again as they were, but for Jobs, which would run again, and what holds a secret.",
     tier_floor: Tier::T2,
     inverse: Inverse::Recorded,
@@ -105,8 +105,8 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
 /// What is lost, and whose it is.
 fn weigh(now: &Value, object: &Value, setup: &Setup, sum: &mut Sum) {
     let (kind, name) = (kind_of(object), name_of(object));
-    if kind == "NetworkPolicy" {
-        sum.raise(Tier::T3, format!("{name}: a NetworkPolicy cuts off or lets in"));
+    if let Some(why) = why_two_people(kind) {
+        sum.raise(Tier::T3, format!("{name}: {why}"));
     }
     if origin(now) != Some(setup.manifest.as_str()) {
         sum.raise(Tier::T3, format!("{name}: this manifest did not bring it"));

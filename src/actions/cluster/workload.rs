@@ -245,6 +245,15 @@ pub(in crate::actions) fn owned_floor(object: &Value, base: Tier, notes: &mut Ve
     }
 }
 
+/// Why a change of an object of this kind is T3, whatever it says.
+pub(in crate::actions) fn why_two_people(kind: &str) -> Option<&'static str> {
+    match kind {
+        "NetworkPolicy" => Some("a NetworkPolicy cuts off or lets in"),
+        "PodDisruptionBudget" => Some("a PodDisruptionBudget says what may be taken away"),
+        _ => None,
+    }
+}
+
 /// Whether pods of a template, or a pod, mount claims to volumes.
 pub(in crate::actions) fn mounts_claims(pod: &Value) -> bool {
     let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array);

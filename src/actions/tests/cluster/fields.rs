@@ -205,9 +205,39 @@ async fn a_patch_changes_what_its_paths_allow_and_nothing_else() {
         (json!({"allowed_paths": ["/spec/"], "patch": {}}), "/allowed_paths/0"),
         (json!({"allowed_paths": ["/spec/{{ labels.x }}"], "patch": {}}), "/allowed_paths/0"),
         (json!({"kind": "Secret", "allowed_paths": ["/data/x"], "patch": {}}), "/kind"),
+        (json!({"allowed_paths": ["/spec/*"], "patch": {"spec": {"replicas": 0}}}), "/patch/spec/replicas"),
+        (
+            json!({"allowed_paths": ["/spec/*"], "patch": {"spec": {"replicas": null}}}),
+            "/patch/spec/replicas",
+        ),
     ] {
         let refused = check("k8s.patch", params.clone()).map_err(|error| error.pointer);
         assert_eq!(refused, Err(place.to_owned()), "{params}");
+    }
+}
+
+#[tokio::test]
+async fn what_says_what_may_be_taken_away_is_patched_by_two_people() {
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": "api", "namespace": "prod"},
+        "spec": {"minAvailable": 2, "selector": {"matchLabels": {"app": "api"}}},
+    });
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "api", "namespace": "prod"},
+        "spec": {"podSelector": {"matchLabels": {"app": "api"}}, "policyTypes": ["Ingress"]},
+    });
+    let world = mk_world(&[budget, policy]).await;
+    for (kind, spec) in [
+        ("PodDisruptionBudget", json!({"minAvailable": 0})),
+        ("NetworkPolicy", json!({"policyTypes": ["Ingress", "Egress"]})),
+    ] {
+        let params =
+            json!({"kind": kind, "name": "api", "allowed_paths": ["/spec/*"], "patch": {"spec": spec}});
+        let surveyed = world.survey(&draft("k8s.patch", params)).await;
+        assert_eq!(surveyed.tier_floor, Tier::T3, "{kind}");
+        assert!(surveyed.notes.iter().any(|note| note.contains(kind)), "{:?}", surveyed.notes);
     }
 }
 

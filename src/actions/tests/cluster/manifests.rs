@@ -154,6 +154,21 @@ async fn removal_concerns_the_objects_that_the_manifest_names_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_takes_replicas_away_is_weighed_as_a_scale() {
+    let sized = |replicas: u32| {
+        let mut api = mk_api("api:1");
+        api["spec"]["replicas"] = json!(replicas);
+        api
+    };
+    for (replicas, floor, disrupted) in [(0, Tier::T3, 4), (1, Tier::T2, 3), (6, Tier::T2, 0)] {
+        let world = mk_world(&[sized(4)]).await;
+        let draft = mk_draft("k8s.apply", &[sized(replicas)], json!({}));
+        let surveyed = world.survey(&draft).await;
+        assert_eq!((surveyed.tier_floor, surveyed.impact.disrupted), (floor, disrupted), "{surveyed:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_put_back_as_it_was_has_no_way_back() {
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "namespace": "prod"},
