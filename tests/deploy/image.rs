@@ -1,6 +1,9 @@
 //! The Dockerfile, as far as it can be judged without building it: it copies what there is, builds what Cargo knows,
 //! and ends as the user that the manifests run it as.
 
+use std::path::Path;
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::{alone, container, pod, read, root};
@@ -61,6 +64,62 @@ fn cargo_finds_every_target_that_the_manifest_names() {
     let copied = copied();
     for path in paths {
         assert!(copied.iter().any(|folder| path.starts_with(&format!("{folder}/"))), "{path} is not copied");
+    }
+}
+
+#[test]
+fn what_the_source_includes_lies_beside_it() {
+    fn look(folder: &Path, seen: &mut usize) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                look(&path, seen);
+                continue;
+            }
+            let Some("rs") = path.extension().and_then(|name| name.to_str()) else { continue };
+            let text = std::fs::read_to_string(&path).expect("a text");
+            for include in ["include_str!(\"", "include_bytes!(\""] {
+                for rest in text.split(include).skip(1) {
+                    let named = rest.split('"').next().expect("a name");
+                    let file = path.parent().expect("a folder").join(named).canonicalize().expect("a file");
+                    assert!(
+                        file.starts_with(root().join("src")),
+                        "{}: {named} is not copied",
+                        path.display()
+                    );
+                    *seen += 1;
+                }
+            }
+        }
+    }
+    let mut seen = 0;
+    look(&root().join("src"), &mut seen);
+    assert!(seen > 10, "{seen} files are included");
+}
+
+#[test]
+fn the_program_needs_no_library_that_the_image_of_the_build_has_not() {
+    // The C library, its loader, and what unwinds the stack: a slim Debian has them, and so has any other.
+    const THERE: [&str; 5] = ["linux-vdso", "libc.so", "libm.so", "libgcc_s.so", "ld-linux"];
+    let listed = Command::new("ldd").arg(env!("CARGO_BIN_EXE_smokejumper")).output().expect("ldd runs");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let needed: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(
+        needed.iter().any(|library| library.starts_with("libc.so")),
+        "it is linked dynamically: {listed}"
+    );
+    for library in needed {
+        let name = library.rsplit('/').next().unwrap_or(library);
+        assert!(THERE.iter().any(|there| name.starts_with(there)), "{library} is not there: {listed}");
+    }
+}
+
+#[test]
+fn every_image_that_it_begins_with_is_named_by_its_version() {
+    for from in all("FROM").iter().filter(|from| *from != "scratch") {
+        let image = from.split_whitespace().next().expect("an image");
+        let tag = image.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_else(|| panic!("{image} has no tag"));
+        assert!(tag.starts_with(|c: char| c.is_ascii_digit()) && tag.contains("bookworm"), "{image}");
     }
 }
 

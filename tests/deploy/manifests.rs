@@ -11,7 +11,7 @@ use smokejumper::rules::load::{SourceFile, load_texts};
 use smokejumper::secret::SecretSource;
 use smokejumper::settings::{Mode, PlainOrSecret, Settings};
 
-use crate::kustomize::{Rendered, list, text};
+use crate::kustomize::{self, Rendered, list, text};
 use crate::{
     DATABASE_URL, NAME, alone, container, environment, pod, replicated, root, settings, settings_path,
 };
@@ -38,7 +38,8 @@ fn every_file_is_listed_by_a_kustomization() {
     }
     let mut there = BTreeSet::new();
     yaml_files(&root().join("deploy/kubernetes"), &mut there);
-    let used = [alone(), replicated()].into_iter().flat_map(|rendered| rendered.files);
+    let cilium = kustomize::build(&root().join("deploy/kubernetes/overlays/cilium"));
+    let used = [alone(), replicated(), cilium].into_iter().flat_map(|rendered| rendered.files);
     let used: BTreeSet<PathBuf> = used.map(|path| path.canonicalize().expect("it was read")).collect();
     assert!(there.len() > 10, "{there:?}");
     assert_eq!(there, used);

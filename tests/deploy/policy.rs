@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::kustomize::{Rendered, list, text};
-use crate::{NAME, alone, container, pod, read, replicated, settings};
+use crate::kustomize::{self, Rendered, list, text};
+use crate::{NAME, alone, container, pod, read, replicated, root, settings};
 
 #[test]
 fn the_pod_has_no_rights_that_it_does_not_need() {
@@ -97,13 +97,45 @@ fn the_metadata_services_of_clouds_are_never_reached() {
     let rendered = alone();
     let rules = list(rendered.one("NetworkPolicy", NAME), "/spec/egress");
     let blocks: Vec<&Value> =
-        rules.iter().flat_map(|rule| list(rule, "/to")).map(|peer| &peer["ipBlock"]).collect();
+        rules.iter().flat_map(|rule| list(rule, "/to")).filter_map(|peer| peer.get("ipBlock")).collect();
+    let local: Vec<&str> =
+        blocks.iter().map(|block| text(block, "/cidr")).filter(|cidr| cidr.starts_with("169.254.")).collect();
+    assert_eq!(local, ["169.254.20.10/32"], "the cache of names on each node is all that is link-local");
     let block = |cidr: &str| {
         blocks.iter().find(|block| block["cidr"] == cidr).unwrap_or_else(|| panic!("no block {cidr}"))["except"].clone()
     };
     assert_eq!(block("0.0.0.0/0"), json!(["169.254.0.0/16"]));
     assert_eq!(block("::/0"), json!(["fe80::/10"]));
     assert!(rules.iter().all(|rule| !list(rule, "/to").is_empty()), "no rule leads everywhere");
+}
+
+#[test]
+fn names_are_asked_of_the_name_servers_alone() {
+    let rendered = alone();
+    let rules = list(rendered.one("NetworkPolicy", NAME), "/spec/egress").iter();
+    let mut asking = rules.filter(|rule| list(rule, "/ports").iter().any(|port| port["port"] == 53));
+    let rule = asking.next().expect("names are asked for");
+    assert_eq!(asking.next(), None);
+    assert_eq!(rule["ports"], json!([{ "protocol": "UDP", "port": 53 }, { "protocol": "TCP", "port": 53 }]));
+    let pods = json!({
+        "namespaceSelector": { "matchLabels": { "kubernetes.io/metadata.name": "kube-system" } },
+        "podSelector": { "matchLabels": { "k8s-app": "kube-dns" } },
+    });
+    // What runs on the network of its node is an address to a policy.
+    assert_eq!(rule["to"], json!([pods, { "ipBlock": { "cidr": "169.254.20.10/32" } }]));
+}
+
+#[test]
+fn on_cilium_the_api_server_is_named_and_nothing_else_is_opened() {
+    let rendered = kustomize::build(&root().join("deploy/kubernetes/overlays/cilium"));
+    let base = alone();
+    assert_eq!(rendered.objects.len(), base.objects.len() + 1);
+    let policy = rendered.one("CiliumNetworkPolicy", "smokejumper-api-server");
+    assert_eq!((text(policy, "/apiVersion"), text(policy, "/metadata/namespace")), ("cilium.io/v2", NAME));
+    let port = |port: u64| json!({ "protocol": "TCP", "port": port.to_string() });
+    let way = json!({ "toEntities": ["kube-apiserver"], "toPorts": [{ "ports": [port(443), port(6443)] }] });
+    let expected = json!({ "endpointSelector": { "matchLabels": labels(&rendered) }, "egress": [way] });
+    assert_eq!(policy["spec"], expected);
 }
 
 #[test]
