@@ -175,6 +175,21 @@ fn the_shipped_rules_find_all_they_name_in_the_example_settings() {
 }
 
 #[test]
+fn the_example_with_stored_manifests_puts_them_up_and_takes_them_down() {
+    let known = Known { kubernetes: true, ..known_of_the_readme() };
+    let path = "examples/maintenance.yaml";
+    let set = load_rules(vec![mk_file(path, read(path))], &known);
+    assert_eq!(set.warnings(), []);
+    let actions: Vec<String> = set
+        .rules()
+        .iter()
+        .flat_map(|kept| &kept.rule.remedies)
+        .map(|remedy| remedy.action.kind.clone())
+        .collect();
+    assert_eq!(actions, ["k8s.apply", "k8s.remove"]);
+}
+
+#[test]
 fn the_settings_of_the_readme_are_accepted_and_touch_nothing() {
     let settings = load(&readme_block("default_channel:"));
     assert_eq!(settings.mode, Mode::DryRun);
