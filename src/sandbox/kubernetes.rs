@@ -52,6 +52,7 @@ mod body;
 mod change;
 mod cluster;
 mod controllers;
+mod cron;
 mod defaults;
 mod discovery;
 mod events;
@@ -66,6 +67,7 @@ mod managed;
 mod patch;
 mod play;
 mod pod_status;
+mod quantity;
 mod request;
 mod resource;
 mod reviews;
@@ -89,7 +91,7 @@ use cluster::Cluster;
 use exec::ExecAnswer;
 use load::LoadError;
 use metrics::{MetricsApi, Usage};
-use resource::{NAMESPACES, NODES};
+use resource::{NAMESPACES, NODES, STORAGE_CLASSES};
 use selector::Labels;
 use store::World;
 use writes::{Call, Write};
@@ -138,6 +140,7 @@ impl KubernetesSandbox {
         for name in FIRST_NODES {
             change::insert(&mut world, &NODES, new_node(name));
         }
+        change::insert(&mut world, &STORAGE_CLASSES, storage_class());
         controllers::settle(&mut world);
         let token = random_hex(16);
         world.play.tokens.insert(token.clone(), User::admin());
@@ -318,6 +321,20 @@ impl KubernetesSandbox {
     pub fn calls(&self) -> &Record<Call> {
         &self.cluster.calls
     }
+}
+
+/// Binds claims at once, and lets them grow.
+fn storage_class() -> Value {
+    json!({
+        "metadata": {
+            "name": "standard",
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
+        },
+        "provisioner": "sandbox.smokejumper.dev/volumes",
+        "allowVolumeExpansion": true,
+        "volumeBindingMode": "Immediate",
+        "reclaimPolicy": "Delete",
+    })
 }
 
 fn new_node(name: &str) -> Value {

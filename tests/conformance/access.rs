@@ -1,7 +1,9 @@
 //! Access: what a second identity may do by its role, how it is asked for, and how it is refused.
 
 use http::Method;
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::AttachParams;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::cluster::{Ground, ask, on_ground, text, until};
@@ -107,6 +109,68 @@ async fn a_review_tells_beforehand_what_will_be_refused() {
         assert!(!review("list", "", "pods", "log").await);
         assert!(!review("delete", "", "pods", "").await);
         assert!(!review("patch", "apps", "deployments", "scale").await);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_review_of_one_name_holds_for_that_name_alone() {
+    on_ground(async |ground| {
+        let rules = json!([
+            { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
+            { "apiGroups": ["apps"], "resources": ["deployments/scale"], "resourceNames": ["web"], "verbs": ["patch"] },
+        ]);
+        let Some((_, client)) = reader(ground, &rules).await else { return };
+        let may = async |name: &str| {
+            let attributes = json!({
+                "namespace": ground.namespace, "verb": "patch", "group": "apps", "resource": "deployments",
+                "subresource": "scale", "name": name,
+            });
+            let review = json!({
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": { "resourceAttributes": attributes },
+            });
+            let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+            let answer = ask(&client, Method::POST, path, "application/json", &review).await.good();
+            answer["status"]["allowed"] == true
+        };
+        assert!(may("web").await);
+        assert!(!may("other").await);
+        assert!(!may("").await, "without a name all of them are meant");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_needs_both_verbs_of_exec_before_anybody_looks_for_its_pod() {
+    // Over a web socket it begins with GET, and since 1.35 `create` is asked for as well.
+    for (verbs, code) in [(json!(["get"]), 403), (json!(["create"]), 403), (json!(["get", "create"]), 404)] {
+        on_ground(async |ground| {
+            if !ground.is_at_least(35).await {
+                return;
+            }
+            let rules = json!([
+                { "apiGroups": [""], "resources": ["pods"], "verbs": ["list"] },
+                { "apiGroups": [""], "resources": ["pods/exec"], "verbs": verbs },
+            ]);
+            let Some((_, client)) = reader(ground, &rules).await else { return };
+            let pods: Api<Pod> = Api::namespaced(client, &ground.namespace);
+            let words = AttachParams::default().container("app");
+            let refused = pods.exec("none", ["true"], &words).await.err().expect("there is no such pod");
+            let said = refused.to_string();
+            assert!(said.contains(&code.to_string()), "{verbs}: {said}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everybody_who_is_known_may_ask_whether_the_server_is_ready() {
+    on_ground(async |ground| {
+        let Some((_, client)) = reader(ground, &reads_pods()).await else { return };
+        let answer = ask(&client, Method::GET, "/readyz", "", &Value::Null).await;
+        assert_eq!((answer.code, answer.body), (200, json!("ok")));
     })
     .await;
 }

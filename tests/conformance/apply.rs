@@ -147,3 +147,15 @@ async fn what_a_manager_patches_it_has_to_win_back_from_itself_to_apply() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rehearsed_apply_shows_what_it_would_make_and_makes_nothing() {
+    on_ground(async |ground| {
+        let path = format!("{}?fieldManager=one&dryRun=All", ground.core("configmaps/a"));
+        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": { "key": "1" } });
+        let shown = ground.apply(&path, &map).await;
+        assert_eq!((shown.code, text(&shown.body, "/data/key")), (201, "1"));
+        ground.get(&ground.core("configmaps/a")).await.refused(404, "NotFound");
+    })
+    .await;
+}

@@ -84,3 +84,30 @@ async fn bounds_that_cross_are_invalid_and_a_merge_patch_replaces_all_metrics() 
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_measured_is_told_and_changes_no_replicas() {
+    on_ground(async |ground| {
+        // Its containers request nothing, so that a share of it is nothing that could be measured.
+        rolled_out(ground, "web", 2).await;
+        let path = autoscaler(ground, 1, 3).await;
+        let is_blind =
+            |found: &Value| condition(found, "ScalingActive") == ("False", "FailedGetResourceMetric");
+        let found = ground.until(&path, "the autoscaler says what it lacks", is_blind).await;
+        assert_eq!(condition(&found, "AbleToScale").0, "True");
+        assert_eq!(count(&found, "/status/currentReplicas"), 2);
+        let web = ground.get(&ground.deployment("web")).await.good();
+        assert_eq!(count(&web, "/spec/replicas"), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_not_there_is_told() {
+    on_ground(async |ground| {
+        let path = autoscaler(ground, 1, 3).await;
+        let is_lost = |found: &Value| condition(found, "AbleToScale") == ("False", "FailedGetScale");
+        ground.until(&path, "the autoscaler misses its target", is_lost).await;
+    })
+    .await;
+}

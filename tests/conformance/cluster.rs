@@ -1,5 +1,6 @@
 //! The ground of a test: a cluster, a namespace of its own, requests, and waiting for what a cluster takes time for.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -18,8 +19,10 @@ use tokio::time::Instant;
 const KUBECONFIG: &str = "SMOKEJUMPER_TEST_KUBECONFIG";
 /// How long a cluster may take for anything that a test waits for.
 const WAIT: Duration = Duration::from_secs(180);
-/// How often it is looked at meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the simulator is looked at meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a real cluster is: seldom enough that it sends nobody away for asking too often.
+const REAL_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How many times faster the simulator's clock runs than the real one.
 const SPEED: u32 = 20;
 /// The content type of a JSON merge patch.
@@ -67,22 +70,27 @@ pub async fn on_ground(test: impl AsyncFnOnce(&Ground)) {
     rustls::crypto::ring::default_provider().install_default().ok();
     let ground = Ground::new().await;
     let name = ground.namespace.clone();
-    let labels = json!({ "smokejumper.dev/conformance": "true" });
-    let home =
-        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
-    ground.post("/api/v1/namespaces", &home).await.good();
-    let account = ground.core("serviceaccounts/default");
-    until("the namespace has its service account", async || {
-        let answer = ground.get(&account).await;
-        if answer.code == 200 { Ok(()) } else { Err(answer.body) }
-    })
-    .await;
-    let ended = AssertUnwindSafe(test(&ground)).catch_unwind().await;
+    ground.post("/api/v1/namespaces", &home(&name)).await.good();
+    let all = async {
+        // Pods cannot be made before it is there, which a controller sees to.
+        let account = ground.core("serviceaccounts/default");
+        ground.until(&account, "the namespace has its service account", |_| true).await;
+        test(&ground).await;
+    };
+    let ended = AssertUnwindSafe(all).catch_unwind().await;
     let gone = ground.ask(Method::DELETE, &format!("/api/v1/namespaces/{name}"), "", &Value::Null).await;
     if let Err(panic) = ended {
         std::panic::resume_unwind(panic);
     }
     assert!(gone.code < 300, "the namespace {name} could not be removed: {gone:?}");
+}
+
+/// A namespace of the suite, by whose label what is left of it is found. Its pods run as root, which some clusters allow
+/// only where a namespace says so.
+pub fn home(name: &str) -> Value {
+    let labels =
+        json!({ "smokejumper.dev/conformance": "true", "pod-security.kubernetes.io/enforce": "baseline" });
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } })
 }
 
 /// Says past the harness, which hides the words of tests that pass, that something was not checked.
@@ -98,14 +106,22 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, Value
             Ok(found) => return found,
             Err(seen) => assert!(Instant::now() < end, "not within {WAIT:?}: {what}; last seen: {seen}"),
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(if is_real() { REAL_LOOK_EVERY } else { LOOK_EVERY }).await;
     }
+}
+
+/// The kubeconfig of a real cluster, where one is named.
+fn named() -> Option<OsString> {
+    std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty())
+}
+
+fn is_real() -> bool {
+    named().is_some()
 }
 
 impl Ground {
     async fn new() -> Self {
-        let named = std::env::var_os(KUBECONFIG).filter(|path| !path.is_empty());
-        let (kubeconfig, simulator) = match &named {
+        let (kubeconfig, simulator) = match &named() {
             Some(path) => (Kubeconfig::read_from(path).expect("a kubeconfig that can be read"), None),
             None => {
                 let simulator = KubernetesSandbox::start(0).await.expect("a free port");
@@ -135,6 +151,16 @@ impl Ground {
     pub fn lacks(&self, words: &str) {
         assert!(!self.is_simulator(), "the simulator lacks something: {words}");
         shout(words);
+    }
+
+    /// Whether the server is Kubernetes 1.`minor` or newer; says so where it is not.
+    pub async fn is_at_least(&self, minor: u32) -> bool {
+        let version = self.get("/version").await.good();
+        let own = text(&version, "/minor").trim_end_matches('+').parse::<u32>().expect("a number");
+        if own < minor {
+            self.lacks(&format!("this is Kubernetes 1.{own}: what came with 1.{minor} was not checked"));
+        }
+        own >= minor
     }
 
     /// A client that acts as somebody else.

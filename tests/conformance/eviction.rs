@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::{Ground, count, on_ground, text, until};
-use super::objects::{pods, rolled_out};
+use super::objects::{pods, rolled_out, shell_pod};
 
 fn budget(name: &str, least: i64) -> Value {
     json!({
@@ -99,6 +99,42 @@ async fn a_pod_under_two_budgets_is_not_evicted_and_the_answer_says_500() {
         assert!(text(&said, "/message").contains("more than one PodDisruptionBudget"), "{said}");
         let after = ground.get(&ground.core(&format!("pods/{}", text(&pod, "/metadata/name")))).await.good();
         assert!(after.pointer("/metadata/deletionTimestamp").is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_never_ran_is_evicted_whatever_a_budget_says() {
+    on_ground(async |ground| {
+        rolled_out(ground, "web", 2).await;
+        until_budget(ground, "web", 2, 0).await;
+        let mut pod = shell_pod("homeless", "sleep 3600");
+        pod["metadata"]["labels"] = json!({ "app": "web" });
+        pod["spec"]["nodeSelector"] = json!({ "smokejumper.dev/conformance": "nowhere" });
+        let pod = ground.post(&ground.core("pods"), &pod).await.good();
+        let uid = json!({ "preconditions": { "uid": pod["metadata"]["uid"] } });
+        let (path, body) = eviction(ground, &pod, &uid);
+        let done = ground.post(&path, &body).await.good();
+        assert_eq!(text(&done, "/status"), "Success");
+        ground.until_gone(&ground.core("pods/homeless")).await;
+        ground.post(&path, &body).await.refused(404, "NotFound");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_without_grace_takes_a_pod_at_once_and_answers_with_the_pod() {
+    on_ground(async |ground| {
+        let mut pod = shell_pod("homeless", "sleep 3600");
+        pod["spec"]["nodeSelector"] = json!({ "smokejumper.dev/conformance": "nowhere" });
+        let pod = ground.post(&ground.core("pods"), &pod).await.good();
+        let path = ground.core("pods/homeless");
+        let other = json!({ "gracePeriodSeconds": 0, "preconditions": { "uid": "another" } });
+        ground.delete(&path, &other).await.refused(409, "Conflict");
+        let own = json!({ "gracePeriodSeconds": 0, "preconditions": { "uid": pod["metadata"]["uid"] } });
+        let said = ground.delete(&path, &own).await.good();
+        assert_eq!((text(&said, "/kind"), &said["metadata"]["uid"]), ("Pod", &pod["metadata"]["uid"]));
+        ground.get(&path).await.refused(404, "NotFound");
     })
     .await;
 }

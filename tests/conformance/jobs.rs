@@ -129,3 +129,66 @@ async fn a_suspended_job_makes_no_pods_until_it_is_let_go() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_rehearsed_is_judged_and_not_made_and_a_name_is_taken_once() {
+    on_ground(async |ground| {
+        let dry = format!("{}?dryRun=All", jobs(ground));
+        assert_eq!(ground.post(&dry, &endless("one")).await.code, 201);
+        ground.get(&format!("{}/one", jobs(ground))).await.refused(404, "NotFound");
+        let mut bad = endless("one");
+        bad["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();
+        ground.post(&dry, &bad).await.refused(422, "Invalid");
+        let mut kept = endless("one");
+        kept["spec"]["ttlSecondsAfterFinished"] = 3600.into();
+        kept["metadata"]["annotations"] = json!({ "cronjob.kubernetes.io/instantiate": "manual" });
+        let made = ground.post(&jobs(ground), &kept).await.good();
+        assert_eq!(count(&made, "/spec/ttlSecondsAfterFinished"), 3600);
+        ground.post(&jobs(ground), &kept).await.refused(409, "AlreadyExists");
+        let pod = until_pod(ground, "one").await;
+        for label in ["job-name", "batch.kubernetes.io~1job-name"] {
+            assert_eq!(text(&pod, &format!("/metadata/labels/{label}")), "one", "{label}");
+        }
+        let owner = &pod["metadata"]["ownerReferences"][0];
+        assert_eq!((text(owner, "/kind"), &owner["uid"]), ("Job", &made["metadata"]["uid"]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cron_job_owns_what_it_makes_and_tells_of_what_runs() {
+    on_ground(async |ground| {
+        let template = json!({ "spec": endless("any")["spec"] });
+        let mut nightly = json!({
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "metadata": { "name": "nightly" },
+            "spec": { "schedule": "* * * * *", "concurrencyPolicy": "Forbid", "jobTemplate": template },
+        });
+        let made = ground.post(&ground.group("batch/v1", "cronjobs"), &nightly).await.good();
+        let made_by = |job: &Value, of: &Value| {
+            let owner = &job["metadata"]["ownerReferences"][0];
+            owner["uid"] == of["metadata"]["uid"]
+                && (text(owner, "/kind"), &owner["controller"]) == ("CronJob", &json!(true))
+        };
+        let job = until("its time comes", async || {
+            let there = ground.items(&jobs(ground)).await;
+            there.iter().find(|job| made_by(job, &made)).cloned().ok_or(Value::Array(there))
+        })
+        .await;
+        assert!(text(&job, "/metadata/name").starts_with("nightly-"), "{job}");
+        let at = text(&job, "/metadata/annotations/batch.kubernetes.io~1cronjob-scheduled-timestamp");
+        assert!(at.parse::<jiff::Timestamp>().is_ok(), "{job}");
+        let path = ground.group("batch/v1", "cronjobs/nightly");
+        let tells = |found: &Value| !text(found, "/status/lastScheduleTime").is_empty();
+        ground.until(&path, "it tells when that was", tells).await;
+
+        nightly["metadata"]["name"] = "held".into();
+        nightly["spec"]["suspend"] = true.into();
+        ground.post(&ground.group("batch/v1", "cronjobs"), &nightly).await.good();
+        nightly["spec"]["schedule"] = "often".into();
+        nightly["metadata"]["name"] = "wrong".into();
+        ground.post(&ground.group("batch/v1", "cronjobs"), &nightly).await.refused(422, "Invalid");
+    })
+    .await;
+}

@@ -1,9 +1,13 @@
 //! The objects of the tests, and the images that they run.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use super::cluster::{Ground, condition, count, text, until};
+use super::cluster::{Ground, condition, count, text};
 
+/// How often a pod that runs is looked at for the identity of its container.
+const IDENTITY_LOOKS: u32 = 10;
 /// Names an image that runs for ever without doing anything, where the usual one cannot be pulled.
 const IMAGE: &str = "SMOKEJUMPER_TEST_IMAGE";
 /// Names an image with a shell, where the usual one cannot be pulled.
@@ -121,22 +125,25 @@ pub async fn started(ground: &Ground, pod: &Value) -> Option<Value> {
     None
 }
 
-/// Whether the nodes are more than played: a real one gives a container an identity.
+/// Whether the nodes are more than played: a real one gives a container an identity when it starts it.
 async fn runs_containers(ground: &Ground, path: &str) -> bool {
-    let is_fake = |node: &Value| {
+    for _ in 0..IDENTITY_LOOKS {
+        let pod = ground.get(path).await.good();
+        if text(&pod, "/status/containerStatuses/0/containerID").contains("://") {
+            return !all_nodes_are_played(ground).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    false
+}
+
+/// KWOK says of its nodes what they are.
+async fn all_nodes_are_played(ground: &Ground) -> bool {
+    let is_played = |node: &Value| {
         let labels = node.pointer("/metadata/labels").and_then(Value::as_object);
         let annotations = node.pointer("/metadata/annotations").and_then(Value::as_object);
         let all = labels.into_iter().chain(annotations).flatten();
         all.into_iter().any(|(key, value)| key.contains("kwok") || value == "kwok")
     };
-    let nodes = ground.items("/api/v1/nodes").await;
-    if nodes.iter().all(is_fake) {
-        return false;
-    }
-    until("the container has an identity", async || {
-        let pod = ground.get(path).await.body;
-        let id = text(&pod, "/status/containerStatuses/0/containerID");
-        if id.contains("://") { Ok(true) } else { Err(pod) }
-    })
-    .await
+    ground.items("/api/v1/nodes").await.iter().all(is_played)
 }

@@ -72,3 +72,27 @@ async fn a_write_that_changes_nothing_is_no_new_version() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_patch_is_held_to_the_version_that_it_puts_in_place() {
+    on_ground(async |ground| {
+        let (first, second) = changed(ground).await;
+        let path = ground.core("configmaps/a");
+        let patch = |object: &Value| {
+            json!([
+                { "op": "replace", "path": "/data/key", "value": "3" },
+                { "op": "replace", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"] },
+            ])
+        };
+        let dry = format!("{path}?dryRun=All");
+        for path in [&path, &dry] {
+            let said = ground.json_patch(path, &patch(&first)).await.refused(409, "Conflict");
+            assert!(text(&said, "/message").contains("the object has been modified"), "{said}");
+        }
+        assert_eq!(ground.get(&path).await.good(), second, "nothing was changed");
+        let after = ground.json_patch(&path, &patch(&second)).await.good();
+        assert_eq!(text(&after, "/data/key"), "3");
+        assert_ne!(after["metadata"]["resourceVersion"], second["metadata"]["resourceVersion"]);
+    })
+    .await;
+}

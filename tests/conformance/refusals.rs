@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::cluster::{on_ground, text};
+use super::cluster::{home, on_ground, text};
 use super::objects::deployment;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,16 +100,17 @@ async fn a_namespace_that_ends_takes_nothing_new() {
         let mut held = deployment("held", 0);
         held["metadata"]["finalizers"] = json!(["smokejumper.dev/conformance"]);
         let name = format!("{}-b", ground.namespace);
-        let home = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
-        ground.post("/api/v1/namespaces", &home).await.good();
+        ground.post("/api/v1/namespaces", &home(&name)).await.good();
         let there = format!("/apis/apps/v1/namespaces/{name}/deployments");
         ground.post(&there, &held).await.good();
         let own = format!("/api/v1/namespaces/{name}");
         ground.delete(&own, &Value::Null).await.good();
-        let said = ground.post(&there, &deployment("late", 0)).await.refused(403, "Forbidden");
-        assert_eq!(text(&said, "/details/causes/0/reason"), "NamespaceTerminating");
+        let late = ground.post(&there, &deployment("late", 0)).await;
+        // First of all it is let go, so that nothing is left where an expectation fails.
         let free = json!({ "metadata": { "finalizers": null } });
         ground.merge(&format!("{there}/held"), &free).await.good();
+        let said = late.refused(403, "Forbidden");
+        assert_eq!(text(&said, "/details/causes/0/reason"), "NamespaceTerminating");
         ground.until_gone(&own).await;
     })
     .await;

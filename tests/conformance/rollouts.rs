@@ -100,3 +100,21 @@ async fn a_paused_deployment_observes_a_change_and_does_not_roll_it_out() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_of_a_deployment_counts_as_a_change_and_rolls_nothing_out() {
+    on_ground(async |ground| {
+        let before = rolled_out(ground, "web", 1).await;
+        let marked =
+            json!({ "metadata": { "annotations": { "smokejumper.dev/execution-id": "i-a1-apply" } } });
+        let after = ground.merge(&ground.deployment("web"), &marked).await.good();
+        assert_eq!(count(&after, "/metadata/generation"), count(&before, "/metadata/generation") + 1);
+        let labelled = json!({ "metadata": { "labels": { "team": "a" } } });
+        let labelled = ground.merge(&ground.deployment("web"), &labelled).await.good();
+        assert_eq!(labelled["metadata"]["generation"], after["metadata"]["generation"]);
+        let seen = until_rolled_out(ground, "web").await;
+        assert_eq!(revision(&seen), 1);
+        assert_eq!(replica_sets(ground, "web").await.len(), 1);
+    })
+    .await;
+}

@@ -8,8 +8,15 @@ use super::objects::{deployment, rolled_out};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scale_shows_the_replicas_the_selector_and_the_identity_of_its_workload() {
     on_ground(async |ground| {
-        let web = rolled_out(ground, "web", 2).await;
-        let scale = ground.get(&ground.deployment("web/scale")).await.good();
+        rolled_out(ground, "web", 2).await;
+        // The status may still be written meanwhile, and that is a new version as well.
+        let (web, scale) = until("both show the same version", async || {
+            let web = ground.get(&ground.deployment("web")).await.good();
+            let scale = ground.get(&ground.deployment("web/scale")).await.good();
+            let same = web["metadata"]["resourceVersion"] == scale["metadata"]["resourceVersion"];
+            if same { Ok((web, scale)) } else { Err(scale) }
+        })
+        .await;
         assert_eq!((text(&scale, "/kind"), text(&scale, "/apiVersion")), ("Scale", "autoscaling/v1"));
         assert_eq!((count(&scale, "/spec/replicas"), count(&scale, "/status/replicas")), (2, 2));
         assert_eq!(text(&scale, "/status/selector"), "app=web");
@@ -43,6 +50,44 @@ async fn scaling_holds_to_the_version_that_it_states() {
         let web = ground.get(&ground.deployment("web")).await.good();
         assert_eq!(count(&web, "/spec/replicas"), 2);
         assert_eq!(count(&web, "/metadata/generation"), 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scale_that_names_another_identity_is_a_conflict() {
+    on_ground(async |ground| {
+        let web = ground.post(&ground.deployment(""), &deployment("web", 0)).await.good();
+        let path = ground.deployment("web/scale");
+        let of = |uid: &Value| json!({ "metadata": { "uid": uid }, "spec": { "replicas": 1 } });
+        let other = json!("11111111-2222-3333-4444-555555555555");
+        ground.merge(&path, &of(&other)).await.refused(409, "Conflict");
+        ground.merge(&format!("{path}?dryRun=All"), &of(&other)).await.refused(409, "Conflict");
+        let scaled = ground.merge(&path, &of(&web["metadata"]["uid"])).await.good();
+        assert_eq!(count(&scaled, "/spec/replicas"), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scale_leaves_no_mark_but_a_manager_of_that_subresource() {
+    on_ground(async |ground| {
+        let by = |manager: &str| format!("{}?fieldManager={manager}", ground.deployment("web"));
+        ground.apply(&by("one"), &deployment("web", 0)).await.good();
+        let marks = json!({ "annotations": { "smokejumper.dev/execution-id": "i-a1-apply" } });
+        let patch = json!({ "metadata": marks, "spec": { "replicas": 1 } });
+        let path = format!("{}?fieldManager=smokejumper", ground.deployment("web/scale"));
+        ground.merge(&path, &patch).await.good();
+        let web = ground.get(&ground.deployment("web")).await.good();
+        assert!(web.pointer("/metadata/annotations/smokejumper.dev~1execution-id").is_none(), "{web}");
+        let managers = web.pointer("/metadata/managedFields").and_then(Value::as_array).expect("managers");
+        let ours = managers.iter().find(|entry| text(entry, "/manager") == "smokejumper").expect("ours");
+        let how = (text(ours, "/operation"), text(ours, "/subresource"), text(ours, "/apiVersion"));
+        assert_eq!(how, ("Update", "scale", "apps/v1"));
+        assert_eq!(ours["fieldsV1"], json!({ "f:spec": { "f:replicas": {} } }));
+        let said = ground.apply(&by("one"), &deployment("web", 0)).await.refused(409, "Conflict");
+        assert!(text(&said, "/message").contains("\"smokejumper\" with subresource \"scale\""), "{said}");
+        assert_eq!(text(&said, "/details/causes/0/field"), ".spec.replicas");
     })
     .await;
 }

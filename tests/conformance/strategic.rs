@@ -85,3 +85,20 @@ async fn arguments_are_replaced_resources_are_merged_and_an_item_without_its_key
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quantities_come_back_as_the_server_writes_them() {
+    on_ground(async |ground| {
+        ground.post(&ground.deployment(""), &deployment("web", 0)).await.good();
+        let resources =
+            json!({ "requests": { "cpu": "1000m" }, "limits": { "memory": "2048Mi", "cpu": "1500m" } });
+        let change = json!([{ "name": "app", "resources": resources }]);
+        let patch = json!({ "spec": { "template": { "spec": { "containers": change } } } });
+        let after =
+            ground.strategic(&format!("{}?dryRun=All", ground.deployment("web")), &patch).await.good();
+        let written = after.pointer("/spec/template/spec/containers/0/resources").expect("resources");
+        assert_eq!(written["requests"]["cpu"], "1");
+        assert_eq!(written["limits"], json!({ "memory": "2Gi", "cpu": "1500m" }));
+    })
+    .await;
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::json::{annotation, items, text};
+use super::quantity::amount as quantity;
 use super::script::{self, Script};
-use super::validate::quantity;
 
 /// The annotation of a pod (or of a pod template) that says how its containers behave, such as
 /// `crash-loop after=5s exit=2`, `oom-kill after=10s needs=300Mi`, `never-ready`, `image-pull-back-off`, `ready after=20s` or

@@ -210,7 +210,8 @@ pub(super) fn replace(
     keep_own_fields(before, &mut after);
     if how.subresource == "status" {
         let status = after.get("status").cloned().unwrap_or_default();
-        let annotations = after.pointer("/metadata/annotations").cloned();
+        // A custom resource keeps nothing beside its status.
+        let annotations = after.pointer("/metadata/annotations").filter(|_| resource.built_in).cloned();
         after = Value::clone(before);
         set(&mut after, "/status", status);
         if let Some(annotations) = annotations {
@@ -224,7 +225,7 @@ pub(super) fn replace(
     }
     defaults::fill(resource, &mut after);
     validate::change(resource, before, &after)?;
-    if resource.counts_generations && before.get("spec") != after.get("spec") {
+    if resource.counts_generations && is_new_generation(resource, before, &after, how) {
         set(&mut after, "/metadata/generation", count(before, "/metadata/generation") + 1);
     }
     if !how.is_apply {
@@ -238,6 +239,13 @@ pub(super) fn replace(
         return Ok(last);
     }
     Ok(keep(world, resource, after, how))
+}
+
+/// Whether a change counts: that of a spec, and for a Deployment that of its annotations, since its ReplicaSets get them.
+fn is_new_generation(resource: &Resource, before: &Value, after: &Value, how: &How) -> bool {
+    let differs = |pointer: &str| before.pointer(pointer) != after.pointer(pointer);
+    let copies = resource.plural == "deployments" && how.subresource != "status";
+    differs("/spec") || (copies && differs("/metadata/annotations"))
 }
 
 fn check_identity(resource: &Resource, before: &Value, after: &Value, how: &How) -> Result<(), Refusal> {

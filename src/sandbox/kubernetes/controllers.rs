@@ -14,6 +14,8 @@ use super::store::World;
 mod autoscaler;
 mod budget;
 mod certificate;
+mod claims;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod endpoints;
@@ -50,7 +52,9 @@ fn round(world: &mut World) {
     replica_set::sync(world);
     stateful_set::sync(world);
     daemon_set::sync(world);
+    cron_job::sync(world);
     job::sync(world);
+    claims::sync(world);
     certificate::sync(world);
     scheduler::sync(world);
     kubelet::sync(world);

@@ -1,8 +1,11 @@
 //! What the API server writes into an object that leaves things out, for the built-in kinds.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::json::{items, set_default, text};
+use super::quantity;
 use super::resource::Resource;
 
 /// Fills in what an object of a resource left out.
@@ -31,9 +34,24 @@ pub(super) fn fill(resource: &Resource, object: &mut Value) {
             super::json::set(object, "/metadata/labels/kubernetes.io~1metadata.name", name);
             set_default(object, "/spec/finalizers", json!(["kubernetes"]));
         }
-        "secrets" => set_default(object, "/type", "Opaque"),
-        "persistentvolumeclaims" => set_default(object, "/spec/volumeMode", "Filesystem"),
+        "secrets" => {
+            set_default(object, "/type", "Opaque");
+            encode(object);
+        }
+        "persistentvolumeclaims" => {
+            set_default(object, "/spec/volumeMode", "Filesystem");
+            quantities(object, "/spec/resources");
+        }
         _ => {}
+    }
+}
+
+/// What came as plain text is kept in base64, as all of a Secret is.
+fn encode(secret: &mut Value) {
+    let plain = super::json::remove(secret, "/stringData");
+    for (key, value) in plain.iter().filter_map(Value::as_object).flatten() {
+        let value = STANDARD.encode(value.as_str().unwrap_or_default());
+        super::json::set(secret, &format!("/data/{}", super::json::token(key)), value);
     }
 }
 
@@ -156,6 +174,20 @@ fn container(container: &mut Value) {
         }
     }
     limits_are_requests(container);
+    quantities(container, "/resources");
+}
+
+/// Quantities are kept as the server writes them.
+fn quantities(object: &mut Value, place: &str) {
+    for list in ["requests", "limits"] {
+        let all = object.pointer_mut(&format!("{place}/{list}")).and_then(Value::as_object_mut);
+        for amount in all.into_iter().flat_map(|all| all.values_mut()) {
+            let words = amount.as_str().map_or_else(|| amount.to_string(), str::to_owned);
+            if let Some(written) = quantity::written(&words) {
+                *amount = written.into();
+            }
+        }
+    }
 }
 
 /// A limit without a request is the request as well.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::request::Asked;
@@ -75,7 +77,7 @@ pub(super) fn list(world: &World, asked: &Asked, resource: &'static Resource) ->
     let mut meant = wanted.stored(world);
     let mut version = world.version();
     if !asked.query.text("continue").is_empty() {
-        let (first, after) = read_mark(asked.query.text("continue"))?;
+        let (first, after) = read_mark(world, asked.query.text("continue"))?;
         version = first;
         meant.retain(|object| place(object) > after);
     }
@@ -111,14 +113,20 @@ fn place(item: &Value) -> String {
     format!("{}\u{0}{}", super::json::namespace(item), super::json::name(item))
 }
 
-/// Where the next page begins, unreadable for clients as the real one.
+/// Where the next page begins, written as the real one writes it.
 fn mark(version: u64, last: &str) -> String {
-    hex::encode(format!("{version}\u{0}{last}"))
+    let mark = json!({ "v": "meta.k8s.io/v1", "rv": version, "start": last });
+    URL_SAFE_NO_PAD.encode(mark.to_string())
 }
 
-fn read_mark(mark: &str) -> Result<(u64, String), Refusal> {
+fn read_mark(world: &World, mark: &str) -> Result<(u64, String), Refusal> {
     let bad = || Refusal::bad_request("continue key is not valid");
-    let words = String::from_utf8(hex::decode(mark).map_err(|_| bad())?).map_err(|_| bad())?;
-    let (version, last) = words.split_once('\u{0}').ok_or_else(bad)?;
-    Ok((version.parse().map_err(|_| bad())?, last.to_owned()))
+    let words = URL_SAFE_NO_PAD.decode(mark).map_err(|_| bad())?;
+    let mark: Value = serde_json::from_slice(&words).map_err(|_| bad())?;
+    let version = mark["rv"].as_u64().ok_or_else(bad)?;
+    let last = mark["start"].as_str().ok_or_else(bad)?.to_owned();
+    match world.changes_after(version) {
+        Ok(_) => Ok((version, last)),
+        Err(_) => Err(Refusal::page_expired()),
+    }
 }

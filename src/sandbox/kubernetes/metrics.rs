@@ -46,7 +46,7 @@ pub(super) fn used(world: &World, pod: &Value) -> (u64, u64) {
     let (mut cpu, mut memory) = (10, 32 * 1024 * 1024);
     for word in annotation(pod, USAGE).unwrap_or_default().split_whitespace() {
         let (key, value) = word.split_once('=').unwrap_or((word, ""));
-        let amount = super::validate::quantity(&json!(value)).unwrap_or_default();
+        let amount = super::quantity::amount(&json!(value)).unwrap_or_default();
         match key {
             "cpu" => cpu = whole(amount * 1_000.0),
             "memory" => memory = whole(amount),

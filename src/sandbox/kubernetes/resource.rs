@@ -154,7 +154,7 @@ pub(super) static CLUSTER_ISSUERS: Resource =
 pub(super) const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Every resource that is stored.
-pub(super) static RESOURCES: [&Resource; 33] = [
+pub(super) static RESOURCES: [&Resource; 34] = [
     &NAMESPACES,
     &PODS,
     &SERVICES,
@@ -188,8 +188,14 @@ pub(super) static RESOURCES: [&Resource; 33] = [
     &ISSUERS,
     &CLUSTER_ISSUERS,
     &LEASES,
+    &STORAGE_CLASSES,
 ];
 
+pub(super) static STORAGE_CLASSES: Resource = Resource {
+    namespaced: false,
+    short: &["sc"],
+    ..grouped("storage.k8s.io", "storageclasses", "StorageClass")
+};
 pub(super) static LEASES: Resource = grouped("coordination.k8s.io", "leases", "Lease");
 
 /// The resource that a path names.

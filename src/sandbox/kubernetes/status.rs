@@ -113,6 +113,12 @@ impl Refusal {
         Self::new(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
     }
 
+    /// A page of a list that began too long ago.
+    pub(super) fn page_expired() -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result.";
+        Self::new(410, "Expired", message)
+    }
+
     pub(super) fn unsupported_media_type(accepted: &str) -> Self {
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {accepted}"

@@ -4,7 +4,9 @@
 
 use serde_json::{Value, json};
 
+use super::cron::Schedule;
 use super::json::{fields, items, name, number, text};
+use super::quantity::amount as quantity;
 use super::resource::Resource;
 use super::selector::Labels;
 use super::status::{Cause, Refusal};
@@ -36,6 +38,9 @@ pub(super) fn change(resource: &Resource, before: &Value, after: &Value) -> Resu
     if resource.plural == "statefulsets" {
         stateful_causes(before, after, &mut causes);
     }
+    if resource.plural == "persistentvolumeclaims" {
+        claim_causes(before, after, &mut causes);
+    }
     if resource.plural == "pods" {
         pod_causes(before, after, &mut causes);
     }
@@ -50,7 +55,6 @@ fn immutable(resource: &Resource) -> &'static [&'static str] {
     match resource.plural {
         "deployments" | "replicasets" | "daemonsets" => &["spec.selector"],
         "jobs" => &["spec.selector", "spec.template", "spec.completions", "spec.completionMode"],
-        "persistentvolumeclaims" => &["spec.storageClassName", "spec.accessModes"],
         "rolebindings" | "clusterrolebindings" => &["roleRef"],
         _ => &[],
     }
@@ -107,6 +111,10 @@ fn spec_causes(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             container_causes(object, "spec.template.spec", causes);
         }
         "pods" => container_causes(object, "spec", causes),
+        "cronjobs" if Schedule::read(text(object, "/spec/schedule")).is_none() => {
+            let why = "expected exactly 5 fields that mean a time";
+            causes.push(Cause::invalid("spec.schedule", &object["spec"]["schedule"], why));
+        }
         "horizontalpodautoscalers" => autoscaler_causes(object, causes),
         "poddisruptionbudgets" => {
             let both = ["minAvailable", "maxUnavailable"]
@@ -206,33 +214,6 @@ fn resource_causes(container: &Value, field: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// What a quantity such as `250m` or `1Gi` amounts to.
-pub(super) fn quantity(value: &Value) -> Option<f64> {
-    let words = match value {
-        Value::String(words) => words.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let digits = words.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-').unwrap_or(words.len());
-    let (digits, unit) = words.split_at(digits);
-    let factor = match unit {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        _ => return None,
-    };
-    digits.parse::<f64>().ok().map(|number| number * factor)
-}
-
 fn autoscaler_causes(object: &Value, causes: &mut Vec<Cause>) {
     let (least, most) = (number(object, "/spec/minReplicas"), number(object, "/spec/maxReplicas"));
     let value = |field: &str| object.pointer(&format!("/spec/{field}")).unwrap_or(&Value::Null);
@@ -274,6 +255,29 @@ fn stateful_causes(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
                    'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
                    'minReadySeconds' are forbidden";
         causes.push(Cause::forbidden("spec", why));
+    }
+}
+
+/// A claim may ask for more once it has a volume, and never for less than it has.
+fn claim_causes(before: &Value, after: &Value, causes: &mut Vec<Cause>) {
+    const ASKED: &str = "/spec/resources/requests/storage";
+    let is_bound = text(before, "/status/phase") == "Bound";
+    let mut rest = after["spec"].clone();
+    if is_bound {
+        let had = before.pointer("/spec/resources/requests").cloned().unwrap_or_default();
+        super::json::set(&mut rest, "/resources/requests", had);
+    }
+    if rest != before["spec"] {
+        let why = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound \
+                   claims";
+        causes.push(Cause::forbidden("spec", why));
+    }
+    let asked =
+        |object: &Value, pointer: &str| object.pointer(pointer).and_then(quantity).unwrap_or_default();
+    let (was, is) = (asked(before, ASKED), asked(after, ASKED));
+    if is < was && is <= asked(before, "/status/capacity/storage") {
+        let why = "field can not be less than status.capacity";
+        causes.push(Cause::forbidden("spec.resources.requests.storage", why));
     }
 }
 

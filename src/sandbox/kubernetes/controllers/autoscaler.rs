@@ -7,10 +7,10 @@ use super::super::events;
 use super::super::json::{count, is_true, items, namespace, number, set, stamp, text};
 use super::super::metrics::{MetricsApi, used};
 use super::super::pod_status::{Condition, set_condition};
+use super::super::quantity::amount as quantity;
 use super::super::resource::{self, AUTOSCALERS, PODS, Resource};
 use super::super::selector::Labels;
 use super::super::store::World;
-use super::super::validate::quantity;
 
 /// How often an autoscaler looks.
 const EVERY: SignedDuration = SignedDuration::from_secs(15);

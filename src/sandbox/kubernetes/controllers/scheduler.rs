@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::super::events;
 use super::super::json::{condition, fields, flag, is_deleting, is_true, items, name, namespace, set, text};
 use super::super::pod_status::{Condition, set_condition};
+use super::super::quantity::amount as quantity;
 use super::super::resource::{NODES, PODS};
 use super::super::store::World;
-use super::super::validate::quantity;
 
 pub(super) fn sync(world: &mut World) {
     let waiting: Vec<_> = world.all(&PODS).into_iter().filter(|pod| is_waiting(pod)).collect();
