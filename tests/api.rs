@@ -548,3 +548,66 @@ async fn a_browser_without_a_token_is_told_how_to_see_an_incident_and_nothing_of
     assert_eq!(status, 404);
     assert!(html.contains("There is no incident"), "{html}");
 }
+
+/// The action of the only form of a page, seen from where the page is.
+fn form(html: &str, from: &str, base: &str) -> reqwest::Url {
+    let action = html.split("<form method=\"post\" action=\"").nth(1).expect("a form");
+    let action = action.split('"').next().expect("an address");
+    let page = reqwest::Url::parse(base).and_then(|base| base.join(from)).expect("an address");
+    page.join(action).expect("an address")
+}
+
+#[tokio::test]
+async fn a_browser_signs_in_looks_does_nothing_else_and_signs_out() {
+    let service = Service::start().await;
+    service.fire("ByHand", "cart").await;
+    let incident = service.waiting("cart").await;
+    let path = format!("/incidents/{}", text(&incident["id"]));
+    let base = service.server.url();
+    let browser = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    let browser = browser.build().expect("a client");
+    let (_, headers, html) = page(&service, &path, None).await;
+    let policy = headers["content-security-policy"].to_str().expect("a policy");
+    assert!(policy.contains("form-action 'self'"), "{policy}");
+    let door = form(&html, &path, &base);
+    let fields =
+        |token: &str| vec![("token", token.to_owned()), ("incident", text(&incident["id"]).to_owned())];
+
+    let wrong = browser.post(door.clone()).form(&fields("wrong")).send().await.expect("an answer");
+    assert_eq!((wrong.status().as_u16(), wrong.headers().get("set-cookie")), (401, None));
+    let html = wrong.text().await.expect("a text");
+    assert!(html.contains("This token is not accepted") && !html.contains("by-hand"), "{html}");
+    assert_eq!(form(&html, "/sign-in", &base), door, "and can be tried again");
+    let long = browser.post(door.clone()).form(&fields(&"x".repeat(5_000))).send().await.expect("an answer");
+    assert_eq!(long.status(), 413);
+    let elsewhere = browser.post(door.clone()).header("sec-fetch-site", "cross-site");
+    let elsewhere = elsewhere.form(&fields(TOKEN)).send().await.expect("an answer");
+    assert_eq!((elsewhere.status().as_u16(), elsewhere.headers().get("set-cookie")), (403, None));
+
+    let signed =
+        browser.post(door.clone()).form(&fields(&format!(" {TOKEN}\n"))).send().await.expect("an answer");
+    assert_eq!(signed.status(), 303);
+    let shown = door.join(signed.headers()["location"].to_str().expect("a place")).expect("an address");
+    assert_eq!(shown.path(), path);
+    let cookie = signed.headers()["set-cookie"].to_str().expect("a cookie").to_owned();
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let look = async |cookie: &str| {
+        let answer = browser.get(shown.clone()).header("cookie", cookie).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    let (status, html) = look(&cookie).await;
+    assert_eq!(status, 200, "{html}");
+    assert!(html.contains("by-hand") && html.contains("Signed in with the token of una"), "{html}");
+    for (method, path) in [("GET", "/api/v1/incidents"), ("PUT", "/api/v1/pause"), ("POST", "/-/reload")] {
+        let request = browser.request(method.parse().expect("a method"), format!("{base}{path}"));
+        let answer = request.header("cookie", &cookie).send().await.expect("an answer");
+        assert_eq!(answer.status(), 401, "the API takes no cookie: {method} {path}");
+    }
+
+    let out = form(&html, &path, &base);
+    let signed_out = browser.post(out).header("cookie", &cookie).send().await.expect("an answer");
+    assert_eq!(signed_out.status(), 200);
+    let ended = signed_out.headers()["set-cookie"].to_str().expect("a cookie").to_owned();
+    assert!(ended.starts_with("smokejumper_session=; Max-Age=0"), "{ended}");
+    assert_eq!(look(ended.split(';').next().expect("a pair")).await.0, 401);
+}

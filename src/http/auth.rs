@@ -6,6 +6,7 @@
 mod credentials;
 mod failures;
 mod origin;
+mod session;
 
 use std::sync::Arc;
 
@@ -22,7 +23,9 @@ use super::problem::Problem;
 use crate::secret::SecretSet;
 pub use credentials::Credential;
 use failures::FailureLog;
+use jiff::Timestamp;
 pub use origin::Hosts;
+use session::Session;
 
 /// The name under which calls are recorded that come in through a door that asks for nothing.
 const ANONYMOUS: &str = "anonymous";
@@ -96,12 +99,19 @@ pub struct ApiAuth {
     holders: Vec<TokenHolder>,
     hosts: Hosts,
     failures: FailureLog,
+    only_encrypted: bool,
 }
 
 impl ApiAuth {
     /// A door that the tokens open; without tokens it stands open to every program with the role admin.
     pub fn new(holders: Vec<TokenHolder>, hosts: Hosts, meter: DoorMeter) -> Self {
-        Self { holders, hosts, failures: FailureLog::new("api", meter) }
+        Self { holders, hosts, failures: FailureLog::new("api", meter), only_encrypted: false }
+    }
+
+    /// Whether browsers keep sessions for encrypted connections alone, which is right where people come over HTTPS.
+    #[must_use]
+    pub fn with_encrypted_sessions(self, only_encrypted: bool) -> Self {
+        Self { only_encrypted, ..self }
     }
 
     /// Who is calling.
@@ -114,18 +124,74 @@ impl ApiAuth {
             return Ok(Principal { name: ANONYMOUS.to_owned(), role: Role::Admin });
         }
         let presented = credentials::bearer_token(request.headers());
-        let mut found = None;
-        for holder in &self.holders {
-            let accepted = presented.is_some_and(|token| credentials::is_one_of(&holder.token, token));
-            if accepted && found.is_none() {
-                found = Some(Principal { name: holder.name.clone(), role: holder.role });
-            }
-        }
-        found.ok_or_else(|| {
+        let found =
+            self.holder(|holder| presented.is_some_and(|token| credentials::is_one_of(&holder.token, token)));
+        found.map(TokenHolder::principal).ok_or_else(|| {
             self.failures.note(peer_ip(request), request.headers().contains_key(header::AUTHORIZATION));
             Problem::unauthorized()
         })
     }
+
+    /// Who looks at a page: by a token as for the API, or by the session that a sign-in began. A session only looks.
+    ///
+    /// # Errors
+    /// As [`Self::principal`].
+    pub fn reader(&self, request: &Request, now: Timestamp) -> Result<Reader, Problem> {
+        let sessions = Session::shown(request.headers(), now);
+        let found = sessions.iter().find_map(|session| self.holder(|holder| session.is_of(&holder.token)));
+        match found {
+            Some(holder) if !request.headers().contains_key(header::AUTHORIZATION) => {
+                let principal = Principal { role: Role::Viewer, ..holder.principal() };
+                Ok(Reader { principal, in_session: true })
+            }
+            _ => self.principal(request).map(|principal| Reader { principal, in_session: false }),
+        }
+    }
+
+    /// Begins a session with a token that somebody typed into our own page: the value of `Set-Cookie`.
+    ///
+    /// # Errors
+    /// 401 for a token that is none; 403 for a page of another site.
+    pub fn sign_in(&self, parts: &Parts, token: &[u8], now: Timestamp) -> Result<String, Problem> {
+        origin::refuse_other_sites(&parts.headers)?;
+        if self.holder(|holder| credentials::is_one_of(&holder.token, token)).is_some() {
+            return Ok(session::begin(token, now, self.only_encrypted));
+        }
+        self.failures.note(parts.extensions.get::<Peer>().map(|peer| peer.address.ip()), true);
+        Err(Problem::unauthorized())
+    }
+
+    /// Ends a session: the value of `Set-Cookie`.
+    ///
+    /// # Errors
+    /// 403 for a page of another site.
+    pub fn sign_out(&self, headers: &HeaderMap) -> Result<String, Problem> {
+        origin::refuse_other_sites(headers)?;
+        Ok(session::end(self.only_encrypted))
+    }
+
+    /// The first holder that fits. All of them are asked, so that the time does not tell which one it was.
+    fn holder(&self, fits: impl Fn(&TokenHolder) -> bool) -> Option<&TokenHolder> {
+        self.holders.iter().fold(None, |found, holder| {
+            let fits = fits(holder);
+            found.or_else(|| fits.then_some(holder))
+        })
+    }
+}
+
+impl TokenHolder {
+    fn principal(&self) -> Principal {
+        Principal { name: self.name.clone(), role: self.role }
+    }
+}
+
+/// Somebody who looks at a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reader {
+    /// Who.
+    pub principal: Principal,
+    /// Whether they are signed in, so that they can sign out.
+    pub in_session: bool,
 }
 
 /// Middleware: finds out who is calling and puts the [`Principal`] into the request's extensions.

@@ -1,14 +1,17 @@
 //! `/incidents/{id}`: one incident as a page for people, where links in messages lead.
 //!
-//! It shows what `GET /api/v1/incidents/{id}` answers, behind the same door. There are no scripts and no buttons:
-//! decisions go through Slack, the API and the command line. Every value is escaped by the template engine, since
+//! It shows what `GET /api/v1/incidents/{id}` answers, behind the same door, to which a browser signs in with a token
+//! (`auth/session.rs`). There are no scripts and nothing that acts: decisions go through Slack, the API and the command
+//! line. Every value is escaped by the template engine, since
 //! labels, findings and reasons are data from elsewhere. Without credentials it tells nothing, not even whether there
 //! is such an incident.
 
 use super::api::shapes::{AlertShape, IncidentDetail};
-use super::auth::{ApiAuth, Principal};
+use super::auth::{ApiAuth, Reader};
+use super::problem::Problem;
 use super::services::Services;
 use crate::domain::incident::IncidentId;
+use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -30,6 +33,9 @@ const TEMPLATES: [(&str, &str); 2] = [
 /// Bytes of an identity that are repeated to whoever asked; ours have 26.
 const ID_BYTES_MAX: usize = 64;
 
+/// Bytes of a sign-in: a token, and which incident it is about.
+const FORM_BYTES_MAX: usize = 4 << 10;
+
 /// A page that says one thing.
 #[derive(Serialize)]
 struct Notice<'a> {
@@ -37,10 +43,31 @@ struct Notice<'a> {
     text: &'a str,
     /// What shows the incident elsewhere.
     command: Option<String>,
+    /// Where a token can be typed.
+    sign_in: Option<SignIn<'a>>,
+}
+
+/// The form that signs in.
+#[derive(Serialize)]
+struct SignIn<'a> {
+    /// Where it is sent.
+    action: &'a str,
+    /// What is shown after it.
+    incident: &'a str,
+}
+
+impl<'a> Notice<'a> {
+    fn saying(title: &'a str, text: &'a str) -> Self {
+        Self { title, text, command: None, sign_in: None }
+    }
 }
 
 /// `GET /incidents/{id}`.
-pub async fn incident(_: Principal, State(services): State<Services>, Path(id): Path<String>) -> Response {
+pub async fn incident(
+    Extension(reader): Extension<Reader>,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+) -> Response {
     match services.reader.incident(&IncidentId(id)).await {
         Ok(Some(view)) => {
             let detail = IncidentDetail::from(&view);
@@ -54,53 +81,117 @@ pub async fn incident(_: Principal, State(services): State<Services>, Path(id): 
             };
             let labels: Vec<Vec<String>> = detail.alerts.iter().map(labels).collect();
             context.insert("labels_of_alerts", &labels);
+            context.insert("reader", &reader.in_session.then_some(&reader.principal.name));
             page(StatusCode::OK, "incident.html", &mut context)
         }
         Ok(None) => notice(
             StatusCode::NOT_FOUND,
-            &Notice {
-                title: "No such incident",
-                text: "There is no incident with this identity. What is over is deleted after a while, as \
-                       `retention` in the settings says.",
-                command: None,
-            },
+            &Notice::saying(
+                "No such incident",
+                "There is no incident with this identity. What is over is deleted after a while, as `retention` in \
+                 the settings says.",
+            ),
         ),
         Err(error) => {
             tracing::warn!(error = %error, "an incident could not be read for its page");
             let text = "The store does not answer. Try again in a moment.";
-            notice(StatusCode::SERVICE_UNAVAILABLE, &Notice { title: "Not now", text, command: None })
+            notice(StatusCode::SERVICE_UNAVAILABLE, &Notice::saying("Not now", text))
         }
     }
 }
 
+/// What the door of the pages needs.
+#[derive(Clone)]
+pub struct PageDoor {
+    /// Who may look.
+    pub auth: Arc<ApiAuth>,
+    /// The time, by which sessions end.
+    pub services: Services,
+}
+
 /// Middleware: the API's door, with answers for people.
-pub async fn require_reader(State(auth): State<Arc<ApiAuth>>, mut request: Request, next: Next) -> Response {
-    let problem = match auth.principal(&request) {
-        Ok(principal) => {
-            request.extensions_mut().insert(principal);
-            return next.run(request).await;
+pub async fn require_reader(State(door): State<PageDoor>, mut request: Request, next: Next) -> Response {
+    match door.auth.reader(&request, door.services.clock.now()) {
+        Ok(reader) => {
+            request.extensions_mut().insert(reader);
+            next.run(request).await
         }
-        Err(problem) => problem,
-    };
-    if problem.status != StatusCode::UNAUTHORIZED {
-        let text = problem.detail.as_str();
-        return notice(problem.status, &Notice { title: "Refused", text, command: None });
+        Err(problem) => {
+            let id = request.uri().path().rsplit('/').next().unwrap_or_default();
+            refused(&problem, "../sign-in", identity(id), "A token shows this incident")
+        }
     }
-    let id = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let is_identity = !id.is_empty()
-        && id.len() <= ID_BYTES_MAX
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let text = "Incidents of this service are shown to holders of an API token, and a browser sends none. \
-                On the command line, with a token in SMOKEJUMPER_TOKEN and this service's address in \
-                SMOKEJUMPER_URL:";
-    let command = format!("smokejumper incidents show {}", if is_identity { id } else { "ID" });
-    let mut response = notice(
-        problem.status,
-        &Notice { title: "A token shows this incident", text, command: Some(command) },
-    );
+}
+
+/// `POST /sign-in`: a token, typed into the page of an incident, for a session that looks at pages.
+pub async fn sign_in(State(door): State<PageDoor>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, FORM_BYTES_MAX).await else {
+        let text = "This is more than a token.";
+        return notice(StatusCode::PAYLOAD_TOO_LARGE, &Notice::saying("Refused", text));
+    };
+    let field = |wanted: &str| {
+        let mut fields = form_urlencoded::parse(&body);
+        fields.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+    let (token, id) = (field("token"), field("incident"));
+    match door.auth.sign_in(&parts, token.trim().as_bytes(), door.services.clock.now()) {
+        Ok(cookie) => {
+            let answer = match identity(&id) {
+                Some(id) => see(&format!("incidents/{id}")),
+                None => {
+                    let text = "Open the link to the incident again.";
+                    notice(StatusCode::OK, &Notice::saying("Signed in", text))
+                }
+            };
+            with_cookie(answer, &cookie)
+        }
+        Err(problem) => refused(&problem, "sign-in", identity(&id), "This token is not accepted"),
+    }
+}
+
+/// `POST /sign-out`.
+pub async fn sign_out(State(door): State<PageDoor>, request: Request) -> Response {
+    match door.auth.sign_out(request.headers()) {
+        Ok(cookie) => {
+            let text = "This browser shows no incident any more, until somebody signs in again.";
+            with_cookie(notice(StatusCode::OK, &Notice::saying("Signed out", text)), &cookie)
+        }
+        Err(problem) => refused(&problem, "sign-in", None, "Refused"),
+    }
+}
+
+/// An identity that may be repeated to whoever asked.
+fn identity(id: &str) -> Option<&str> {
+    let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (is_plain && !id.is_empty() && id.len() <= ID_BYTES_MAX).then_some(id)
+}
+
+/// What somebody sees who may not look; where a token would help, with the place to type it.
+fn refused(problem: &Problem, sign_in: &str, id: Option<&str>, title: &str) -> Response {
+    if problem.status != StatusCode::UNAUTHORIZED {
+        return notice(problem.status, &Notice::saying("Refused", problem.detail.as_str()));
+    }
+    let text = "Incidents of this service are shown to holders of an API token. Type yours to look at them in this \
+                browser for twelve hours; nothing can be done with that. On the command line, with a token in \
+                SMOKEJUMPER_TOKEN and this service's address in SMOKEJUMPER_URL:";
+    let command = Some(format!("smokejumper incidents show {}", id.unwrap_or("ID")));
+    let sign_in = id.map(|incident| SignIn { action: sign_in, incident });
+    let mut response = notice(problem.status, &Notice { title, text, command, sign_in });
     // A bearer challenge makes no browser ask for a password.
     let challenge = HeaderValue::from_static(r#"Bearer realm="smokejumper""#);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
+}
+
+fn see(place: &str) -> Response {
+    let place = HeaderValue::from_str(place).expect("an identity is plain text");
+    (StatusCode::SEE_OTHER, [(header::LOCATION, place)]).into_response()
+}
+
+fn with_cookie(mut response: Response, cookie: &str) -> Response {
+    let cookie = HeaderValue::from_str(cookie).expect("a cookie is made of numbers and letters");
+    response.headers_mut().insert(header::SET_COOKIE, cookie);
     response
 }
 
@@ -132,12 +223,12 @@ fn render(template: &str, context: &Context) -> Result<String, tera::Error> {
     engine.render(template, context)
 }
 
-/// Nothing but this page and its own style: no scripts, no pictures, no forms, no frames around it.
+/// Nothing but this page, its own style and its own forms: no scripts, no pictures, no frames around it.
 fn content_security_policy() -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, CSS.as_bytes());
     let style = BASE64.encode(digest);
     format!(
-        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'"
     )
 }

@@ -9,7 +9,7 @@ use super::auth::{ApiAuth, ReceiverAuth, require_credentials, require_principal}
 use super::body::{BodyGate, gate_bodies};
 use super::health;
 use super::meter::{Receiving, count_deliveries};
-use super::page;
+use super::page::{self, PageDoor};
 use super::receive::{alertmanager, slack};
 use super::services::Services;
 use crate::engine::ports::Source;
@@ -44,7 +44,8 @@ pub fn router(services: Services, doors: Doors) -> Router {
     let gate = from_fn_with_state(doors.bodies, gate_bodies);
     let signed_gate = from_fn_with_state(doors.signed_bodies, gate_bodies);
     let alertmanager_door = from_fn_with_state(doors.alertmanager, require_credentials);
-    let page_door = from_fn_with_state(Arc::clone(&doors.api), page::require_reader);
+    let door = PageDoor { auth: Arc::clone(&doors.api), services: services.clone() };
+    let page_door = from_fn_with_state(door.clone(), page::require_reader);
     let api_door = from_fn_with_state(doors.api, require_principal);
     // Of the layers of a route, the last one is passed first.
     let alertmanager = post(alertmanager::receive)
@@ -52,7 +53,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route_layer(alertmanager_door)
         .route_layer(counted(Source::Alertmanager));
     // Slack signs its requests instead of showing credentials; the handler checks before it reads.
-    let slack = post(slack::receive).route_layer(signed_gate).route_layer(counted(Source::Slack));
+    let slack = post(slack::receive).route_layer(signed_gate.clone()).route_layer(counted(Source::Slack));
     let receivers =
         Router::new().route("/webhooks/alertmanager", alertmanager).route("/webhooks/slack", slack);
     let api = Router::new()
@@ -70,6 +71,12 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route_layer(gate)
         .route_layer(api_door);
     let pages = Router::new().route("/incidents/{id}", get(page::incident)).route_layer(page_door);
+    // A form brings the token that it is let in by.
+    let signing = Router::new()
+        .route("/sign-in", post(page::sign_in))
+        .route("/sign-out", post(page::sign_out))
+        .route_layer(signed_gate)
+        .with_state(door);
     let open = Router::new()
         .route("/api/openapi.json", get(api::openapi))
         .route("/health", get(health::alive))
@@ -81,13 +88,14 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .merge(api)
         .merge(pages)
         .merge(open)
+        .with_state(services)
+        .merge(signing)
         .fallback(health::not_found)
         .method_not_allowed_fallback(health::wrong_method)
         // The gates hold the limits of the settings; the framework's own would refuse what they let in.
         .layer(DefaultBodyLimit::disable())
         .layer(CatchPanicLayer::custom(health::panicked))
         .layer(map_response(harden))
-        .with_state(services)
 }
 
 /// No answer of ours is a page to be framed, sniffed or cached.

@@ -75,6 +75,14 @@ impl Server {
         self.external_url.is_none() && self.listen.ip().is_unspecified()
     }
 
+    /// Whether people come over HTTPS, here or at what stands in front of the service.
+    fn is_reached_over_https(&self) -> bool {
+        match &self.external_url {
+            Some(url) => url.as_str().starts_with("https://"),
+            None => self.tls.is_some(),
+        }
+    }
+
     /// The address for links in messages, without a slash at its end. `bound` is where the service listens: with
     /// port 0 in the settings, the system chooses.
     pub fn public_url(&self, bound: SocketAddr) -> String {
@@ -124,7 +132,8 @@ impl Settings {
                 token: keyring.open_all(&token.token)?,
             })
         });
-        Ok(ApiAuth::new(holders.collect::<Result<_, _>>()?, self.server.hosts(), meter))
+        let auth = ApiAuth::new(holders.collect::<Result<_, _>>()?, self.server.hosts(), meter);
+        Ok(auth.with_encrypted_sessions(self.server.is_reached_over_https()))
     }
 }
 

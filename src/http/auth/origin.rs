@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::header::{HOST, ORIGIN};
 
 use crate::http::problem::Problem;
@@ -34,17 +35,24 @@ pub(super) fn refuse_web_pages(request: &Request, hosts: &Hosts) -> Result<(), P
     if request.method().is_safe() {
         return Ok(());
     }
-    let fetch_site = request.headers().get("sec-fetch-site").map(|value| value.as_bytes());
-    let fetched_elsewhere = fetch_site.is_some_and(|site| site != b"same-origin" && site != b"none");
+    refuse_other_sites(request.headers())?;
     let origin = request.headers().get(ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
     let came_from_elsewhere = origin.is_some_and(|origin| {
         let named = origin.split_once("://").map(|(_, rest)| rest);
         named.is_none() || named != host.as_deref()
     });
-    if fetched_elsewhere || came_from_elsewhere {
-        return Err(Problem::forbidden("requests from web pages of other sites are refused"));
-    }
-    Ok(())
+    if came_from_elsewhere { Err(from_elsewhere()) } else { Ok(()) }
+}
+
+/// Refuses what a browser says that a page of another site sent. It says so on encrypted connections and on loopback.
+pub(super) fn refuse_other_sites(headers: &HeaderMap) -> Result<(), Problem> {
+    let site = headers.get("sec-fetch-site").map(|value| value.as_bytes());
+    let is_other = site.is_some_and(|site| site != b"same-origin" && site != b"none");
+    if is_other { Err(from_elsewhere()) } else { Ok(()) }
+}
+
+fn from_elsewhere() -> Problem {
+    Problem::forbidden("requests from web pages of other sites are refused")
 }
 
 /// The host the request is addressed to: in HTTP/2 it stands in the address, before that in a header.

@@ -222,3 +222,96 @@ fn nothing_here_shows_a_credential() {
         "{shown}"
     );
 }
+
+const NOW: &str = "2026-11-22T10:00:00Z";
+
+fn at(time: &str) -> Timestamp {
+    time.parse().expect("a time")
+}
+
+fn mk_auth(holders: Vec<TokenHolder>) -> ApiAuth {
+    ApiAuth::new(holders, Hosts::Any, DoorMeter::default())
+}
+
+fn parts(headers: &[(&str, &str)]) -> Parts {
+    mk_request(headers).into_parts().0
+}
+
+fn mk_request(headers: &[(&str, &str)]) -> Request {
+    let mut request = axum::http::Request::post("/sign-in");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).expect("a request")
+}
+
+/// The part of `Set-Cookie` that a browser sends back.
+fn pair(cookie: &str) -> &str {
+    cookie.split(';').next().expect("a pair")
+}
+
+#[test]
+fn a_session_lets_its_browser_look_for_a_while_and_no_longer_than_its_token_is_good() {
+    let auth =
+        mk_auth(vec![mk_holder("ci", Role::Viewer, &["other"]), mk_holder("una", Role::Admin, &["good"])]);
+    let cookie = auth.sign_in(&parts(&[]), b"good", at(NOW)).expect("a token that is known");
+    assert!(cookie.contains("; HttpOnly; SameSite=Lax") && !cookie.contains("Secure"), "{cookie}");
+    assert!(!cookie.contains("good"), "{cookie}");
+    let request = mk_request(&[("cookie", &format!("theme=dark; {}", pair(&cookie)))]);
+    let reader = auth.reader(&request, at("2026-11-22T21:59:59Z")).expect("it has not ended");
+    let viewer = Principal { name: "una".to_owned(), role: Role::Viewer };
+    assert_eq!(reader, Reader { principal: viewer, in_session: true }, "whatever the token may do");
+    assert!(auth.reader(&request, at("2026-11-22T22:00:00Z")).is_err(), "a shift is over");
+    assert!(auth.principal(&request).is_err(), "the API takes no session");
+
+    let rotated = mk_auth(vec![mk_holder("una", Role::Admin, &["newer", "good"])]);
+    assert!(rotated.reader(&request, at(NOW)).is_ok(), "both live tokens count");
+    let gone = mk_auth(vec![mk_holder("una", Role::Admin, &["newer"])]);
+    assert!(gone.reader(&request, at(NOW)).is_err(), "the session ends with its token");
+}
+
+#[test]
+fn a_session_that_was_made_up_or_drawn_out_is_none() {
+    let auth = mk_auth(vec![mk_holder("una", Role::Admin, &["good"])]);
+    let cookie = auth.sign_in(&parts(&[]), b"good", at(NOW)).expect("a token that is known");
+    let good = pair(&cookie);
+    let (until, seal) =
+        good.split_once('=').and_then(|(_, value)| value.split_once('.')).expect("both parts");
+    let later = until.parse::<i64>().expect("seconds") + 1;
+    for bad in [
+        format!("smokejumper_session={later}.{seal}"),
+        format!("smokejumper_session={until}.{}", "0".repeat(64)),
+        format!("smokejumper_session={until}."),
+        format!("smokejumper_session={until}"),
+        "smokejumper_session=".to_owned(),
+        format!("other={until}.{seal}"),
+    ] {
+        assert!(auth.reader(&mk_request(&[("cookie", &bad)]), at(NOW)).is_err(), "{bad}");
+    }
+    // A neighbour on another port of the machine may have left one of its own.
+    let both = format!("smokejumper_session=1.00; {good}");
+    assert!(auth.reader(&mk_request(&[("cookie", &both)]), at(NOW)).is_ok());
+    // Whoever shows a token as well is judged by that.
+    let wrong = mk_request(&[("cookie", good), ("authorization", "Bearer wrong")]);
+    assert!(auth.reader(&wrong, at(NOW)).is_err());
+}
+
+#[test]
+fn only_our_own_page_signs_in_and_out_and_only_with_a_token() {
+    let auth = mk_auth(vec![mk_holder("una", Role::Admin, &["good"])]).with_encrypted_sessions(true);
+    for wrong in ["", "wrong", "good "] {
+        let refused = auth.sign_in(&parts(&[]), wrong.as_bytes(), at(NOW)).expect_err("no token of ours");
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{wrong:?}");
+    }
+    for site in ["cross-site", "same-site"] {
+        let from = parts(&[("sec-fetch-site", site)]);
+        let refused = auth.sign_in(&from, b"good", at(NOW)).expect_err("another site");
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{site}");
+        assert!(auth.sign_out(&from.headers).is_err(), "{site}");
+    }
+    let own = parts(&[("sec-fetch-site", "same-origin")]);
+    assert!(auth.sign_in(&own, b"good", at(NOW)).expect("our page").ends_with("; Secure"));
+    let ended = auth.sign_out(&own.headers).expect("our page");
+    assert!(ended.starts_with("smokejumper_session=; Max-Age=0; "), "{ended}");
+    assert!(mk_auth(Vec::new()).sign_in(&own, b"", at(NOW)).is_err(), "nobody holds the empty token");
+}
