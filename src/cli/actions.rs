@@ -147,6 +147,13 @@ async fn list(remote: &Remote, status: &str) -> Result<Answer, Failure> {
     } else {
         table(list.actions.iter().map(|listed| &listed.action), now())
     };
+    let text = if list.more {
+        format!(
+            "{text}\nThere are more than one answer takes: smokejumper incidents lists the others by incident."
+        )
+    } else {
+        text
+    };
     Ok(Answer::new(text, &json))
 }
 

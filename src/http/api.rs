@@ -1,6 +1,7 @@
 //! The HTTP API, version 1. Shapes and words are a contract: scripts rely on them.
 
 pub mod actions;
+mod bounded;
 mod complete;
 pub mod incidents;
 pub mod pause;

@@ -1,14 +1,14 @@
 //! `/api/v1/actions`: what waits for people, and their decisions.
 
+use super::bounded::{self, Bounded, LIST_BYTES_MAX, Wanted};
 use super::incidents::reason_of;
 use super::shapes::{ActionShape, IncidentDetail};
-use crate::domain::action::{ActionId, ActionStatus, PlanDigest};
+use crate::domain::action::{Action, ActionId, ActionStatus, PlanDigest};
 use crate::domain::apply::Refused;
 use crate::domain::approval::Verdict;
-use crate::domain::incident::{IncidentId, IncidentStatus};
+use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::people::Role;
 use crate::engine::commands::CommandError;
-use crate::engine::ports::IncidentQuery;
 use crate::http::auth::Principal;
 use crate::http::problem::Problem;
 use crate::http::services::Services;
@@ -20,13 +20,17 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 /// Open incidents whose actions are listed. Enough for any night; the rest is reached through the incidents.
-const INCIDENTS_MAX: u32 = 500;
+const INCIDENTS_MAX: usize = 500;
 
 /// Actions of open incidents.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct ActionList {
     /// The actions, those of the newest incident first.
     pub actions: Vec<ListedAction>,
+    /// Whether there are open incidents whose actions are not listed: more than 500, or more than four megabytes. Ask for
+    /// the incidents themselves, which come in pages.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// An action with its incident.
@@ -67,23 +71,18 @@ pub async fn list(
         }
     }
     let open = vec![IncidentStatus::Triggered, IncidentStatus::Acknowledged];
-    let incidents = services
-        .reader
-        .incidents(IncidentQuery { statuses: open, limit: INCIDENTS_MAX, after: None })
-        .await?;
-    let wanted = |action: &&crate::domain::action::Action| {
-        query.status.as_deref().is_none_or(|status| action.status.as_str() == status)
+    let is_wanted =
+        |action: &&Action| query.status.as_deref().is_none_or(|status| action.status.as_str() == status);
+    let shape = |incident: &Incident| -> Vec<ListedAction> {
+        let id = incident.id.to_string();
+        let wanted = incident.actions.iter().filter(is_wanted);
+        wanted
+            .map(|action| ListedAction { incident: id.clone(), action: ActionShape::from(action) })
+            .collect()
     };
-    let actions = incidents
-        .iter()
-        .flat_map(|incident| {
-            incident.actions.iter().filter(wanted).map(|action| ListedAction {
-                incident: incident.id.to_string(),
-                action: ActionShape::from(action),
-            })
-        })
-        .collect();
-    Ok(Json(ActionList { actions }))
+    let wanted = Wanted { statuses: open, after: None, most: INCIDENTS_MAX };
+    let Bounded { items, more, .. } = bounded::list(&*services.reader, wanted, LIST_BYTES_MAX, shape).await?;
+    Ok(Json(ActionList { actions: items, more }))
 }
 
 /// Optionally the plan that the caller saw.

@@ -1,9 +1,9 @@
 //! `/api/v1/incidents`: read, acknowledge, resolve, tick off tasks.
 
+use super::bounded::{self, Bounded, LIST_BYTES_MAX, Wanted};
 use super::shapes::{IncidentDetail, IncidentSummary};
-use crate::domain::incident::{IncidentId, IncidentStatus};
+use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::people::Role;
-use crate::engine::ports::IncidentQuery;
 use crate::http::auth::Principal;
 use crate::http::problem::Problem;
 use crate::http::services::Services;
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 /// Incidents on a page where the caller does not say.
 const PAGE_DEFAULT: u32 = 50;
-/// Most incidents on a page: one answer stays within a few megabytes.
+/// Most incidents on a page, which may have fewer where they are large.
 pub const PAGE_MAX: u32 = 500;
 /// Hexadecimal digits of an incident's identity, a UUID.
 const ID_DIGITS: usize = 32;
@@ -38,7 +38,7 @@ pub struct ListQuery {
 /// A page of incidents, newest first.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct IncidentPage {
-    /// The incidents.
+    /// The incidents; fewer than asked for where they take more than four megabytes.
     pub incidents: Vec<IncidentSummary>,
     /// What to send as `cursor` for the next page; null on the last.
     pub next_cursor: Option<String>,
@@ -62,13 +62,12 @@ pub async fn list(
     }
     let statuses = statuses(query.status.as_deref().unwrap_or_default())?;
     let after = query.cursor.map(cursor).transpose()?;
-    // One more than asked for tells whether there is a next page.
-    let mut incidents =
-        services.reader.incidents(IncidentQuery { statuses, limit: limit + 1, after }).await?;
-    let more = incidents.len() > limit as usize;
-    incidents.truncate(limit as usize);
-    let next_cursor = incidents.last().filter(|_| more).map(|incident| incident.id.to_string());
-    Ok(Json(IncidentPage { incidents: incidents.iter().map(IncidentSummary::from).collect(), next_cursor }))
+    let wanted = Wanted { statuses, after, most: limit as usize };
+    let shape = |incident: &Incident| vec![IncidentSummary::from(incident)];
+    let Bounded { items, last, more } =
+        bounded::list(&*services.reader, wanted, LIST_BYTES_MAX, shape).await?;
+    let next_cursor = last.filter(|_| more).map(|id| id.to_string());
+    Ok(Json(IncidentPage { incidents: items, next_cursor }))
 }
 
 /// The end of the page before. Anything that is no identity would be compared with identities all the same, and end
