@@ -136,8 +136,18 @@ fn problem(file: &str, text: &str, error: &Error) -> Problem {
     if hide {
         problem = problem.hiding_value(text);
     }
-    problem.help = help;
+    problem.help = if is_syntax(error) { Some(hides_the_rest(help)) } else { help };
     problem
+}
+
+/// Whether the text is no YAML from here on, so that nothing is known of what stands below.
+fn is_syntax(error: &Error) -> bool {
+    matches!(error, Error::ExternalMessage { .. } | Error::Eof { .. } | Error::UnknownAnchor { .. })
+}
+
+fn hides_the_rest(help: Option<String>) -> String {
+    let help = help.unwrap_or_else(|| "a quote or a bracket may stand open here or above".to_owned());
+    format!("{help}; what follows in this document was not looked at")
 }
 
 fn describe(error: &Error) -> (String, Option<String>, bool) {

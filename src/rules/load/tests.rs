@@ -620,3 +620,31 @@ fn a_rule_names_a_manifest_that_is_there_and_adds_nothing_to_it() {
     let one = errors(&(remedy + "---" + &MANIFEST.replace("kind: ConfigMap", "kind: Secret")));
     assert!(one.ends_with("1 error in the rules"), "{one}");
 }
+
+#[test]
+fn a_mistake_in_the_syntax_hides_no_other_document_and_says_what_it_hides() {
+    let broken = "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: { name: one }\nspec:\n  matchers: ['a\n  severity: P9\n";
+    let other = "---\napiVersion: smokejumper.dev/v1\nkind: ResponseRules\n---\napiVersion: smokejumper.dev/v1\nkind: Schedul\n";
+    let said = errors(&(broken.to_owned() + other));
+    assert!(said.contains("what follows in this document was not looked at"), "{said}");
+    for kind in ["`ResponseRules` is not known", "`Schedul` is not known"] {
+        assert!(said.contains(kind), "{said}");
+    }
+}
+
+#[test]
+fn what_follows_an_incident_and_calls_an_endpoint_that_is_not_there_is_told_both() {
+    let rule = |endpoint: &str| {
+        format!(
+            "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {{ name: one }}\nspec:\n  \
+             matchers: ['alertname=\"A\"']\n  severity: P1\n  groupBy: [alertname]\n  remedies: []\n  \
+             onResolve: [{{ http.call: {{ endpoint: {endpoint} }} }}]\n"
+        )
+    };
+    let refused = load_one(&rule("somewhere-else")).expect_err("it touches the world");
+    assert!(refused.to_string().contains("`http.call` touches the world"), "{refused}");
+    let warned: Vec<&str> = refused.warnings.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(warned, ["there is no endpoint `somewhere-else` in the settings"]);
+    let misspelt = load_one(&rule("wafs")).expect_err("a misspelt name").to_string();
+    assert!(misspelt.contains("did you mean `waf`?"), "{misspelt}");
+}

@@ -83,7 +83,7 @@ fn broken_yaml_gives_one_problem_with_its_place() {
     1 | mode: *dry
       |       ^^^^
       |
-      = help: put the value in quotes
+      = help: put the value in quotes; what follows in this document was not looked at
     ");
 }
 
