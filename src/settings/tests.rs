@@ -337,9 +337,28 @@ fn the_schema_knows_the_sections_and_refuses_unknown_keys() {
 
 #[test]
 fn keys_that_nothing_uses_are_refused() {
-    let text = "people: [{ name: una, role: approver, email: una@example.com }]";
+    let text = "people: [{ name: una, role: approver, phone: '112' }]";
     let error = Settings::from_text("s.yaml", text, Path::new(""), &BTreeMap::new()).expect_err("unused");
-    assert!(error.to_string().contains("unknown key `email`"), "{error}");
+    assert!(error.to_string().contains("unknown key `phone`"), "{error}");
+}
+
+#[test]
+fn a_person_has_a_mail_address_of_their_own() {
+    let people = |first: &str, second: &str| {
+        let text = format!(
+            "people:\n- {{ name: una, role: approver, email: \"{first}\" }}\n- {{ name: ben, role: viewer, email: \"{second}\" }}\n"
+        );
+        Settings::from_text("s.yaml", &text, Path::new(""), &BTreeMap::new())
+            .map_err(|error| error.to_string())
+    };
+    let settings = people("una@example.com", "ben+pager@mail.example.com").expect("two addresses");
+    assert_eq!(settings.people[0].email.as_deref(), Some("una@example.com"));
+    for wrong in ["una", "una@", "@example.com", "una@a@b", "una @example.com", "una@.example.com", ""] {
+        let error = people(wrong, "ben@example.com").expect_err(wrong);
+        assert!(error.contains("expected a mail address"), "{wrong}: {error}");
+    }
+    let error = people("una@example.com", "Una@Example.com").expect_err("the same");
+    assert!(error.contains("this address belongs to another person as well"), "{error}");
 }
 
 #[test]

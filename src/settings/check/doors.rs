@@ -13,6 +13,9 @@ const HEADER_BYTES_MIN: usize = 8192;
 /// Most credentials a receiver compares a request with. Each costs a hash for every request that comes in.
 const CREDENTIALS_MAX: usize = 32;
 
+/// Longest mail address that mail servers take.
+const MAIL_ADDRESS_BYTES_MAX: usize = 254;
+
 pub(super) fn check_server(settings: &Settings, out: &mut Findings) {
     let Some(tls) = &settings.server.tls else { return };
     out.require(!tls.cert_file.as_os_str().is_empty(), &["server", "tls", "cert_file"]);
@@ -107,12 +110,36 @@ pub(super) fn check_tokens_and_people(settings: &Settings, out: &mut Findings) {
             .help("add the person, or leave this out for a token of a program");
         }
     }
-    let (mut names, mut slack_ids) = (BTreeSet::new(), BTreeSet::new());
+    check_people(settings, out);
+}
+
+/// Whether somebody could be meant by it: who, and where. More than that only a mail server knows.
+fn is_mail_address(text: &str) -> bool {
+    let is_plain = |part: &str| {
+        !part.is_empty() && !part.contains(|c: char| c == '@' || c.is_whitespace() || c.is_control())
+    };
+    text.len() <= MAIL_ADDRESS_BYTES_MAX
+        && text.split_once('@').is_some_and(|(who, place)| {
+            is_plain(who) && is_plain(place) && !place.starts_with('.') && !place.ends_with('.')
+        })
+}
+
+fn check_people(settings: &Settings, out: &mut Findings) {
+    let (mut names, mut slack_ids, mut emails) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for (index, person) in settings.people.iter().enumerate() {
         let index = index.to_string();
         out.require(!person.name.trim().is_empty(), &["people", &index, "name"]);
         if !names.insert(&person.name) {
             out.add(&["people", &index, "name"], format!("a second person is named `{}`", person.name));
+        }
+        if let Some(email) = &person.email {
+            if !is_mail_address(email) {
+                out.add(&["people", &index, "email"], "expected a mail address, such as `una@example.com`");
+            }
+            // Hardly any mail server tells capital letters apart.
+            if !emails.insert(email.to_lowercase()) {
+                out.add(&["people", &index, "email"], "this address belongs to another person as well");
+            }
         }
         let Some(id) = &person.slack else { continue };
         let well_formed =
