@@ -22,6 +22,7 @@ mod remote;
 mod schema;
 mod send;
 mod serve;
+mod settings_file;
 mod terminal;
 mod time;
 

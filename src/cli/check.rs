@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::failure::{EXIT_FAILURE, EXIT_USAGE};
+use super::settings_file;
 use super::terminal;
 use crate::app::check::{CheckOptions, Checked, check};
 use crate::settings::process_environment;
@@ -52,7 +53,9 @@ pub(super) struct CheckArgs {
 }
 
 pub(super) fn run(args: CheckArgs) -> Answer {
-    let options = CheckOptions { config: args.config, rules: args.rules };
+    // Rules by themselves need no settings.
+    let config = if args.rules.is_empty() { settings_file::told(args.config) } else { args.config };
+    let options = CheckOptions { config, rules: args.rules };
     let checked = check(&options, &process_environment());
     let answer = Answer::new(page(&checked), &document(&checked));
     if !checked.settings_are_good {

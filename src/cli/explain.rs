@@ -15,6 +15,7 @@ use super::alert::AlertArgs;
 use super::answer::Answer;
 use super::failure::{EXIT_FAILURE, Failure};
 use super::remote::wait;
+use super::settings_file;
 use super::time::now;
 use crate::app::explain::{Evidence, ExplainOptions, Explainer};
 use crate::domain::alert::Alert;
@@ -88,7 +89,8 @@ pub(super) fn run(args: ExplainArgs) -> Result<Answer, Failure> {
         None if args.diagnose => Evidence::Diagnosed,
         None => Evidence::Unknown,
     };
-    let options = ExplainOptions { config: args.config, now, evidence: evidence.clone() };
+    let options =
+        ExplainOptions { config: settings_file::told(args.config), now, evidence: evidence.clone() };
     let explainer = Explainer::new(options, &process_environment()).map_err(Failure::of)?;
     let document = wait(async { Ok(explain(&explainer, payload, now).await) })?;
     if let Evidence::Given(given) = &evidence {

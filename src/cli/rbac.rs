@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::answer::Answer;
 use super::failure::Failure;
+use super::settings_file;
 use crate::app::rbac::{RbacOptions, rbac};
 
 const EXAMPLES: &str = "\
@@ -46,7 +47,7 @@ pub(super) fn run(args: RbacArgs) -> Result<Answer, Failure> {
     {
         return Err(Failure::usage(format!("{namespace:?} is no name of a namespace")));
     }
-    let options = RbacOptions { config: args.config, namespace: args.namespace };
+    let options = RbacOptions { config: settings_file::told(args.config), namespace: args.namespace };
     let manifest = rbac(&options).map_err(Failure::of)?;
     Ok(Answer::new(manifest.yaml(), &manifest.list()))
 }

@@ -69,6 +69,8 @@ pub(super) struct Remote {
     client: HttpClient,
     url: Url,
     token: Option<SecretString>,
+    /// What to say where the service does not let us in.
+    unknown_token: &'static str,
 }
 
 /// One question.
@@ -123,7 +125,15 @@ impl Remote {
         };
         let client = HttpClient::new(&HttpOptions::configured())
             .map_err(|error| Failure::failed(error.to_string()))?;
-        Ok(Self { client, url: args.url.clone(), token })
+        let unknown_token = "the token that was shown is not one that the service knows";
+        Ok(Self { client, url: args.url.clone(), token, unknown_token })
+    }
+
+    /// For the door of the receivers, which has credentials of its own.
+    pub(super) fn at_receivers(self) -> Self {
+        let unknown_token = "alerts are let in by what stands under `receivers.alertmanager` in its settings, and \
+                             not by tokens of the API: show one of those with --token-file, or in SMOKEJUMPER_TOKEN";
+        Self { unknown_token, ..self }
     }
 
     /// The address, as it is shown to people.
@@ -178,9 +188,7 @@ impl Remote {
             StatusCode::UNAUTHORIZED if self.token.is_none() => failure.with_help(format!(
                 "set {TOKEN_VARIABLE}, or name a file that holds a token with --token-file"
             )),
-            StatusCode::UNAUTHORIZED => {
-                failure.with_help("the token that was shown is not one that the service knows")
-            }
+            StatusCode::UNAUTHORIZED => failure.with_help(self.unknown_token),
             StatusCode::SERVICE_UNAVAILABLE => failure.with_help("this is temporary: try again"),
             _ => failure,
         }

@@ -68,7 +68,7 @@ pub(super) fn run(args: &SendArgs) -> Result<Answer, Failure> {
     if args.dry_run {
         return Ok(dry(&body));
     }
-    let remote = Remote::new(&args.remote)?;
+    let remote = Remote::new(&args.remote)?.at_receivers();
     let path = ["webhooks", "alertmanager"];
     // Whether it is a payload is for the service to say; what is shown afterwards is only for people.
     let alerts = alertmanager::parse(&body).map(|payload| payload.to_alerts(now)).unwrap_or_default();

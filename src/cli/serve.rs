@@ -8,6 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use super::answer::{Answer, Format};
 use super::failure::Failure;
+use super::settings_file;
 use crate::app::{self, DemoOptions, FIRST_SCENARIO, ServeOptions};
 use crate::sandbox::scenario;
 use crate::sandbox::world::DEFAULT_SPEED;
@@ -77,7 +78,7 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn serve(args: ServeArgs) -> Result<Answer, Failure> {
-    run(app::serve(ServeOptions { config: args.config }))
+    run(app::serve(ServeOptions { config: settings_file::told(args.config) }))
 }
 
 /// What it prints comes at its start, not at its end.

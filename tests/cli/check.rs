@@ -305,3 +305,20 @@ fn what_comes_after_a_remedy_that_may_find_nothing_to_do_is_reachable() {
     let shown = check("{ http.call: { endpoint: waf } }");
     assert!(shown.contains("`tell` comes after `first`, which always applies"), "{shown}");
 }
+
+#[test]
+fn settings_that_lie_here_and_are_not_read_are_pointed_at() {
+    let installation = Folder::with(&[("smokejumper.yaml", SETTINGS), ("rules/a.yaml", GOOD)]);
+    for command in [vec!["check"], vec!["rbac"]] {
+        let ended = smokejumper(&command).in_folder(installation.path()).run();
+        assert!(
+            ended.stderr.contains("note: smokejumper.yaml lies here and is not read"),
+            "{command:?}: {}",
+            ended.stderr
+        );
+    }
+    for command in [vec!["check", "--config", "smokejumper.yaml"], vec!["check", "rules"]] {
+        let ended = smokejumper(&command).in_folder(installation.path()).run();
+        assert!(!ended.stderr.contains("note:"), "{command:?}: {}", ended.stderr);
+    }
+}

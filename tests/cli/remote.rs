@@ -192,6 +192,15 @@ fn a_missing_or_wrong_token_says_what_to_do() {
 }
 
 #[test]
+fn a_token_of_the_api_at_the_door_of_the_receivers_is_told_which_one_it_takes() {
+    let door = "POST /webhooks/alertmanager";
+    let service = StandIn::start().problem(door, StatusCode::UNAUTHORIZED, "valid credentials are required");
+    let sent = smokejumper(["send", "--alertname", "A"]).env("SMOKEJUMPER_URL", &service.url);
+    let said = sent.env("SMOKEJUMPER_TOKEN", "token-of-the-api").run().refused(1);
+    assert!(said.contains("`receivers.alertmanager`") && !said.contains("token-of-the-api"), "{said}");
+}
+
+#[test]
 fn something_else_at_the_address_is_told_apart() {
     let html = "<html>Bad Gateway</html>";
     let service = StandIn::start().answer(LIST, StatusCode::BAD_GATEWAY, "text/html", html);
