@@ -28,6 +28,18 @@ const KUBECONFIG: &str = "kubeconfig";
 
 const RULES: &str = include_str!("demo/rules.yaml");
 
+/// A story may be played again and again within minutes, and several at once, which in earnest would be a reason to stop:
+/// what counts over time or over targets is off. All other guardrails are as they are everywhere, and docs/guardrails.md
+/// tells people so.
+const GUARDRAILS: &str = "guardrails:
+  boot_hold: 0s
+  cooldown: 0s
+  daily_budget: 0
+  rates: { per_target: [], per_namespace: [], global: [] }
+  correlation: { targets: 0, targets_in_namespace: 0, targets_in_all: 0 }
+  flapping: { times: 0 }
+  circuit_breaker: { failures: 0 }";
+
 /// What `demo` was told.
 #[derive(Debug, Clone)]
 pub struct DemoOptions {
@@ -182,15 +194,7 @@ endpoints: {{ {endpoints} }}
 probes: {{ allow_loopback: true }}
 rules: ["{rules}"]
 mode: enforce
-# A story may be played again and again, which in earnest would be a reason to stop.
-guardrails:
-  boot_hold: 0s
-  cooldown: 0s
-  daily_budget: 0
-  rates: {{ per_target: [], per_namespace: [], global: [] }}
-  correlation: {{ targets: 0, targets_in_namespace: 0, targets_in_all: 0 }}
-  flapping: {{ times: 0 }}
-  circuit_breaker: {{ failures: 0 }}
+{GUARDRAILS}
 telemetry: {{ log_level: warn }}
 "##,
         store = folder.join("demo.db").display(),
@@ -252,5 +256,24 @@ impl Places {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", serde_json::to_string(self)?)?;
         Ok(out.flush()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_of_each_guardrail_that_the_demo_plays_without() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guardrails.md");
+        let page = std::fs::read_to_string(page).expect("the page");
+        let told = page.split("\n## In the demo\n").nth(1).expect("a section about the demo");
+        let told = told.split("\n## ").next().expect("its text");
+        let off: Vec<&str> =
+            GUARDRAILS.lines().skip(1).filter_map(|line| line.trim().split(':').next()).collect();
+        assert!(off.len() > 5, "{off:?}");
+        for key in off {
+            assert!(told.contains(&format!("`{key}`")), "`{key}` is off, and nobody is told");
+        }
     }
 }
