@@ -214,6 +214,34 @@ async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not
 }
 
 #[tokio::test]
+async fn a_step_that_waited_long_to_be_written_is_judged_anew() {
+    let scene = Scene::new().await;
+    let store = &scene.process.store;
+    let (go_on, slow) = tokio::sync::oneshot::channel();
+    *store.slow.lock().expect("not poisoned") = Some(slow);
+    for (number, service) in (1..).zip(["one", "two"]) {
+        assert!(scene.process.post(&[mk_alert(service, "a", scene.now(), None)]).await, "it is stored");
+        let judged = async {
+            while store.loads.load(Ordering::SeqCst) < number {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+    }
+    // Time goes by for the process, though nobody waits for it; again and again, since judging takes a moment.
+    for _ in 0..50 {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    go_on.send(()).expect("the commit waits");
+    scene.inbox_is_read().await;
+    assert_eq!(scene.incidents().await.len(), 2);
+    assert_eq!(store.loads.load(Ordering::SeqCst), 3, "the second one is judged twice");
+}
+
+#[tokio::test]
 async fn who_counts_neighbours_counts_those_that_are_being_written() {
     let scene = Scene::under(OneRule::asking_once()).await;
     let store = &scene.process.store;

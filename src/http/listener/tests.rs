@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinHandle;
 
 use super::*;
+
+mod http2;
 use crate::http::body::{BodyGate, BodyLimits, gate_bodies};
 
 /// Short times, so that the tests, which need real sockets and so real time, stay short.
