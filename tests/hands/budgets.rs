@@ -1,26 +1,18 @@
 //! Budgets are the store's: replicas on one PostgreSQL share them.
 
 use crate::postgres::Postgres;
+use crate::rules::rule_seeing;
 use crate::servers::eventually;
 use crate::world::{PATIENCE, World, about, newest};
-
-const RULES: &str = r#"
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: hung }
-spec:
-  matchers: ['alertname="Hung"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies: [{ name: restart, tier: T1, action: { k8s.rollout_restart: {} } }]
-"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_have_one_budget() {
     let database = tokio::task::spawn_blocking(|| Postgres::shared().database()).await.expect("no panic");
+    let restart = "{ name: restart, tier: T1, action: { k8s.rollout_restart: {} } }";
+    let hung = rule_seeing("hung", "Hung", "", &[restart]);
     let store = "store: { url: { env: DATABASE } }";
     let world =
-        World::with_environment(RULES, "boot_hold: 0s, daily_budget: 1", store, &[("DATABASE", &database)])
+        World::with_environment(&hung, "boot_hold: 0s, daily_budget: 1", store, &[("DATABASE", &database)])
             .await;
     let other = world.replica().await;
     let to_first = [about("Hung", "shop", "api", "firing")];

@@ -1,61 +1,30 @@
 //! Ladders on the real binary: a restart that does not help and the undo behind it, and autoscalers that own the replicas.
 
+use crate::rules::{remedy, rule, scaling, undo};
 use crate::servers::eventually;
 use crate::world::{CLUSTER_SPEED, PATIENCE, World, newest};
 use serde_json::{Value, json};
 use smokejumper::sandbox::kubernetes::KubernetesSandbox;
 
-const RULES: &str = r#"
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: unhealthy }
-spec:
-  matchers: ['alertname="Unhealthy"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: {} }
-      verify: { settle: 1s, hold: 1s, within: 8s, checks: ['findings.workload.unavailable == 0'], onFail: next }
-    - name: undo
-      action: { k8s.rollout_undo: {} }
-      verify: { settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.unavailable == 0', 'findings.workload.rollout == "done"'], onFail: rollback }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: respects }
-spec:
-  matchers: ['alertname="Respect"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies:
-    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8 } } }
-    - { name: tell, action: { checklist.start: { title: Look at it, items: [load] } } }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: raises }
-spec:
-  matchers: ['alertname="Raise"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies: [{ name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8, hpa: raise_min } } }]
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: refuses }
-spec:
-  matchers: ['alertname="Refuse"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies: [{ name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8, hpa: refuse } } }]
-"#;
+fn rules() -> String {
+    const TELL: &str = "{ name: tell, action: { checklist.start: { title: Look at it, items: [load] } } }";
+    let restart = remedy(
+        "restart",
+        "k8s.rollout_restart: {}",
+        "settle: 1s, hold: 1s, within: 8s, checks: ['findings.workload.unavailable == 0'], onFail: next",
+    );
+    [
+        rule("unhealthy", "Unhealthy", &[&restart, &undo("", "settle: 1s, hold: 2s, within: 60s")]),
+        scaling("respects", "Respect", "", &[TELL]),
+        scaling("raises", "Raise", ", hpa: raise_min", &[]),
+        scaling("refuses", "Refuse", ", hpa: refuse", &[]),
+    ]
+    .concat()
+}
 
 #[tokio::test]
 async fn an_undo_behind_a_restart_goes_back_to_the_good_image() {
-    let world = World::under(RULES, "boot_hold: 0s, rates: { per_target: [] }", "").await;
+    let world = World::under(&rules(), "boot_hold: 0s, rates: { per_target: [] }", "").await;
     world.roll_out_badly();
     world.cluster.run(CLUSTER_SPEED);
     world.alert("Unhealthy", "firing").await;
@@ -92,7 +61,7 @@ fn least(cluster: &KubernetesSandbox) -> Value {
 
 #[tokio::test]
 async fn an_autoscaler_is_respected_raised_for_a_while_or_a_reason_to_stop() {
-    let world = World::under(RULES, "boot_hold: 0s, rates: { per_target: [] }", "").await;
+    let world = World::under(&rules(), "boot_hold: 0s, rates: { per_target: [] }", "").await;
     let autoscaler = json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": { "name": "api", "namespace": "shop" },

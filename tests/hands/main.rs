@@ -17,6 +17,8 @@ mod world;
 
 #[path = "../support/postgres.rs"]
 mod postgres;
+#[path = "../support/rules.rs"]
+mod rules;
 #[path = "../support/servers.rs"]
 mod servers;
 

@@ -1,5 +1,6 @@
 //! The real binary, a simulated cluster, Prometheus and Slack around it, and what tests ask of all of them.
 
+use crate::rules::{hopeless_ladder, remedy, rule, rule_seeing, undo};
 use crate::servers::{self, Server, eventually, free_port, http_client};
 use serde_json::{Value, json};
 use smokejumper::sandbox::kubernetes::KubernetesSandbox;
@@ -21,56 +22,22 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub const CLUSTER_SPEED: u32 = 10;
 
 /// The rules of the stories that need none of their own.
-const RULES: &str = r#"
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: crash-loop }
-spec:
-  matchers: ['alertname="KubePodCrashLooping"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics:
-    - { name: workload, k8s.workload: {} }
-    - { name: pods, k8s.pods: { selector: 'app={{ labels.deployment }}' } }
-  remedies:
-    - name: undo
-      when: findings.workload.unavailable > 0
-      action: { k8s.rollout_undo: {} }
-      verify: { settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.unavailable == 0', 'findings.workload.rollout == "done"'], onFail: rollback }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: hung }
-spec:
-  matchers: ['alertname="Hung"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: {} }
-      verify: { settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.rollout == "done"'], onFail: escalate }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: ladder }
-spec:
-  matchers: ['alertname="Ladder"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: more
-      tier: T1
-      action: { k8s.scale: { replicas: 5, min: 1, max: 6 } }
-      verify: { settle: 3s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: rollback }
-    # Another workload: the first one's own rollout must not hold it up.
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: { name: web } }
-      verify: { settle: 1s, hold: 1s, within: 6s, checks: ['findings.workload.desired > 100'], onFail: next }
-"#;
+fn rules() -> String {
+    const SEEN: &str = "{ name: workload, k8s.workload: {} }, \
+                        { name: pods, k8s.pods: { selector: 'app={{ labels.deployment }}' } }";
+    let undo = undo(", when: findings.workload.unavailable > 0", "settle: 1s, hold: 2s, within: 60s");
+    let restart = remedy(
+        "restart",
+        "k8s.rollout_restart: {}",
+        "settle: 1s, hold: 2s, within: 60s, checks: ['findings.workload.rollout == \"done\"'], onFail: escalate",
+    );
+    [
+        rule_seeing("crash-loop", "KubePodCrashLooping", SEEN, &[&undo]),
+        rule("hung", "Hung", &[&restart]),
+        hopeless_ladder("settle: 3s, hold: 1s, within: 6s", "settle: 1s, hold: 1s, within: 6s"),
+    ]
+    .concat()
+}
 
 /// The service with everything around it.
 pub struct World {
@@ -108,7 +75,7 @@ impl World {
     /// Under these guardrails, with rules that most stories need. The look after the start is left out, since no story
     /// waits two minutes for it.
     pub async fn start(guardrails: &str) -> Self {
-        Self::under(RULES, guardrails, "").await
+        Self::under(&rules(), guardrails, "").await
     }
 
     /// Under these rules and guardrails, with more settings.

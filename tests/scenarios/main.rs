@@ -9,3 +9,6 @@ mod guards;
 mod rollouts;
 mod scaling;
 mod stage;
+
+#[path = "../support/rules.rs"]
+mod rules;

@@ -1,57 +1,28 @@
 //! Rollouts that go wrong, and remedies that help or do not.
 
+use crate::rules::{hopeless_ladder, remedy, rule, undo};
 use crate::stage::Stage;
 use jiff::SignedDuration;
 use smokejumper::domain::incident::{IncidentStatus, Phase};
 
-const RULES: &str = r#"
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: crash-loop }
-spec:
-  matchers: ['alertname="CrashLoop"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: undo
-      when: findings.workload.unavailable > 0
-      action: { k8s.rollout_undo: {} }
-      verify: { settle: 10s, hold: 20s, within: 5m, checks: ['findings.workload.unavailable == 0', 'findings.workload.rollout == "done"'], onFail: rollback }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: unhealthy }
-spec:
-  matchers: ['alertname="Unhealthy"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: {} }
-      verify: { settle: 10s, hold: 10s, within: 1m, checks: ['findings.workload.unavailable == 0', 'findings.workload.rollout == "done"'], onFail: next }
-    - { name: undo, action: { k8s.rollout_undo: {} }, verify: { settle: 10s, hold: 10s, within: 5m, checks: ['findings.workload.unavailable == 0'], onFail: rollback } }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: ladder }
-spec:
-  matchers: ['alertname="Ladder"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  diagnostics: [{ name: workload, k8s.workload: {} }]
-  remedies:
-    - name: more
-      tier: T1
-      action: { k8s.scale: { replicas: 5, min: 1, max: 6 } }
-      verify: { settle: 10s, hold: 1s, within: 30s, checks: ['findings.workload.desired > 100'], onFail: rollback }
-    - name: restart
-      tier: T1
-      action: { k8s.rollout_restart: { name: web } }
-      verify: { settle: 10s, hold: 1s, within: 30s, checks: ['findings.workload.desired > 100'], onFail: next }
-"#;
+fn rules() -> String {
+    let healthy = "checks: ['findings.workload.unavailable == 0', 'findings.workload.rollout == \"done\"'], onFail: next";
+    let restart = remedy(
+        "restart",
+        "k8s.rollout_restart: {}",
+        &format!("settle: 10s, hold: 10s, within: 1m, {healthy}"),
+    );
+    [
+        rule(
+            "crash-loop",
+            "CrashLoop",
+            &[&undo(", when: findings.workload.unavailable > 0", "settle: 10s, hold: 20s, within: 5m")],
+        ),
+        rule("unhealthy", "Unhealthy", &[&restart, &undo("", "settle: 10s, hold: 10s, within: 5m")]),
+        hopeless_ladder("settle: 10s, hold: 1s, within: 30s", "settle: 10s, hold: 1s, within: 30s"),
+    ]
+    .concat()
+}
 
 fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
@@ -59,7 +30,7 @@ fn minutes(count: i64) -> SignedDuration {
 
 #[tokio::test]
 async fn a_bad_rollout_is_undone_after_an_approval_verified_and_closed() {
-    let stage = Stage::new(RULES).await;
+    let stage = Stage::new(&rules()).await;
     stage.roll_out("api", "api:2");
     stage.pass(minutes(2)).await;
     stage.fires("CrashLoop", "api").await;
@@ -78,7 +49,7 @@ async fn a_bad_rollout_is_undone_after_an_approval_verified_and_closed() {
 
 #[tokio::test]
 async fn what_a_restart_does_not_mend_goes_back_to_the_good_image_and_not_to_before_the_restart() {
-    let stage = Stage::new(RULES).await;
+    let stage = Stage::new(&rules()).await;
     stage.roll_out("api", "api:2");
     stage.pass(minutes(2)).await;
     stage.fires("Unhealthy", "api").await;
@@ -101,7 +72,7 @@ async fn what_a_restart_does_not_mend_goes_back_to_the_good_image_and_not_to_bef
 
 #[tokio::test]
 async fn a_remedy_that_does_not_help_is_rolled_back_then_the_next_then_people() {
-    let stage = Stage::under("rates: { per_target: [] }", RULES).await;
+    let stage = Stage::under("rates: { per_target: [] }", &rules()).await;
     stage.fires("Ladder", "api").await;
     stage.pass(minutes(4)).await;
     assert_eq!(stage.remedies().await, ["more: rolled_back", "restart: failed"]);
@@ -116,7 +87,7 @@ async fn a_remedy_that_does_not_help_is_rolled_back_then_the_next_then_people() 
 
 #[tokio::test]
 async fn a_persons_rollout_that_makes_progress_is_waited_for_and_one_that_hangs_may_be_undone() {
-    let stage = Stage::new(RULES).await;
+    let stage = Stage::new(&rules()).await;
     stage.roll_out("api", "api:2");
     stage.pass(SignedDuration::from_secs(10)).await;
     stage.fires("CrashLoop", "api").await;
@@ -130,7 +101,7 @@ async fn a_persons_rollout_that_makes_progress_is_waited_for_and_one_that_hangs_
 
 #[tokio::test]
 async fn people_are_asked_anew_where_somebody_has_changed_the_target_since() {
-    let stage = Stage::new(RULES).await;
+    let stage = Stage::new(&rules()).await;
     stage.roll_out("api", "api:2");
     stage.pass(minutes(2)).await;
     stage.fires("CrashLoop", "api").await;

@@ -1,52 +1,21 @@
 //! Scaling under an autoscaler, and changes for a limited time.
 
+use crate::rules::{rule_seeing, scaling};
 use crate::stage::Stage;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-const RULES: &str = r#"
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: respects }
-spec:
-  matchers: ['alertname="Respect"']
-  severity: P1
-  target: &target { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies:
-    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8 } } }
-    - { name: restart, tier: T1, action: { k8s.rollout_restart: {} } }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: raises }
-spec:
-  matchers: ['alertname="Raise"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies:
-    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8, hpa: raise_min } } }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: refuses }
-spec:
-  matchers: ['alertname="Refuse"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies:
-    - { name: more, tier: T1, action: { k8s.scale: { delta: 2, max: 8, hpa: refuse } } }
-    - { name: restart, tier: T1, action: { k8s.rollout_restart: {} } }
----
-apiVersion: smokejumper.dev/v1
-kind: ResponseRule
-metadata: { name: for-a-while }
-spec:
-  matchers: ['alertname="Busy"']
-  severity: P1
-  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
-  remedies:
-    - { name: more, tier: T1, action: { k8s.scale: { replicas: 6, max: 8, ttl: 2h } } }
-"#;
+fn rules() -> String {
+    const RESTART: &str = "{ name: restart, tier: T1, action: { k8s.rollout_restart: {} } }";
+    let busy = "{ name: more, tier: T1, action: { k8s.scale: { replicas: 6, max: 8, ttl: 2h } } }";
+    [
+        scaling("respects", "Respect", "", &[RESTART]),
+        scaling("raises", "Raise", ", hpa: raise_min", &[]),
+        scaling("refuses", "Refuse", ", hpa: refuse", &[RESTART]),
+        rule_seeing("for-a-while", "Busy", "", &[busy]),
+    ]
+    .concat()
+}
 
 fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
@@ -54,7 +23,7 @@ fn minutes(count: i64) -> SignedDuration {
 
 /// `api` is scaled by an autoscaler between four and seven.
 async fn scaled() -> Stage {
-    let stage = Stage::new(&RULES.replace("&target ", "")).await;
+    let stage = Stage::new(&rules()).await;
     let autoscaler = json!({
         "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": { "name": "api", "namespace": "shop" },
@@ -121,7 +90,7 @@ async fn a_rule_may_refuse_to_meddle_with_an_autoscaler() {
 
 #[tokio::test]
 async fn what_somebody_has_set_back_is_not_written_again_and_stands_on_no_list() {
-    let stage = Stage::new(&RULES.replace("&target ", "")).await;
+    let stage = Stage::new(&rules()).await;
     stage.fires("Busy", "api").await;
     assert_eq!(replicas(&stage), 6);
     assert_eq!(stage.fixes().await.len(), 1);
@@ -143,7 +112,7 @@ async fn what_somebody_has_set_back_is_not_written_again_and_stands_on_no_list()
 
 #[tokio::test]
 async fn a_look_at_what_stands_finds_what_somebody_has_set_back() {
-    let stage = Stage::new(&RULES.replace("&target ", "")).await;
+    let stage = Stage::new(&rules()).await;
     stage.fires("Busy", "api").await;
     stage.look_at_fixes().await;
     assert_eq!(stage.fixes().await.len(), 1, "it stands");
