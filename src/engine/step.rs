@@ -31,7 +31,8 @@ use crate::domain::event::Event;
 use crate::domain::incident::IncidentId;
 use crate::domain::rule::RuleHash;
 use batch::Batch;
-use std::collections::HashSet;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
@@ -90,6 +91,10 @@ pub enum Taken {
     Unreadable(String),
 }
 
+/// How long a process relies on a text that it took for an incident, before it takes it anew: what is taken again and
+/// again is never deleted as unused.
+pub const TEXT_TAKEN_FOR: SignedDuration = SignedDuration::from_hours(24);
+
 /// Takes inputs in.
 pub struct Stepper {
     pub(super) store: Arc<dyn Store>,
@@ -99,8 +104,8 @@ pub struct Stepper {
     pub(super) ids: Arc<dyn Ids>,
     pub(super) meter: Arc<dyn Meter>,
     pub(super) settings: Arc<EngineSettings>,
-    /// Texts of rules and policies that this process knows to be stored.
-    kept_texts: Mutex<HashSet<RuleHash>>,
+    /// Texts of rules and policies that this process knows to be stored, and when it last took them.
+    kept_texts: Mutex<HashMap<RuleHash, Timestamp>>,
 }
 
 /// What a committed step brought about that the workers should know of.
@@ -234,6 +239,7 @@ impl Stepper {
     ) -> Result<StepReport, StoreError> {
         let Judged { commit, report, decisions, began, .. } = judged;
         let texts: Vec<RuleHash> = commit.texts.iter().map(|(hash, _)| hash.clone()).collect();
+        let taken_at = commit.at;
         let entries = journal::entries(&commit);
         let written = self.store.commit(commit);
         if !go.await {
@@ -241,7 +247,9 @@ impl Stepper {
         }
         written.await?;
         journal::log(entries);
-        self.remember_texts(texts);
+        if let Some(taken_at) = taken_at {
+            self.remember_texts(texts, taken_at);
+        }
         for decision in &decisions {
             self.meter.decided(decision);
         }
@@ -249,13 +257,16 @@ impl Stepper {
         Ok(report)
     }
 
-    fn knows_text(&self, hash: &RuleHash) -> bool {
-        self.kept_texts.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    /// Whether a text is stored, and was taken so lately that nobody deletes it as one that nothing needs.
+    fn knows_text(&self, hash: &RuleHash, now: Timestamp) -> bool {
+        let known = self.kept_texts.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(hash).is_some_and(|taken_at| now.duration_since(*taken_at) < TEXT_TAKEN_FOR)
     }
 
-    fn remember_texts(&self, hashes: Vec<RuleHash>) {
+    fn remember_texts(&self, hashes: Vec<RuleHash>, taken_at: Timestamp) {
         if !hashes.is_empty() {
-            self.kept_texts.lock().unwrap_or_else(PoisonError::into_inner).extend(hashes);
+            let taken = hashes.into_iter().map(|hash| (hash, taken_at));
+            self.kept_texts.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
         }
     }
 }

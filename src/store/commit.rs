@@ -333,15 +333,21 @@ impl Plan {
     }
 
     fn texts(&mut self, commit: &Commit) {
-        let rows: BTreeMap<&str, [Value; 2]> = commit
+        // Without a time it is not known how long they are needed.
+        let used_at = commit.at.map_or(i64::MAX, millis);
+        let rows: BTreeMap<&str, [Value; 3]> = commit
             .texts
             .iter()
             .map(|(hash, text)| {
-                (hash.0.as_str(), [Value::from(plain(&hash.0).into_owned()), json(text).into()])
+                let row = [Value::from(plain(&hash.0).into_owned()), json(text).into(), used_at.into()];
+                (hash.0.as_str(), row)
             })
             .collect();
         let rows = rows.into_values().collect();
-        self.insert("rule_text (hash, body)", rows, " ON CONFLICT (hash) DO NOTHING", false);
+        // What is there already is taken anew, which holds off whoever is about to delete it.
+        let anew = " ON CONFLICT (hash) DO UPDATE SET used_at = excluded.used_at \
+                    WHERE rule_text.used_at < excluded.used_at";
+        self.insert("rule_text (hash, body, used_at)", rows, anew, false);
     }
 
     fn temporary(&mut self, commit: &Commit) {

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "ends", include_str!("migrations/0002_ends.sql")),
     (3, "temporary", include_str!("migrations/0003_temporary.sql")),
     (4, "fewer pages", include_str!("migrations/0004_fewer_pages.sql")),
+    (5, "text ages", include_str!("migrations/0005_text_ages.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -242,6 +242,22 @@ async fn a_step_that_waited_long_to_be_written_is_judged_anew() {
 }
 
 #[tokio::test]
+async fn the_text_of_a_rule_is_taken_anew_for_an_incident_days_later() {
+    let scene = Scene::new().await;
+    scene.post(&[mk_alert("one", "a", scene.now(), None)]).await;
+    let first = scene.incidents().await.remove(0);
+    scene.process.commands.resolve(first.id, una(), None).await.expect("resolved");
+    scene.wait(60);
+    scene.post(&[mk_alert("two", "a", scene.now(), None)]).await;
+    let an_hour_before = scene.now().checked_sub(SignedDuration::from_hours(1)).expect("a time");
+    assert_eq!(scene.store.prune(an_hour_before).await.expect("pruned"), 1, "the first is long over");
+    let second = scene.incidents().await.remove(0);
+    assert_eq!(second.rule_hash, first.rule_hash);
+    let text = scene.store.text(&second.rule_hash).await.expect("readable");
+    assert!(text.is_some(), "the second keeps to it");
+}
+
+#[tokio::test]
 async fn who_counts_neighbours_counts_those_that_are_being_written() {
     let scene = Scene::under(OneRule::asking_once()).await;
     let store = &scene.process.store;

@@ -450,7 +450,7 @@ impl<'s> Batch<'s> {
     /// Makes sure that the text of a rule or policy is stored with the incident that keeps to it.
     pub(super) fn keep_text(&mut self, hash: &RuleHash, text: &impl Serialize) {
         let queued = self.commit.texts.iter().any(|(known, _)| known == hash);
-        if queued || self.stepper.knows_text(hash) {
+        if queued || self.stepper.knows_text(hash, self.now) {
             return;
         }
         let value = serde_json::to_value(text).expect("rules and policies serialize to JSON");

@@ -5,7 +5,9 @@ use crate::build::*;
 use jiff::SignedDuration;
 use smokejumper::domain::apply::Document;
 use smokejumper::domain::effect::EffectKind;
+use smokejumper::domain::escalation::EscalationState;
 use smokejumper::domain::fingerprint::Fingerprint;
+use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{Commit, DeadLetter, Wanted};
 use std::collections::BTreeSet;
 
@@ -55,6 +57,49 @@ pub async fn prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it(store
     // Cooldowns go by starts, and may be longer than incidents are kept.
     let since = jiff::Timestamp::MIN;
     assert_eq!(store.ledger(since).await.expect("readable").starts, [mk_start(10), mk_start(150)]);
+}
+
+/// So many days after the beginning.
+fn day(day: i64) -> jiff::Timestamp {
+    at(day * 24 * 60 * 60 * 1_000)
+}
+
+pub async fn texts_go_when_no_incident_refers_to_them_and_nobody_took_them_lately(store: Subject) {
+    let hash = |name: &str| RuleHash(name.to_owned());
+    let text = |name: &str| (hash(name), serde_json::json!({ "name": name }));
+    let mut long = mk_incident("long", "long");
+    long.incident.rule_hash = hash("rule-of-long");
+    long.incident.escalation = Some(EscalationState {
+        policy: "night".to_owned(),
+        hash: hash("policy-of-long"),
+        started_at: day(0),
+        next: None,
+        reached: None,
+    });
+    let all = ["rule-of-long", "policy-of-long", "unused", "taken-again"];
+    let texts = all.map(text).to_vec();
+    store.commit(Commit { texts, ..committing(vec![long.clone()]) }).await.expect("stored");
+    let texts = ["taken-again", "young"].map(text).to_vec();
+    store.commit(Commit { at: Some(day(10)), texts, ..Commit::default() }).await.expect("stored");
+    let left = async || {
+        let mut left = Vec::new();
+        for name in all.iter().chain(&["young"]) {
+            if store.text(&hash(name)).await.expect("readable").is_some() {
+                left.push(*name);
+            }
+        }
+        left
+    };
+    store.prune(day(1)).await.expect("pruned");
+    assert_eq!(left().await.len(), 5, "texts outlive incidents by two days");
+    store.prune(day(5)).await.expect("pruned");
+    assert_eq!(left().await, ["rule-of-long", "policy-of-long", "taken-again", "young"]);
+    let over = mk_resolved(&long.incident, 6 * 24 * 60 * 60 * 1_000);
+    store.commit(Commit { at: Some(day(6)), ..committing(vec![over]) }).await.expect("over");
+    store.prune(day(9)).await.expect("pruned");
+    assert_eq!(left().await, ["taken-again", "young"], "their incident has gone");
+    store.prune(day(13)).await.expect("pruned");
+    assert_eq!(left().await, [""; 0]);
 }
 
 pub async fn a_ping_is_answered(store: Subject) {
