@@ -166,7 +166,16 @@ impl ReadHandle {
                 pairs.push((name, selector));
             }
             pairs.extend(next.as_deref().map(|next| ("continue", next)));
-            let page: Page<T> = self.link.json(&call, get(&path, &pairs)).await?;
+            let page: Result<Page<T>, _> = self.link.json(&call, get(&path, &pairs)).await;
+            // A mark that the server no longer knows (410) says nothing about whether there is such a list.
+            let page = page.map_err(|error| match next {
+                Some(_) if error.is_not_found() => call.failed(Failure::Server {
+                    code: 410,
+                    wait: None,
+                    reason: "the list was read for longer than the server remembers it: ask again".to_owned(),
+                }),
+                _ => error,
+            })?;
             seen += page.items.len();
             page.items.into_iter().for_each(&mut take);
             next = page.metadata.next.filter(|next| !next.is_empty());

@@ -189,6 +189,24 @@ async fn a_list_is_read_page_by_page_and_ends() {
 }
 
 #[tokio::test]
+async fn a_list_whose_later_pages_are_forgotten_is_not_taken_for_none() {
+    let (client, _) = mk_cluster(|request| {
+        if request.target.contains("continue=") {
+            return Answer::Says(
+                410,
+                status(410, "Expired", "The provided continue parameter is too old", json!({})),
+            );
+        }
+        Answer::Says(200, json!({"metadata": {"continue": "more"}, "items": [{}]}).to_string())
+    });
+    let reads = ReadHandle::over(client, TIMEOUT);
+    let error =
+        reads.list::<Value>(&Resource::PODS, Some("p"), ListQuery::default()).await.expect_err("cut off");
+    assert!(!error.is_not_found() && error.is_passing(), "{error}");
+    assert!(error.to_string().contains("ask again"), "{error}");
+}
+
+#[tokio::test]
 async fn an_endless_list_is_refused_and_an_endless_answer_too() {
     let page = json!({"metadata": {"continue": "more"}, "items": vec![json!({}); 250]}).to_string();
     let (client, _) = mk_cluster(move |_| Answer::Says(200, page.clone()));
