@@ -1,5 +1,7 @@
 //! Slow senders over HTTP/2, frame by frame: what a library would never send.
 
+use tokio::io::AsyncRead;
+
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -27,16 +29,19 @@ async fn begin(address: SocketAddr) -> TcpStream {
 }
 
 /// Reads frames until so many requests were answered.
-async fn until_answered(stream: &mut TcpStream, count: u32) {
-    let mut answered = 0;
-    while answered < count {
-        let mut head = [0_u8; 9];
-        stream.read_exact(&mut head).await.expect("a frame");
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
-        stream.read_exact(&mut payload).await.expect("all of it");
-        answered += u32::from(head[3] == HEADERS);
-    }
+async fn until_answered(reads: &mut (impl AsyncRead + Unpin), count: u32) {
+    let all = async {
+        let mut answered = 0;
+        while answered < count {
+            let mut head = [0_u8; 9];
+            reads.read_exact(&mut head).await.expect("a frame");
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            reads.read_exact(&mut payload).await.expect("all of it");
+            answered += u32::from(head[3] == HEADERS);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), all).await.expect("answers come");
 }
 
 #[tokio::test]
@@ -59,15 +64,7 @@ async fn bodies_that_trickle_over_http2_are_answered_in_time_and_their_connectio
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let mut answered = 0;
-    while answered < STREAMS {
-        let mut head = [0_u8; 9];
-        let read = tokio::time::timeout(Duration::from_secs(10), reads.read_exact(&mut head)).await;
-        read.expect("answers come in time").expect("a frame");
-        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        reads.read_exact(&mut payload).await.expect("all of it");
-        answered += u32::from(head[3] == HEADERS);
-    }
+    until_answered(&mut reads, STREAMS).await;
     assert!(is_healthy(served.address).await, "others are served meanwhile");
     trickle.abort();
     eventually("the connection ends", || served.meter.connections_open() == 0).await;
