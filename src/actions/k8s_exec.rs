@@ -17,7 +17,7 @@ use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::{mounts_claims, one_higher};
 use super::cluster::{drafted, hand, object_of, refused};
-use super::outcome::{not_applied, unknown};
+use super::outcome::{failed, not_applied, unknown};
 use super::request::fixed_name;
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::exec::ExecQuery;
@@ -48,8 +48,8 @@ const OUTPUT_CHARS_MAX: usize = 1_000;
 pub(super) const ENTRY: Entry = Declared {
     name: "k8s.exec",
     summary: "Runs one of the commands under `kubernetes.commands` in a container: in the pod that is named, or in the \
-              first ready one of a workload. No shell, and never twice. Exit code 0 counts as carried out, all else \
-              as unknown.",
+              first ready one of a workload. No shell, and never twice. Exit code 0 counts as carried out, any other \
+              as a remedy that did not help, and none at all as unknown.",
     tier_floor: Tier::T2,
     inverse: Inverse::FromRule,
     check,
@@ -227,7 +227,9 @@ async fn act(hands: &Hands, plan: &ActionPlan, _: &ActionContext) -> ActionOutco
             inverse: None,
             requests: Vec::new(),
         },
-        Some(code) => unknown(format!("{} in {} ended with {code}: {said}", command.command, command.pod)),
+        Some(code) => {
+            failed(format!("{} in {} ended with exit code {code}: {said}", command.command, command.pod))
+        }
         None => unknown(format!(
             "the cluster does not say how {} in {} ended: {said}",
             command.command, command.pod

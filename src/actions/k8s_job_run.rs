@@ -22,7 +22,7 @@ use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::Workload;
 use super::cluster::{EXECUTION_ID, drafted, hand, object_of, refused};
-use super::outcome::{not_applied, unknown};
+use super::outcome::{failed, not_applied, unknown};
 use super::request::fixed_name;
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::logs::LogQuery;
@@ -58,9 +58,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Characters of the CronJob's name in that of the Job, which pods add to: names of pods have 63 at most.
 const NAME_CHARS_MAX: usize = 40;
 
-/// What is shown of the log.
+/// Lines of the log that are read, and their bytes: a server counts those from the first line on.
 const LOG_LINES: u64 = 20;
-const LOG_BYTES_MAX: u64 = 2_000;
+const LOG_BYTES_MAX: u64 = 64 * 1024;
+
+/// What is shown of it, from its end, where a failure stands. A line of the timeline holds it with its reason.
+const SHOWN_BYTES_MAX: usize = 1_400;
 
 /// Longest value of a label, by which the jobs of a manifest are found again.
 const LABEL_BYTES_MAX: usize = 63;
@@ -71,8 +74,8 @@ const ARGS_MAX: usize = 32;
 pub(super) const ENTRY: Entry = Declared {
     name: "k8s.job_run",
     summary: "Runs the job of a CronJob now, or the Job of a `StoredManifest`, waits up to 35s for its end and shows its \
-              last lines. A Job that fails counts as not carried out; one that takes longer runs on. There is no way \
-              back: give the remedy, or the manifest, the tier that the job deserves.",
+              last lines. A Job that fails counts as a remedy that did not help; one that takes longer runs on. There \
+              is no way back: give the remedy, or the manifest, the tier that the job deserves.",
     tier_floor: Tier::T1,
     inverse: Inverse::FromRule,
     check,
@@ -280,7 +283,9 @@ fn progress(job: &Value) -> Progress {
     match (holds("Complete"), holds("Failed")) {
         (Some(_), _) => Progress::Complete,
         (None, Some(failed)) => {
-            Progress::Failed(failed["message"].as_str().unwrap_or("it failed").to_owned())
+            let said: Vec<&str> =
+                ["reason", "message"].iter().filter_map(|key| failed[key].as_str()).collect();
+            Progress::Failed(if said.is_empty() { "it says no reason".to_owned() } else { said.join(": ") })
         }
         (None, None) => Progress::Runs,
     }
@@ -366,7 +371,7 @@ impl Run {
                 }
                 Ok(Some(Progress::Failed(why))) => {
                     let said = self.last_lines(cluster, &name).await;
-                    return not_applied(format!("{shown} ran and failed: {why}{said}"));
+                    return failed(format!("{shown} ran and failed ({why}){said}"));
                 }
                 // It was made, that much is certain: unknown would have it tried again.
                 Ok(None) => {
@@ -380,6 +385,9 @@ impl Run {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }
+        if wait.is_zero() {
+            return applied(format!("{shown} was started, and runs"));
+        }
         applied(format!("{shown} was started, and still runs after {}", Period::from_secs(wait.as_secs())))
     }
 
@@ -390,9 +398,11 @@ impl Run {
         let pods: Vec<Value> =
             cluster.list(&Resource::PODS, Some(&self.namespace), query).await.unwrap_or_default();
         let newest = pods.iter().max_by_key(|pod| pod["metadata"]["creationTimestamp"].as_str());
-        let Some(pod) = newest.and_then(|pod| pod["metadata"]["name"].as_str()) else { return String::new() };
+        let Some(newest) = newest else { return String::new() };
+        let Some(pod) = newest["metadata"]["name"].as_str() else { return String::new() };
         let query = LogQuery {
-            container: None,
+            // The server answers for one container only, and does not choose among several.
+            container: newest["spec"]["containers"][0]["name"].as_str().map(str::to_owned),
             previous: false,
             since: None,
             tail_lines: LOG_LINES,
@@ -403,9 +413,19 @@ impl Run {
         while let Ok(Some(part)) = log.part().await {
             bytes.extend_from_slice(&part);
         }
-        let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+        let text = String::from_utf8_lossy(&bytes);
+        let text = last_bytes(text.trim(), SHOWN_BYTES_MAX);
         if text.is_empty() { text } else { format!(": {text}") }
     }
+}
+
+/// The end of a text, within so many bytes.
+fn last_bytes(text: &str, bytes_max: usize) -> String {
+    let Some(from) = text.len().checked_sub(bytes_max).filter(|from| *from > 0) else {
+        return text.to_owned();
+    };
+    let from = (from..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    format!("…{}", &text[from..])
 }
 
 fn applied(detail: String) -> ActionOutcome {

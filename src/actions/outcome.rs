@@ -21,6 +21,11 @@ pub(super) fn not_now(reason: impl Into<String>) -> ActionOutcome {
     ActionOutcome::NotNow { reason: reason.into() }
 }
 
+/// It was carried out, and failed.
+pub(super) fn failed(reason: impl Into<String>) -> ActionOutcome {
+    ActionOutcome::Failed { reason: reason.into() }
+}
+
 /// Nobody knows whether it was carried out.
 pub(super) fn unknown(reason: impl Into<String>) -> ActionOutcome {
     ActionOutcome::Unknown { reason: reason.into() }
@@ -37,6 +42,7 @@ pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutco
     match outcome {
         ActionOutcome::NotApplied { reason } => ActionOutcome::NotApplied { reason: line(reason) },
         ActionOutcome::NotNow { reason } => ActionOutcome::NotNow { reason: line(reason) },
+        ActionOutcome::Failed { reason } => ActionOutcome::Failed { reason: line(reason) },
         ActionOutcome::Unknown { reason } => ActionOutcome::Unknown { reason: line(reason) },
         ActionOutcome::AlreadySo { detail } => ActionOutcome::AlreadySo { detail: line(detail) },
         ActionOutcome::HandedToPeople { task } => {

@@ -58,7 +58,7 @@ pub enum Repeatability {
     /// Twice is the same as once: run again after an unclear end.
     #[default]
     Idempotent,
-    /// Twice may do harm: after an unclear end people look first.
+    /// Twice may do harm, and nothing in the world shows whether it happened: after an unclear end people look first.
     AtMostOnce,
 }
 
@@ -93,6 +93,11 @@ pub struct ActionPlan {
 pub struct PlanDigest(pub String);
 
 impl ActionPlan {
+    /// Whether the world shows what became of an attempt: the plan names the object, and the attempt leaves its mark there.
+    pub fn leaves_a_mark(&self) -> bool {
+        self.basis.is_some() && self.repeatability == Repeatability::Idempotent
+    }
+
     /// Digest over every value of the plan.
     pub fn digest(&self) -> PlanDigest {
         PlanDigest(crate::timeline::digest_of(self))
@@ -262,6 +267,9 @@ pub struct Action {
     /// How many attempts at its present plan met something that passes, and are tried again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub put_off: u32,
+    /// Why the end of an earlier attempt at its present plan is not known, while that is looked into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclear: Option<String>,
     /// When its first attempt touched the world.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -308,6 +316,11 @@ pub enum ActionOutcome {
     /// It was certainly not carried out, for a reason that passes by itself: the same attempt may succeed later.
     NotNow {
         /// Why.
+        reason: String,
+    },
+    /// It was carried out, and failed: what it did up to then stands.
+    Failed {
+        /// Why, and what it said.
         reason: String,
     },
     /// Nobody knows.

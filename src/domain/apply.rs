@@ -122,6 +122,9 @@ pub fn apply(
         Event::ActionStarting { action, step, attempt } => {
             acting::starting(&mut draft, &action, step, attempt, facts);
         }
+        Event::ActionUnclear { action, step, reason } => {
+            acting::unclear(&mut draft, &action, step, reason);
+        }
         Event::ActionEnded { action, step, outcome } => {
             acting::ended(&mut draft, &action, step, outcome, facts);
         }

@@ -86,6 +86,8 @@ pub enum Reason {
     Applied,
     /// It certainly was not carried out.
     NotApplied(String),
+    /// It was carried out, and failed.
+    Failed(String),
     /// Nobody knows whether it was carried out.
     OutcomeUnknown(String),
     /// It helped.
@@ -131,6 +133,7 @@ impl Reason {
             Self::IncidentResolved => "incident_resolved",
             Self::Applied => "applied",
             Self::NotApplied(_) => "not_applied",
+            Self::Failed(_) => "failed",
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Verified => "verified",
             Self::NotVerified => "not_verified",
@@ -174,6 +177,7 @@ impl std::fmt::Display for Reason {
             Self::IncidentResolved => f.write_str("the incident ended first"),
             Self::Applied => f.write_str("it was carried out"),
             Self::NotApplied(why) => write!(f, "it was not carried out: {why}"),
+            Self::Failed(why) => write!(f, "it was carried out, and failed: {why}"),
             Self::OutcomeUnknown(why) => write!(f, "nobody knows whether it was carried out: {why}"),
             Self::Verified => f.write_str("it helped"),
             Self::NotVerified => f.write_str(

@@ -54,6 +54,15 @@ pub enum Event {
         /// Number of the attempt, from 1.
         attempt: u32,
     },
+    /// Nobody knows how an attempt ended, and it is looked into before people are called.
+    ActionUnclear {
+        /// Which action.
+        action: ActionId,
+        /// Which plan.
+        step: Step,
+        /// What is known about why.
+        reason: String,
+    },
     /// An attempt ended.
     ActionEnded {
         /// Which action.
@@ -133,6 +142,7 @@ impl Event {
             Self::Decide => "decide",
             Self::Ballot { .. } => "ballot",
             Self::ActionStarting { .. } => "action_starting",
+            Self::ActionUnclear { .. } => "action_unclear",
             Self::ActionEnded { .. } => "action_ended",
             Self::FoundSetBack { .. } => "found_set_back",
             Self::Woken { .. } => "woken",

@@ -167,10 +167,14 @@ impl Executor {
         let outcome = self.attempt(&plan, id, step, view, start).await;
         let outcome = after_earlier_attempts(outcome, &plan, leased.attempt);
         self.meter.effect_done(leased.effect.kind(), outcome_word(&outcome));
-        let unclear = matches!(outcome, ActionOutcome::Unknown { .. });
-        let may_repeat = plan.repeatability == Repeatability::Idempotent || plan.basis.is_some();
-        if unclear && may_repeat && leased.attempt < REPEATS_MAX {
-            return self.postpone(leased, backoff(leased.attempt)).await;
+        if let Some(reason) = looked_into(&outcome, &plan, leased.attempt) {
+            let unclear = Event::ActionUnclear { action: id.clone(), step, reason: reason.to_owned() };
+            let held = Lease::Held(Finish { id: leased.id.clone(), attempt: leased.attempt });
+            let input = Input::Event { incident: leased.incident.clone(), event: Some(unclear), lease: held };
+            return match self.steps.take(input).await? {
+                Taken::Lost => Ok(()),
+                _ => self.postpone(leased, backoff(leased.attempt)).await,
+            };
         }
         let ended = Event::ActionEnded { action: id.clone(), step, outcome };
         self.finish(leased, Some(ended)).await
@@ -313,12 +317,19 @@ fn notice_failed(destination: &Destination, notice: &Notice, error: String, give
     Event::NoticeFailed { destination: destination.clone(), notice: notice.clone(), error, given_up }
 }
 
+/// Why the end of an attempt is unclear, where it is looked up or tried once more before people are called.
+fn looked_into<'o>(outcome: &'o ActionOutcome, plan: &ActionPlan, attempt: u32) -> Option<&'o str> {
+    let ActionOutcome::Unknown { reason } = outcome else { return None };
+    // What may be done once only goes to people at once, with what is known of it.
+    (plan.repeatability == Repeatability::Idempotent && attempt < REPEATS_MAX).then_some(reason)
+}
+
 /// An attempt that certainly was not carried out says nothing about the one before it, whose end nobody knew, unless
 /// that one was looked up.
 fn after_earlier_attempts(outcome: ActionOutcome, plan: &ActionPlan, attempt: u32) -> ActionOutcome {
     match outcome {
         ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason }
-            if attempt > 1 && plan.repeatability == Repeatability::Idempotent && plan.basis.is_none() =>
+            if attempt > 1 && plan.repeatability == Repeatability::Idempotent && !plan.leaves_a_mark() =>
         {
             let reason =
                 format!("an earlier attempt may have been carried out; the last one was not: {reason}");
@@ -335,6 +346,7 @@ fn outcome_word(outcome: &ActionOutcome) -> &'static str {
         ActionOutcome::HandedToPeople { .. } => "handed_to_people",
         ActionOutcome::NotApplied { .. } => "not_applied",
         ActionOutcome::NotNow { .. } => "not_now",
+        ActionOutcome::Failed { .. } => "failed",
         ActionOutcome::Unknown { .. } => "unknown",
     }
 }
@@ -352,8 +364,8 @@ fn since(earlier: Timestamp, later: Timestamp) -> Duration {
 mod tests {
     use super::*;
 
-    fn after(attempt: u32, repeatability: Repeatability) -> ActionOutcome {
-        let plan = ActionPlan {
+    fn mk_plan(repeatability: Repeatability) -> ActionPlan {
+        ActionPlan {
             kind: "http.call".to_owned(),
             params: serde_json::Value::Null,
             target: "endpoint:waf".to_owned(),
@@ -362,9 +374,27 @@ mod tests {
             repeatability,
             basis: None,
             ttl: None,
-        };
+        }
+    }
+
+    fn after(attempt: u32, repeatability: Repeatability) -> ActionOutcome {
         let outcome = ActionOutcome::NotApplied { reason: "refused".to_owned() };
-        after_earlier_attempts(outcome, &plan, attempt)
+        after_earlier_attempts(outcome, &mk_plan(repeatability), attempt)
+    }
+
+    #[test]
+    fn what_may_be_done_once_only_goes_to_people_with_its_first_reason() {
+        let unknown = ActionOutcome::Unknown { reason: "it does not say how it ended".to_owned() };
+        let mut once = mk_plan(Repeatability::AtMostOnce);
+        let mut again = mk_plan(Repeatability::Idempotent);
+        for basis in [None, Some(serde_json::json!({"pod": "u1"}))] {
+            (once.basis, again.basis) = (basis.clone(), basis);
+            assert_eq!(looked_into(&unknown, &once, 1), None);
+            assert_eq!(looked_into(&unknown, &again, 1), Some("it does not say how it ended"));
+            assert_eq!(looked_into(&unknown, &again, REPEATS_MAX), None);
+        }
+        let refused = ActionOutcome::NotApplied { reason: "refused".to_owned() };
+        assert_eq!(looked_into(&refused, &again, 1), None);
     }
 
     #[test]

@@ -151,6 +151,7 @@ pub(crate) fn mk_action(view: &IncidentView, status: ActionStatus, tier: Tier, r
         restores: None,
         temporary_until: None,
         put_off: 0,
+        unclear: None,
         started_at: status.has_started().then(|| minutes(2)),
         ended_at: status.is_final().then(|| minutes(4)),
         outcome: None,

@@ -239,6 +239,13 @@ fn applied(outcome: ActionOutcome) -> String {
     }
 }
 
+fn failed(outcome: ActionOutcome) -> String {
+    match outcome {
+        ActionOutcome::Failed { reason } => reason,
+        other => panic!("not failed: {other:?}"),
+    }
+}
+
 fn not_applied(outcome: ActionOutcome) -> String {
     match outcome {
         ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason } => reason,

@@ -116,6 +116,7 @@ fn mk_action(status: ActionStatus, reason: Reason) -> Action {
         restores: None,
         temporary_until: None,
         put_off: 0,
+        unclear: None,
         started_at: Some(minutes(5)),
         ended_at: Some(minutes(6)),
         outcome: Some("HTTP 200 in 12 ms".to_owned()),

@@ -3,21 +3,23 @@
 //! A start is written before the world is touched ([`starting`]), an end after ([`ended`]). An attempt that
 //! nobody knows the end of is never repeated unless its plan says that twice is harmless.
 
-use super::draft::{Document, Draft, StartAs};
+mod begin;
+
+pub(super) use begin::starting;
+
+use super::draft::{Document, Draft};
 use super::{Facts, alerts, deciding, restoring, telling, verifying};
 use crate::Labels;
-use crate::action::{
-    Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Request, Step, Task, Tier,
-};
+use crate::action::{Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Request, Step, Task, Tier};
 use crate::approval::Approvals;
 use crate::catalog::Performer;
 use crate::counted::counted;
 use crate::decision::{self, Decision, Reason};
 use crate::effect::{Effect, Wake};
-use crate::guardrail::{self, Guardrail, Start, StartEnd, StartResult};
+use crate::guardrail::{Start, StartEnd, StartResult};
 use crate::incident::Phase;
 use crate::notification::Notice;
-use crate::survey::SURVEY_AGE_MAX;
+use crate::rule::OnFail;
 use crate::temporary::{PUT_OFF_MAX, ROLLBACK_RETRY};
 use crate::timeline::LineKind;
 use crate::verification::after;
@@ -52,104 +54,6 @@ pub(super) fn wish_apply(draft: &mut Draft, id: &ActionId) {
     draft.emit(Effect::Act { action: id.clone(), step: Step::Apply }, Some(lane));
 }
 
-/// A worker is about to carry out a plan: the last look, and the line that precedes every touch of the world.
-pub(super) fn starting(draft: &mut Draft, id: &ActionId, step: Step, attempt: u32, facts: &Facts<'_>) {
-    let Some(action) = draft.incident.action(id).cloned() else { return };
-    if action.step != step || !matches!(action.status, ActionStatus::Approved | ActionStatus::Running) {
-        return;
-    }
-    let Some(plan) = plan_of(&action, step) else { return };
-    let refusal = if action.tier > Tier::T0 { must_not_start(draft, &action, step, facts) } else { None };
-    let interrupted = action.status == ActionStatus::Running && action.outcome.is_none() && attempt > 1;
-    if interrupted {
-        // What can be looked up is looked up first; what cannot is never repeated blindly.
-        let can_look = plan.basis.is_some();
-        if !can_look && (plan.repeatability == Repeatability::AtMostOnce || refusal.is_some()) {
-            let reason = "the attempt was interrupted before its answer was recorded".to_owned();
-            ended(draft, id, step, ActionOutcome::Unknown { reason }, facts);
-            return;
-        }
-        // Every intent has its outcome, if only that nobody knows it.
-        let then = if can_look { "its target is looked at" } else { "twice is harmless" };
-        let text = format!("{} ({}): no answer was recorded; {then}", action.remedy, step.as_str());
-        draft.line(LineKind::Outcome, Some("outcome_unknown"), text);
-        if can_look && refusal.is_some() {
-            draft.may_start = Some(StartAs::LookOnly);
-            draft.visible();
-            return;
-        }
-    }
-    if let Some(reason) = refusal {
-        refuse_start(draft, &action, step, reason, facts);
-        return;
-    }
-    let text = format!("{} ({}, attempt {attempt}): {}", action.remedy, step.as_str(), plan.summary);
-    draft.line(LineKind::Intent, Some(step.as_str()), text);
-    let look_first = interrupted && plan.basis.is_some();
-    let now = draft.now;
-    if let Some(action) = draft.action_mut(id) {
-        action.status = ActionStatus::Running;
-        action.started_at.get_or_insert(now);
-        action.outcome = None;
-    }
-    draft.may_start = Some(if look_first { StartAs::LookFirst } else { StartAs::Act });
-    draft.visible();
-}
-
-fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, facts: &Facts<'_>) {
-    let text = format!("{} ({}): not started: {reason}", action.remedy, step.as_str());
-    draft.line(LineKind::Decision, Some(reason.word()), text);
-    if let Some(of) = &action.restores {
-        end(draft, &action.id, ActionStatus::Blocked, reason);
-        restoring::later(draft, of);
-        draft.visible();
-        return;
-    }
-    let (status, ended_by) = match (step, &reason) {
-        (Step::Rollback, why) => (ActionStatus::Failed, Reason::RollbackFailed(why.to_string())),
-        (Step::Apply, Reason::IncidentResolved | Reason::Stale(_)) => {
-            (ActionStatus::Cancelled, reason.clone())
-        }
-        (Step::Apply, _) => (ActionStatus::Blocked, reason.clone()),
-    };
-    end(draft, &action.id, status, ended_by);
-    if draft.incident.is_open() {
-        if !(matches!(reason, Reason::Stale(_)) && deciding::decide_anew(draft, facts)) {
-            deciding::hand_over(draft, &reason.to_string());
-        }
-        alerts::close_if_over(draft, facts);
-    }
-    draft.visible();
-}
-
-fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>) -> Option<Reason> {
-    if action.restores.is_some() {
-        return last_denial(facts);
-    }
-    if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
-        return Some(Reason::IncidentResolved);
-    }
-    if let (Step::Apply, Some(at)) = (step, action.surveyed_at)
-        && draft.now.duration_since(at).abs() > SURVEY_AGE_MAX
-    {
-        return Some(Reason::Stale(format!("its target was last looked at {at}")));
-    }
-    // What people carry out is not guarded: to be asked is what they need most while the machine may not act.
-    if action.guardrails.is_empty() {
-        return None;
-    }
-    if let (Step::Apply, Tier::T1, Some(ack)) = (step, action.tier, &draft.incident.acknowledged) {
-        let why = format!("{} has the incident by now", ack.actor.name);
-        return Some(Reason::Guardrail(Guardrail::Acknowledged, why));
-    }
-    last_denial(facts)
-}
-
-fn last_denial(facts: &Facts<'_>) -> Option<Reason> {
-    guardrail::first_denial(facts.last_moment)
-        .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.to_string()))
-}
-
 /// The plan that an attempt carries out.
 fn plan_of(action: &Action, step: Step) -> Option<&ActionPlan> {
     match step {
@@ -158,11 +62,31 @@ fn plan_of(action: &Action, step: Step) -> Option<&ActionPlan> {
     }
 }
 
+/// Nobody knows how an attempt ended, which is looked into: what is known by now is kept, since the next look may see less.
+pub(super) fn unclear(draft: &mut Draft, id: &ActionId, step: Step, reason: String) {
+    let Some(action) = draft.incident.action(id).cloned() else { return };
+    if action.status != ActionStatus::Running || action.step != step {
+        return;
+    }
+    let Some(plan) = plan_of(&action, step) else { return };
+    let known = Reason::OutcomeUnknown(reason.clone());
+    let text = format!("{} ({}): {known}; {}", action.remedy, step.as_str(), begin::then(plan));
+    draft.line(LineKind::Outcome, Some(known.word()), text);
+    if let Some(stored) = draft.action_mut(id) {
+        stored.outcome = Some(reason.clone());
+        stored.unclear.get_or_insert(reason);
+    }
+    draft.visible();
+}
+
 /// An attempt ended.
 pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: ActionOutcome, facts: &Facts<'_>) {
     let Some(action) = draft.incident.action(id).cloned() else { return };
     if action.status != ActionStatus::Running || action.step != step {
         return;
+    }
+    if let Some(stored) = draft.action_mut(id) {
+        stored.unclear = None;
     }
     match outcome {
         ActionOutcome::Applied { detail, inverse, requests } => {
@@ -176,6 +100,7 @@ pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: Actio
                 not_applied(draft, &action, step, reason, facts);
             }
         }
+        ActionOutcome::Failed { reason } => failed(draft, &action, step, reason, facts),
         ActionOutcome::Unknown { reason } => outcome_unknown(draft, &action, reason, facts),
     }
     draft.visible();
@@ -214,7 +139,7 @@ fn applied(
         Step::Rollback => {
             restoring::end(draft, &action.id);
             let why = match &action.reason {
-                Reason::VerificationFailed(why) => why.clone(),
+                Reason::VerificationFailed(why) | Reason::Failed(why) => why.clone(),
                 other => other.to_string(),
             };
             end(draft, &action.id, ActionStatus::RolledBack, Reason::RolledBack(why));
@@ -288,32 +213,57 @@ fn handed_to_people(draft: &mut Draft, action: &Action, mut task: Task) {
 fn not_applied(draft: &mut Draft, action: &Action, step: Step, reason: String, facts: &Facts<'_>) {
     let text = format!("{} ({}): not carried out: {reason}", action.remedy, step.as_str());
     draft.line(LineKind::Outcome, Some("not_applied"), text);
+    if leads_back(action, step) {
+        return did_not_lead_back(draft, action, reason.clone(), Reason::NotApplied(reason), facts);
+    }
+    end(draft, &action.id, ActionStatus::Failed, Reason::NotApplied(reason));
+    next_remedy(draft, facts);
+}
+
+/// It was carried out and failed, such as a job whose pods all ended badly. It may have done a part of it, so the rule
+/// says how to go on, as after a remedy that did not help.
+fn failed(draft: &mut Draft, action: &Action, step: Step, why: String, facts: &Facts<'_>) {
+    let reason = Reason::Failed(why.clone());
+    let text = format!("{} ({}): {reason}", action.remedy, step.as_str());
+    draft.line(LineKind::Outcome, Some(reason.word()), text);
+    if let Some(stored) = draft.action_mut(&action.id) {
+        stored.outcome = Some(why.clone());
+    }
+    if action.tier > Tier::T0 {
+        tell_change(draft, action, step, &format!("it failed: {why}"));
+    }
+    if leads_back(action, step) {
+        return did_not_lead_back(draft, action, format!("it was tried, and failed: {why}"), reason, facts);
+    }
+    let spec = facts.rule.remedy(&action.remedy).and_then(|remedy| remedy.verify.as_ref());
+    verifying::did_not_help(draft, &action.id, reason, spec.map_or(OnFail::Next, |spec| spec.on_fail), facts);
+}
+
+/// Whether an attempt sets something back, or undoes it.
+fn leads_back(action: &Action, step: Step) -> bool {
+    action.restores.is_some() || step == Step::Rollback
+}
+
+/// What was changed stands, and only people can take it back now.
+fn did_not_lead_back(draft: &mut Draft, action: &Action, why: String, reason: Reason, facts: &Facts<'_>) {
     if action.restores.is_some() {
-        let page = format!("{} was not set back: {reason}. Please set it back by hand", action.plan.target);
-        end(draft, &action.id, ActionStatus::Failed, Reason::NotApplied(reason));
+        let page = format!("{} was not set back: {why}. Please set it back by hand", action.plan.target);
+        end(draft, &action.id, ActionStatus::Failed, reason);
         telling::page(draft, &page, facts);
         return;
     }
-    match step {
-        Step::Apply => {
-            end(draft, &action.id, ActionStatus::Failed, Reason::NotApplied(reason));
-            next_remedy(draft, facts);
-        }
-        Step::Rollback => {
-            let reason = Reason::RollbackFailed(reason);
-            end(draft, &action.id, ActionStatus::Failed, reason.clone());
-            telling::page(draft, &format!("{}: {reason}", action.remedy), facts);
-            if draft.incident.is_open() {
-                deciding::hand_over(draft, &reason.to_string());
-            }
-        }
+    let reason = Reason::RollbackFailed(why);
+    end(draft, &action.id, ActionStatus::Failed, reason.clone());
+    telling::page(draft, &format!("{}: {reason}", action.remedy), facts);
+    if draft.incident.is_open() {
+        deciding::hand_over(draft, &reason.to_string());
     }
 }
 
 /// What leads back is tried again where it met something that passes, since people are to be called for what needs them.
 /// False where it has been tried often enough, and for a remedy: the next decision judges the world anew.
 fn put_off(draft: &mut Draft, action: &Action, step: Step, reason: &str) -> bool {
-    if (action.restores.is_none() && step == Step::Apply) || action.put_off >= PUT_OFF_MAX {
+    if !leads_back(action, step) || action.put_off >= PUT_OFF_MAX {
         return false;
     }
     let text = format!("{} ({}): not carried out, tried again: {reason}", action.remedy, step.as_str());
@@ -335,6 +285,10 @@ fn put_off(draft: &mut Draft, action: &Action, step: Step, reason: &str) -> bool
 }
 
 fn outcome_unknown(draft: &mut Draft, action: &Action, why: String, facts: &Facts<'_>) {
+    let why = match &action.unclear {
+        Some(first) if *first != why => format!("{first}; after that: {why}"),
+        _ => why,
+    };
     let reason = Reason::OutcomeUnknown(why);
     draft.line(LineKind::Outcome, Some(reason.word()), format!("{}: {reason}", action.remedy));
     end(draft, &action.id, ActionStatus::OutcomeUnknown, reason.clone());
@@ -481,6 +435,7 @@ pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
             restores: None,
             temporary_until: None,
             put_off: 0,
+            unclear: None,
             started_at: None,
             ended_at: None,
             outcome: None,

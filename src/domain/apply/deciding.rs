@@ -84,6 +84,7 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
         restores: None,
         temporary_until: None,
         put_off: 0,
+        unclear: None,
         started_at: None,
         ended_at: status.is_final().then_some(draft.now),
         outcome: None,

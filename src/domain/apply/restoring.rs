@@ -139,6 +139,7 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
         restores: Some(id.clone()),
         temporary_until: None,
         put_off: 0,
+        unclear: None,
         started_at: None,
         ended_at: None,
         outcome: None,

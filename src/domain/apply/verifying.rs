@@ -102,16 +102,27 @@ fn look(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
             draft.incident.phase = Phase::Watching;
             alerts::close_if_over(draft, facts);
         }
-        VerificationStep::Failed(why) => failed(draft, id, &remedy, why, spec.on_fail, facts),
+        VerificationStep::Failed(why) => {
+            let reason = Reason::VerificationFailed(why);
+            draft.line(LineKind::Verification, Some(reason.word()), format!("{remedy}: {reason}"));
+            did_not_help(draft, id, reason, spec.on_fail, facts);
+        }
     }
 }
 
-fn failed(draft: &mut Draft, id: &ActionId, remedy: &str, why: String, on_fail: OnFail, facts: &Facts<'_>) {
-    let reason = Reason::VerificationFailed(why);
-    draft.line(LineKind::Verification, Some(reason.word()), format!("{remedy}: {reason}"));
+/// A remedy was carried out and did not help: it is undone, or left, or people go on, as its rule says.
+pub(super) fn did_not_help(
+    draft: &mut Draft,
+    id: &ActionId,
+    reason: Reason,
+    on_fail: OnFail,
+    facts: &Facts<'_>,
+) {
+    // What nobody is alarmed by any more stays as it is.
+    let goes_on = draft.incident.is_open() && draft.incident.alerts.firing > 0;
     let has_inverse = draft.incident.action(id).is_some_and(|action| action.inverse.is_some());
     match on_fail {
-        OnFail::Rollback if has_inverse => {
+        OnFail::Rollback if has_inverse && goes_on => {
             if let Some(action) = draft.action_mut(id) {
                 action.reason = reason;
             }
@@ -119,7 +130,9 @@ fn failed(draft: &mut Draft, id: &ActionId, remedy: &str, why: String, on_fail: 
         }
         OnFail::Rollback | OnFail::Escalate => {
             acting::end(draft, id, ActionStatus::Failed, reason.clone());
-            deciding::hand_over(draft, &reason.to_string());
+            if goes_on {
+                deciding::hand_over(draft, &reason.to_string());
+            }
             alerts::close_if_over(draft, facts);
         }
         OnFail::Next => {

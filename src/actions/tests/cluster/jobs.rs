@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::domain::manifest::STORED;
+use crate::sandbox::kubernetes::behaviour::Behaviour;
+use crate::sandbox::kubernetes::exec::ExecAnswer;
 
 pub(super) fn mk_job(name: &str) -> Value {
     json!({
@@ -81,10 +83,38 @@ async fn a_job_is_made_once_from_its_cron_job_and_looked_at() {
     end(&world, "Complete", "");
     assert!(applied(world.act(&surveyed.plan).await).contains("is complete"));
     assert!(applied(world.look_back(&surveyed.plan).await).contains("is complete"));
-    end(&world, "Failed", "BackoffLimitExceeded");
-    let reason = not_applied(world.act(&surveyed.plan).await);
-    assert!(reason.contains("ran and failed: BackoffLimitExceeded"), "{reason}");
+    end(&world, "Failed", "");
+    for outcome in [world.act(&surveyed.plan).await, world.look_back(&surveyed.plan).await] {
+        assert!(failed(outcome).contains("ran and failed"), "whoever looks sees the same");
+    }
     assert_eq!(world.effects().len(), 1);
+}
+
+#[tokio::test]
+async fn a_job_that_ran_and_failed_says_why_and_what_it_said_last() {
+    let lines = ["restoring", &"x".repeat(3_000), "no space left on device"];
+    let limits = [
+        ("backoffLimit", "exit code=3", "BackoffLimitExceeded: Job has reached the specified backoff limit"),
+        ("activeDeadlineSeconds", "ready", "DeadlineExceeded: Job was active longer than specified deadline"),
+    ];
+    for (limit, fate, why) in limits {
+        let mut cronjob = mk_cronjob("Allow");
+        let spec = &mut cronjob["spec"]["jobTemplate"]["spec"];
+        spec[limit] = json!(if limit == "backoffLimit" { 0 } else { 2 });
+        let containers = json!([{"name": "c", "image": "backup:1"}, {"name": "sidecar", "image": "log:1"}]);
+        spec["template"]["spec"]["containers"] = containers;
+        let world = mk_world(&[cronjob]).await;
+        world.cluster.behave("backup:1", Behaviour::read(fate).expect("a fate").saying(&lines));
+        world.cluster.behave("log:1", Behaviour::read("exit code=0").expect("a fate"));
+        let plan = world.survey(&mk_run(json!({}))).await.plan;
+        applied(world.act(&plan).await);
+        settle(&world.cluster);
+        let reason = failed(world.look_back(&plan).await);
+        assert!(reason.contains(&format!("ran and failed ({why})")), "{reason}");
+        if limit == "backoffLimit" {
+            assert!(reason.ends_with("no space left on device"), "the end of its log is shown: {reason}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -229,4 +259,18 @@ async fn a_command_is_one_of_the_settings_and_the_plan_holds_its_arguments() {
     assert!(not_applied(world.act(&gone).await).contains("replaced by another"));
     assert!(check("k8s.exec", json!({"command": "{{ labels.command }}"})).is_err());
     assert!(matches!(world.look_back(&surveyed.plan).await, ActionOutcome::Unknown { .. }));
+}
+
+#[tokio::test]
+async fn a_command_that_ran_and_failed_is_told_from_one_whose_end_nobody_knows() {
+    let world = mk_world(&[mk_api("api:1")]).await;
+    let params = json!({"command": "greet", "timeout": "1s"});
+    let plan = world.survey(&draft("k8s.exec", params)).await.plan;
+    assert!(applied(world.act(&plan).await).contains("hello"));
+    world.cluster.answer_exec(&["echo", "hello"], ExecAnswer::failing(3, "no such key"));
+    let reason = failed(world.act(&plan).await);
+    assert!(reason.contains("ended with exit code 3: no such key"), "{reason}");
+    world.cluster.answer_exec(&["echo", "hello"], ExecAnswer { cut: true, ..ExecAnswer::printing("hel") });
+    let ActionOutcome::Unknown { reason } = world.act(&plan).await else { panic!("nobody knows") };
+    assert!(reason.contains("no answer within 1000 ms"), "{reason}");
 }

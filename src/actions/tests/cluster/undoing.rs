@@ -107,6 +107,7 @@ async fn nothing_is_undone_twice_in_one_incident() {
         restores: None,
         temporary_until: None,
         put_off: 0,
+        unclear: None,
         surveyed_at: None,
         notes: Vec::new(),
         started_at: None,

@@ -10,6 +10,7 @@ use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::guardrail::Guardrail;
 use crate::incident::Phase;
+use crate::notification::Notice;
 use crate::people::Role;
 use crate::rule::OnFail;
 use crate::timeline::LineKind;
@@ -193,6 +194,62 @@ fn a_remedy_that_cannot_be_carried_out_makes_room_for_the_next() {
     world.act(ActionOutcome::NotApplied { reason: "404".to_owned() });
     world.diagnosed();
     assert_eq!(world.incident.actions[1].remedy, "scale");
+}
+
+fn ran_and_failed() -> ActionOutcome {
+    ActionOutcome::Failed { reason: "BackoffLimitExceeded: no space left".to_owned() }
+}
+
+#[test]
+fn a_remedy_that_was_carried_out_and_failed_says_so_and_the_ladder_goes_on() {
+    let mut world = mk_world(None);
+    world.notices();
+    let tried = Candidate { tried: true, ..mk_candidate("limit", Tier::T1) };
+    world.candidates = vec![tried, mk_candidate("scale", Tier::T1)];
+    world.act(ran_and_failed());
+    let action = &world.incident.actions[0];
+    assert_eq!((action.status, action.reason.word()), (ActionStatus::Failed, "failed"));
+    let words = action.reason.to_string();
+    assert_eq!(words, "it was carried out, and failed: BackoffLimitExceeded: no space left");
+    let line = world.lines.iter().find(|line| line.kind == LineKind::Outcome).expect("an outcome");
+    assert!(line.text.contains(&words) && !line.text.contains("not carried out"), "{}", line.text);
+    let told = world.effects.iter().find_map(|effect| match &effect.effect {
+        Effect::Notify { notice: Notice::Reply { text, .. }, .. } => Some(text.clone()),
+        _ => None,
+    });
+    assert!(told.is_some_and(|text| text.contains("it failed: BackoffLimitExceeded")), "people hear it");
+    world.diagnosed();
+    assert_eq!(world.incident.actions[1].remedy, "scale");
+}
+
+#[test]
+fn what_failed_is_undone_or_left_to_people_as_its_rule_says() {
+    let mut world = mk_world(Some(OnFail::Rollback));
+    world.act(ran_and_failed());
+    assert_eq!((world.status(), world.incident.phase), (ActionStatus::Approved, Phase::RollingBack));
+    world.act(World::applied());
+    assert_eq!(world.status(), ActionStatus::RolledBack);
+    assert!(world.incident.actions[0].reason.to_string().contains("did not help (BackoffLimitExceeded"));
+    let mut world = mk_world(Some(OnFail::Escalate));
+    world.act(ran_and_failed());
+    assert_eq!((world.status(), world.incident.phase), (ActionStatus::Failed, Phase::HandedOver));
+    // What was to lead back and failed stands: people are called.
+    let mut world = mk_world(Some(OnFail::Rollback));
+    world.act(ran_and_failed());
+    world.notices();
+    world.act(ran_and_failed());
+    assert_eq!((world.status(), world.incident.phase), (ActionStatus::Failed, Phase::HandedOver));
+    assert!(world.notices().contains(&"pagerduty:shop trigger".to_owned()));
+}
+
+#[test]
+fn nothing_is_undone_of_an_attempt_that_fails_after_the_end() {
+    let mut world = mk_world(Some(OnFail::Rollback));
+    let (action, step) = world.start_act();
+    world.end_alert("a");
+    world.happen(Event::ActionEnded { action, step, outcome: ran_and_failed() });
+    assert_eq!(world.status(), ActionStatus::Failed);
+    assert!(!world.has_effect(|effect| matches!(effect, Effect::Act { .. })), "nothing more is done");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Plans that rest on a look at their target.
 
 use super::world::{World, allows, mk_candidate, mk_remedy};
-use crate::action::{ActionOutcome, ActionStatus, Step, Tier};
+use crate::action::{ActionOutcome, ActionStatus, Repeatability, Step, Tier};
 use crate::apply::{StartAs, Transition};
 use crate::approval::Verdict;
 use crate::decision::Candidate;
@@ -23,6 +23,7 @@ fn mk_survey(draft: &Candidate, at: jiff::Timestamp, basis: Value, tier_floor: T
     let plan = draft.plan.clone().expect("planned");
     let digest = plan.digest();
     let mut plan = plan;
+    plan.repeatability = Repeatability::Idempotent;
     plan.summary = format!("go back to {basis}");
     plan.params = json!({ "set": basis, "at": at });
     plan.basis = Some(basis);
@@ -216,6 +217,49 @@ fn an_interrupted_attempt_is_looked_up_before_anything_else() {
     assert_eq!(world.incident.actions[0].status, ActionStatus::Succeeded);
     let count = |kind| world.lines.iter().filter(|line| line.kind == kind).count();
     assert_eq!((count(LineKind::Intent), count(LineKind::Outcome)), (2, 3));
+}
+
+#[test]
+fn an_attempt_without_a_mark_is_not_looked_up_but_told_to_people() {
+    let mut world = mk_world(Tier::T1);
+    world.incident.actions[0].plan.repeatability = Repeatability::AtMostOnce;
+    assert_eq!(starting(&mut world, 1).may_start, Some(StartAs::Act));
+    assert_eq!(starting(&mut world, 2).may_start, None);
+    assert_eq!(world.incident.actions[0].status, ActionStatus::OutcomeUnknown);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+}
+
+#[test]
+fn what_was_known_of_an_unclear_end_is_kept_while_it_is_looked_up() {
+    let mut world = mk_world(Tier::T1);
+    starting(&mut world, 1);
+    let (action, step) = (world.incident.actions[0].id.clone(), Step::Apply);
+    let unclear = |world: &mut World, reason: &str| {
+        let reason = reason.to_owned();
+        world.happen(Event::ActionUnclear { action: action.clone(), step, reason });
+    };
+    let known = |world: &World, text: &str| {
+        world.lines.iter().any(|line| line.kind == LineKind::Outcome && line.text.contains(text))
+    };
+    unclear(&mut world, "the connection broke");
+    assert!(known(&world, "nobody knows whether it was carried out: the connection broke"));
+    assert_eq!(starting(&mut world, 2).may_start, Some(StartAs::LookFirst));
+    assert!(!known(&world, "no answer was recorded"), "its answer is known");
+    unclear(&mut world, "it cannot be looked at");
+    // The process is killed during the next look, which has no answer.
+    assert_eq!(starting(&mut world, 3).may_start, Some(StartAs::LookFirst));
+    assert_eq!(starting(&mut world, 4).may_start, Some(StartAs::LookFirst));
+    assert!(known(&world, "no answer was recorded"));
+    let outcome = ActionOutcome::Unknown { reason: "it cannot be looked at".to_owned() };
+    world.happen(Event::ActionEnded { action: action.clone(), step, outcome });
+    let stored = &world.incident.actions[0];
+    assert_eq!(
+        stored.reason.to_string(),
+        "nobody knows whether it was carried out: the connection broke; after that: it cannot be looked at"
+    );
+    assert_eq!((stored.status, stored.unclear.clone()), (ActionStatus::OutcomeUnknown, None));
+    let count = |kind| world.lines.iter().filter(|line| line.kind == kind).count();
+    assert_eq!((count(LineKind::Intent), count(LineKind::Outcome)), (4, 4), "each intent has its outcome");
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! The last look before an attempt on the world, and the line that precedes it.
+
+use super::{end, ended, plan_of};
+use crate::action::{Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Step, Tier};
+use crate::apply::draft::{Draft, StartAs};
+use crate::apply::{Facts, alerts, deciding, restoring};
+use crate::decision::Reason;
+use crate::guardrail::{self, Guardrail};
+use crate::survey::SURVEY_AGE_MAX;
+use crate::timeline::LineKind;
+
+/// A worker is about to carry out a plan: the last look, and the line that precedes every touch of the world.
+pub(in crate::apply) fn starting(
+    draft: &mut Draft,
+    id: &ActionId,
+    step: Step,
+    attempt: u32,
+    facts: &Facts<'_>,
+) {
+    let Some(action) = draft.incident.action(id).cloned() else { return };
+    if action.step != step || !matches!(action.status, ActionStatus::Approved | ActionStatus::Running) {
+        return;
+    }
+    let Some(plan) = plan_of(&action, step) else { return };
+    let refusal = if action.tier > Tier::T0 { must_not_start(draft, &action, step, facts) } else { None };
+    let was_begun = action.status == ActionStatus::Running && attempt > 1;
+    let interrupted = was_begun && action.outcome.is_none();
+    let is_looked_into = interrupted || (was_begun && action.unclear.is_some());
+    // What can be looked up is looked up first; what cannot is never repeated blindly.
+    let can_look = plan.leaves_a_mark();
+    if is_looked_into {
+        if !can_look && (plan.repeatability == Repeatability::AtMostOnce || refusal.is_some()) {
+            let why = match (interrupted, &refusal) {
+                (true, _) => "the attempt was interrupted before its answer was recorded".to_owned(),
+                (false, Some(refusal)) => format!("it may not be tried once more: {refusal}"),
+                (false, None) => "it may not be tried once more".to_owned(),
+            };
+            ended(draft, id, step, ActionOutcome::Unknown { reason: why }, facts);
+            return;
+        }
+        if interrupted {
+            // Every intent has its outcome, if only that nobody knows it.
+            let text =
+                format!("{} ({}): no answer was recorded; {}", action.remedy, step.as_str(), then(plan));
+            draft.line(LineKind::Outcome, Some("outcome_unknown"), text);
+        }
+        if can_look && refusal.is_some() {
+            draft.may_start = Some(StartAs::LookOnly);
+            draft.visible();
+            return;
+        }
+    }
+    if let Some(reason) = refusal {
+        refuse_start(draft, &action, step, reason, facts);
+        return;
+    }
+    let text = format!("{} ({}, attempt {attempt}): {}", action.remedy, step.as_str(), plan.summary);
+    draft.line(LineKind::Intent, Some(step.as_str()), text);
+    let look_first = is_looked_into && can_look;
+    let now = draft.now;
+    if let Some(action) = draft.action_mut(id) {
+        action.status = ActionStatus::Running;
+        action.started_at.get_or_insert(now);
+        action.outcome = None;
+    }
+    draft.may_start = Some(if look_first { StartAs::LookFirst } else { StartAs::Act });
+    draft.visible();
+}
+
+/// How an attempt of unclear end is looked into.
+pub(super) fn then(plan: &ActionPlan) -> &'static str {
+    if plan.leaves_a_mark() { "its target is looked at" } else { "twice is harmless" }
+}
+
+fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, facts: &Facts<'_>) {
+    let text = format!("{} ({}): not started: {reason}", action.remedy, step.as_str());
+    draft.line(LineKind::Decision, Some(reason.word()), text);
+    if let Some(of) = &action.restores {
+        end(draft, &action.id, ActionStatus::Blocked, reason);
+        restoring::later(draft, of);
+        draft.visible();
+        return;
+    }
+    let (status, ended_by) = match (step, &reason) {
+        (Step::Rollback, why) => (ActionStatus::Failed, Reason::RollbackFailed(why.to_string())),
+        (Step::Apply, Reason::IncidentResolved | Reason::Stale(_)) => {
+            (ActionStatus::Cancelled, reason.clone())
+        }
+        (Step::Apply, _) => (ActionStatus::Blocked, reason.clone()),
+    };
+    end(draft, &action.id, status, ended_by);
+    if draft.incident.is_open() {
+        if !(matches!(reason, Reason::Stale(_)) && deciding::decide_anew(draft, facts)) {
+            deciding::hand_over(draft, &reason.to_string());
+        }
+        alerts::close_if_over(draft, facts);
+    }
+    draft.visible();
+}
+
+fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>) -> Option<Reason> {
+    if action.restores.is_some() {
+        return last_denial(facts);
+    }
+    if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
+        return Some(Reason::IncidentResolved);
+    }
+    if let (Step::Apply, Some(at)) = (step, action.surveyed_at)
+        && draft.now.duration_since(at).abs() > SURVEY_AGE_MAX
+    {
+        return Some(Reason::Stale(format!("its target was last looked at {at}")));
+    }
+    // What people carry out is not guarded: to be asked is what they need most while the machine may not act.
+    if action.guardrails.is_empty() {
+        return None;
+    }
+    if let (Step::Apply, Tier::T1, Some(ack)) = (step, action.tier, &draft.incident.acknowledged) {
+        let why = format!("{} has the incident by now", ack.actor.name);
+        return Some(Reason::Guardrail(Guardrail::Acknowledged, why));
+    }
+    last_denial(facts)
+}
+
+fn last_denial(facts: &Facts<'_>) -> Option<Reason> {
+    guardrail::first_denial(facts.last_moment)
+        .map(|verdict| Reason::Guardrail(verdict.guardrail, verdict.reason.to_string()))
+}
