@@ -65,6 +65,9 @@ use evidence::{Evidence, Unknown};
 /// not become a storm of queries against a Prometheus that is in trouble itself.
 pub const RUNS_MAX: usize = 32;
 
+/// Shortest time between two questions of one run, however soon a busy server asks to come back.
+const AGAIN_MIN: Duration = Duration::from_secs(1);
+
 /// All diagnostics, in the order of the reference.
 const ENTRIES: [Entry; 21] = [
     prom_query::ENTRY,
@@ -162,9 +165,22 @@ impl Diagnostics {
     async fn run(&self, kind: &str, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
         let entry = ENTRIES.into_iter().find(|entry| entry.kind.name == kind);
         let entry = entry.ok_or_else(|| Unknown::new(format!("this version has no diagnostic `{kind}`")))?;
+        let deadline = Instant::now() + moment.timeout;
         let limited = async {
-            let _slot = self.slots.acquire().await.map_err(|error| Unknown::new(error.to_string()))?;
-            (entry.run)(&self.tools, params, moment).await
+            loop {
+                let slot = self.slots.acquire().await.map_err(|error| Unknown::new(error.to_string()))?;
+                let result = (entry.run)(&self.tools, params, moment).await;
+                drop(slot);
+                // A server that is busy and says until when is asked again then, where that is in time.
+                let Some(wait) = result.as_ref().err().and_then(|unknown| unknown.wait) else {
+                    return result;
+                };
+                let wait = wait.max(AGAIN_MIN);
+                if Instant::now() + wait >= deadline {
+                    return result;
+                }
+                tokio::time::sleep(wait).await;
+            }
         };
         let late = || Unknown::new(format!("no answer within {} ms", moment.timeout.as_millis()));
         tokio::time::timeout(moment.timeout, limited).await.unwrap_or_else(|_| Err(late()))

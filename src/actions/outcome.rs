@@ -1,5 +1,9 @@
 //! How an attempt ended, redacted and bounded.
 
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
 use crate::domain::action::{ActionOutcome, Request, Task};
 use crate::domain::redact::Redactor;
 use crate::domain::survey::SurveyOutcome;
@@ -16,9 +20,14 @@ pub(super) fn not_applied(reason: impl Into<String>) -> ActionOutcome {
     ActionOutcome::NotApplied { reason: reason.into() }
 }
 
-/// It was certainly not carried out, for a reason that passes by itself.
-pub(super) fn not_now(reason: impl Into<String>) -> ActionOutcome {
-    ActionOutcome::NotNow { reason: reason.into() }
+/// It was certainly not carried out, for a reason that passes by itself; the server may have said how long that takes.
+pub(super) fn not_now(reason: impl Into<String>, wait: Option<Duration>) -> ActionOutcome {
+    ActionOutcome::NotNow { reason: reason.into(), wait: signed(wait) }
+}
+
+/// A wait that a server asks for, as the engine counts it.
+pub(super) fn signed(wait: Option<Duration>) -> Option<SignedDuration> {
+    wait.and_then(|wait| SignedDuration::try_from(wait).ok())
 }
 
 /// It was carried out, and failed.
@@ -41,7 +50,7 @@ pub(super) fn finish(outcome: ActionOutcome, redactor: &Redactor) -> ActionOutco
     let line = |text: String| line(text, redactor);
     match outcome {
         ActionOutcome::NotApplied { reason } => ActionOutcome::NotApplied { reason: line(reason) },
-        ActionOutcome::NotNow { reason } => ActionOutcome::NotNow { reason: line(reason) },
+        ActionOutcome::NotNow { reason, wait } => ActionOutcome::NotNow { reason: line(reason), wait },
         ActionOutcome::Failed { reason } => ActionOutcome::Failed { reason: line(reason) },
         ActionOutcome::Unknown { reason } => ActionOutcome::Unknown { reason: line(reason) },
         ActionOutcome::AlreadySo { detail } => ActionOutcome::AlreadySo { detail: line(detail) },
@@ -63,6 +72,7 @@ pub(super) fn finish_survey(outcome: SurveyOutcome, redactor: &Redactor) -> Surv
     match outcome {
         SurveyOutcome::NothingToDo { reason } => SurveyOutcome::NothingToDo { reason: line(reason) },
         SurveyOutcome::Refused { reason } => SurveyOutcome::Refused { reason: line(reason) },
+        SurveyOutcome::NotNow { reason, wait } => SurveyOutcome::NotNow { reason: line(reason), wait },
         SurveyOutcome::Ready(mut surveyed) => {
             surveyed.plan.summary = line(surveyed.plan.summary);
             surveyed.notes = surveyed.notes.into_iter().map(line).collect();

@@ -1,5 +1,7 @@
 //! From what a diagnostic saw to the finding that is kept: redacted, bounded, and unknown where it is unknown.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -29,38 +31,42 @@ pub(super) struct Evidence {
 
 /// Why a diagnostic has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub(super) struct Unknown(String);
+#[error("{reason}")]
+pub(super) struct Unknown {
+    reason: String,
+    /// How long the server asks to wait before it is asked again.
+    pub(super) wait: Option<Duration>,
+}
 
 impl Unknown {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
+        Self { reason: reason.into(), wait: None }
     }
 }
 
 impl From<PrometheusError> for Unknown {
     fn from(error: PrometheusError) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 impl From<HttpError> for Unknown {
     fn from(error: HttpError) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 impl From<KubernetesError> for Unknown {
     fn from(error: KubernetesError) -> Self {
-        Self(error.to_string())
+        Self { wait: error.wait(), ..Self::new(error.to_string()) }
     }
 }
 
 impl From<ParamsError> for Unknown {
     fn from(error: ParamsError) -> Self {
         match error.pointer.as_str() {
-            "" => Self(error.message),
-            pointer => Self(format!("`{pointer}`: {}", error.message)),
+            "" => Self::new(error.message),
+            pointer => Self::new(format!("`{pointer}`: {}", error.message)),
         }
     }
 }
@@ -75,7 +81,9 @@ pub(super) fn finish(
 ) -> Finding {
     let DiagnosticSpec { name, kind, .. } = spec;
     match result {
-        Err(Unknown(reason)) => Finding::unknown(name, kind, redactor.redact(&reason), taken_at, duration_ms),
+        Err(Unknown { reason, .. }) => {
+            Finding::unknown(name, kind, redactor.redact(&reason), taken_at, duration_ms)
+        }
         Ok(Evidence { mut fields, text }) => {
             fields.values_mut().for_each(|value| redact(value, redactor));
             Finding {

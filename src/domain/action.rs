@@ -317,6 +317,8 @@ pub enum ActionOutcome {
     NotNow {
         /// Why.
         reason: String,
+        /// How long the world asks to wait before the next attempt.
+        wait: Option<SignedDuration>,
     },
     /// It was carried out, and failed: what it did up to then stands.
     Failed {

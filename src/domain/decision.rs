@@ -8,6 +8,7 @@ use crate::catalog::Performer;
 use crate::diagnosis::ConditionOutcome;
 use crate::guardrail::{self, Guardrail, GuardrailVerdict};
 use crate::survey::{Survey, SurveyOutcome, SurveyStanding, Surveyed, Touch};
+use crate::verification::after;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -230,6 +231,10 @@ impl Candidate {
         match survey.outcome.clone() {
             SurveyOutcome::NothingToDo { reason } => self.survey = SurveyStanding::NothingToDo(reason),
             SurveyOutcome::Refused { reason } => self.survey = SurveyStanding::Refused(reason),
+            SurveyOutcome::NotNow { reason, wait } => {
+                let until = after(survey.at, wait.unwrap_or_default());
+                self.survey = SurveyStanding::NotNow { reason, until };
+            }
             SurveyOutcome::Ready(surveyed) => {
                 let Surveyed { plan, inverse, tier_floor, notes, impact } = *surveyed;
                 self.plan = Ok(plan);
@@ -330,7 +335,7 @@ pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
     match &candidate.survey {
         SurveyStanding::NotNeeded | SurveyStanding::Assumed | SurveyStanding::Done { .. } => {}
         SurveyStanding::NothingToDo(why) => return (Decision::Skip, Reason::NothingToDo(why.clone())),
-        SurveyStanding::Refused(why) => {
+        SurveyStanding::Refused(why) | SurveyStanding::NotNow { reason: why, .. } => {
             // Where the look failed because nobody could look, that is the reason, and it may pass.
             let denial = guardrail::first_denial(&candidate.guardrails);
             let reason =

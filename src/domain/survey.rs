@@ -39,6 +39,13 @@ pub enum SurveyOutcome {
         /// Why.
         reason: String,
     },
+    /// Nobody could look, for a reason that passes by itself: people are told, and it is decided anew in a while.
+    NotNow {
+        /// Why.
+        reason: String,
+        /// How long the world asks to wait before the next look.
+        wait: Option<SignedDuration>,
+    },
     /// It must not or cannot be done, such as on a paused Deployment or without permission: the ladder stops here and
     /// people are told.
     Refused {
@@ -181,8 +188,22 @@ pub enum SurveyStanding {
     },
     /// There is nothing to do for this remedy.
     NothingToDo(String),
+    /// Nobody could look, and may look again then.
+    NotNow {
+        /// Why.
+        reason: String,
+        /// When.
+        until: Timestamp,
+    },
     /// It must not or cannot be done.
     Refused(String),
+}
+
+impl SurveyStanding {
+    /// Whether the look did not come about, or said no.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::NotNow { .. })
+    }
 }
 
 /// Whether two surveys saw the same: the later plan would do what the earlier one said, to the same object in the same

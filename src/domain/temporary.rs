@@ -18,6 +18,9 @@ pub const PUT_OFF_MAX: u32 = 6;
 /// How long until another attempt at a rollback that met such a thing: what it takes back is doing harm.
 pub const ROLLBACK_RETRY: SignedDuration = SignedDuration::from_secs(30);
 
+/// The longest wait that a server may ask for between two such attempts.
+pub const PUT_OFF_WAIT_MAX: SignedDuration = SignedDuration::from_mins(10);
+
 /// A change that stands for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemporaryFix {

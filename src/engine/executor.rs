@@ -328,7 +328,7 @@ fn looked_into<'o>(outcome: &'o ActionOutcome, plan: &ActionPlan, attempt: u32) 
 /// that one was looked up.
 fn after_earlier_attempts(outcome: ActionOutcome, plan: &ActionPlan, attempt: u32) -> ActionOutcome {
     match outcome {
-        ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason }
+        ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason, .. }
             if attempt > 1 && plan.repeatability == Repeatability::Idempotent && !plan.leaves_a_mark() =>
         {
             let reason =

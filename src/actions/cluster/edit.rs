@@ -310,7 +310,7 @@ impl Edit {
             }
         }
         let shown = self.subject().shown();
-        not_now(format!("{shown} was changed by others again and again while this was tried (409)"))
+        not_now(format!("{shown} was changed by others again and again while this was tried (409)"), None)
     }
 
     /// What became of a write whose end is unclear.
@@ -339,7 +339,7 @@ impl Edit {
         match (seen, &error.failure) {
             // The server itself says that it gave up. A gateway in between, or nobody at all, cannot say so.
             (Ok(()), Failure::Server { code: 500 | 503, .. }) => {
-                not_now(format!("{}; the object does not show it", sentence(error)))
+                not_now(format!("{}; the object does not show it", sentence(error)), error.wait())
             }
             (Ok(()), _) => {
                 unknown(format!("{}; the object does not show it, and it may still arrive", sentence(error)))

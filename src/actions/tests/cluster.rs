@@ -176,7 +176,7 @@ impl World {
     /// Why it cannot be done.
     async fn refusal(&self, draft: &ActionPlan) -> String {
         match self.look(draft).await {
-            SurveyOutcome::Refused { reason } => reason,
+            SurveyOutcome::Refused { reason } | SurveyOutcome::NotNow { reason, .. } => reason,
             other => panic!("not refused: {other:?}"),
         }
     }
@@ -248,7 +248,7 @@ fn failed(outcome: ActionOutcome) -> String {
 
 fn not_applied(outcome: ActionOutcome) -> String {
     match outcome {
-        ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason } => reason,
+        ActionOutcome::NotApplied { reason } | ActionOutcome::NotNow { reason, .. } => reason,
         other => panic!("not refused: {other:?}"),
     }
 }

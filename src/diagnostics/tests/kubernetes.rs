@@ -490,6 +490,20 @@ async fn whatever_a_cluster_refuses_is_unknown_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_busy_server_is_asked_again_when_it_says_where_that_is_in_time() {
+    let scenery = mk_scenery(&mk_deployment("api", 1, "api:1").to_string()).await;
+    scenery.cluster.step(seconds(10));
+    scenery.cluster.faults().next("get deployments", Fault::rate_limited(1));
+    let asked = || scenery.cluster.calls().entries().len();
+    let before = asked();
+    scenery.known("k8s.workload", json!({})).await;
+    assert_eq!(asked() - before, 2, "once more, after its second");
+    scenery.cluster.faults().next("get deployments", Fault::rate_limited(60));
+    let finding = scenery.ask("k8s.workload", json!({})).await;
+    assert!(reason(&finding).contains("the API server is busy (429)"), "{finding:?}");
+}
+
+#[tokio::test]
 async fn without_a_cluster_or_a_target_there_is_a_way_out() {
     let without = mk_diagnostics(None);
     let mut scenery = mk_scenery("{ apiVersion: v1, kind: Namespace, metadata: { name: prod } }").await;

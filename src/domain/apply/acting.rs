@@ -20,9 +20,10 @@ use crate::guardrail::{Start, StartEnd, StartResult};
 use crate::incident::Phase;
 use crate::notification::Notice;
 use crate::rule::OnFail;
-use crate::temporary::{PUT_OFF_MAX, ROLLBACK_RETRY};
+use crate::temporary::{PUT_OFF_MAX, PUT_OFF_WAIT_MAX, ROLLBACK_RETRY};
 use crate::timeline::LineKind;
 use crate::verification::after;
+use jiff::SignedDuration;
 
 /// Lane of all attempts of one incident: one action in flight.
 fn lane(draft: &Draft) -> String {
@@ -95,8 +96,8 @@ pub(super) fn ended(draft: &mut Draft, id: &ActionId, step: Step, outcome: Actio
         ActionOutcome::AlreadySo { detail } => already_so(draft, &action, step, detail, facts),
         ActionOutcome::HandedToPeople { task } => handed_to_people(draft, &action, task),
         ActionOutcome::NotApplied { reason } => not_applied(draft, &action, step, reason, facts),
-        ActionOutcome::NotNow { reason } => {
-            if !put_off(draft, &action, step, &reason) {
+        ActionOutcome::NotNow { reason, wait } => {
+            if !put_off(draft, &action, step, &reason, wait) {
                 not_applied(draft, &action, step, reason, facts);
             }
         }
@@ -262,10 +263,17 @@ fn did_not_lead_back(draft: &mut Draft, action: &Action, why: String, reason: Re
 
 /// What leads back is tried again where it met something that passes, since people are to be called for what needs them.
 /// False where it has been tried often enough, and for a remedy: the next decision judges the world anew.
-fn put_off(draft: &mut Draft, action: &Action, step: Step, reason: &str) -> bool {
+fn put_off(
+    draft: &mut Draft,
+    action: &Action,
+    step: Step,
+    reason: &str,
+    wait: Option<SignedDuration>,
+) -> bool {
     if !leads_back(action, step) || action.put_off >= PUT_OFF_MAX {
         return false;
     }
+    let wait = wait.unwrap_or_default().min(PUT_OFF_WAIT_MAX);
     let text = format!("{} ({}): not carried out, tried again: {reason}", action.remedy, step.as_str());
     draft.line(LineKind::Outcome, Some("put_off"), text);
     if let Some(stored) = draft.action_mut(&action.id) {
@@ -273,13 +281,13 @@ fn put_off(draft: &mut Draft, action: &Action, step: Step, reason: &str) -> bool
     }
     if let Some(of) = &action.restores {
         end(draft, &action.id, ActionStatus::Blocked, Reason::NotApplied(reason.to_owned()));
-        restoring::later(draft, of);
+        restoring::later(draft, of, wait);
         return true;
     }
     if let Some(stored) = draft.action_mut(&action.id) {
         stored.status = ActionStatus::Approved;
     }
-    let (lane, at) = (lane(draft), after(draft.now, ROLLBACK_RETRY));
+    let (lane, at) = (lane(draft), after(draft.now, ROLLBACK_RETRY.max(wait)));
     draft.emit_at(at, Effect::Act { action: action.id.clone(), step }, Some(lane), None);
     true
 }

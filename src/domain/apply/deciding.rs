@@ -12,7 +12,7 @@ use crate::diagnosis::DiagnosisPurpose;
 use crate::effect::{Effect, Wake};
 use crate::guardrail;
 use crate::incident::Phase;
-use crate::survey;
+use crate::survey::{self, SurveyStanding};
 use crate::timeline::LineKind;
 use crate::verification::after;
 use jiff::SignedDuration;
@@ -123,11 +123,14 @@ fn ask(draft: &mut Draft, id: &ActionId, candidate: &Candidate, facts: &Facts<'_
     draft.line(LineKind::Approval, Some("asked"), text);
 }
 
-/// Looks again when the guardrail that blocks would let pass, a bounded number of times.
+/// Looks again when the guardrail that blocks would let pass, or when somebody can look again, a bounded number of times.
 fn decide_later(draft: &mut Draft, candidate: &Candidate) {
-    let Some(until) = guardrail::first_denial(&candidate.guardrails).and_then(|verdict| verdict.until) else {
-        return;
+    let denied = guardrail::first_denial(&candidate.guardrails).and_then(|verdict| verdict.until);
+    let unseen = match &candidate.survey {
+        SurveyStanding::NotNow { until, .. } => Some(*until),
+        _ => None,
     };
+    let Some(until) = denied.max(unseen) else { return };
     if draft.incident.redecisions >= REDECISIONS_MAX {
         return;
     }
@@ -239,6 +242,10 @@ fn start_approved(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
             let text = format!("approved, but not started: {reason}");
             draft.line(LineKind::Decision, Some(reason.word()), text);
             acting::end(draft, id, status, reason.clone());
+            let unseen = draft.incident.action(id).and_then(|action| candidate_of(action, facts));
+            if let Some(unseen) = unseen.filter(|it| matches!(it.survey, SurveyStanding::NotNow { .. })) {
+                decide_later(draft, unseen);
+            }
             if !(matches!(reason, Reason::Stale(_)) && decide_anew(draft, facts)) {
                 hand_over(draft, &reason.to_string());
             }

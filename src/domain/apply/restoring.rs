@@ -13,7 +13,7 @@ use crate::effect::Wake;
 use crate::temporary::{RESTORE_RETRY, TemporaryChange, TemporaryFix};
 use crate::timeline::LineKind;
 use crate::verification::after;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A plan was carried out: where it is for a limited time, its end is set.
 pub(super) fn begin(draft: &mut Draft, id: &ActionId) {
@@ -97,7 +97,7 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
         status => status == ActionStatus::Verifying && &other.id == id,
     });
     if is_busy {
-        later(draft, id);
+        later(draft, id, SignedDuration::ZERO);
         return;
     }
     if let Some(until) = covered_until(draft, &action) {
@@ -150,8 +150,8 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
     acting::wish_apply(draft, &restoring);
 }
 
-/// It is held up: tried again.
-pub(super) fn later(draft: &mut Draft, id: &ActionId) {
-    let at = after(draft.now, RESTORE_RETRY);
+/// It is held up: tried again, after `wait` at the earliest.
+pub(super) fn later(draft: &mut Draft, id: &ActionId, wait: SignedDuration) {
+    let at = after(draft.now, RESTORE_RETRY.max(wait));
     draft.wake_at(at, Wake::Restore(id.clone()));
 }

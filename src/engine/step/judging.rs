@@ -9,7 +9,7 @@ use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::guardrail::{self, GuardFacts, GuardrailVerdict, Peers, Subject};
 use crate::domain::incident::Incident;
 use crate::domain::schedule::Schedule;
-use crate::domain::survey::{Survey, SurveyStanding};
+use crate::domain::survey::Survey;
 use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
@@ -100,7 +100,7 @@ impl Judge<'_> {
             if let Some(asked) = self.asked.filter(|asked| asked.remedy == candidate.remedy) {
                 candidate.tier = candidate.tier.max(asked.tier);
             }
-            if matches!(candidate.survey, SurveyStanding::Refused(_)) {
+            if candidate.survey.is_refused() {
                 candidate.guardrails.extend(guardrail::dark_cluster(self.vitals, self.now));
             }
             if !candidate.is_guarded() {

@@ -8,6 +8,7 @@ use crate::decision::Reason;
 use crate::guardrail::{self, Guardrail};
 use crate::survey::SURVEY_AGE_MAX;
 use crate::timeline::LineKind;
+use jiff::SignedDuration;
 
 /// A worker is about to carry out a plan: the last look, and the line that precedes every touch of the world.
 pub(in crate::apply) fn starting(
@@ -77,7 +78,7 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
     draft.line(LineKind::Decision, Some(reason.word()), text);
     if let Some(of) = &action.restores {
         end(draft, &action.id, ActionStatus::Blocked, reason);
-        restoring::later(draft, of);
+        restoring::later(draft, of, SignedDuration::ZERO);
         draft.visible();
         return;
     }

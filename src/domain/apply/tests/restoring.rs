@@ -10,7 +10,7 @@ use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::guardrail::Guardrail;
 use crate::rule::OnFail;
-use crate::temporary::{PUT_OFF_MAX, RESTORE_RETRY, TemporaryChange};
+use crate::temporary::{PUT_OFF_MAX, PUT_OFF_WAIT_MAX, RESTORE_RETRY, ROLLBACK_RETRY, TemporaryChange};
 use jiff::SignedDuration;
 
 /// A remedy that stands for four hours is carried out.
@@ -107,7 +107,7 @@ fn people_are_called_when_it_cannot_be_set_back() {
 }
 
 fn not_now() -> ActionOutcome {
-    ActionOutcome::NotNow { reason: "the API server is busy (429)".to_owned() }
+    ActionOutcome::NotNow { reason: "the API server is busy (429)".to_owned(), wait: None }
 }
 
 #[test]
@@ -165,6 +165,27 @@ fn a_rollback_that_meets_what_passes_is_tried_again() {
         world.act(if passes { World::applied() } else { not_now() });
         let status = if passes { ActionStatus::RolledBack } else { ActionStatus::Failed };
         assert_eq!(world.status(), status);
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_time_is_given_it_within_bounds() {
+    let ask = |wait| ActionOutcome::NotNow { reason: "busy".to_owned(), wait: Some(wait) };
+    let day = SignedDuration::from_hours(24);
+    for (asked, waits) in
+        [(SignedDuration::from_secs(1), ROLLBACK_RETRY), (minutes(2), minutes(2)), (day, PUT_OFF_WAIT_MAX)]
+    {
+        let (mut world, _) = mk_world(Some(OnFail::Rollback));
+        verification_fails(&mut world);
+        world.act(ask(asked));
+        let again = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+        assert_eq!(again.due_at, world.now + waits, "asked for {asked}");
+    }
+    for (asked, waits) in [(minutes(1), RESTORE_RETRY), (minutes(7), minutes(7)), (day, PUT_OFF_WAIT_MAX)] {
+        let (mut world, _) = mk_world(None);
+        restore_due(&mut world);
+        world.act(ask(asked));
+        assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [world.now + waits]);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::action::{ActionOutcome, ActionStatus, Repeatability, Step, Tier};
 use crate::apply::{StartAs, Transition};
 use crate::approval::Verdict;
 use crate::decision::Candidate;
-use crate::effect::Effect;
+use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::incident::Phase;
 use crate::survey::{Impact, Rollout, SURVEY_AGE_MAX, Survey, SurveyOutcome, SurveyStanding, Surveyed};
@@ -193,6 +193,39 @@ fn a_look_that_says_no_at_the_click_stops_what_was_approved() {
     let action = &world.incident.actions[0];
     assert_eq!((action.status, action.reason.word()), (ActionStatus::Blocked, "survey_refused"));
     assert_eq!(world.incident.phase, Phase::HandedOver);
+}
+
+/// A draft whose target a busy server did not show.
+fn not_seen(world: &World, tier: Tier) -> Candidate {
+    let mut candidate = mk_draft(tier);
+    let mut survey = mk_survey(&candidate, world.now, json!(1), tier);
+    let wait = Some(SignedDuration::from_mins(1));
+    survey.outcome = SurveyOutcome::NotNow { reason: "the API server is busy (429)".to_owned(), wait };
+    candidate.take_survey(&[survey]);
+    candidate
+}
+
+#[test]
+fn what_could_not_be_looked_at_is_decided_anew_when_the_server_says() {
+    let mut world = World::new(vec![mk_remedy("undo", Tier::T1, None)]);
+    world.looks_first = true;
+    world.candidates = vec![not_seen(&world, Tier::T1)];
+    world.fire("a");
+    world.diagnosed();
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+    assert!(world.incident.actions[0].reason.to_string().contains("busy (429)"));
+    let again = world.now + SignedDuration::from_mins(1);
+    assert_eq!(world.wakes(|wake| *wake == Wake::Decide), [again]);
+    // The same after an approval: people are asked anew.
+    let mut world = mk_world(Tier::T2);
+    world.vote(Verdict::Approve, "una").expect("it counts");
+    world.candidates = vec![not_seen(&world, Tier::T2)];
+    world.diagnosed();
+    assert_eq!(world.incident.actions[0].status, ActionStatus::Blocked);
+    world.candidates = vec![looked_at(&world, Tier::T2, json!({ "revision": 6 }))];
+    world.wake(|wake| *wake == Wake::Decide);
+    world.diagnosed();
+    assert_eq!(world.status(), ActionStatus::AwaitingApproval);
 }
 
 #[test]
