@@ -8,16 +8,17 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cluster::autoscaler::{AUTOSCALER, Autoscaler};
 use super::cluster::declared::Declared;
 use super::cluster::manifest::{Part, Put, Setup, Take, as_written, refuse_secrets};
 use super::cluster::setting::{self, Sum};
 use super::cluster::subject::Subject;
 use super::cluster::words::unseen;
-use super::cluster::workload::{WORKLOADS, Workload, owned_floor, why_two_people};
-use super::cluster::{drafted, hand, nothing_to_do, ttl};
+use super::cluster::workload::{SCALABLE, WORKLOADS, Workload, owned_floor, why_two_people};
+use super::cluster::{drafted, hand, nothing_to_do, refused, ttl};
 use super::{Entry, Hands, Looked};
-use crate::clients::kubernetes::ActHandle;
 use crate::clients::kubernetes::changes::{Change, FieldPath, compare};
+use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::manifest::{Stored, kind_of, name_of};
@@ -31,7 +32,8 @@ pub(super) const ENTRY: Entry = Declared {
     name: "k8s.apply",
     summary: "Puts the objects of a `StoredManifest` in place by server-side apply, and marks them with its name. What \
               others manage stays theirs, unless `force` is true (T3). A NetworkPolicy or PodDisruptionBudget is T3, \
-              and so is an object that GitOps or Helm owns, and a workload that is left without replicas. With `ttl` it is taken back after that time: what was made is deleted, and what was \
+              and so is an object that GitOps or Helm owns, and a workload that is left without replicas. `spec.replicas` \
+              beside a HorizontalPodAutoscaler is refused. With `ttl` it is taken back after that time: what was made is deleted, and what was \
               changed is set back.",
     tier_floor: Tier::T2,
     inverse: Inverse::Recorded,
@@ -69,7 +71,19 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 }
 
 fn access(params: &Value, _: Option<&TargetSpec>) -> Vec<AccessNeed> {
-    setting::access(params)
+    let mut needs = setting::access(params);
+    let counts = |stored: &Stored| stored.objects.iter().any(says_replicas);
+    if let (true, Some(first)) = (setting::stored(params).is_some_and(|it| counts(&it)), needs.first()) {
+        let Resource { group, plural, .. } = Resource::AUTOSCALERS;
+        let scope = first.scope.clone();
+        needs.push(AccessNeed { scope, ..AccessNeed::namespaced(&group, &plural, &["list"]) });
+    }
+    needs
+}
+
+/// Whether an object says how many replicas there are to be.
+fn says_replicas(object: &Value) -> bool {
+    SCALABLE.contains(&kind_of(object)) && object.pointer("/spec/replicas").is_some()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -89,7 +103,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         sum.raise(Tier::T3, "by force: fields that others manage are taken over".to_owned());
     }
     for object in &stored.objects {
-        let look = Look { hands, cluster, setup: &setup, object };
+        let look = Look { hands, cluster, setup: &setup, object, all: &stored.objects };
         let Some((put, way_back)) = look.look(force, &mut sum).await? else { continue };
         setup.parts.push(Part::Put(put));
         // The last one is undone first.
@@ -111,6 +125,8 @@ struct Look<'l> {
     cluster: &'l ActHandle,
     setup: &'l Setup,
     object: &'l Value,
+    /// All objects of the manifest.
+    all: &'l [Value],
 }
 
 impl Look<'_> {
@@ -127,6 +143,7 @@ impl Look<'_> {
         }
         let Some(now) = now else {
             refuse_secrets(self.hands, object, &[])?;
+            self.refuse_autoscaled().await?;
             sum.step(format!("{kind}/{name} (new)"));
             return Ok(Some((put, Part::Take(Take::brought(object)))));
         };
@@ -135,6 +152,9 @@ impl Look<'_> {
             return Ok(None);
         }
         refuse_secrets(self.hands, object, &changes)?;
+        if changes.iter().any(|change| change.path == replicas()) {
+            self.refuse_autoscaled().await?;
+        }
         let uid = now["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let subject =
             Subject { kind: kind.to_owned(), namespace: setup.namespace.clone(), name: name.to_owned() };
@@ -145,6 +165,28 @@ impl Look<'_> {
         (put.uid, put.changes) = (Some(uid), changes);
         let way_back = Part::Put(put.inverse());
         Ok(Some((put, way_back)))
+    }
+
+    /// Refuses a number of replicas beside an autoscaler: it would not last, as with `k8s.scale`.
+    async fn refuse_autoscaled(&self) -> Result<(), SurveyOutcome> {
+        let Self { cluster, setup, object, .. } = *self;
+        if !says_replicas(object) {
+            return Ok(());
+        }
+        let (kind, namespace) = (kind_of(object).to_owned(), setup.namespace.clone());
+        let subject = Subject { kind, namespace, name: name_of(object).to_owned() };
+        let is_its = |other: &&Value| kind_of(other) == AUTOSCALER && Autoscaler::scales(other, &subject);
+        let scaler = match self.all.iter().find(is_its) {
+            Some(own) => Some(format!("{AUTOSCALER} {} of the same manifest", name_of(own))),
+            None => Autoscaler::of(cluster, &subject).await?.map(|found| found.subject.shown()),
+        };
+        match scaler {
+            None => Ok(()),
+            Some(scaler) => Err(refused(format!(
+                "{scaler} scales {}: leave `spec.replicas` out of the manifest, since a number would not last",
+                subject.shown()
+            ))),
+        }
     }
 
     /// What the change of an object that is there takes away, and who owns it.
@@ -174,10 +216,13 @@ impl Look<'_> {
     }
 }
 
+fn replicas() -> FieldPath {
+    FieldPath::fields(["spec", "replicas"])
+}
+
 /// How many replicas are taken away, weighed as `k8s.scale` weighs them.
 fn lost(workload: &Workload, changes: &[Change], sum: &mut Sum) -> u32 {
-    let replicas = FieldPath::fields(["spec", "replicas"]);
-    let Some(change) = changes.iter().find(|change| change.path == replicas) else { return 0 };
+    let Some(change) = changes.iter().find(|change| change.path == replicas()) else { return 0 };
     // Where nobody says a number, one is meant.
     let wanted = change.to.as_u64().map_or(1, |wanted| u32::try_from(wanted).unwrap_or(u32::MAX));
     let now = workload.replicas();

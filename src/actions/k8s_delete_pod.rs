@@ -4,6 +4,7 @@
 //! The plan names each pod by its uid: a StatefulSet's new pod has the old one's name, and must not be taken as well.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use super::cluster::subject::Naming;
 use super::cluster::words::{sentence, unseen};
 use super::cluster::workload::{mounts_claims, one_higher};
 use super::cluster::{drafted, hand, nothing_to_do, object_of, refused};
-use super::outcome::{not_applied, unknown};
+use super::outcome::{not_applied, not_now, unknown};
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::{ActHandle, DeleteRequest, Failure, KubernetesError, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
@@ -377,11 +378,13 @@ struct Tally {
     taken: Vec<String>,
     left: Vec<String>,
     unclear: Vec<String>,
+    /// Whether something that was left met something that passes, and how long the server asks to wait.
+    passes: Option<Option<Duration>>,
 }
 
 impl Tally {
     fn outcome(self) -> ActionOutcome {
-        let Self { taken, left, unclear } = self;
+        let Self { taken, left, unclear, passes } = self;
         let rest = |words: Vec<String>| {
             if words.is_empty() { String::new() } else { format!("; {}", words.join("; ")) }
         };
@@ -389,7 +392,8 @@ impl Tally {
             return unknown(format!("{}{}", unclear.join("; "), rest(left)));
         }
         if taken.is_empty() {
-            return not_applied(left.join("; "));
+            let why = left.join("; ");
+            return passes.map_or_else(|| not_applied(why.clone()), |wait| not_now(why.clone(), wait));
         }
         let detail = format!("taken away: {}{}", taken.join(", "), rest(left));
         ActionOutcome::Applied { detail, inverse: None, requests: Vec::new() }
@@ -416,7 +420,12 @@ async fn act(hands: &Hands, plan: &ActionPlan, _: &ActionContext) -> ActionOutco
             Err(KubernetesError { failure: Failure::NotFound(_) | Failure::Conflict(_), .. }) => {
                 tally.left.push(format!("{name} was gone before, or replaced by another of that name"));
             }
-            Err(error) => tally.left.push(sentence(&error)),
+            Err(error) => {
+                if error.is_passing() {
+                    tally.passes = Some(error.wait());
+                }
+                tally.left.push(sentence(&error));
+            }
         }
     }
     tally.outcome()

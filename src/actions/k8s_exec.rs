@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cluster::container::names;
 use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
 use super::cluster::pods::{self, Keeper};
@@ -133,13 +134,17 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let pod = pod.ok_or_else(|| refused(format!("{} has no ready pod to run it in", subject.shown())))?;
     let text = |pointer: &str| pod.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let name = text("/metadata/name");
-    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
-    let mut containers = containers.into_iter().flatten().filter_map(|container| container["name"].as_str());
+    let all = pod.pointer("/spec/containers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let mut containers = all.iter().filter_map(|container| container["name"].as_str());
     let container = match &params.container {
         None => containers.next(),
         Some(wanted) => containers.find(|name| name == wanted),
     };
-    let container = container.ok_or_else(|| refused(format!("pod {name} has no such container")))?.to_owned();
+    let container = container.ok_or_else(|| {
+        let wanted = params.container.as_deref().unwrap_or_default();
+        refused(format!("pod {name} has no container `{wanted}`, but {}", names(all)))
+    })?;
+    let container = container.to_owned();
     let command = Command {
         namespace: subject.namespace.clone(),
         pod: name.clone(),

@@ -143,12 +143,9 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     if changes.is_empty() {
         return Err(nothing_to_do(format!("{shown} is so already")));
     }
-    let is_allowed = |change: &&Change| params.allowed_paths.iter().any(|path| change.path.is_below(path));
-    if let Some(change) = changes.iter().find(|change| !is_allowed(change)) {
-        return Err(refused(format!(
-            "the patch of {shown} would also change {change}, which no allowed path covers"
-        )));
-    }
+    let changes = allowed(changes, &params.allowed_paths).map_err(|change| {
+        refused(format!("the patch of {shown} would also change {change}, which no allowed path covers"))
+    })?;
     // A patch may do this without naming it, such as one that replaces the whole.
     if changes.iter().any(|change| change.path.is_below(REPLICAS)) {
         return Err(refused(format!("the patch of {shown} would also change its replicas: use `k8s.scale`")));
@@ -203,6 +200,23 @@ async fn rehearsed(
         .map_err(|error| unseen(&error))?;
     let changes = compare(&object.object, &made);
     Ok(changes.into_iter().filter(|change| !change.is_noise()).collect())
+}
+
+/// The changes that the paths allow, or the first that they do not. Where a parent appears or goes away with its fields,
+/// as with the first annotation, its fields are judged.
+fn allowed(changes: Vec<Change>, paths: &[String]) -> Result<Vec<Change>, Box<Change>> {
+    let mut all = Vec::new();
+    for change in changes {
+        if paths.iter().any(|path| change.path.is_below(path)) {
+            all.push(change);
+            continue;
+        }
+        match change.parts() {
+            Some(parts) => all.extend(allowed(parts, paths)?),
+            None => return Err(Box::new(change)),
+        }
+    }
+    Ok(all)
 }
 
 fn in_template(change: &Change) -> bool {

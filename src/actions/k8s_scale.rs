@@ -183,7 +183,7 @@ async fn set_replicas(
     }
     let path = FieldPath::fields(["spec", "replicas"]);
     let change = Change { path, from: json!(now), to: json!(wanted) };
-    let mut edit = Edit::of(&workload.subject, &workload.uid, Write::Scale(change));
+    let mut edit = Edit::of_replicas(workload, change);
     edit.rehearse(cluster, &workload.object).await?;
     let mut notes = Vec::new();
     let base = match wanted {

@@ -17,8 +17,10 @@ pub mod read;
 pub mod resource;
 pub mod write;
 
+pub mod certificate;
 pub mod changes;
 pub mod confidential;
+pub mod managers;
 pub mod owner;
 pub mod patch;
 pub mod quantity;

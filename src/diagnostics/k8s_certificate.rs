@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::evidence::{Evidence, Unknown, clock_time};
 use super::k8s::{Scene, ago, checked, fields, need};
 use super::{Entry, Moment, Tools, k8s};
+use crate::clients::kubernetes::certificate::{self, Issuer, IssuerState};
 use crate::clients::kubernetes::{Failure, KubernetesError, Resource};
 use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError};
-use crate::domain::timeline::one_line;
 use crate::params;
 
 pub(super) const ENTRY: Entry = Entry {
@@ -29,13 +29,17 @@ pub(super) const ENTRY: Entry = Entry {
             ("failed_attempts", "How often issuing has failed in a row."),
             ("secret", "Name of the Secret that keeps it."),
             ("issuer", "Who issues it, such as `ClusterIssuer/letsencrypt`."),
+            ("issuer_ready", "Whether that issuer is ready. Left out where that cannot be seen."),
+            ("issuer_reason", "Why it is not ready. Left out where it is."),
             ("dns_names", "Names that it is for."),
         ],
         timeout: k8s::TIMEOUT,
         check,
         schema: params::schema::<Params>,
         access: |params, _| {
-            vec![need(params, &Resource::CERTIFICATES, "", &["get"]).named(k8s::text(params, "name"))]
+            let certificate = need(params, &Resource::CERTIFICATES, "", &["get"]);
+            let issuers = Issuer::RESOURCES.map(|resource| need(params, &resource, "", &["get"]));
+            [certificate.named(k8s::text(params, "name"))].into_iter().chain(issuers).collect()
         },
     },
     run: |tools, params, moment| Box::pin(run(tools, params, moment)),
@@ -62,7 +66,13 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     let scene = Scene::of(tools, moment)?;
     let namespace = scene.namespace(namespace.as_deref())?;
     match scene.reads.get::<Value>(&Resource::CERTIFICATES, Some(&namespace), &name).await {
-        Ok(certificate) => Ok(evidence(scene, &name, &certificate)),
+        Ok(certificate) => {
+            let state = match Issuer::of(&certificate) {
+                Some(issuer) => Some(issuer.look(scene.reads).await?),
+                None => None,
+            };
+            Ok(evidence(scene, &name, &certificate, state))
+        }
         Err(KubernetesError { failure: Failure::NotFound(words), .. }) => {
             // Without cert-manager nobody knows anything of certificates: that is not the same as having none.
             if !words.contains(&name) {
@@ -77,16 +87,16 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     }
 }
 
-fn evidence(scene: Scene<'_>, name: &str, certificate: &Value) -> Evidence {
+fn evidence(
+    scene: Scene<'_>,
+    name: &str,
+    certificate: &Value,
+    issuer_state: Option<IssuerState>,
+) -> Evidence {
     let at = |pointer: &str| -> Option<Timestamp> { certificate.pointer(pointer)?.as_str()?.parse().ok() };
-    let conditions = certificate.pointer("/status/conditions").and_then(Value::as_array);
-    let condition = |kind: &str| conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
-    let holds = |kind: &str| condition(kind).is_some_and(|condition| condition["status"] == "True");
+    let holds = |kind: &str| certificate::holds(certificate, kind);
     let ready = holds("Ready");
-    let reason = condition("Ready").filter(|_| !ready).map(|condition| {
-        let [reason, message] = ["reason", "message"].map(|key| condition[key].as_str().unwrap_or_default());
-        one_line(format!("{reason} {message}").trim(), 400)
-    });
+    let reason = certificate::condition(certificate, "Ready").filter(|_| !ready).map(certificate::words);
     let reason = reason.or_else(|| (!ready).then(|| "it says nothing of being ready".to_owned()));
     let (not_after, renewal) = (at("/status/notAfter"), at("/status/renewalTime"));
     let expires = not_after.map(|at| at.duration_since(scene.now).as_secs());
@@ -106,6 +116,18 @@ fn evidence(scene: Scene<'_>, name: &str, certificate: &Value) -> Evidence {
     if overdue == Some(true) {
         lines.push("its renewal is overdue".to_owned());
     }
+    let (issuer_ready, issuer_reason) = match issuer_state {
+        None => (None, None),
+        Some(IssuerState::Ready) => (Some(true), None),
+        Some(IssuerState::NotReady(why)) => {
+            lines.push(format!("its issuer {} is not ready: {why}", issuer.as_deref().unwrap_or_default()));
+            (Some(false), Some(why))
+        }
+        Some(IssuerState::Unseen(why)) => {
+            lines.push(format!("whether its issuer is ready cannot be seen: {why}"));
+            (None, None)
+        }
+    };
     let found = fields(json!({
         "exists": true,
         "ready": ready,
@@ -118,6 +140,8 @@ fn evidence(scene: Scene<'_>, name: &str, certificate: &Value) -> Evidence {
         "failed_attempts": certificate.pointer("/status/failedIssuanceAttempts").cloned().unwrap_or(json!(0)),
         "secret": certificate.pointer("/spec/secretName"),
         "issuer": issuer,
+        "issuer_ready": issuer_ready,
+        "issuer_reason": issuer_reason,
         "dns_names": certificate.pointer("/spec/dnsNames"),
     }));
     Evidence { fields: found, text: lines.join("\n") }

@@ -41,16 +41,18 @@ impl Autoscaler {
             Err(error) if error.is_not_found() => Vec::new(),
             all => all.map_err(|error| unseen(&error))?,
         };
-        let scales = |object: &Value| {
-            let of = &object["spec"]["scaleTargetRef"];
-            of["kind"] == workload.kind.as_str() && of["name"] == workload.name.as_str()
-        };
-        let mut found = all.into_iter().filter(scales);
+        let mut found = all.into_iter().filter(|object| Self::scales(object, workload));
         let one = found.next().map(|object| Self::read(object, &workload.namespace)).transpose()?;
         if found.next().is_some() {
             return Err(refused(format!("{} has several autoscalers", workload.shown())));
         }
         Ok(one)
+    }
+
+    /// Whether an autoscaler is that of a workload.
+    pub(in crate::actions) fn scales(object: &Value, workload: &Subject) -> bool {
+        let of = &object["spec"]["scaleTargetRef"];
+        of["kind"] == workload.kind.as_str() && of["name"] == workload.name.as_str()
     }
 
     /// What an object says.

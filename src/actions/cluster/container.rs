@@ -24,13 +24,25 @@ pub(in crate::actions) fn container<'w>(
         (Some(name), all) => all.iter().find(|container| container["name"] == name),
         (None, [only]) => Some(only),
         (None, _) => {
-            return Err(refused(format!("{shown} has {} containers: name one in `container`", all.len())));
+            return Err(refused(format!(
+                "{shown} has {} containers: name one of them in `container`: {}",
+                all.len(),
+                names(all)
+            )));
         }
     };
-    let found =
-        found.ok_or_else(|| refused(format!("{shown} has no container `{}`", name.unwrap_or_default())))?;
+    let found = found.ok_or_else(|| {
+        let name = name.unwrap_or_default();
+        refused(format!("{shown} has no container `{name}`, but {}", names(all)))
+    })?;
     let name = found["name"].as_str().unwrap_or_default();
     Ok((found, FieldPath::fields(["spec", "template", "spec", "containers"]).item(name)))
+}
+
+/// The names of containers, for people.
+pub(in crate::actions) fn names(containers: &[Value]) -> String {
+    let names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
+    names.join(", ")
 }
 
 /// The survey of such a change, with its way back.

@@ -17,11 +17,12 @@ use serde_json::{Value, json};
 use super::plan::fixed_values;
 use super::subject::Subject;
 use super::words::{denied, sentence, unseen};
-use super::workload::{resource, revisions, template_digest};
+use super::workload::{Workload, resource, revisions, template_digest};
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
 use crate::actions::outcome::{not_applied, not_now, unknown};
 use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, strategic};
+use crate::clients::kubernetes::managers::{Manager, managers};
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
 use crate::domain::action::{ActionOutcome, ActionPlan};
@@ -33,13 +34,16 @@ use crate::engine::ports::ActionContext;
 pub(in crate::actions) const TIMEOUT: Duration = Duration::from_secs(50);
 
 /// How often a write is offered to an object whose version moves. A status moves it about once a second.
-pub(super) const OFFERS_MAX: usize = 4;
+pub(in crate::actions) const OFFERS_MAX: usize = 4;
 
 /// How often an object is read back after an unclear end.
-pub(super) const READ_BACKS_MAX: usize = 3;
+pub(in crate::actions) const READ_BACKS_MAX: usize = 3;
 
 /// Time between two looks back: a server that failed may still be about to write.
-pub(super) const READ_BACK_WAIT: Duration = Duration::from_millis(300);
+pub(in crate::actions) const READ_BACK_WAIT: Duration = Duration::from_millis(300);
+
+/// The field that a scale writes.
+const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
 /// The mark that rehearsals carry; nothing is stored of them.
 pub(in crate::actions) const REHEARSAL: &str = "rehearsal";
@@ -64,6 +68,10 @@ pub(in crate::actions) struct Edit {
     /// Whether this is a way back: what is so already is done then.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::actions) restores: bool,
+    /// Who had set the number of replicas that this was planned over. A scale keeps no mark, and a number does not show
+    /// that somebody has set it back since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    set_by: Option<Vec<String>>,
 }
 
 /// What is written.
@@ -107,7 +115,15 @@ impl Edit {
     /// A write to an object as it was found.
     pub(in crate::actions) fn of(subject: &Subject, uid: &str, write: Write) -> Self {
         let Subject { kind, namespace, name } = subject.clone();
-        Self { kind, namespace, name, uid: uid.to_owned(), template: None, write, restores: false }
+        let uid = uid.to_owned();
+        Self { kind, namespace, name, uid, template: None, write, restores: false, set_by: None }
+    }
+
+    /// A new number of replicas for a workload as it was found.
+    pub(in crate::actions) fn of_replicas(workload: &Workload, change: Change) -> Self {
+        let set_by = managers(&workload.object, &REPLICAS).iter().map(ToString::to_string).collect();
+        let edit = Self::of(&workload.subject, &workload.uid, Write::Scale(change));
+        Self { set_by: Some(set_by), ..edit }
     }
 
     /// The fields that change, where they are known one by one.
@@ -129,12 +145,16 @@ impl Edit {
             Write::Scale(change) => Write::Scale(change.inverse()),
             Write::Revision { .. } => return None,
         };
-        Some(Self { write, template: None, restores: true, ..self.clone() })
+        Some(Self { write, template: None, restores: true, set_by: None, ..self.clone() })
     }
 
     /// What the plan is based on: all of it, since none of it changes by itself. Times are left out by who plans them.
     pub(in crate::actions) fn basis(&self) -> Value {
-        json!({"uid": self.uid, "template": self.template, "write": self.write})
+        let mut basis = json!({"uid": self.uid, "template": self.template, "write": self.write});
+        if let Some(set_by) = &self.set_by {
+            basis["set_by"] = json!(set_by);
+        }
+        basis
     }
 
     /// Lets the server rehearse the write, and takes over how the server writes the values (`2048Mi` as `2Gi`).
@@ -213,7 +233,27 @@ impl Edit {
                 ));
             }
         }
-        Standing::Open
+        match self.taken_over(now) {
+            Some(who) => Standing::Void(format!(
+                "{who} set the replicas of {shown_subject} since this was planned, and has the last word"
+            )),
+            None => Standing::Open,
+        }
+    }
+
+    /// Who has set the number of replicas since the plan, though it is what it was. A way back undoes what we have set,
+    /// and nobody else's number.
+    fn taken_over(&self, now: &Value) -> Option<String> {
+        if !matches!(self.write, Write::Scale(_)) {
+            return None;
+        }
+        let managers = managers(now, &REPLICAS);
+        let is_the_same = match &self.set_by {
+            Some(planned) => managers.iter().map(ToString::to_string).eq(planned.iter().cloned()),
+            None => !self.restores || managers.is_empty() || managers.iter().any(Manager::is_us),
+        };
+        let who = managers.iter().find(|manager| !manager.is_us()).or(managers.first());
+        (!is_the_same).then(|| who.map_or_else(|| "somebody".to_owned(), ToString::to_string))
     }
 
     fn is_made(&self, now: &Value, digest: &str) -> bool {

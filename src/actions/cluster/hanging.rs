@@ -6,9 +6,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::workload::{Workload, selector};
+use super::pods::pods_of;
+use super::workload::Workload;
+use crate::clients::kubernetes::ActHandle;
 use crate::clients::kubernetes::revision::Revision;
-use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
 
 /// How long a pod may take to be ready: the deadline that a Deployment has unless it says otherwise.
 const DEADLINE: SignedDuration = SignedDuration::from_mins(10);
@@ -36,17 +37,18 @@ pub(in crate::actions) async fn reason(
     if has_deadline(&workload.object) {
         return None;
     }
-    let labels = selector(&workload.object)?;
-    let query = ListQuery { labels: Some(&labels), ..ListQuery::default() };
-    let found = cluster.list(&Resource::PODS, Some(&workload.subject.namespace), query).await;
-    let pods: Vec<Value> = match found {
+    let pods = match pods_of(cluster, workload).await {
         Ok(pods) => pods,
-        Err(error) => {
-            tracing::warn!(target = workload.subject.shown(), %error, "whether its rollout hangs cannot be seen");
+        Err(unseen) => {
+            tracing::warn!(
+                target = workload.subject.shown(),
+                ?unseen,
+                "whether its rollout hangs cannot be seen"
+            );
             return None;
         }
     };
-    pods.iter().filter(|pod| is_of(pod, workload, present)).find_map(|pod| trouble(pod, now))
+    pods.iter().filter(|pod| is_of(pod, present)).find_map(|pod| trouble(pod, now))
 }
 
 fn has_deadline(object: &Value) -> bool {
@@ -56,19 +58,14 @@ fn has_deadline(object: &Value) -> bool {
         .is_some_and(|seconds| seconds < NO_DEADLINE)
 }
 
-/// Whether a pod is of this revision. A label holds the revision's name, or its hash, which ends the name.
-fn is_of(pod: &Value, workload: &Workload, present: &Revision) -> bool {
+/// Whether a pod of the workload is of this revision. A label holds the revision's name, or its hash, which ends the name.
+fn is_of(pod: &Value, present: &Revision) -> bool {
     let labels = &pod["metadata"]["labels"];
     let of_revision = ["controller-revision-hash", "pod-template-hash"]
         .iter()
         .filter_map(|label| labels[label].as_str())
         .any(|hash| present.name == hash || present.name.ends_with(&format!("-{hash}")));
-    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let is_owned = owners.into_iter().flatten().any(|owner| {
-        owner["uid"] == workload.uid.as_str()
-            || (owner["kind"] == "ReplicaSet" && owner["name"] == present.name.as_str())
-    });
-    of_revision && is_owned && pod["metadata"]["deletionTimestamp"].is_null()
+    of_revision && pod["metadata"]["deletionTimestamp"].is_null()
 }
 
 /// Why a pod holds up its rollout.

@@ -9,15 +9,17 @@
 mod put;
 mod take;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::edit::{OFFERS_MAX, READ_BACK_WAIT, READ_BACKS_MAX, REHEARSAL, mark, version};
 use super::plan::fixed_values;
-use super::words::sentence;
+use super::words::{denied, sentence};
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
-use crate::actions::outcome::{not_applied, unknown};
+use crate::actions::outcome::{not_applied, not_now, unknown};
 use crate::clients::kubernetes::changes::Change;
 use crate::clients::kubernetes::confidential::{change_holds_secret, holds_secret};
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Resource};
@@ -77,7 +79,17 @@ enum End {
     Done(String),
     /// It was certainly not done.
     Left(String),
+    /// Nor was this, for a reason that passes by itself; the server may have said how long that takes.
+    NotNow(String, Option<Duration>),
     Unclear(String),
+}
+
+impl End {
+    /// A write that certainly was not made.
+    fn denied(error: &KubernetesError) -> Self {
+        let why = sentence(error);
+        if error.is_passing() { Self::NotNow(why, error.wait()) } else { Self::Left(why) }
+    }
 }
 
 /// An object as a person would write it: without what the server and its controllers add, and without our marks.
@@ -189,7 +201,7 @@ impl Part {
         for _ in 0..OFFERS_MAX {
             let now = match self.find(cluster, setup).await {
                 Ok(now) => now,
-                Err(error) => return End::Left(sentence(&error)),
+                Err(error) => return End::denied(&error),
             };
             match self.standing(now.as_ref(), setup, key) {
                 Standing::Open => {}
@@ -203,11 +215,12 @@ impl Part {
                 Err(error) if error.maybe_sent() => {
                     return self.read_back(cluster, setup, now.as_ref(), key, &error).await;
                 }
-                Err(error) => return End::Left(sentence(&error)),
+                Err(error) => return End::denied(&error),
             }
         }
         let shown = self.shown(setup);
-        End::Left(format!("{shown} was changed by others again and again while this was tried (409)"))
+        let why = format!("{shown} was changed by others again and again while this was tried (409)");
+        End::NotNow(why, None)
     }
 
     /// What became of a write whose end is unclear.
@@ -237,7 +250,7 @@ impl Part {
         match (seen, &error.failure) {
             // The server itself says that it gave up. A gateway in between, or nobody at all, cannot say so.
             (Ok(()), Failure::Server { code: 500 | 503, .. }) => {
-                End::Left(format!("{said}; the object does not show it"))
+                End::NotNow(format!("{said}; the object does not show it"), error.wait())
             }
             (Ok(()), _) => {
                 End::Unclear(format!("{said}; the object does not show it, and it may still arrive"))
@@ -266,7 +279,7 @@ impl Setup {
         for part in &self.parts {
             let now = match part.find(cluster, self).await {
                 Ok(now) => now,
-                Err(error) => return not_applied(sentence(&error)),
+                Err(error) => return denied(&error),
             };
             match part.standing(now.as_ref(), self, key) {
                 // What an earlier attempt of ours did is no reason to say that somebody else did it.
@@ -283,12 +296,13 @@ impl Setup {
         }
         let mut tally = Tally::default();
         for part in &self.parts {
-            tally.take(part.carry_out(cluster, self, key).await);
-            if !tally.is_good() {
-                break;
+            if tally.is_good() {
+                tally.take(part.carry_out(cluster, self, key).await);
+            } else {
+                tally.untried.push(part.shown(self));
             }
         }
-        tally.outcome(self.parts.len())
+        tally.outcome(self)
     }
 
     /// Whether all objects are as this way back would make them. Where that cannot be seen, they are not.
@@ -315,7 +329,7 @@ impl Setup {
                 Err(failed) => End::Unclear(format!("{} cannot be looked at: {failed}", part.shown(self))),
             });
         }
-        tally.outcome(self.parts.len())
+        tally.outcome(self)
     }
 }
 
@@ -325,6 +339,9 @@ struct Tally {
     done: Vec<String>,
     left: Vec<String>,
     unclear: Vec<String>,
+    untried: Vec<String>,
+    /// Whether what was left met something that passes, and how long the server asks to wait.
+    passes: Option<Option<Duration>>,
 }
 
 impl Tally {
@@ -332,6 +349,10 @@ impl Tally {
         match end {
             End::Done(detail) => self.done.push(detail),
             End::Left(why) => self.left.push(why),
+            End::NotNow(why, wait) => {
+                self.left.push(why);
+                self.passes = Some(wait);
+            }
             End::Unclear(why) => self.unclear.push(why),
         }
     }
@@ -340,19 +361,33 @@ impl Tally {
         self.left.is_empty() && self.unclear.is_empty()
     }
 
-    fn outcome(self, parts: usize) -> ActionOutcome {
-        if self.done.len() == parts {
+    fn outcome(self, setup: &Setup) -> ActionOutcome {
+        let (done, all) = (self.done.len(), setup.parts.len());
+        if done == all {
             let detail = self.done.join("; ");
             return ActionOutcome::Applied { detail, inverse: None, requests: Vec::new() };
         }
-        let is_clear = self.unclear.is_empty();
-        let rest = [self.left, self.unclear].concat().join("; ");
-        match self.done.len() {
-            0 if is_clear => not_applied(rest),
-            0 => unknown(rest),
-            // Neither done nor not done: whoever looks must know which is which.
-            some => unknown(format!("{some} of {parts} objects: {}; and then: {rest}", self.done.join("; "))),
+        let told = self.told(all);
+        match self.passes {
+            // Half of a way back is gone the rest of the way; half of a remedy is nothing that a later decision knows.
+            Some(wait) if done == 0 || setup.restores => not_now(told, wait),
+            None if done == 0 && self.unclear.is_empty() => not_applied(told),
+            _ => unknown(told),
         }
+    }
+
+    /// For people: which is which.
+    fn told(&self, all: usize) -> String {
+        let Self { done, left, unclear, untried, .. } = self;
+        let failed = [left.as_slice(), unclear.as_slice()].concat().join("; ");
+        if done.is_empty() {
+            return failed;
+        }
+        let untried = match untried.as_slice() {
+            [] => String::new(),
+            some => format!("; not tried: {}", some.join(", ")),
+        };
+        format!("{} of {all} objects are done: {}; not done: {failed}{untried}", done.len(), done.join("; "))
     }
 }
 

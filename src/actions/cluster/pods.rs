@@ -178,7 +178,7 @@ async fn listed(
 }
 
 /// The pods that a workload controls. Another's may have its labels as well.
-async fn pods_of(cluster: &ActHandle, workload: &Workload) -> Result<Vec<Value>, SurveyOutcome> {
+pub(super) async fn pods_of(cluster: &ActHandle, workload: &Workload) -> Result<Vec<Value>, SurveyOutcome> {
     let Workload { subject, uid, object } = workload;
     let labels = selector_text(&object["spec"]["selector"]);
     if let Some(problem) = selector_problem(&labels) {

@@ -116,6 +116,31 @@ impl Change {
         Self { path: self.path.clone(), from: self.to.clone(), to: self.from.clone() }
     }
 
+    /// The same change, told of each field or named item on the next level: for what appears or goes away as a whole.
+    /// None where there is no next level.
+    pub fn parts(&self) -> Option<Vec<Self>> {
+        let (whole, appears) = match (&self.from, &self.to) {
+            (Value::Null, to) => (to, true),
+            (from, Value::Null) => (from, false),
+            _ => return None,
+        };
+        let part = |path: FieldPath, value: &Value| {
+            let (from, to) =
+                if appears { (Value::Null, value.clone()) } else { (value.clone(), Value::Null) };
+            Self { path, from, to }
+        };
+        match whole {
+            Value::Object(fields) if !fields.is_empty() => {
+                Some(fields.iter().map(|(name, value)| part(self.path.clone().field(name), value)).collect())
+            }
+            Value::Array(items) if !items.is_empty() && have_names(items) => {
+                let named = |item: &Value| item["name"].as_str().unwrap_or_default().to_owned();
+                Some(items.iter().map(|item| part(self.path.clone().item(&named(item)), item)).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// What the field is now, where that is neither what the change was planned over nor what it makes.
     pub fn is_stale<'a>(&self, object: &'a Value) -> Option<&'a Value> {
         let now = self.path.of(object).unwrap_or(&Value::Null);

@@ -444,8 +444,35 @@ async fn a_certificate_tells_when_it_ends() {
     assert!((86_390..=86_400).contains(&of("expires_seconds").as_i64().expect("a number")), "{found:?}");
     assert_eq!((of("issuer"), of("secret")), (json!("ClusterIssuer/acme"), json!("web-tls")));
     assert!(found.text.contains("the order is invalid"), "{}", found.text);
+    assert_eq!(
+        (of("issuer_ready"), of("issuer_reason")),
+        (json!(false), json!("there is none of that name"))
+    );
     let gone = scenery.known("k8s.certificate", json!({"name": "gone"})).await;
     assert_eq!(gone.fields["exists"], json!(false));
+    let issuer = |ready: &str| {
+        json!({"apiVersion": "cert-manager.io/v1", "kind": "ClusterIssuer", "metadata": {"name": "acme"}, "spec": {},
+            "status": {"conditions": [{"type": "Ready", "status": ready, "reason": "Err", "message": "no account"}]}})
+    };
+    scenery.cluster.put(issuer("False")).expect("put");
+    let found = scenery.known("k8s.certificate", json!({"name": "web"})).await;
+    assert_eq!(found.fields["issuer_reason"], json!("Err no account"), "{found:?}");
+    assert!(
+        found.text.contains("its issuer ClusterIssuer/acme is not ready: Err no account"),
+        "{}",
+        found.text
+    );
+    scenery.cluster.put(issuer("True")).expect("put");
+    let found = scenery.known("k8s.certificate", json!({"name": "web"})).await;
+    assert_eq!((&found.fields["issuer_ready"], found.fields.get("issuer_reason")), (&json!(true), None));
+    scenery.cluster.faults().next("get clusterissuers", Fault::status(403));
+    let found = scenery.known("k8s.certificate", json!({"name": "web"})).await;
+    assert_eq!(found.fields.get("issuer_ready"), None, "what cannot be seen is left out");
+    assert!(
+        found.text.contains("whether its issuer is ready cannot be seen: not permitted (403)"),
+        "{}",
+        found.text
+    );
 }
 
 /// One good use of each kind that needs a cluster.

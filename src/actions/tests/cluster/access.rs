@@ -5,32 +5,43 @@ use super::*;
 use crate::domain::catalog::{AccessNeed, AccessScope};
 use crate::domain::rule::{TargetSpec, Template};
 
-/// Lets an account do exactly this, in `prod`.
+/// Lets an account do exactly this, in `prod` and in the cluster.
 fn permit(world: &World, needs: &[AccessNeed]) {
-    let rules: Vec<Value> = needs
-        .iter()
-        .map(|need| {
-            assert_eq!(need.scope, AccessScope::TargetNamespace);
-            json!({
-                "apiGroups": [need.group], "resources": [need.resource], "verbs": need.verbs,
-                "resourceNames": need.names,
+    let rules = |is_meant: fn(&AccessScope) -> bool| -> Vec<Value> {
+        let needs = needs.iter().filter(|need| is_meant(&need.scope));
+        needs
+            .map(|need| {
+                json!({
+                    "apiGroups": [need.group], "resources": [need.resource], "verbs": need.verbs,
+                    "resourceNames": need.names,
+                })
             })
-        })
-        .collect();
+            .collect()
+    };
     let group = "rbac.authorization.k8s.io";
-    for object in [
+    let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "act", "namespace": "prod"}}),
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "Role",
-            "metadata": {"name": "act", "namespace": "prod"}, "rules": rules,
-        }),
-        json!({
-            "apiVersion": format!("{group}/v1"), "kind": "RoleBinding",
-            "metadata": {"name": "act", "namespace": "prod"},
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": "act"},
-            "subjects": [{"kind": "ServiceAccount", "name": "act", "namespace": "prod"}],
-        }),
+    ];
+    for (prefix, rules) in [
+        ("", rules(|scope| *scope == AccessScope::TargetNamespace)),
+        ("Cluster", rules(|scope| *scope == AccessScope::Cluster)),
     ] {
+        let role = format!("{prefix}Role");
+        objects.push(json!({
+            "apiVersion": format!("{group}/v1"), "kind": role,
+            "metadata": {"name": "act", "namespace": "prod"}, "rules": rules,
+        }));
+        objects.push(json!({
+            "apiVersion": format!("{group}/v1"), "kind": format!("{role}Binding"),
+            "metadata": {"name": "act", "namespace": "prod"},
+            "roleRef": {"apiGroup": group, "kind": role, "name": "act"},
+            "subjects": [{"kind": "ServiceAccount", "name": "act", "namespace": "prod"}],
+        }));
+    }
+    for mut object in objects {
+        if object["kind"].as_str().is_some_and(|kind| kind.starts_with("Cluster")) {
+            object["metadata"] = json!({"name": "act"});
+        }
         world.cluster.put(object).expect("an object that is played");
     }
     world.cluster.enforce_access(true);

@@ -147,6 +147,7 @@ pub(super) async fn mk_second_version(kind: &str) -> World {
         super::jobs::mk_job("migrate"),
         super::jobs::mk_cronjob("Allow"),
         super::certificates::mk_certificate(),
+        super::certificates::mk_issuer("Issuer", "True"),
     ];
     if kind == "k8s.hpa_patch" {
         objects.push(super::scaling::mk_autoscaler(2, 6));

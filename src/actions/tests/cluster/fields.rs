@@ -260,3 +260,73 @@ async fn a_paused_deployment_takes_no_new_template() {
     }
     assert_eq!(world.effects(), []);
 }
+
+#[tokio::test]
+async fn the_first_annotation_and_the_first_label_can_be_set_and_taken_back() {
+    let bare = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags", "namespace": "prod"},
+        "data": {"a": "b"},
+    });
+    for (paths, patch) in [
+        (json!(["/metadata/annotations/note"]), json!({"metadata": {"annotations": {"note": "hi"}}})),
+        (json!(["/metadata/labels/tier"]), json!({"metadata": {"labels": {"tier": "web"}}})),
+        (
+            json!(["/metadata/annotations/example.com~1a", "/metadata/labels/*"]),
+            json!({"metadata": {"annotations": {"example.com/a": "1"}, "labels": {"x": "1", "y": "2"}}}),
+        ),
+    ] {
+        let world = mk_world(std::slice::from_ref(&bare)).await;
+        let params = json!({"kind": "ConfigMap", "name": "flags", "allowed_paths": paths, "patch": patch});
+        let surveyed = world.survey(&draft("k8s.patch", params.clone())).await;
+        applied(world.act(&surveyed.plan).await);
+        let get =
+            || world.cluster.get("configmaps", "prod", "flags").expect("it is there")["metadata"].clone();
+        for field in ["annotations", "labels"] {
+            for (name, value) in patch["metadata"][field].as_object().into_iter().flatten() {
+                assert_eq!(get()[field][name], *value, "{field} {name}");
+            }
+        }
+        assert_eq!(get()["annotations"]["smokejumper.dev/execution-id"], KEY);
+        applied(world.act_as(&surveyed.inverse.expect("a way back"), "01-a1-rollback").await);
+        let after = get();
+        let left: Vec<&String> = ["annotations", "labels"]
+            .iter()
+            .filter_map(|field| after[field].as_object())
+            .flat_map(|fields| fields.keys())
+            .collect();
+        assert_eq!(left, ["smokejumper.dev/execution-id"], "only our mark stays");
+        // What comes with them and is not allowed is refused all the same.
+        let mut wider = params;
+        wider["patch"]["metadata"]["annotations"]["other"] = json!("x");
+        let refusal = world.refusal(&draft("k8s.patch", wider)).await;
+        assert!(refusal.contains("other"), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_containers_must_be_named() {
+    let mut object = mk_api("api:1");
+    let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut().expect("a list");
+    containers.push(json!({"name": "proxy", "image": "envoy:1"}));
+    let world = mk_world(&[object]).await;
+    for (kind, params) in [
+        ("k8s.set_image", json!({"image": "api:2"})),
+        ("k8s.set_env", json!({"vars": {"A": "1"}})),
+        ("k8s.set_resources", json!({"limits": {"memory": "1Gi"}})),
+    ] {
+        let refusal = world.refusal(&draft(kind, params.clone())).await;
+        assert!(refusal.contains("name one of them in `container`: api, proxy"), "{kind}: {refusal}");
+        let with = |name: &str| {
+            let mut params = params.clone();
+            params["container"] = json!(name);
+            params
+        };
+        let refusal = world.refusal(&draft(kind, with("web"))).await;
+        assert!(refusal.contains("has no container `web`, but api, proxy"), "{kind}: {refusal}");
+        let plan = world.survey(&draft(kind, with("proxy"))).await.plan;
+        let fields = plan.params["write"]["strategic"].to_string();
+        assert!(fields.contains("\"name\":\"proxy\""), "{kind}: {fields}");
+    }
+    let refusal = world.refusal(&draft("k8s.exec", json!({"command": "greet", "container": "web"}))).await;
+    assert!(refusal.contains("has no container `web`, but api, proxy"), "{refusal}");
+}

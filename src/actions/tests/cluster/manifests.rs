@@ -335,9 +335,12 @@ async fn half_of_a_manifest_is_told_as_half() {
     let ActionOutcome::Unknown { reason } = world.act(&plan).await else {
         panic!("neither done nor not done")
     };
-    assert!(reason.starts_with("1 of 2 objects: ConfigMap prod/maintenance: put in place"), "{reason}");
     assert!(
-        reason.contains("and then: patch ingresses.networking.k8s.io prod/shop: not permitted (403)"),
+        reason.starts_with("1 of 2 objects are done: ConfigMap prod/maintenance: put in place"),
+        "{reason}"
+    );
+    assert!(
+        reason.contains("not done: patch ingresses.networking.k8s.io prod/shop: not permitted (403)"),
         "{reason}"
     );
     let ActionOutcome::Unknown { reason } = world.look_back(&plan).await else { panic!("still half") };
@@ -406,4 +409,79 @@ fn every_kind_that_a_manifest_may_hold_is_one_that_we_know() {
         let known = crate::clients::kubernetes::Resource::of_manifest(version, kind);
         assert!(known.is_some_and(|resource| resource.namespaced), "{kind} of {version}");
     }
+}
+
+#[tokio::test]
+async fn what_was_not_tried_is_told_as_well() {
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let plan =
+        world.survey(&mk_draft("k8s.apply", &[mk_map(), mk_ingress(), mk_netpol()], json!({}))).await.plan;
+    world.cluster.faults().next("patch ingresses", Fault::vendor_error("Forbidden"));
+    let ActionOutcome::Unknown { reason } = world.act(&plan).await else { panic!("half") };
+    assert!(reason.ends_with("; not tried: NetworkPolicy prod/closed"), "{reason}");
+}
+
+#[tokio::test]
+async fn what_passes_is_told_from_what_does_not_for_several_objects() {
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let surveyed = world.survey(&mk_draft("k8s.apply", &[mk_map(), mk_ingress()], json!({}))).await;
+    let passes = |outcome: &ActionOutcome| matches!(outcome, ActionOutcome::NotNow { .. });
+    world.cluster.faults().next("get configmaps", Fault::rate_limited(7));
+    let outcome = world.act(&surveyed.plan).await;
+    let asked = jiff::SignedDuration::from_secs(7);
+    assert!(
+        matches!(&outcome, ActionOutcome::NotNow { wait: Some(wait), .. } if *wait == asked),
+        "{outcome:?}"
+    );
+    world.cluster.faults().next("patch configmaps", Fault::rate_limited(7));
+    assert!(passes(&world.act(&surveyed.plan).await));
+    world.cluster.faults().next("patch configmaps", Fault::vendor_error("Forbidden"));
+    assert!(!passes(&world.act(&surveyed.plan).await));
+    // Half of a remedy is for people, half of its way back is gone to its end.
+    world.cluster.faults().next("patch ingresses", Fault::rate_limited(7));
+    assert!(matches!(world.act(&surveyed.plan).await, ActionOutcome::Unknown { .. }));
+    applied(world.act(&surveyed.plan).await);
+    let back = surveyed.inverse.expect("a way back");
+    world.cluster.faults().next("delete configmaps", Fault::rate_limited(7));
+    let outcome = world.act_as(&back, "01-a1-rollback").await;
+    assert!(passes(&outcome) && format!("{outcome:?}").contains("1 of 2 objects are done"), "{outcome:?}");
+    applied(world.act_as(&back, "01-a1-rollback").await);
+    assert_eq!(get(&world, "configmaps", "maintenance"), None);
+}
+
+#[tokio::test]
+async fn replicas_beside_an_autoscaler_are_refused() {
+    let mut api = mk_api("api:1");
+    api["spec"]["replicas"] = json!(4);
+    let stored = |object: &Value| {
+        let mut object = object.clone();
+        object["metadata"].as_object_mut().expect("an object").remove("namespace");
+        object
+    };
+    let autoscaler = super::scaling::mk_autoscaler(2, 6);
+    let world = mk_world(&[mk_api("api:1"), autoscaler.clone()]).await;
+    let refusal = world.refusal(&mk_draft("k8s.apply", &[stored(&api)], json!({"force": true}))).await;
+    assert!(
+        refusal.starts_with(
+            "HorizontalPodAutoscaler prod/api-hpa scales Deployment prod/api: leave `spec.replicas`"
+        ),
+        "{refusal}"
+    );
+    // Without a number it is applied.
+    let mut without = stored(&api);
+    without["spec"].as_object_mut().expect("an object").remove("replicas");
+    without["metadata"]["labels"] = json!({"tier": "web"});
+    world.survey(&mk_draft("k8s.apply", &[without], json!({}))).await;
+    // The same for what the manifest itself would make.
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let refusal =
+        world.refusal(&mk_draft("k8s.apply", &[stored(&api), stored(&autoscaler)], json!({}))).await;
+    assert!(refusal.contains("api-hpa of the same manifest scales Deployment prod/api"), "{refusal}");
+    let kind = kinds().into_iter().find(|kind| kind.name == "k8s.apply").expect("a kind");
+    let needs = |objects: &[Value]| -> String {
+        let params = json!({"manifest": "m", "namespace": "shop", STORED: {"objects": objects}});
+        (kind.access)(&params, None).iter().map(|need| format!("{need}; ")).collect()
+    };
+    assert!(needs(&[stored(&api)]).contains("list horizontalpodautoscalers.autoscaling in namespace shop"));
+    assert!(!needs(&[mk_map()]).contains("autoscalers"));
 }

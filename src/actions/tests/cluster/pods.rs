@@ -193,3 +193,15 @@ fn selectors_hold_only_what_narrows() {
         assert!(check("k8s.delete_pod", params.clone()).is_err(), "{params}");
     }
 }
+
+#[tokio::test]
+async fn pods_that_a_busy_server_does_not_take_are_told_as_that() {
+    let world = mk_world(&[mk_api("api:1")]).await;
+    let plan = world.survey(&draft("k8s.delete_pod", json!({"pick": "oldest"}))).await.plan;
+    world.cluster.faults().next("create pods/eviction", Fault::rate_limited(7));
+    let outcome = world.act(&plan).await;
+    assert!(matches!(outcome, ActionOutcome::NotNow { wait: Some(_), .. }), "{outcome:?}");
+    world.cluster.faults().next("create pods/eviction", Fault::vendor_error("Forbidden"));
+    let outcome = world.act(&plan).await;
+    assert!(matches!(outcome, ActionOutcome::NotApplied { .. }), "{outcome:?}");
+}

@@ -130,3 +130,37 @@ fn a_number_comes_from_one_place_and_stays_within_bounds() {
         assert_eq!(refused, Err(place.to_owned()), "{params}");
     }
 }
+
+/// A person sets the number by hand.
+fn set_by_hand(world: &World, number: u32) {
+    let mut object = world.deployment();
+    object["spec"]["replicas"] = json!(number);
+    let entries = object["metadata"]["managedFields"].as_array_mut().expect("a record");
+    entries.retain(|entry| entry["fieldsV1"]["f:spec"]["f:replicas"].is_null());
+    entries.push(json!({
+        "manager": "kubectl", "operation": "Update", "subresource": "scale", "apiVersion": "apps/v1",
+        "time": "2026-11-21T12:05:00Z", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:replicas": {}}},
+    }));
+    world.cluster.put(object).expect("an object that is played");
+}
+
+#[tokio::test]
+async fn a_number_that_a_person_set_back_after_a_crash_is_theirs() {
+    let world = mk_world(&[mk_api("api:1")]).await;
+    let surveyed = world.survey(&draft("k8s.scale", json!({"replicas": 5, "ttl": "30m"}))).await;
+    // The attempt arrived, the process was killed, and a person took it back meanwhile.
+    applied(world.act(&surveyed.plan).await);
+    set_by_hand(&world, 3);
+    not_applied(world.look_back(&surveyed.plan).await);
+    let reason = not_applied(world.act(&surveyed.plan).await);
+    assert!(reason.contains("kubectl (scale) at 2026-11-21T12:05:00Z set the replicas"), "{reason}");
+    assert_eq!((replicas(&world), world.effects().len()), (json!(3), 1));
+    // Likewise for the way back: what somebody else has set is not ours to undo.
+    let back = surveyed.inverse.expect("a way back");
+    set_by_hand(&world, 5);
+    let reason = not_applied(world.act_as(&back, "01-a1-rollback").await);
+    assert!(reason.contains("and has the last word"), "{reason}");
+    assert_eq!((replicas(&world), world.effects().len()), (json!(5), 1));
+    // A new look sees who has set it, and plans over that.
+    applied(world.act(&world.survey(&draft("k8s.scale", json!({"replicas": 4}))).await.plan).await);
+}
