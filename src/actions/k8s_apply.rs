@@ -201,6 +201,9 @@ impl Look<'_> {
         let mut notes = Vec::new();
         owned_floor(now, Tier::T2, &mut notes);
         notes.into_iter().for_each(|note| sum.raise(Tier::T3, format!("{}: {note}", subject.name)));
+        if subject.kind == AUTOSCALER {
+            sum.add(Autoscaler::read(now.clone(), &subject.namespace)?.impact_of(changes));
+        }
         if WORKLOADS.contains(&subject.kind.as_str()) {
             let workload = Workload { subject: subject.clone(), uid: uid.to_owned(), object: now.clone() };
             let rolls_out = changes.iter().any(|change| change.path.is_below("/spec/template"));

@@ -20,7 +20,7 @@ use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, SurveyOutcome};
+use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::SurveyContext;
 use crate::params;
 use crate::period::Period;
@@ -131,16 +131,9 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     edit.rehearse(cluster, &autoscaler.object).await?;
     let mut notes: Vec<String> = edit.changes().iter().map(ToString::to_string).collect();
     let tier_floor = owned_floor(&autoscaler.object, Tier::T2, &mut notes);
-    let replicas = autoscaler.replicas();
     let impact = match &workload {
-        Some(workload) => workload.impact(replicas.saturating_sub(most), false),
-        None => Impact {
-            workloads: 1,
-            replicas,
-            available: replicas,
-            disrupted: replicas.saturating_sub(most),
-            ..Impact::on(AUTOSCALER)
-        },
+        Some(workload) => workload.impact(autoscaler.above(most), false),
+        None => autoscaler.impact(most),
     };
     let tier_floor = workload.map_or(tier_floor, |workload| workload.floor(tier_floor, &mut notes));
     let inverse = way_back(draft, &edit);

@@ -242,10 +242,14 @@ async fn of_cron_job(
     if active > 0 {
         notes.push(format!("{active} other jobs of {shown} run at this moment"));
     }
+    let is_suspended = cronjob.object["spec"]["suspend"] == true;
+    if is_suspended {
+        notes.push(format!("{shown} is suspended: somebody does not want it to run by itself"));
+    }
     let template = cronjob.object["spec"]["jobTemplate"].clone();
     let Subject { namespace, name, .. } = cronjob.subject;
     let source = Source::CronJob { name, uid: cronjob.uid, template: digest_of(&template) };
-    Ok((namespace, source, template, Tier::T1))
+    Ok((namespace, source, template, if is_suspended { Tier::T2 } else { Tier::T1 }))
 }
 
 async fn of_manifest(hands: &Hands, cluster: &ActHandle, draft: &ActionPlan) -> Result<Found, SurveyOutcome> {
@@ -363,6 +367,7 @@ impl Run {
         let name = self.name(key);
         let shown = format!("Job {}/{name}", self.namespace);
         let looks = 1 + wait.as_secs();
+        let mut unseen = None;
         for look in 0..looks {
             match self.find(cluster, key).await.map(|job| job.as_ref().map(progress)) {
                 Ok(Some(Progress::Complete)) => {
@@ -379,11 +384,15 @@ impl Run {
                         "{shown} was started, and somebody deleted it before its end was seen"
                     ));
                 }
-                Ok(Some(Progress::Runs)) | Err(_) => {}
+                Ok(Some(Progress::Runs)) => unseen = None,
+                Err(failed) => unseen = Some(failed),
             }
             if look + 1 < looks {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
+        }
+        if let Some(failed) = unseen {
+            return applied(format!("{shown} was started, and cannot be looked at: {failed}"));
         }
         if wait.is_zero() {
             return applied(format!("{shown} was started, and runs"));

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cluster::autoscaler::{AUTOSCALER, Autoscaler};
 use super::cluster::declared::Declared;
 use super::cluster::edit::{Edit, Write};
 use super::cluster::plan::{outlined, ready, way_back};
@@ -176,6 +177,8 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let impact = if is_workload {
         let hangs = matches!(object.rollout(), Rollout::Stuck { .. });
         object.impact(if rolls_out { object.disrupted_by_rollout() } else { 0 }, rolls_out && hangs)
+    } else if object.subject.kind == AUTOSCALER {
+        Autoscaler::read(object.object.clone(), &object.subject.namespace)?.impact_of(edit.changes())
     } else {
         Impact::on(&object.subject.kind)
     };

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::refused;
 use super::subject::Subject;
 use super::words::unseen;
-use crate::clients::kubernetes::changes::FieldPath;
+use crate::clients::kubernetes::changes::{Change, FieldPath};
 use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
-use crate::domain::survey::SurveyOutcome;
+use crate::domain::survey::{Impact, SurveyOutcome};
 
 /// An autoscaler as it was found.
 #[derive(Debug, Clone)]
@@ -76,8 +76,26 @@ impl Autoscaler {
     }
 
     /// How many replicas there are, as it saw them last.
-    pub(in crate::actions) fn replicas(&self) -> u32 {
+    fn replicas(&self) -> u32 {
         number(self.object.pointer("/status/currentReplicas")).unwrap_or_default()
+    }
+
+    /// How many replicas are above `most`, which it would take away.
+    pub(in crate::actions) fn above(&self, most: u32) -> u32 {
+        self.replicas().saturating_sub(most)
+    }
+
+    /// What a new upper bound takes away, where nobody looked at its workload.
+    pub(in crate::actions) fn impact(&self, most: u32) -> Impact {
+        let replicas = self.replicas();
+        let disrupted = self.above(most);
+        Impact { workloads: 1, replicas, available: replicas, disrupted, ..Impact::on(AUTOSCALER) }
+    }
+
+    /// What changes of its fields take away, whichever action makes them.
+    pub(in crate::actions) fn impact_of(&self, changes: &[Change]) -> Impact {
+        let bound = changes.iter().find(|change| change.path == max_replicas());
+        self.impact(bound.and_then(|change| number(Some(&change.to))).unwrap_or(self.max()))
     }
 }
 

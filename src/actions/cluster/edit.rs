@@ -22,7 +22,7 @@ use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
 use crate::actions::outcome::{not_applied, not_now, unknown};
 use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, strategic};
-use crate::clients::kubernetes::managers::{Manager, managers};
+use crate::clients::kubernetes::managers::{FieldManager, managers};
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
 use crate::domain::action::{ActionOutcome, ActionPlan};
@@ -250,7 +250,7 @@ impl Edit {
         let managers = managers(now, &REPLICAS);
         let is_the_same = match &self.set_by {
             Some(planned) => managers.iter().map(ToString::to_string).eq(planned.iter().cloned()),
-            None => !self.restores || managers.is_empty() || managers.iter().any(Manager::is_us),
+            None => !self.restores || managers.is_empty() || managers.iter().any(FieldManager::is_us),
         };
         let who = managers.iter().find(|manager| !manager.is_us()).or(managers.first());
         (!is_the_same).then(|| who.map_or_else(|| "somebody".to_owned(), ToString::to_string))

@@ -15,7 +15,7 @@ pub(in crate::actions) fn sentence(error: &KubernetesError) -> String {
         }
         Failure::NotFound(said) => format!("{call}: the target is gone (404): {said}"),
         Failure::Conflict(said) => format!("{call}: somebody changed it in between (409): {said}"),
-        Failure::Managed(said) => {
+        Failure::Managed { reason: said, .. } => {
             format!("{call}: others manage fields that it would set (409), and nothing is taken over: {said}")
         }
         Failure::Budget(said) => format!("{call}: a PodDisruptionBudget forbids it for now (429): {said}"),

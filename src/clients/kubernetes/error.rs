@@ -17,6 +17,9 @@ use crate::domain::timeline::one_line;
 /// Characters of a server's words that are kept. Longer ones list every field of an object.
 const REASON_CHARS_MAX: usize = 400;
 
+/// The cause of a refused server-side apply.
+const FIELD_CONFLICT: &str = "FieldManagerConflict";
+
 /// An exchange without a good answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{call}: {failure}")]
@@ -58,8 +61,13 @@ pub enum Failure {
     #[error("it has changed meanwhile (409): {0}")]
     Conflict(String),
     /// 409 to a server-side apply: others manage fields that it would set, and it does not take them over.
-    #[error("others manage fields that it would set (409): {0}")]
-    Managed(String),
+    #[error("others manage fields that it would set (409): {reason}")]
+    Managed {
+        /// The fields, as the server names them: `.spec.replicas`.
+        fields: Vec<String>,
+        /// The server's words.
+        reason: String,
+    },
     /// 409: one of this name is there already.
     #[error("it exists already (409): {0}")]
     Exists(String),
@@ -122,7 +130,7 @@ impl KubernetesError {
             | Failure::Forbidden(_)
             | Failure::NotFound(_)
             | Failure::Conflict(_)
-            | Failure::Managed(_)
+            | Failure::Managed { .. }
             | Failure::Exists(_)
             | Failure::Invalid { .. }
             | Failure::Overloaded { .. }
@@ -145,7 +153,7 @@ impl KubernetesError {
             | Failure::Unauthorized(_)
             | Failure::Forbidden(_)
             | Failure::NotFound(_)
-            | Failure::Managed(_)
+            | Failure::Managed { .. }
             | Failure::Exists(_)
             | Failure::Invalid { .. }
             | Failure::TooLarge(_)
@@ -192,7 +200,11 @@ impl Failure {
             403 => Self::Forbidden(said),
             404 | 410 => Self::NotFound(said),
             409 if status.reason == "AlreadyExists" => Self::Exists(said),
-            409 if has_cause(&status, "FieldManagerConflict") => Self::Managed(said),
+            409 if has_cause(&status, FIELD_CONFLICT) => {
+                let causes = status.details.into_iter().flat_map(|details| details.causes);
+                let fields = causes.filter(|cause| cause.reason == FIELD_CONFLICT).map(|cause| cause.field);
+                Self::Managed { fields: fields.collect(), reason: said }
+            }
             409 => Self::Conflict(said),
             429 if is_budget(&status) => Self::Budget(said),
             429 => Self::Overloaded { wait, reason: said },

@@ -8,14 +8,14 @@ use super::write::FIELD_MANAGER;
 
 /// One who manages a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manager {
+pub struct FieldManager {
     name: String,
     part: Option<String>,
     at: String,
 }
 
 /// All who manage the field at these names. Nobody where the cluster keeps no record.
-pub fn managers(object: &Value, field: &[&str]) -> Vec<Manager> {
+pub fn managers(object: &Value, field: &[&str]) -> Vec<FieldManager> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let manages = |entry: &&Value| {
         let place = field.iter().try_fold(&entry["fieldsV1"], |at, name| at.get(format!("f:{name}")));
@@ -23,7 +23,7 @@ pub fn managers(object: &Value, field: &[&str]) -> Vec<Manager> {
     };
     let read = |entry: &Value| {
         let text = |key: &str| entry[key].as_str().map(str::to_owned);
-        Manager {
+        FieldManager {
             name: text("manager").unwrap_or_default(),
             part: text("subresource"),
             at: text("time").unwrap_or_default(),
@@ -32,7 +32,7 @@ pub fn managers(object: &Value, field: &[&str]) -> Vec<Manager> {
     entries.into_iter().flatten().filter(manages).map(read).collect()
 }
 
-impl Manager {
+impl FieldManager {
     /// Whether that is us.
     pub fn is_us(&self) -> bool {
         self.name == FIELD_MANAGER
@@ -40,7 +40,7 @@ impl Manager {
 }
 
 /// For people, and to be compared: `kubectl (scale) at 2026-11-21T12:00:00Z`.
-impl fmt::Display for Manager {
+impl fmt::Display for FieldManager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if let Some(part) = &self.part {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{MANIFEST, Setup, Standing, origin, resource_of};
 use crate::actions::cluster::EXECUTION_ID;
 use crate::clients::kubernetes::changes::{Change, made};
-use crate::clients::kubernetes::{ActHandle, KubernetesError, Patch};
+use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch};
 use crate::domain::manifest::name_of;
 
 /// One object as it is to be.
@@ -97,7 +97,22 @@ impl Put {
         }
         let name = name_of(&object).to_owned();
         let resource = resource_of(&object);
-        let patch = Patch::Apply { object, force: self.force };
-        cluster.patch(resource, None, Some(&setup.namespace), &name, &patch, dry_run).await
+        let mut patch = Patch::Apply { object, force: self.force };
+        let made = cluster.patch(resource, None, Some(&setup.namespace), &name, &patch, dry_run).await;
+        match (made, &mut patch) {
+            (Err(error), Patch::Apply { force, .. }) if is_own_mark(&error) => {
+                *force = true;
+                cluster.patch(resource, None, Some(&setup.namespace), &name, &patch, dry_run).await
+            }
+            (made, _) => made,
+        }
     }
+}
+
+/// Whether nothing but the mark of another write of ours is in the way: a server takes patches and applies for two
+/// managers, though both bear our name. To take it over takes nothing from anybody else.
+fn is_own_mark(error: &KubernetesError) -> bool {
+    let Failure::Managed { fields, .. } = &error.failure else { return false };
+    let mark = format!(".metadata.annotations.{EXECUTION_ID}");
+    !fields.is_empty() && fields.iter().all(|field| *field == mark)
 }

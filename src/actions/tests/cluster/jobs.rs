@@ -274,3 +274,16 @@ async fn a_command_that_ran_and_failed_is_told_from_one_whose_end_nobody_knows()
     let ActionOutcome::Unknown { reason } = world.act(&plan).await else { panic!("nobody knows") };
     assert!(reason.contains("no answer within 1000 ms"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_suspended_cron_job_needs_an_approval_and_an_unseen_job_is_told_as_that() {
+    let mut suspended = mk_cronjob("Allow");
+    suspended["spec"]["suspend"] = json!(true);
+    let world = mk_world(&[suspended]).await;
+    let surveyed = world.survey(&mk_run(json!({}))).await;
+    assert_eq!(surveyed.tier_floor, Tier::T2);
+    assert!(surveyed.notes.iter().any(|note| note.contains("is suspended")), "{:?}", surveyed.notes);
+    world.cluster.faults().always("get jobs", Fault::vendor_error("Forbidden"));
+    let detail = applied(world.act(&surveyed.plan).await);
+    assert!(detail.contains("was started, and cannot be looked at: get jobs"), "{detail}");
+}

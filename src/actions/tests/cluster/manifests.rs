@@ -485,3 +485,61 @@ async fn replicas_beside_an_autoscaler_are_refused() {
     assert!(needs(&[stored(&api)]).contains("list horizontalpodautoscalers.autoscaling in namespace shop"));
     assert!(!needs(&[mk_map()]).contains("autoscalers"));
 }
+
+#[tokio::test]
+async fn the_mark_of_another_write_of_ours_is_not_in_the_way() {
+    let mut before = mk_map();
+    before["metadata"]["namespace"] = json!("prod");
+    before["data"]["enabled"] = json!("false");
+    let world = mk_world(&[before]).await;
+    let surveyed = world.survey(&mk_draft("k8s.apply", &[mk_map()], json!({"ttl": "2h"}))).await;
+    applied(world.act(&surveyed.plan).await);
+    // A patch marks the same object, under our name and yet as another manager.
+    let patch = json!({"metadata": {"annotations": {"note": "hi"}}});
+    let patch = json!({
+        "kind": "ConfigMap", "name": "maintenance",
+        "allowed_paths": ["/metadata/annotations/note"], "patch": patch,
+    });
+    let patch = world.survey(&draft("k8s.patch", patch)).await.plan;
+    applied(world.act_as(&patch, "02-a1-apply").await);
+    applied(world.act_as(&surveyed.inverse.expect("a way back"), "01-a1-rollback").await);
+    let map = get(&world, "configmaps", "maintenance").expect("it is there");
+    assert_eq!(
+        (&map["data"]["enabled"], &map["metadata"]["annotations"]["note"]),
+        (&json!("false"), &json!("hi"))
+    );
+    assert_eq!(map["metadata"]["annotations"]["smokejumper.dev/execution-id"], "01-a1-rollback");
+}
+
+#[tokio::test]
+async fn a_lower_bound_above_takes_replicas_away_whichever_action_sets_it() {
+    let mut autoscaler = super::scaling::mk_autoscaler(2, 6);
+    autoscaler["status"] = json!({"currentReplicas": 5, "desiredReplicas": 5});
+    let world = mk_world(&[autoscaler.clone()]).await;
+    world.change(
+        "horizontalpodautoscalers",
+        "api-hpa",
+        "/status",
+        json!({"currentReplicas": 5, "desiredReplicas": 5}),
+    );
+    let mut stored = autoscaler;
+    stored["metadata"] = json!({"name": "api-hpa"});
+    stored["spec"]["maxReplicas"] = json!(3);
+    stored.as_object_mut().expect("an object").remove("status");
+    let named = json!({"kind": "HorizontalPodAutoscaler", "name": "api-hpa"});
+    let with = |more: Value| {
+        let mut params = named.clone();
+        params.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        params
+    };
+    let patch = with(json!({"allowed_paths": ["/spec/maxReplicas"], "patch": {"spec": {"maxReplicas": 3}}}));
+    for draft in [
+        draft("k8s.hpa_patch", with(json!({"max": 3}))),
+        draft("k8s.patch", patch),
+        mk_draft("k8s.apply", &[stored], json!({"force": true})),
+    ] {
+        let impact = world.survey(&draft).await.impact;
+        let weighed = (impact.workloads, impact.replicas, impact.available, impact.disrupted);
+        assert_eq!(weighed, (1, 5, 5, 2), "{}", draft.kind);
+    }
+}
