@@ -28,8 +28,11 @@ pub const BATCH_DELIVERIES_MAX: u32 = 128;
 const BATCH_DELIVERIES_CALM: u32 = 256;
 /// How often the inbox is looked at without being told to: for deliveries that another replica left behind.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long waiting senders have the store to themselves, against the time that a step had it. They are answered once
+/// what they sent is safe; what is safe can wait a little.
+const GIVE_WAY_TIMES: u32 = 3;
 /// Longest time for which deliveries are left in the inbox so that waiting senders are answered first.
-const GIVE_WAY_MAX: Duration = Duration::from_millis(20);
+const GIVE_WAY_MAX: Duration = Duration::from_millis(60);
 /// Looks at which a delivery could not be taken in, before it is kept among the dead letters. What another replica
 /// takes in is gone at the next look: only a defect gets here.
 const LOST_LOOKS_MAX: u32 = 64;
@@ -360,10 +363,10 @@ impl Task {
             .signals
             .backlog
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(consumed)));
-        // A sender that is not answered soon comes again, with more to read. So those who wait get the store for as
-        // long as the step had it; deliveries that are stored can wait.
+        // A sender that is not answered soon comes again, with more to read. So those who wait get the store for
+        // longer than the step had it; deliveries that are stored can wait.
         if consumed > 0 && self.signals.senders.load(Ordering::Relaxed) > 0 {
-            self.inbox_from = Instant::now() + began.elapsed().min(GIVE_WAY_MAX);
+            self.inbox_from = Instant::now() + (began.elapsed() * GIVE_WAY_TIMES).min(GIVE_WAY_MAX);
         }
         self.signals.effects.ring(&report.due_now);
         let mut left_behind = None;

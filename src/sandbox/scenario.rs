@@ -104,6 +104,19 @@ pub struct Scenario {
     pub series: Vec<Series>,
 }
 
+/// Names and titles of [`all`], for those who only list them: making the stories takes time and memory.
+pub const TITLES: [(&str, &str); 9] = [
+    ("bad-rollout", "A bad release"),
+    ("crash-loop", "A pod crashes"),
+    ("image-pull", "An image is missing"),
+    ("oom-kill", "Out of memory"),
+    ("hpa-maxed", "More users than ever"),
+    ("volume-full", "A volume fills up"),
+    ("high-error-rate", "Requests fail"),
+    ("high-latency", "Requests are slow"),
+    ("disk-space", "A disk fills up"),
+];
+
 /// Every scenario, in the order in which a newcomer should meet them.
 #[must_use]
 pub fn all(speed: f64, seed: u64) -> Vec<Scenario> {
@@ -192,6 +205,12 @@ mod tests {
             Ok(Value::Vector(samples)) if samples.len() == 1 => samples[0].value,
             other => panic!("{}: not one value: {other:?}", scenario.name),
         }
+    }
+
+    #[test]
+    fn the_titles_are_those_of_the_stories() {
+        let stories: Vec<_> = all(1.0, 7).iter().map(|story| (story.name, story.title)).collect();
+        assert_eq!(stories, TITLES);
     }
 
     #[test]
