@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::cluster::{Ground, count, on_ground, text, until};
+use super::cluster::{Ground, condition, count, on_ground, text, until};
 use super::objects::{pods, rolled_out, shell_pod};
 
 fn budget(name: &str, least: i64) -> Value {
@@ -111,7 +111,10 @@ async fn a_pod_that_never_ran_is_evicted_whatever_a_budget_says() {
         let mut pod = shell_pod("homeless", "sleep 3600");
         pod["metadata"]["labels"] = json!({ "app": "web" });
         pod["spec"]["nodeSelector"] = json!({ "smokejumper.dev/conformance": "nowhere" });
-        let pod = ground.post(&ground.core("pods"), &pod).await.good();
+        ground.post(&ground.core("pods"), &pod).await.good();
+        // The scheduler writes once more; an eviction holds to the version that the server then finds.
+        let has_no_place = |pod: &Value| condition(pod, "PodScheduled") == ("False", "Unschedulable");
+        let pod = ground.until(&ground.core("pods/homeless"), "no node takes it", has_no_place).await;
         let uid = json!({ "preconditions": { "uid": pod["metadata"]["uid"] } });
         let (path, body) = eviction(ground, &pod, &uid);
         let done = ground.post(&path, &body).await.good();
