@@ -149,6 +149,45 @@ async fn what_a_manager_patches_it_has_to_win_back_from_itself_to_apply() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_scale_is_recorded_under_whoever_made_it_last() {
+    on_ground(async |ground| {
+        ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.good();
+        let scale = async |manager: &str, replicas: u32| {
+            let path = format!("{}?fieldManager={manager}", ground.deployment("web/scale"));
+            ground.merge(&path, &json!({ "spec": { "replicas": replicas } })).await.good();
+            let object = ground.get(&ground.deployment("web")).await.good();
+            let entries = object["metadata"]["managedFields"].as_array().expect("managed fields").clone();
+            let manages = |entry: &&Value| entry.pointer("/fieldsV1/f:spec/f:replicas").is_some();
+            let told = |entry: &Value| {
+                assert!(!text(entry, "/time").is_empty(), "{entry}");
+                format!("{} {}", text(entry, "/manager"), text(entry, "/subresource"))
+            };
+            entries.iter().filter(manages).map(told).collect::<Vec<_>>()
+        };
+        assert_eq!(scale("two", 1).await, ["two scale"]);
+        assert_eq!(scale("three", 0).await, ["three scale"], "there and back shows");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_in_the_way_of_an_apply_is_named() {
+    on_ground(async |ground| {
+        ground.apply(&by(ground, "one", ""), &deployment("web", 0)).await.good();
+        let mark =
+            |value: &str| json!({ "metadata": { "annotations": { "smokejumper.dev/execution-id": value } } });
+        ground.merge(&by(ground, "one", ""), &mark("a")).await.good();
+        let mut marked = deployment("web", 0);
+        marked["metadata"]["annotations"] = mark("b")["metadata"]["annotations"].clone();
+        let said = ground.apply(&by(ground, "one", ""), &marked).await.refused(409, "Conflict");
+        let causes = said["details"]["causes"].as_array().expect("causes");
+        let fields: Vec<&str> = causes.iter().map(|cause| text(cause, "/field")).collect();
+        assert_eq!(fields, [".metadata.annotations.smokejumper.dev/execution-id"]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsed_apply_shows_what_it_would_make_and_makes_nothing() {
     on_ground(async |ground| {
         let path = format!("{}?fieldManager=one&dryRun=All", ground.core("configmaps/a"));
