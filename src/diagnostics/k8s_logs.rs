@@ -16,8 +16,9 @@ use super::evidence::{Evidence, Unknown};
 use super::k8s::{By, PodChoice, Scene, checked, fields, need, need_pods, one_of};
 use super::{Entry, Moment, Tools, k8s};
 use crate::clients::kubernetes::logs::LogQuery;
-use crate::clients::kubernetes::{KubernetesError, Resource};
+use crate::clients::kubernetes::{Failure, KubernetesError, Resource};
 use crate::domain::catalog::{AccessNeed, CheckedParams, DiagnosticKind, ParamsError};
+use crate::domain::counted::counted;
 use crate::domain::diagnosis::FINDING_TEXT_BYTES_MAX;
 use crate::domain::redact::Redactor;
 use crate::domain::rule::TargetSpec;
@@ -38,6 +39,9 @@ const PODS_MAX: usize = 50;
 
 /// Logs that are read at the same time.
 const STREAMS_MAX: usize = 8;
+
+/// What is said where the run before the present one is wanted, and all containers are in their first.
+const NONE_ENDED: &str = "no container ended before";
 
 /// Characters of a line for people.
 const LINE_CHARS_MAX: usize = 600;
@@ -181,7 +185,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     let namespace = selection.namespace.as_str();
     let reads: Vec<_> =
         sources.iter().map(|source| read(scene, namespace, source, &params, &filter)).collect();
-    let results: Vec<Result<Sieve, KubernetesError>> =
+    let results: Vec<Result<Option<Sieve>, KubernetesError>> =
         futures::stream::iter(reads).buffered(STREAMS_MAX).collect().await;
     evidence(&sources, results, &tools.keyring.redactor())
 }
@@ -198,13 +202,14 @@ impl Source {
     }
 }
 
+/// None where the run before the present one is wanted, and there was none.
 async fn read(
     scene: Scene<'_>,
     namespace: &str,
     source: &Source,
     params: &Params,
     filter: &Filter,
-) -> Result<Sieve, KubernetesError> {
+) -> Result<Option<Sieve>, KubernetesError> {
     let query = LogQuery {
         container: source.container.clone(),
         previous: params.previous,
@@ -212,7 +217,10 @@ async fn read(
         tail_lines: params.tail,
         bytes_max: params.max_bytes,
     };
-    let mut log = scene.reads.logs(namespace, &source.pod, &query).await?;
+    let mut log = match scene.reads.logs(namespace, &source.pod, &query).await {
+        Err(error) if params.previous && has_no_previous(&error) => return Ok(None),
+        log => log?,
+    };
     let mut sieve = Sieve::default();
     while let Some(part) = log.part().await? {
         sieve.take(&part, filter);
@@ -221,23 +229,31 @@ async fn read(
     }
     sieve.end(filter);
     sieve.truncated = log.reached_limit();
-    Ok(sieve)
+    Ok(Some(sieve))
+}
+
+/// The kubelet's words for a container that has not ended yet. It has no code of its own for this.
+fn has_no_previous(error: &KubernetesError) -> bool {
+    matches!(&error.failure, Failure::Invalid { reason, .. }
+        if reason.starts_with("previous terminated container") && reason.ends_with("not found"))
 }
 
 fn evidence(
     sources: &[Source],
-    results: Vec<Result<Sieve, KubernetesError>>,
+    results: Vec<Result<Option<Sieve>, KubernetesError>>,
     redactor: &Redactor,
 ) -> Result<Evidence, Unknown> {
     let mut read: Vec<(&Source, Sieve)> = Vec::new();
     let mut failures: Vec<String> = Vec::new();
+    let mut first_runs = 0;
     for (source, result) in sources.iter().zip(results) {
         match result {
-            Ok(sieve) => read.push((source, sieve)),
+            Ok(Some(sieve)) => read.push((source, sieve)),
+            Ok(None) => first_runs += 1,
             Err(error) => failures.push(error.to_string()),
         }
     }
-    if let (true, Some(first)) = (read.is_empty(), failures.first()) {
+    if let (true, Some(first)) = (read.is_empty() && first_runs == 0, failures.first()) {
         let rest = failures.len() - 1;
         let more = if rest > 0 { format!(" (and {rest} more)") } else { String::new() };
         return Err(Unknown::new(format!("{first}{more}")));
@@ -250,28 +266,36 @@ fn evidence(
     let found = fields(json!({
         "lines": sum(|sieve| sieve.passed),
         "read_lines": sum(|sieve| sieve.read),
-        "pods": read.len(),
+        "pods": read.len() + first_runs,
         "failed_pods": failures.len(),
         "truncated": truncated,
         "last": last.map(|line| one_line(line, LINE_CHARS_MAX)),
     }));
     let mut notes: Vec<String> = Vec::new();
+    if first_runs > 0 && !read.is_empty() {
+        notes.push(format!("of {}, no container ended before", counted(first_runs, "pod")));
+    }
     if truncated {
         notes.push("a log was longer than `max_bytes`: lower `tail` or `since`, or raise it".to_owned());
     }
     notes.extend(failures.iter().take(3).map(|failure| one_line(failure, 300)));
-    Ok(Evidence { fields: found, text: page(&texts, &notes) })
+    if read.is_empty() {
+        notes.insert(0, NONE_ENDED.to_owned());
+        return Ok(Evidence { fields: found, text: notes.join("\n") });
+    }
+    Ok(Evidence { fields: found, text: page(&texts, sources.len() > 1, &notes) })
 }
 
-/// The newest lines of each log, as many as fit, each log with an equal share.
-fn page(texts: &[(&Source, String)], notes: &[String]) -> String {
+/// The newest lines of each log, as many as fit, each log with an equal share. Where others are meant as well, each says
+/// whose it is.
+fn page(texts: &[(&Source, String)], has_others: bool, notes: &[String]) -> String {
     let notes = notes.join("\n");
     let with_lines: Vec<&(&Source, String)> = texts.iter().filter(|(_, text)| !text.is_empty()).collect();
     let room = FINDING_TEXT_BYTES_MAX.saturating_sub(notes.len() + 1);
     let share = room / with_lines.len().max(1);
     let mut parts: Vec<String> = Vec::new();
     for (source, text) in &with_lines {
-        let head = if texts.len() > 1 { format!("== {} ==\n", source.pod) } else { String::new() };
+        let head = if has_others { format!("== {} ==\n", source.pod) } else { String::new() };
         let mut left = share.saturating_sub(head.len() + 1);
         let mut lines: Vec<String> = Vec::new();
         for line in text.lines().rev() {

@@ -76,12 +76,36 @@ async fn the_logs_of_all_pods_are_read_and_filtered() {
 }
 
 #[tokio::test]
+async fn that_no_container_ended_before_is_an_answer() {
+    let says = |pod: &str| {
+        let text = format!("previous terminated container \"main\" in pod \"{pod}\" not found");
+        Answer::Says(400, json!({ "message": text }).to_string())
+    };
+    let diagnostics = mk_observer(move |seen| match seen.target.as_str() {
+        path if path.contains("/api-0/log") => says("api-0"),
+        path if path.contains("/api-1/log") => says("api-1"),
+        path if path.contains("/crashed/log") => Answer::Says(200, "the last words\n".to_owned()),
+        path if path.contains("calm") => pods(&["api-0", "api-1"]),
+        _ => pods(&["api-0", "crashed"]),
+    });
+    let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=calm", "previous": true})).await;
+    assert_known(&finding);
+    let of = |finding: &Finding, name: &str| finding.fields.get(name).cloned();
+    assert_eq!(finding.text, "no container ended before");
+    assert_eq!((of(&finding, "lines"), of(&finding, "pods")), (Some(json!(0)), Some(json!(2))));
+    assert_eq!((of(&finding, "failed_pods"), of(&finding, "last")), (Some(json!(0)), None));
+    let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=api", "previous": true})).await;
+    assert_eq!(finding.text, "== crashed ==\nthe last words\nof 1 pod, no container ended before");
+    // Without `previous` the same words would be a failure like any other.
+    let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=calm"})).await;
+    assert!(reason(&finding).contains("not found"), "{finding:?}");
+}
+
+#[tokio::test]
 async fn a_log_that_cannot_be_read_at_all_is_unknown() {
     let diagnostics = mk_observer(|seen| match seen.target.as_str() {
         path if path.contains("/log") && path.contains("previous=true") => {
-            let body =
-                json!({"message": "previous terminated container \"main\" in pod \"api-0\" not found"});
-            Answer::Says(400, body.to_string())
+            Answer::Says(400, json!({"message": "pod api-0 does not have a host assigned"}).to_string())
         }
         path if path.contains("/log") => {
             Answer::Parts(vec![Ok(Bytes::from_static(b"a line\n")), Err(std::io::Error::other("reset"))])
@@ -89,7 +113,7 @@ async fn a_log_that_cannot_be_read_at_all_is_unknown() {
         _ => Answer::Says(200, pod("api-0").to_string()),
     });
     let finding = ask(&diagnostics, "k8s.logs", json!({"previous": true})).await;
-    assert!(reason(&finding).contains("previous terminated container"), "{finding:?}");
+    assert!(reason(&finding).contains("does not have a host"), "{finding:?}");
     let finding = ask(&diagnostics, "k8s.logs", json!({})).await;
     assert!(reason(&finding).contains("the connection broke"), "half a log is none: {finding:?}");
 
