@@ -12,9 +12,8 @@ mod tests;
 
 use super::rulebook;
 use crate::clients::kubernetes::Resource;
-use crate::domain::catalog::{AccessNeed, AccessScope, Catalog};
-use crate::domain::matcher::MatchOp;
-use crate::domain::rule::{ResponseRule, is_template};
+use crate::domain::catalog::{AccessNeed, Catalog};
+use crate::domain::rule::ResponseRule;
 use crate::rules::ruleset::RuleSet;
 use crate::settings::{Settings, process_environment};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +73,7 @@ fn of_rule(rule: &ResponseRule, catalog: &Catalog, looks_at_nodes: bool) -> Vec<
     let mut all = Vec::new();
     let mut take = |part: String, identity, needs: Vec<AccessNeed>| {
         all.extend(needs.into_iter().map(|need| {
-            let namespace = namespace_of(rule, &need.scope);
+            let namespace = need.namespace_in(rule);
             RuleNeed { rule: rule.name.clone(), part: part.clone(), identity, need, namespace }
         }));
     };
@@ -101,23 +100,6 @@ fn of_rule(rule: &ResponseRule, catalog: &Catalog, looks_at_nodes: bool) -> Vec<
         }
     }
     all
-}
-
-/// The namespace that a rule fixes.
-fn namespace_of(rule: &ResponseRule, scope: &AccessScope) -> Option<String> {
-    let text = match scope {
-        AccessScope::Cluster => return None,
-        AccessScope::Namespace(text) => text.as_str(),
-        AccessScope::TargetNamespace => rule.target.as_ref()?.namespace.0.as_str(),
-    };
-    if !is_template(text) {
-        return Some(text.to_owned());
-    }
-    // `{{ labels.namespace }}` is fixed where a matcher lets only one value through.
-    let label = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim().strip_prefix("labels.")?;
-    let equal =
-        rule.matchers.iter().find(|matcher| matcher.name() == label && matcher.op() == MatchOp::Equal);
-    equal.map(|matcher| matcher.value().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// Where a role holds.

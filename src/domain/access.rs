@@ -3,7 +3,8 @@
 //! Each kind states its own needs in its own file. The generator of roles and the look at permissions at start read
 //! them from the catalog, so that neither knows a kind.
 
-use crate::rule::{TargetSpec, is_template};
+use crate::matcher::MatchOp;
+use crate::rule::{ResponseRule, TargetSpec, is_template};
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -69,6 +70,24 @@ impl AccessNeed {
             self.scope = AccessScope::Namespace(namespace.to_owned());
         }
         self
+    }
+
+    /// The namespace that a rule fixes for it: by its text, or by an equality matcher over the label that the text names.
+    /// None where it comes from labels, or where the cluster is meant.
+    pub fn namespace_in(&self, rule: &ResponseRule) -> Option<String> {
+        let text = match &self.scope {
+            AccessScope::Cluster => return None,
+            AccessScope::Namespace(text) => text.as_str(),
+            AccessScope::TargetNamespace => rule.target.as_ref()?.namespace.0.as_str(),
+        };
+        if !is_template(text) {
+            return Some(text.to_owned());
+        }
+        // `{{ labels.namespace }}` is fixed where a matcher lets only one value through.
+        let label = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim().strip_prefix("labels.")?;
+        let equal =
+            rule.matchers.iter().find(|matcher| matcher.name() == label && matcher.op() == MatchOp::Equal);
+        equal.map(|matcher| matcher.value().to_owned()).filter(|value| !value.is_empty())
     }
 
     /// Only for the object called `name`; a template or no name at all narrows nothing. RBAC cannot hold `create` to

@@ -212,6 +212,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     rules.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
     set::shadowed(&rules, &mut reports);
     set::unindexed(&rules, &mut reports);
+    set::wide_secrets(&rules, catalog, &mut reports);
     if !known.default_told {
         set::untold(&rules, policies.values(), &mut reports);
     }

@@ -51,6 +51,30 @@ fn a_namespace_is_fixed_by_its_text_or_by_a_matcher_that_lets_one_value_through(
 }
 
 #[test]
+fn secrets_that_would_be_readable_beyond_one_namespace_are_warned_about() {
+    let warnings = |matchers: &str, params: &str| {
+        let rest = format!("  diagnostics: [{{ name: password, k8s.secret_meta: {{ {params} }} }}]\n");
+        let text = mk_rule("one", matchers, TARGET, &rest);
+        let file = SourceFile { name: "rules.yaml".to_owned(), text };
+        let set = load_texts(vec![file], &crate::app::kinds(), &Known::everything());
+        let set = set.unwrap_or_else(|errors| panic!("{errors}"));
+        set.warnings().iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n")
+    };
+    let wide = warnings("'alertname=\"A\"'", "name: database");
+    assert!(wide.contains("Secrets called `database` in every namespace"), "{wide}");
+    assert!(wide.contains("rules.yaml:8") && wide.contains("fix the namespace"), "{wide}");
+    let widest = warnings("'alertname=\"A\"'", "name: '{{ labels.service }}'");
+    assert!(widest.contains("every Secret of the cluster"), "{widest}");
+    for (matchers, params) in [
+        ("'alertname=\"A\"'", "namespace: shop, name: database"),
+        ("'namespace=\"shop\"'", "name: database"),
+        ("'namespace=\"shop\"'", "name: '{{ labels.service }}'"),
+    ] {
+        assert_eq!(warnings(matchers, params), "", "{matchers} {params}");
+    }
+}
+
+#[test]
 fn what_guardrails_look_at_is_needed_by_the_rules_that_act_on_the_cluster() {
     let catalog = crate::app::kinds();
     let acts = "  remedies: [{ name: restart, action: { k8s.rollout_restart: {} } }]\n";

@@ -3,10 +3,12 @@
 use super::Parsed;
 use super::report::Report;
 use super::rule::matches_anything;
+use crate::domain::catalog::{AccessNeed, Catalog};
 use crate::domain::escalation::{EscalationPolicy, PolicySelector};
 use crate::domain::matcher::{MatchOp, Matcher, Matchers};
 use crate::domain::rule::{ResponseRule, SeveritySpec};
 use crate::domain::severity::Severity;
+use crate::params;
 use crate::rules::index::{literal_values, names_its_alerts};
 use crate::yaml::Place;
 use std::collections::{BTreeMap, HashMap};
@@ -104,6 +106,29 @@ fn may_select(selector: &PolicySelector, severity: Severity, matchers: &Matchers
         given.filter(|given| given.op() == MatchOp::Equal).any(|given| !wanted.matches_value(given.value()))
     };
     severity_fits && !selector.matchers.iter().any(excluded)
+}
+
+/// Warns of what would be permitted to read secrets beyond one namespace: RBAC has no way to permit less than their values.
+pub(super) fn wide_secrets(rules: &[(usize, ResponseRule)], catalog: &Catalog, reports: &mut [Report<'_>]) {
+    for (at, rule) in rules {
+        for (index, spec) in rule.diagnostics.iter().enumerate() {
+            let Some(kind) = catalog.diagnostic(&spec.kind) else { continue };
+            let needs = (kind.access)(&spec.params, rule.target.as_ref());
+            let is_wide = |need: &&AccessNeed| {
+                need.group.is_empty() && need.resource == "secrets" && need.namespace_in(rule).is_none()
+            };
+            let Some(need) = needs.iter().find(is_wide) else { continue };
+            let which = match need.names.as_slice() {
+                [name] => format!("Secrets called `{name}` in every namespace"),
+                _ => "every Secret of the cluster, as its name comes from labels".to_owned(),
+            };
+            let message = format!("this needs permission to read {which}, with their values");
+            let help = "fix the namespace: write it as it is, here or in `target`, or match it with \
+                        `namespace=\"…\"`, in one rule for each; a name without a template narrows it to one Secret";
+            let pointer = format!("/spec/diagnostics/{index}{}", params::pointer(&[&spec.kind]));
+            reports[*at].warn(&pointer, message, Some(help.to_owned()));
+        }
+    }
 }
 
 /// Warns once where many rules name no alert: they are tried one after the other for every alert that comes in.
