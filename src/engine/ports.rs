@@ -291,7 +291,7 @@ pub trait Store: Send + Sync {
     fn inbox_depth(&self) -> PortFuture<'_, Result<u64, StoreError>>;
     /// What a step needs to know.
     fn load(&self, wanted: Wanted) -> PortFuture<'_, Result<Loaded, StoreError>>;
-    /// The newest finding of each name of an incident.
+    /// The newest finding of each name of an incident, in the order of the rule.
     fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>>;
     /// The text of a rule or policy by digest.
     fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>>;

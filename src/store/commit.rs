@@ -258,19 +258,24 @@ impl Plan {
     }
 
     fn findings(&mut self, writes: &[IncidentWrite]) {
-        let rows: BTreeMap<(&str, &str), [Value; 3]> = writes
+        // A round of diagnostics comes in the order of the rule, and people read it in that order.
+        let rows: BTreeMap<(&str, &str), [Value; 4]> = writes
             .iter()
-            .flat_map(|write| write.findings.iter().map(move |finding| (&write.incident.id, finding)))
-            .map(|(id, finding)| {
+            .flat_map(|write| {
+                (0_i64..)
+                    .zip(&write.findings)
+                    .map(move |(place, finding)| (&write.incident.id, place, finding))
+            })
+            .map(|(id, place, finding)| {
                 let incident = Value::from(plain(&id.0).into_owned());
                 let name = Value::from(plain(&finding.name).into_owned());
-                ((id.0.as_str(), finding.name.as_str()), [incident, name, json(finding).into()])
+                ((id.0.as_str(), finding.name.as_str()), [incident, name, place.into(), json(finding).into()])
             })
             .collect();
         self.insert(
-            "finding (incident_id, name, body)",
+            "finding (incident_id, name, place, body)",
             rows.into_values().collect(),
-            " ON CONFLICT (incident_id, name) DO UPDATE SET body = excluded.body",
+            " ON CONFLICT (incident_id, name) DO UPDATE SET place = excluded.place, body = excluded.body",
             true,
         );
     }

@@ -201,7 +201,7 @@ async fn documents_of(
     rows.iter().map(document).collect()
 }
 
-/// The newest finding of each name, by name.
+/// The newest finding of each name, in the order of the rule.
 pub(super) async fn findings(database: &Database, id: &IncidentId) -> Result<Vec<Finding>, StoreError> {
     let (dialect, id) = (database.dialect, id.clone());
     database.read(move |session| Box::pin(async move { findings_of(dialect, session, &id).await })).await
@@ -214,7 +214,7 @@ async fn findings_of(
 ) -> Result<Vec<Finding>, Failure> {
     let rows = Statement::new(dialect, "SELECT body FROM finding WHERE incident_id = ")
         .bind(plain(&id.0).into_owned())
-        .text(" ORDER BY name")
+        .text(" ORDER BY place, name")
         .fetch(session)
         .await?;
     let finding = |row| from_json(format_args!("a finding of incident {id}"), Columns(row).str("body")?);

@@ -30,7 +30,7 @@ pub async fn an_incident_reads_back_equal_with_everything(store: Subject) {
     verify_chain(&view.timeline).expect("the chain holds");
     assert_eq!(view.documents, write.documents);
     let names: Vec<_> = view.findings.iter().map(|finding| finding.name.as_str()).collect();
-    assert_eq!(names, ["activity", "errors"]);
+    assert_eq!(names, ["errors", "activity"], "in the order of the rule");
     let alerts: Vec<_> = view.alerts.iter().map(|(_, alert)| alert.fingerprint.as_u64()).collect();
     assert_eq!(alerts, [1, 2], "oldest first");
     assert_eq!(view.alerts[0].0, mk_firing(1, "i1").record);
@@ -203,7 +203,7 @@ pub async fn findings_of_the_same_name_are_replaced(store: Subject) {
     let texts = |findings: Vec<Finding>| -> Vec<String> {
         findings.into_iter().map(|finding| finding.text).collect()
     };
-    assert_eq!(texts(store.findings(&id("i1")).await.expect("readable")), ["new", "kept"]);
+    assert_eq!(texts(store.findings(&id("i1")).await.expect("readable")), ["kept", "new"]);
     let mut change = mk_change(&first.incident, "again");
     change.findings = vec![mk_finding("errors", "newest")];
     store.commit(committing(vec![change])).await.expect("stored");
