@@ -34,6 +34,7 @@ pub use dialect::Dialect;
 pub use error::OpenError;
 pub use open::OpenOptions;
 
+use crate::domain::correlate::CorrelationKey;
 use crate::domain::diagnosis::Finding;
 use crate::domain::effect::EffectKind;
 use crate::domain::guardrail::Pause;
@@ -42,8 +43,8 @@ use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, PauseChange,
-    PortFuture, Reader, Store, StoreError, Wanted, Young,
+    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, Neighbours,
+    PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
 use hints::Hints;
@@ -121,8 +122,17 @@ impl Store for SqlStore {
         Box::pin(async move { reader::text(&self.database, &hash).await })
     }
 
-    fn young(&self, since: Timestamp) -> PortFuture<'_, Result<Young, StoreError>> {
-        Box::pin(reader::young(&self.database, since))
+    fn neighbours(&self, since: Timestamp) -> PortFuture<'_, Result<Neighbours, StoreError>> {
+        Box::pin(reader::neighbours(&self.database, since))
+    }
+
+    fn keys_of_rule(
+        &self,
+        rule: &str,
+        limit: u32,
+    ) -> PortFuture<'_, Result<Vec<CorrelationKey>, StoreError>> {
+        let rule = rule.to_owned();
+        Box::pin(async move { reader::keys_of_rule(&self.database, &rule, limit).await })
     }
 
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {

@@ -60,17 +60,30 @@ impl CorrelationKey {
         found.filter(|name| crate::dns::is_dns_label(name))
     }
 
+    /// Between which texts the keys of a rule sort: not before the first, and before the second.
+    pub fn range_of_rule(rule: &str) -> (String, String) {
+        let whole = format!("{rule}|");
+        let from = readable(&whole).to_owned();
+        let to = format!("{from}{}", char::MAX);
+        (from, to)
+    }
+
     fn bounded(text: String) -> Self {
         if text.len() <= READABLE_BYTES {
             return Self(text);
         }
         let digest = crate::timeline::digest_of_bytes(text.as_bytes());
-        let mut end = READABLE_BYTES;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        Self(format!("{}…{digest}", &text[..end]))
+        Self(format!("{}…{digest}", readable(&text)))
     }
+}
+
+/// The part of a text that a key keeps readable.
+fn readable(text: &str) -> &str {
+    let mut end = text.len().min(READABLE_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The value of a label in the text of a group: `name=length:value,` one after the other.

@@ -148,7 +148,7 @@ pub struct GuardFacts {
     pub alone: Alone,
     /// When the service started.
     pub booted_at: Option<Timestamp>,
-    /// Other incidents that began lately; none where they could not be counted.
+    /// Other open incidents; none where they could not be counted.
     pub peers: Option<Peers>,
     /// Whether monitoring works; none where nobody has looked.
     pub vitals: Option<Vitals>,

@@ -202,9 +202,9 @@ pub struct Ledger {
     pub starts: Vec<Start>,
 }
 
-/// An open incident that began lately, as far as others have to know of it.
+/// An open incident, as far as others have to know of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct YoungIncident {
+pub struct Neighbour {
     /// Identity.
     pub id: IncidentId,
     /// Name of its rule.
@@ -215,12 +215,14 @@ pub struct YoungIncident {
     pub started_at: Timestamp,
 }
 
-/// Open incidents that began lately.
+/// Open incidents.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Young {
+pub struct Neighbours {
     /// All of them, oldest first, or the newest where there are too many.
-    pub incidents: Vec<YoungIncident>,
-    /// There were too many to look at them all.
+    pub incidents: Vec<Neighbour>,
+    /// The identity from which on none is missing, where there were too many to look at them all.
+    pub known_from: Option<IncidentId>,
+    /// Even of those that began lately there were too many.
     pub is_storm: bool,
 }
 
@@ -295,8 +297,11 @@ pub trait Store: Send + Sync {
     fn findings(&self, incident: &IncidentId) -> PortFuture<'_, Result<Vec<Finding>, StoreError>>;
     /// The text of a rule or policy by digest.
     fn text(&self, hash: &RuleHash) -> PortFuture<'_, Result<Option<Value>, StoreError>>;
-    /// Open incidents that began since then.
-    fn young(&self, since: Timestamp) -> PortFuture<'_, Result<Young, StoreError>>;
+    /// Open incidents, the newest at least. Where all of so many began since then, there is a storm.
+    fn neighbours(&self, since: Timestamp) -> PortFuture<'_, Result<Neighbours, StoreError>>;
+    /// Keys of open incidents of a rule, whenever they began: at most `limit`, in no order that says anything.
+    fn keys_of_rule(&self, rule: &str, limit: u32)
+    -> PortFuture<'_, Result<Vec<CorrelationKey>, StoreError>>;
     /// Pauses, and starts since then.
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
     /// Writes one step. What can be prepared without the database is prepared at the call.

@@ -160,14 +160,14 @@ impl Default for Flapping {
 pub struct Correlation {
     /// One rule has open incidents on so many targets; 0 means never.
     pub targets: u32,
-    /// Opened within this time.
-    pub within: Period,
+    /// Only those of a rule that were opened within this time. Default: all that are open, whenever they were opened.
+    pub within: Option<Period>,
     /// So many targets of one namespace have open incidents, whatever the rules; 0 means never. Alerts that no rule matches
     /// are not counted.
     pub targets_in_namespace: u32,
     /// So many targets everywhere have open incidents, whatever the rules and namespaces; 0 means never.
     pub targets_in_all: u32,
-    /// Opened within this time, for what is counted over all rules.
+    /// Opened within this time of one another, for what is counted over all rules.
     pub all_rules_within: Period,
     /// So many of Prometheus' scrape targets are down, in percent, and at least three; 0 means never.
     #[schemars(range(max = 100))]
@@ -185,7 +185,7 @@ impl Default for Correlation {
         let guardrail::Alone { targets, targets_in_namespace, targets_in_all, .. } = Default::default();
         Self {
             targets,
-            within: Period::from_mins(15),
+            within: None,
             targets_in_namespace,
             targets_in_all,
             all_rules_within: Period::from_mins(5),
@@ -260,7 +260,7 @@ impl Guardrails {
             flaps: self.flapping.times,
             flaps_within: self.flapping.within.signed(),
             targets: self.correlation.targets,
-            targets_within: self.correlation.within.signed(),
+            targets_within: self.correlation.within.map(Period::signed),
             targets_in_namespace: self.correlation.targets_in_namespace,
             targets_in_all: self.correlation.targets_in_all,
             all_rules_within: self.correlation.all_rules_within.signed(),

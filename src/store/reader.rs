@@ -1,6 +1,6 @@
 //! What people see: lists, single incidents, counts, kept texts.
 
-use super::codec::{self, corrupt_word, from_json, millis, plain, timestamp, unescaped};
+use super::codec::{self, corrupt_word, from_json, plain, timestamp, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
@@ -14,7 +14,7 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
-use crate::engine::ports::{IncidentQuery, IncidentView, StoreError, Young, YoungIncident};
+use crate::engine::ports::{IncidentQuery, IncidentView, Neighbour, Neighbours, StoreError};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Most incidents of one page.
 const PAGE_MAX: u32 = 500;
 
-/// How many of the newest open incidents are looked at for those that began lately. So many within a few minutes are a storm,
-/// whatever their rules are. Every step that decides reads them: a thousand took a tenth of what a step costs.
-const NEWEST_OPEN_MAX: i64 = 256;
+/// How many of the newest open incidents are looked at one by one. So many within a few minutes are a storm, whatever their
+/// rules are. Every step that decides reads them: a thousand took a tenth of what a step costs.
+const NEWEST_OPEN_MAX: usize = 256;
 
 /// Most temporary fixes of one view. So many workarounds are a way of life.
 const TEMPORARY_MAX: i64 = 1_000;
@@ -82,41 +82,64 @@ fn status_filter(status: IncidentStatus) -> &'static str {
     }
 }
 
-/// Open incidents that began since then, oldest first. Looks at the newest [`NEWEST_OPEN_MAX`] of each status; where even
-/// the oldest of these is as young, there is a storm.
-pub(super) async fn young(database: &Database, since: Timestamp) -> Result<Young, StoreError> {
+/// Open incidents, oldest first: the newest [`NEWEST_OPEN_MAX`] of each status. Where even the oldest of these began since
+/// then, there is a storm.
+pub(super) async fn neighbours(database: &Database, since: Timestamp) -> Result<Neighbours, StoreError> {
     let dialect = database.dialect;
     database.read(move |session| Box::pin(newest_open(dialect, session, since))).await
 }
 
-async fn newest_open(dialect: Dialect, session: &mut Session, since: Timestamp) -> Result<Young, Failure> {
-    let mut found = Young::default();
+async fn newest_open(
+    dialect: Dialect,
+    session: &mut Session,
+    since: Timestamp,
+) -> Result<Neighbours, Failure> {
+    let mut found = Neighbours::default();
     for status in [IncidentStatus::Triggered, IncidentStatus::Acknowledged] {
         let rows = Statement::new(dialect, "SELECT id, rule, key, started_at FROM incident ")
             .text(status_filter(status))
             .text(" ORDER BY id DESC LIMIT ")
-            .bind(NEWEST_OPEN_MAX)
+            .bind(i64::try_from(NEWEST_OPEN_MAX).expect("it is small"))
             .fetch(session)
             .await?;
-        let mut young = 0;
-        for row in &rows {
-            let columns = Columns(row);
-            let started_at = columns.int("started_at")?;
-            if started_at < millis(since) {
-                continue;
-            }
-            young += 1;
-            found.incidents.push(YoungIncident {
-                id: IncidentId(unescaped(columns.text("id")?)),
-                rule: unescaped(columns.text("rule")?),
-                key: CorrelationKey(unescaped(columns.text("key")?)),
-                started_at: timestamp("incident", started_at)?,
-            });
+        let of_status = rows.iter().map(neighbour).collect::<Result<Vec<_>, Failure>>()?;
+        if let (Some(oldest), NEWEST_OPEN_MAX) = (of_status.last(), of_status.len()) {
+            found.known_from = found.known_from.max(Some(oldest.id.clone()));
+            found.is_storm |= of_status.iter().all(|one| one.started_at >= since);
         }
-        found.is_storm |= young == NEWEST_OPEN_MAX;
+        found.incidents.extend(of_status);
     }
     found.incidents.sort_unstable_by(|left, right| left.id.cmp(&right.id));
     Ok(found)
+}
+
+fn neighbour(row: &Row) -> Result<Neighbour, Failure> {
+    let columns = Columns(row);
+    Ok(Neighbour {
+        id: IncidentId(unescaped(columns.text("id")?)),
+        rule: unescaped(columns.text("rule")?),
+        key: CorrelationKey(unescaped(columns.text("key")?)),
+        started_at: timestamp("incident", columns.int("started_at")?)?,
+    })
+}
+
+/// Keys of open incidents of a rule, out of their index alone.
+pub(super) async fn keys_of_rule(
+    database: &Database,
+    rule: &str,
+    limit: u32,
+) -> Result<Vec<CorrelationKey>, StoreError> {
+    let (from, to) = CorrelationKey::range_of_rule(rule);
+    let statement =
+        Statement::new(database.dialect, "SELECT key FROM incident WHERE status <> 'resolved' AND key >= ")
+            .bind(plain(&from).into_owned())
+            .text(" AND key < ")
+            .bind(plain(&to).into_owned())
+            .text(" LIMIT ")
+            .bind(i64::from(limit));
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    let key = |row| Ok(CorrelationKey(unescaped(Columns(row).text("key")?)));
+    Ok(rows.iter().map(key).collect::<Result<_, Failure>>()?)
 }
 
 /// Temporary fixes in force, those that end first coming first.

@@ -74,7 +74,26 @@ async fn several_rules_that_fire_in_one_namespace_lead_to_one_question_and_no_ac
     );
     let reason = incidents[1].actions[0].reason.to_string();
     assert!(reason.contains("3 targets of the namespace within 5m"), "{reason}");
+    // Five minutes later they are as many as before.
+    stage.pass(minutes(11)).await;
+    let incidents = stage.incidents().await;
+    assert!(incidents[1..].iter().all(|one| newest(one) == ("blocked", "correlation")), "{incidents:?}");
     assert_eq!(stage.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_rule_with_many_open_incidents_asks_whenever_they_began() {
+    let stage = Stage::new(&rules()).await;
+    stage.cluster().put(crate::stage::deployment("db", "db:1")).expect("a deployment");
+    for deployment in ["api", "web", "db"] {
+        stage.fires("Hung", deployment).await;
+        stage.pass(minutes(20)).await;
+    }
+    let incidents = stage.incidents().await;
+    let first_of_each: Vec<_> =
+        incidents.iter().map(|one| (one.actions[0].status.as_str(), one.actions[0].tier.as_str())).collect();
+    assert_eq!(first_of_each, [("succeeded", "T1"), ("succeeded", "T1"), ("expired", "T2")]);
+    assert_eq!(stage.writes(), ["patch deployments api", "patch deployments web"]);
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! A store whose process dies: before a call reaches it, or after the call was carried out and before its answer.
 
+use smokejumper::domain::correlate::CorrelationKey;
 use smokejumper::domain::diagnosis::Finding;
 use smokejumper::domain::effect::EffectKind;
 use smokejumper::domain::guardrail::Pause;
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{
-    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, PauseChange, PortFuture, Store, StoreError,
-    Wanted, Young,
+    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, Neighbours, PauseChange, PortFuture, Store,
+    StoreError, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -141,8 +142,15 @@ impl Store for CrashingStore {
         let inner = Arc::clone(&self.inner);
         Box::pin(async move { inner.text(&hash).await })
     }
-    fn young(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Young, StoreError>> {
-        self.inner.young(since)
+    fn neighbours(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Neighbours, StoreError>> {
+        self.inner.neighbours(since)
+    }
+    fn keys_of_rule(
+        &self,
+        rule: &str,
+        limit: u32,
+    ) -> PortFuture<'_, Result<Vec<CorrelationKey>, StoreError>> {
+        self.inner.keys_of_rule(rule, limit)
     }
 
     fn ledger(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {

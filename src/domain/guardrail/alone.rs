@@ -21,8 +21,8 @@ pub struct Alone {
     pub flaps_within: SignedDuration,
     /// A rule with open incidents on this many targets is about something larger; 0 means never.
     pub targets: u32,
-    /// Opened within this time.
-    pub targets_within: SignedDuration,
+    /// Only those that were opened within this time; none means all, whenever they were opened.
+    pub targets_within: Option<SignedDuration>,
     /// A namespace with open incidents on this many targets has a cause of its own, whatever the rules are; 0 means never.
     pub targets_in_namespace: u32,
     /// So many targets everywhere have one, whatever the rules and namespaces are; 0 means never.
@@ -38,7 +38,7 @@ impl Default for Alone {
             flaps: 3,
             flaps_within: SignedDuration::from_hours(1),
             targets: 3,
-            targets_within: SignedDuration::from_mins(15),
+            targets_within: None,
             targets_in_namespace: 3,
             targets_in_all: 10,
             all_rules_within: SignedDuration::from_mins(5),
@@ -55,7 +55,7 @@ pub struct Crowd {
     pub is_first: bool,
 }
 
-/// What is known about other open incidents that began lately.
+/// What is known about other open incidents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peers {
     /// Of the same rule.

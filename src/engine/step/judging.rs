@@ -70,7 +70,7 @@ pub(super) struct Judge<'j> {
     pub(super) settings: &'j EngineSettings,
     /// None where it could not be read: nothing is judged then, and what is not judged is not done.
     pub(super) ledger: Option<&'j Ledger>,
-    /// Other incidents that began lately; none where they could not be counted.
+    /// Other open incidents; none where they could not be counted.
     pub(super) peers: Option<Peers>,
     /// Whether monitoring works; none where nobody has looked.
     pub(super) vitals: Option<&'j Vitals>,

@@ -5,7 +5,7 @@ use super::crowds::{Crowds, Member};
 use super::touched::Touched;
 use crate::domain::diagnosis::Finding;
 use crate::domain::incident::IncidentId;
-use crate::engine::ports::{StoreError, Young, YoungIncident};
+use crate::engine::ports::{Neighbour, Neighbours, StoreError};
 use jiff::Timestamp;
 
 impl Batch<'_> {
@@ -35,24 +35,30 @@ impl Batch<'_> {
         if self.crowds.is_none() {
             self.crowds = Some(self.crowds_now().await?);
         }
-        if let (Some(crowds), Some(working)) = (&self.crowds, self.working.get_mut(id)) {
-            let incident = &working.incident;
-            working.peers = Some(crowds.peers(&incident.id, &incident.rule, &incident.key));
+        let (Some(crowds), Some(working)) = (&mut self.crowds, self.working.get_mut(id)) else {
+            return Ok(());
+        };
+        let incident = &working.incident;
+        if let Some(limit) = crowds.wants_keys(&incident.rule) {
+            let keys = self.stepper.store.keys_of_rule(&incident.rule, limit).await?;
+            crowds.add_keys(&incident.rule, keys);
         }
+        working.peers = Some(crowds.peers(Member::of(incident)));
         Ok(())
     }
 
-    /// Open incidents that began lately: of the store, of the step that is being written, and of this batch so far.
+    /// Open incidents: of the store, of the step that is being written, and of this batch so far.
     async fn crowds_now(&self) -> Result<Crowds, StoreError> {
         let limits = self.stepper.settings.alone;
         let role_of = |rule: &str| self.stepper.playbook.role(rule);
         let Some(since) = Crowds::since(limits, self.now) else {
-            return Ok(Crowds::new(limits, self.now, false));
+            return Ok(Crowds::new(limits, self.now));
         };
-        let Young { incidents, is_storm } = self.stepper.store.young(since).await?;
-        let mut crowds = Crowds::new(limits, self.now, is_storm);
+        let Neighbours { incidents, known_from, is_storm } = self.stepper.store.neighbours(since).await?;
+        let mut crowds = Crowds::new(limits, self.now);
+        crowds.known_from(known_from, is_storm);
         let ahead = self.ahead.map(Touched::opened).unwrap_or_default();
-        for YoungIncident { id, rule, key, started_at } in incidents.iter().chain(ahead) {
+        for Neighbour { id, rule, key, started_at } in incidents.iter().chain(ahead) {
             crowds.add(role_of, Member { id, rule, key, started_at: *started_at });
         }
         for incident in self.working.values().map(|working| &working.incident).filter(|it| it.is_open()) {

@@ -3,7 +3,7 @@
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId};
-use crate::engine::ports::{Wanted, YoungIncident};
+use crate::engine::ports::{Neighbour, Wanted};
 use std::collections::HashSet;
 
 /// Incidents, keys and alerts of one step. Two steps that have none in common do not notice each other; whatever this
@@ -13,7 +13,7 @@ pub struct Touched {
     ids: HashSet<IncidentId>,
     keys: HashSet<CorrelationKey>,
     fingerprints: HashSet<Fingerprint>,
-    opened: Vec<YoungIncident>,
+    opened: Vec<Neighbour>,
 }
 
 impl Touched {
@@ -38,11 +38,11 @@ impl Touched {
     pub(super) fn open(&mut self, incident: &Incident) {
         let Incident { id, rule, key, started_at, .. } = incident;
         let (id, rule, key) = (id.clone(), rule.clone(), key.clone());
-        self.opened.push(YoungIncident { id, rule, key, started_at: *started_at });
+        self.opened.push(Neighbour { id, rule, key, started_at: *started_at });
     }
 
     /// The incidents that this step opens.
-    pub(super) fn opened(&self) -> &[YoungIncident] {
+    pub(super) fn opened(&self) -> &[Neighbour] {
         &self.opened
     }
 

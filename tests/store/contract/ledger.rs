@@ -3,12 +3,12 @@
 use super::{Subject, is_conflict};
 use crate::build::*;
 use smokejumper::domain::action::ActionId;
-use smokejumper::domain::correlate::CorrelationKey;
+use smokejumper::domain::correlate::{CorrelationKey, Target};
 use smokejumper::domain::guardrail::{Pause, Start, StartEnd, StartResult};
 use smokejumper::domain::incident::{IncidentId, IncidentStatus, Resolution};
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::domain::temporary::{TemporaryChange, TemporaryFix};
-use smokejumper::engine::ports::{Commit, IncidentQuery, PauseChange, YoungIncident};
+use smokejumper::engine::ports::{Commit, IncidentQuery, Neighbour, Neighbours, PauseChange};
 use std::sync::Arc;
 
 pub async fn starts_are_counted_over_the_version_they_were_judged_by(store: Subject) {
@@ -76,7 +76,7 @@ pub async fn temporary_fixes_stand_until_they_are_undone(store: Subject) {
     assert_eq!(store.temporary_fixes().await.expect("readable"), [fix(2, 40)]);
 }
 
-pub async fn open_incidents_that_began_lately_are_found(store: Subject) {
+pub async fn open_incidents_are_found(store: Subject) {
     let incident = |id: &str, rule: &str, minute: i64| {
         let mut write = mk_incident(id, &format!("key-{id}"));
         write.incident.rule = rule.to_owned();
@@ -96,19 +96,51 @@ pub async fn open_incidents_that_began_lately_are_found(store: Subject) {
         taken,
     ];
     store.commit(committing(all)).await.expect("stored");
-    let found = store.young(at(10)).await.expect("readable");
-    let young = |id: &str, rule: &str, minute: i64| YoungIncident {
+    let found = store.neighbours(at(10)).await.expect("readable");
+    let known = |id: &str, rule: &str, minute: i64| Neighbour {
         id: IncidentId(id.to_owned()),
         rule: rule.to_owned(),
         key: CorrelationKey(format!("key-{id}")),
         started_at: at(minute),
     };
-    assert_eq!(
-        found.incidents,
-        [young("i2", "errors", 11), young("i3", "disk", 12), young("i5", "errors", 16)]
-    );
-    assert!(!found.is_storm);
-    assert_eq!(store.young(at(17)).await.expect("readable").incidents, []);
+    let all = [
+        known("i1", "errors", 1),
+        known("i2", "errors", 11),
+        known("i3", "disk", 12),
+        known("i5", "errors", 16),
+    ];
+    assert_eq!(found, Neighbours { incidents: all.to_vec(), known_from: None, is_storm: false });
+}
+
+pub async fn of_too_many_open_incidents_the_newest_are_found_and_the_keys_of_a_rule(store: Subject) {
+    let of_rule = |number: i64, rule: &str| {
+        let target = Target {
+            kind: "Deployment".to_owned(),
+            namespace: "shop".to_owned(),
+            name: format!("api-{number}"),
+        };
+        let mut write = mk_incident(&format!("i{number:03}"), "");
+        write.incident.rule = rule.to_owned();
+        write.incident.key = CorrelationKey::for_target(rule, &target);
+        write.incident.started_at = at(number);
+        write
+    };
+    let long = "x".repeat(250);
+    let mut all: Vec<_> = (0..3).map(|number| of_rule(number, "errors")).collect();
+    all.extend([of_rule(3, "errors-more"), of_rule(4, &long), of_rule(5, &long)]);
+    all.extend((6..262).map(|number| of_rule(number, "slow")));
+    store.commit(committing(all)).await.expect("stored");
+    let found = store.neighbours(at(100)).await.expect("readable");
+    assert_eq!((found.incidents.len(), found.is_storm), (256, false));
+    assert_eq!(found.known_from, Some(IncidentId("i006".to_owned())));
+    assert!(store.neighbours(at(6)).await.expect("readable").is_storm);
+    let keys = async |rule: &str, limit| {
+        let mut keys = store.keys_of_rule(rule, limit).await.expect("readable");
+        keys.sort_unstable();
+        keys.len()
+    };
+    assert_eq!((keys("errors", 10).await, keys("errors", 2).await, keys("none", 10).await), (3, 2, 0));
+    assert_eq!(keys(&long, 10).await, 2, "a name that is too long for a key");
 }
 
 pub async fn of_starts_judged_over_one_ledger_exactly_one_is_allowed(store: Subject) {
