@@ -11,6 +11,7 @@ pub mod explain;
 mod files;
 mod gauges;
 mod house;
+mod own;
 mod permissions;
 pub mod rbac;
 mod rulebook;
@@ -39,10 +40,13 @@ pub struct ServeOptions {
 /// Bad settings or rules, a store that cannot be opened, an address that is taken, or a critical task that ended.
 pub async fn serve(options: ServeOptions) -> anyhow::Result<()> {
     let environment = process_environment();
-    let settings = Settings::load(options.config.as_deref(), &environment)?;
+    let mut settings = Settings::load(options.config.as_deref(), &environment)?;
+    own::fill_in(&mut settings, &environment);
     let keyring = settings.open_secrets(options.config.as_deref(), &environment)?;
     let telemetry =
         Telemetry::start(&settings.telemetry, &keyring).context("telemetry could not be started")?;
+    let own = &settings.guardrails.own;
+    tracing::info!(own.namespace, own.name, "it never acts on itself, as far as it knows where it runs");
     let stop = CancellationToken::new();
     let running = House::new(settings, keyring).start().await?;
     tracing::info!(address = %running.address, "listening");

@@ -206,7 +206,7 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
         "Pod" => format!("{verb} {}", subject.shown()),
         _ => format!("{verb} up to {max} pods of {}", subject.shown()),
     };
-    Ok(outlined(&subject, params, summary))
+    Ok(PlanOutline { touches: vec!["Pod".to_owned()], ..outlined(&subject, params, summary) })
 }
 
 async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {

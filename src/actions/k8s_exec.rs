@@ -28,7 +28,7 @@ use crate::domain::catalog::{
     AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject, Reference,
 };
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
+use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
 use crate::domain::timeline::one_line;
 use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
@@ -115,7 +115,8 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     let Params { command, .. } = params::read(params)?;
     let subject = Naming::in_params(params).subject(&KINDS, plan.target)?;
     let outline = outlined(&subject, params, format!("run {command} in {}", subject.shown()));
-    Ok(PlanOutline { repeatability: Repeatability::AtMostOnce, ..outline })
+    let touches = vec!["Pod".to_owned()];
+    Ok(PlanOutline { repeatability: Repeatability::AtMostOnce, touches, ..outline })
 }
 
 fn argv<'h>(hands: &'h Hands, command: &str) -> Result<&'h Vec<String>, String> {
@@ -128,7 +129,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let params: Params = drafted(draft)?;
     let subject = object_of(draft)?;
     let argv = argv(hands, &params.command).map_err(refused)?.clone();
-    let (pods, keeper) = pods(cluster, &subject).await?;
+    let (pods, keeper, rollout) = pods(cluster, &subject).await?;
     let fits = |pod: &&Value| subject.kind == "Pod" || is_ready(pod);
     let pod = pods.iter().filter(fits).min_by_key(|pod| pod["metadata"]["name"].as_str());
     let pod = pod.ok_or_else(|| refused(format!("{} has no ready pod to run it in", subject.shown())))?;
@@ -167,16 +168,20 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         target: keeper.target(),
         ..draft.clone()
     };
-    let impact = Impact::on("Pod");
+    let impact = Impact { rollout, ..Impact::on("Pod") };
     let tier_floor = if is_stateful { one_higher(Tier::T2) } else { Tier::T2 };
     Ok(SurveyOutcome::Ready(Box::new(Surveyed { plan, inverse: None, tier_floor, notes, impact })))
 }
 
-/// The pods in one of which it may run, and the workload whose they are. A pod that nobody keeps stands for itself.
-async fn pods(cluster: &ActHandle, subject: &Subject) -> Result<(Vec<Value>, Subject), SurveyOutcome> {
+/// The pods in one of which it may run, and the workload whose they are, with its rollout. A pod that nobody keeps stands
+/// for itself.
+async fn pods(
+    cluster: &ActHandle,
+    subject: &Subject,
+) -> Result<(Vec<Value>, Subject, Rollout), SurveyOutcome> {
     if subject.kind != "Pod" {
-        let Keeper { subject, pods, .. } = Keeper::read(cluster, subject.clone()).await?;
-        return Ok((pods, subject));
+        let Keeper { subject, pods, rollout, .. } = Keeper::read(cluster, subject.clone()).await?;
+        return Ok((pods, subject, rollout));
     }
     let pod: Option<Value> = cluster
         .find(&Resource::PODS, Some(&subject.namespace), &subject.name)
@@ -184,8 +189,10 @@ async fn pods(cluster: &ActHandle, subject: &Subject) -> Result<(Vec<Value>, Sub
         .map_err(|error| unseen(&error))?;
     let pod = pod.ok_or_else(|| refused(format!("there is no {}", subject.shown())))?;
     let keepers = Keeper::of_pods(cluster, &subject.namespace, &[&pod], &[]).await?;
-    let keeper = keepers.into_iter().next().map_or_else(|| subject.clone(), |keeper| keeper.subject);
-    Ok((vec![pod], keeper))
+    let nobody = || (subject.clone(), Rollout::Settled);
+    let (keeper, rollout) =
+        keepers.into_iter().next().map_or_else(nobody, |keeper| (keeper.subject, keeper.rollout));
+    Ok((vec![pod], keeper, rollout))
 }
 
 fn is_ready(pod: &Value) -> bool {

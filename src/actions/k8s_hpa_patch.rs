@@ -20,7 +20,7 @@ use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::SurveyOutcome;
+use crate::domain::survey::{Impact, SurveyOutcome};
 use crate::engine::ports::SurveyContext;
 use crate::params;
 use crate::period::Period;
@@ -110,7 +110,11 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
         format!("the autoscaler of {}", subject.shown())
     };
     let summary = format!("set {} on {whose}", set.join(", "));
-    Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
+    let touches = match subject.kind.as_str() {
+        AUTOSCALER => Vec::new(),
+        _ => vec![AUTOSCALER.to_owned()],
+    };
+    Ok(PlanOutline { ttl: ttl.map(Period::signed), touches, ..outlined(&subject, params, summary) })
 }
 
 async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
@@ -132,7 +136,10 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let mut notes: Vec<String> = edit.changes().iter().map(ToString::to_string).collect();
     let tier_floor = owned_floor(&autoscaler.object, Tier::T2, &mut notes);
     let impact = match &workload {
-        Some(workload) => workload.impact(autoscaler.above(most), false),
+        Some(workload) => Impact {
+            objects: vec![autoscaler.subject.target()],
+            ..workload.impact(autoscaler.above(most), false)
+        },
         None => autoscaler.impact(most),
     };
     let tier_floor = workload.map_or(tier_floor, |workload| workload.floor(tier_floor, &mut notes));

@@ -200,7 +200,8 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
         return Ok(PlanOutline { summary, ..outline });
     }
     let subject = naming(params).subject(&[KIND], plan.target)?;
-    Ok(outlined(&subject, params, format!("run the job of {} now{with}", subject.shown())))
+    let summary = format!("run the job of {} now{with}", subject.shown());
+    Ok(PlanOutline { touches: vec!["Job".to_owned()], ..outlined(&subject, params, summary) })
 }
 
 async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {

@@ -234,6 +234,7 @@ async fn raise_min(
         ..draft.clone()
     };
     let inverse = way_back(&draft, &edit);
-    let impact = Impact { kind: workload.subject.kind.clone(), ..workload.impact(0, false) };
+    // The autoscaler is what is written; the workload is the target.
+    let impact = Impact { objects: vec![autoscaler.subject.target()], ..workload.impact(0, false) };
     Ok(ready(&draft, &edit, edit.basis(), inverse, tier_floor, notes, impact))
 }

@@ -5,8 +5,8 @@
 //! write. What nobody looks at is assumed, and said to be. What a store would know is taken as empty: nothing is paused,
 //! and no action has started before.
 
-use super::adapters;
 use super::rulebook::{self, engine_settings};
+use super::{adapters, own};
 use crate::actions::{Actions, ActionsOptions};
 use crate::clients::http::{ProxyChoice, install_crypto_provider};
 use crate::diagnostics::Diagnostics;
@@ -112,7 +112,8 @@ impl Explainer {
     /// Settings or rules that cannot be used, or a secret that is missing for the look.
     pub fn new(options: ExplainOptions, environment: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         install_crypto_provider();
-        let settings = Settings::load(options.config.as_deref(), environment)?;
+        let mut settings = Settings::load(options.config.as_deref(), environment)?;
+        own::fill_in(&mut settings, environment);
         let book = rulebook::open(&settings)?;
         let keyring = Keyring::new(environment.clone());
         let eyes = match options.evidence {

@@ -152,6 +152,9 @@ pub struct PlanOutline {
     pub params: Option<Value>,
     /// How long its change is to stand; none means for good.
     pub ttl: Option<SignedDuration>,
+    /// What it would change where that is not its target alone: `Kind/namespace/name`, or a kind where the name is known
+    /// only once somebody has looked.
+    pub touches: Vec<String>,
     /// One line for people: what will be done.
     pub summary: String,
     /// Whether carrying out this plan twice is harmless.

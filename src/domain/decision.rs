@@ -211,6 +211,8 @@ pub struct Candidate {
     pub plan: Result<ActionPlan, String>,
     /// Its inverse as the rule states it.
     pub inverse: Option<ActionPlan>,
+    /// What it would change as far as its draft tells, where that is not its target alone.
+    pub touches: Vec<String>,
     /// Where it stands with the look at its target.
     pub survey: SurveyStanding,
     /// What the guardrails say. Empty for what touches nothing.
@@ -272,12 +274,20 @@ impl Candidate {
     pub fn touch(&self) -> Touch<'_> {
         match (&self.survey, &self.plan) {
             (SurveyStanding::Done { impact, .. }, _) => Touch::Seen(impact),
-            // Targets are written as `Kind/namespace/name`.
-            (SurveyStanding::Assumed, Ok(plan)) => {
-                Touch::Unseen(plan.target.split('/').next().unwrap_or_default())
-            }
+            (SurveyStanding::Assumed, Ok(_)) if !self.touches.is_empty() => Touch::Unseen(&self.touches),
+            (SurveyStanding::Assumed, Ok(plan)) => Touch::Unseen(std::slice::from_ref(&plan.target)),
             _ => Touch::Nothing,
         }
+    }
+
+    /// What it touches beside its target, for limits that are counted by object.
+    pub fn other_objects(&self) -> Vec<String> {
+        let target = self.plan.as_ref().map_or("", |plan| plan.target.as_str());
+        let mut others: Vec<String> =
+            self.touch().objects().filter(|object| *object != target).map(str::to_owned).collect();
+        others.sort_unstable();
+        others.dedup();
+        others
     }
 
     /// What its survey wants people to know.

@@ -94,6 +94,19 @@ impl Guardrail {
         }
     }
 
+    /// Whether it never lets pass by itself: somebody has to do something first.
+    pub fn waits_for_people(self) -> bool {
+        matches!(
+            self,
+            Self::Pause | Self::AllowList | Self::OwnWorkload | Self::BlastRadius | Self::Acknowledged
+        )
+    }
+
+    /// Whether nobody knows when it lets pass, so that it is looked at again and again.
+    pub fn is_polled(self) -> bool {
+        matches!(self, Self::Rollout | Self::InFlight | Self::Correlation | Self::Blind)
+    }
+
     /// Whether it is judged over what a look at the target has found.
     pub fn needs_a_look(self) -> bool {
         matches!(self, Self::BlastRadius | Self::Rollout)
@@ -175,11 +188,15 @@ pub struct Subject<'a> {
     pub standing: Standing<'a>,
 }
 
-impl Subject<'_> {
-    /// Whether it would act on this object: as its target, or among others.
-    fn acts_on(&self, object: &str) -> bool {
-        let others = self.touch.impact().map(|impact| impact.objects.as_slice()).unwrap_or_default();
-        self.target == object || others.iter().any(|other| other == object)
+impl<'a> Subject<'a> {
+    /// Every object that it would act on: its target, and others.
+    fn objects(&self) -> impl Iterator<Item = &'a str> {
+        std::iter::once(self.target).chain(self.touch.objects())
+    }
+
+    /// Whether it would act on something that this action has acted on.
+    fn meets(&self, start: &Start) -> bool {
+        self.objects().any(|object| start.objects().any(|other| other == object))
     }
 }
 
@@ -196,9 +213,7 @@ pub fn judge(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> Vec<Gu
         impact::blast_radius(subject, facts.radius),
         impact::rollout(subject, now),
         limits::in_flight(subject, starts, now),
-        limits::rate(Guardrail::RateTarget, &limits.per_target, starts, now, |start| {
-            subject.acts_on(&start.target)
-        }),
+        limits::rate(Guardrail::RateTarget, &limits.per_target, starts, now, |start| subject.meets(start)),
         limits::rate(Guardrail::RateNamespace, &limits.per_namespace, starts, now, |start| {
             subject.namespace.is_some() && start.namespace.as_deref() == subject.namespace
         }),
@@ -245,12 +260,24 @@ pub fn freeze(open: Option<&(String, Option<Timestamp>)>) -> GuardrailVerdict {
     }
 }
 
-fn dry_run(on: bool) -> GuardrailVerdict {
+/// Whether anything is carried out at all, as a verdict.
+pub fn dry_run(on: bool) -> GuardrailVerdict {
     if on {
         denied(Guardrail::DryRun, "dry run: it is decided and recorded, nothing is touched".to_owned(), None)
     } else {
         allowed(Guardrail::DryRun, "actions are enforced")
     }
+}
+
+/// When all that denies would let pass, where that is known and needs nobody; and whether that is only a time to look
+/// again.
+pub fn passes_at(verdicts: &[GuardrailVerdict]) -> Option<(Timestamp, bool)> {
+    let denials = || verdicts.iter().filter(|verdict| !verdict.allowed);
+    if denials().any(|verdict| verdict.guardrail.waits_for_people()) {
+        return None;
+    }
+    let last = denials().filter(|verdict| verdict.until.is_some()).max_by_key(|verdict| verdict.until)?;
+    Some((last.until?, last.guardrail.is_polled()))
 }
 
 /// The first verdict that does not allow.

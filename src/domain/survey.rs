@@ -12,7 +12,8 @@ use crate::action::{ActionPlan, PlanDigest, Tier};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How old a survey may be when its plan starts. Evidence from before describes a world that others change as well.
+/// How old a survey may be when its plan starts, and a decision that rests on no survey. Evidence from before describes a
+/// world that others change as well.
 pub const SURVEY_AGE_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// One look, for one remedy.
@@ -90,9 +91,12 @@ pub struct Impact {
     pub rollout: Rollout,
     /// Whether the action puts an end to that rollout, as an undo does: a hanging rollout must not protect itself.
     pub ends_rollout: bool,
-    /// Every object that it touches, as `Kind/namespace/name`, where those are several.
+    /// Every object that it touches, as `Kind/namespace/name`, where that is not its target alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub objects: Vec<String>,
+    /// Objects that it leaves as they are and that change with it all the same, such as the workload of an autoscaler.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affects: Vec<String>,
 }
 
 impl Impact {
@@ -107,14 +111,42 @@ impl Impact {
             rollout: Rollout::Settled,
             ends_rollout: false,
             objects: Vec::new(),
+            affects: Vec::new(),
         }
     }
 
-    /// The kinds of all objects that it touches.
-    pub fn kinds(&self) -> impl Iterator<Item = &str> {
-        let others = self.objects.iter().map(|object| object.split('/').next().unwrap_or_default());
-        std::iter::once(self.kind.as_str()).chain(others)
+    /// Takes in what it comes to for one more workload. Of several the worst counts: the largest share that is taken from
+    /// one, the fewest that are left to one, a rollout that makes progress at any.
+    pub fn join(&mut self, other: Self) {
+        let left = |one: &Self| (one.disrupted > 0).then(|| one.available.saturating_sub(one.disrupted));
+        // One that is missing is always allowed, so that more than one of ten is worse than one of two.
+        let share = |one: &Self| {
+            (one.disrupted > 1, u64::from(one.disrupted) * 1_000_000 / u64::from(one.replicas.max(1)))
+        };
+        let fewest = [left(self), left(&other)].into_iter().flatten().min();
+        let is_first = self.workloads == 0;
+        // Whoever is not going back to what worked has no reason to go without the last one.
+        self.ends_rollout = other.ends_rollout && (is_first || self.ends_rollout);
+        if is_first || share(&other) > share(self) {
+            (self.replicas, self.available, self.disrupted) =
+                (other.replicas, other.available, other.disrupted);
+        }
+        if let Some(fewest) = fewest {
+            self.available = fewest + self.disrupted;
+        }
+        self.workloads += other.workloads;
+        self.affects.extend(other.affects);
+        match (&self.rollout, &other.rollout) {
+            (Rollout::UnderWay { .. }, _)
+            | (Rollout::Stuck { .. }, Rollout::Settled | Rollout::Stuck { .. }) => {}
+            _ => self.rollout = other.rollout,
+        }
     }
+}
+
+/// The kind of an object that is written as `Kind/namespace/name`.
+fn kind_of(object: &str) -> &str {
+    object.split('/').next().unwrap_or_default()
 }
 
 /// What is known of how a plan touches a cluster. Guardrails judge over it.
@@ -123,8 +155,8 @@ pub enum Touch<'a> {
     /// It touches no object of a cluster.
     #[default]
     Nothing,
-    /// It touches an object of this kind, and nobody has looked what that would take away.
-    Unseen(&'a str),
+    /// It touches these objects, as far as its draft tells, and nobody has looked what that would take away. Never empty.
+    Unseen(&'a [String]),
     /// Somebody has looked.
     Seen(&'a Impact),
 }
@@ -140,11 +172,27 @@ impl<'a> Touch<'a> {
 
     /// The kind of the object.
     pub fn kind(self) -> Option<&'a str> {
-        match self {
-            Self::Nothing => None,
-            Self::Unseen(kind) => Some(kind),
-            Self::Seen(impact) => Some(&impact.kind),
-        }
+        self.kinds().next()
+    }
+
+    /// The kinds of all objects that it changes.
+    pub fn kinds(self) -> impl Iterator<Item = &'a str> {
+        let (own, objects) = match self {
+            Self::Nothing => (None, &[][..]),
+            Self::Unseen(objects) => (None, objects),
+            Self::Seen(impact) => (Some(impact.kind.as_str()), impact.objects.as_slice()),
+        };
+        own.into_iter().chain(objects.iter().map(|object| kind_of(object)))
+    }
+
+    /// Objects beside its target that it changes, or that change with it.
+    pub fn objects(self) -> impl Iterator<Item = &'a str> {
+        let (objects, affects) = match self {
+            Self::Nothing => (&[][..], &[][..]),
+            Self::Unseen(objects) => (objects, &[][..]),
+            Self::Seen(impact) => (impact.objects.as_slice(), impact.affects.as_slice()),
+        };
+        objects.iter().chain(affects).map(String::as_str)
     }
 }
 

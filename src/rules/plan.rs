@@ -84,10 +84,12 @@ impl Planner<'_> {
             (Some(rollback), Some(compiled)) => Some(self.plan(rollback, compiled, scope)),
             _ => None,
         };
-        let plan = self.plan(&spec.action, &compiled.action, scope);
-        let plan = match &inverse {
-            Some(Err(why)) if must_undo(spec) => Err(format!("its rollback could not be planned: {why}")),
-            _ => plan,
+        let (plan, touches) = match (self.planned(&spec.action, &compiled.action, scope), &inverse) {
+            (_, Some(Err(why))) if must_undo(spec) => {
+                (Err(format!("its rollback could not be planned: {why}")), Vec::new())
+            }
+            (Ok((plan, touches)), _) => (Ok(plan), touches),
+            (Err(why), _) => (Err(why), Vec::new()),
         };
         let is_surveyed = kind.is_some_and(|kind| kind.is_surveyed);
         Candidate {
@@ -98,6 +100,7 @@ impl Planner<'_> {
             not_set_up: self.missing([Some(&compiled.action), compiled.rollback.as_ref()]),
             plan,
             inverse: inverse.and_then(Result::ok),
+            touches,
             survey: if is_surveyed { SurveyStanding::Missing } else { SurveyStanding::NotNeeded },
             guardrails: Vec::new(),
             tried: self.incident.tried_remedies().any(|tried| tried == spec.name),
@@ -124,6 +127,7 @@ impl Planner<'_> {
                         .missing([Some(compiled)])
                         .map_or_else(|| self.plan(spec, compiled, &scope), Err),
                     inverse: None,
+                    touches: Vec::new(),
                     survey: SurveyStanding::NotNeeded,
                     guardrails: Vec::new(),
                     // A reopened incident may end again.
@@ -149,6 +153,16 @@ impl Planner<'_> {
     }
 
     fn plan(&self, spec: &ActionSpec, compiled: &Compiled, scope: &Scope) -> Result<ActionPlan, String> {
+        self.planned(spec, compiled, scope).map(|(plan, _)| plan)
+    }
+
+    /// A plan, and what it would change where that is not its target alone.
+    fn planned(
+        &self,
+        spec: &ActionSpec,
+        compiled: &Compiled,
+        scope: &Scope,
+    ) -> Result<(ActionPlan, Vec<String>), String> {
         let checked = compiled.as_ref().map_err(Clone::clone)?;
         let kind =
             self.catalog.action(&spec.kind).ok_or_else(|| format!("this build knows no `{}`", spec.kind))?;
@@ -164,7 +178,7 @@ impl Planner<'_> {
             None => error.to_string(),
         };
         let outline = self.catalog.outline(kind, &params, target).map_err(why)?;
-        Ok(ActionPlan {
+        let plan = ActionPlan {
             kind: spec.kind.clone(),
             params: outline.params.unwrap_or(params),
             target: outline.target.unwrap_or_else(|| self.own_target()),
@@ -173,7 +187,8 @@ impl Planner<'_> {
             repeatability: outline.repeatability,
             basis: None,
             ttl: outline.ttl,
-        })
+        };
+        Ok((plan, outline.touches))
     }
 
     /// The incident's object, or the labels that it was grouped by.

@@ -111,10 +111,16 @@ impl Default for CircuitBreaker {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Own {
-    /// Its namespace. Default: not known.
+    /// Its namespace. Default: what the variable `POD_NAMESPACE` says, or else the files of its service account.
     pub namespace: Option<String>,
     /// Its workload. Without it, the whole namespace is left alone.
     pub name: Option<String>,
+}
+
+impl Own {
+    fn is_known(&self) -> bool {
+        self.namespace.is_some() || self.name.is_some()
+    }
 }
 
 /// What one action may take away.
@@ -243,7 +249,7 @@ impl Guardrails {
         guardrail::Scope {
             namespaces: self.namespaces.clone(),
             kinds: self.kinds.clone(),
-            own: own.namespace.map(|namespace| guardrail::Own { namespace, name: own.name }),
+            own: own.is_known().then_some(guardrail::Own { namespace: own.namespace, name: own.name }),
         }
     }
 

@@ -144,7 +144,7 @@ rules: ["rules/**x"]
 guardrails:
   rates: { global: [{ count: 0, window: 1m }] }
   namespaces: [""]
-  own: { name: smokejumper }
+  own: { name: "" }
   blast_radius: { workloads: 0, replicas_percent: 101 }
   blind: { watchdog: "ALERTS{" }
 escalation:

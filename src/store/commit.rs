@@ -19,10 +19,11 @@ use crate::domain::temporary::TemporaryChange;
 use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
 
-/// About what the usual incident, alert and effect take as JSON.
+/// About what the usual incident, alert, effect and list of objects take as JSON.
 const INCIDENT_BYTES: usize = 4_096;
 const ALERT_BYTES: usize = 1_024;
 const EFFECT_BYTES: usize = 128;
+const OTHERS_BYTES: usize = 256;
 
 /// A statement with the number of rows that it must change; none where any number will do.
 struct Step {
@@ -385,6 +386,7 @@ impl Plan {
             [
                 Value::from(plain(&start.remedy).into_owned()),
                 Value::from(plain(&start.target).into_owned()),
+                Value::from((!start.others.is_empty()).then(|| json_of_about(OTHERS_BYTES, &start.others))),
                 Value::from(start.namespace.as_deref().map(|name| plain(name).into_owned())),
                 Value::from(millis(start.at)),
                 Value::from(start.action.as_ref().map(|action| plain(&action.0).into_owned())),
@@ -393,7 +395,7 @@ impl Plan {
             ]
         });
         self.insert(
-            "action_start (remedy, target, namespace, started_at, action_id, ended_at, result)",
+            "action_start (remedy, target, others, namespace, started_at, action_id, ended_at, result)",
             rows.collect(),
             "",
             true,

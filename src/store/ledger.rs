@@ -1,6 +1,6 @@
 //! What limits and pauses are judged over. Its one version row orders all replicas.
 
-use super::codec::{millis, plain, timestamp, unescaped};
+use super::codec::{from_json, millis, plain, timestamp, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::{Failure, corrupt};
@@ -23,7 +23,7 @@ async fn read(dialect: Dialect, session: &mut Session, since: Timestamp) -> Resu
     let pauses = pauses_in_force(dialect, session).await?;
     let starts = Statement::new(
         dialect,
-        "SELECT remedy, target, namespace, started_at, action_id, ended_at, result FROM action_start \
+        "SELECT remedy, target, others, namespace, started_at, action_id, ended_at, result FROM action_start \
          WHERE started_at >= ",
     )
     .bind(millis(since))
@@ -39,6 +39,10 @@ fn start(row: &Row) -> Result<Start, Failure> {
     Ok(Start {
         remedy: unescaped(columns.text("remedy")?),
         target: unescaped(columns.text("target")?),
+        others: match columns.maybe_text("others")? {
+            Some(text) => from_json("the objects of an action", &text)?,
+            None => Vec::new(),
+        },
         namespace: columns.maybe_text("namespace")?.map(unescaped),
         at: timestamp("action_start", columns.int("started_at")?)?,
         action: columns.maybe_text("action_id")?.map(unescaped).map(ActionId),

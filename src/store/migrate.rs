@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "fewer pages", include_str!("migrations/0004_fewer_pages.sql")),
     (5, "text ages", include_str!("migrations/0005_text_ages.sql")),
     (6, "places", include_str!("migrations/0006_places.sql")),
+    (7, "others", include_str!("migrations/0007_others.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -21,6 +21,26 @@ spec:
   remedies:
     - { name: undo, when: findings.workload.unavailable > 0, action: { k8s.rollout_undo: {} } }
     - { name: restart, tier: T1, action: { k8s.rollout_restart: {} } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: maintenance }
+spec:
+  matchers: ['alertname="Overloaded"']
+  severity: P1
+  target: { kind: Deployment, namespace: '{{ labels.namespace }}', name: '{{ labels.deployment }}' }
+  remedies:
+    - { name: page, action: { k8s.apply: { manifest: maintenance } } }
+    - { name: take, action: { k8s.delete_pod: { selector: 'tier={{ labels.deployment }}' } } }
+    - { name: more, action: { k8s.hpa_patch: { max: 9 } } }
+---
+apiVersion: smokejumper.dev/v1
+kind: StoredManifest
+metadata: { name: maintenance }
+spec:
+  objects:
+    - { apiVersion: v1, kind: ConfigMap, metadata: { name: words }, data: { text: back soon } }
+    - { apiVersion: v1, kind: Service, metadata: { name: page }, spec: { ports: [{ port: 80 }] } }
 "#;
 
 struct World {
@@ -65,8 +85,13 @@ impl World {
     }
 
     fn explain(&self, deployment: &str, more: &[&str]) -> crate::program::Outcome {
-        let name = format!("--label=deployment={deployment}");
-        let alert = ["--alertname=KubePodCrashLooping", "--label=namespace=shop", &name];
+        self.explain_alert("KubePodCrashLooping", deployment, more)
+    }
+
+    fn explain_alert(&self, alertname: &str, deployment: &str, more: &[&str]) -> crate::program::Outcome {
+        let (alertname, name) =
+            (format!("--alertname={alertname}"), format!("--label=deployment={deployment}"));
+        let alert = [&alertname, "--label=namespace=shop", &name];
         let arguments = ["explain", "--config", "s.yaml"];
         let all = arguments.iter().chain(&alert).chain(more);
         smokejumper(all).in_folder(self.folder.path()).run()
@@ -155,4 +180,50 @@ async fn a_look_shows_what_would_really_be_done_and_changes_nothing() {
     let rehearsed = world.cluster.writes().entries().iter().filter(|write| write.what.dry_run).count();
     assert!(rehearsed > 0, "the cluster rehearses what would be written");
     assert_eq!(world.changed(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_may_be_touched_are_those_of_what_would_be_written() {
+    let world = World::start().await;
+    let settings = |kinds: &str| {
+        let text = format!(
+            "kubernetes: {{ kubeconfig: kubeconfig }}\nrules: [rules.yaml]\nmode: enforce\nguardrails: {{ kinds: [{kinds}] }}\n"
+        );
+        std::fs::write(world.folder.path().join("s.yaml"), text).expect("written");
+    };
+    let decisions = || {
+        let document = world.explain_alert("Overloaded", "api", &["--output", "json"]).json();
+        document["alerts"][0]["decisions"].as_array().expect("decisions").clone()
+    };
+    settings("ConfigMap, Service, Pod, HorizontalPodAutoscaler");
+    let all = decisions();
+    let allowed: Vec<&str> = all.iter().map(|decision| verdict(decision, "allow_list")).collect();
+    assert_eq!(
+        allowed,
+        [
+            "ConfigMap, Service in shop may be touched",
+            "Pod in shop may be touched",
+            "HorizontalPodAutoscaler in shop may be touched"
+        ]
+    );
+    let assumed = all[0]["assumed"]["reason"].as_str().expect("a sentence");
+    assert!(
+        assumed.starts_with("nobody has looked at ConfigMap/shop/words, Service/shop/page:"),
+        "{assumed}"
+    );
+    let page = world.explain_alert("Overloaded", "api", &[]).good();
+    assert!(page.contains("blast_radius    assumed: not judged"), "{page}");
+    assert!(page.contains("monitoring worked, no other incident were open"), "{page}");
+
+    settings("ConfigMap, Deployment, StoredManifest");
+    let all = decisions();
+    let denied: Vec<&str> = all.iter().map(|decision| verdict(decision, "allow_list")).collect();
+    assert_eq!(
+        denied,
+        [
+            "Service is not among the kinds that actions may touch",
+            "Pod is not among the kinds that actions may touch",
+            "HorizontalPodAutoscaler is not among the kinds that actions may touch"
+        ]
+    );
 }

@@ -65,7 +65,11 @@ fn the_program_takes_the_settings_and_touches_nothing_at_first() {
         assert!(settings.receivers.alertmanager.asks_for_credentials() && !settings.api.tokens.is_empty());
         assert!(!settings.server.is_loopback() && !settings.server.allow_unauthenticated);
         let own = settings.guardrails.scope().own.expect("it knows where it runs");
-        assert_eq!((own.namespace.as_str(), own.name), (NAME, None), "all of its namespace is left alone");
+        assert_eq!(
+            (own.namespace.as_deref(), own.name),
+            (Some(NAME), None),
+            "all of its namespace is left alone"
+        );
         let act = settings.kubernetes.expect("a cluster").act;
         assert_eq!(act.impersonate.as_deref(), Some("system:serviceaccount:smokejumper:smokejumper-act"));
     }

@@ -97,6 +97,33 @@ async fn a_rule_with_many_open_incidents_asks_whenever_they_began() {
 }
 
 #[tokio::test]
+async fn an_action_on_several_workloads_holds_each_of_them() {
+    let taken = "action: { k8s.delete_pod: { namespace: shop, selector: 'tier=front', max: 2, pick: oldest } } }]\n---\n";
+    let two = format!(
+        "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: {{ name: two }}\nspec:\n  \
+         matchers: ['alertname=\"Two\"']\n  severity: P1\n  groupBy: [alertname]\n  \
+         remedies: [{{ name: act, tier: T1, {taken}"
+    );
+    let stage = Stage::under("blast_radius: { workloads: 2, min_available: 0 }", &(two + &rules())).await;
+    for name in ["cart", "desk"] {
+        let mut deployment = crate::stage::deployment(name, "any:1");
+        deployment["spec"]["replicas"] = json!(1);
+        deployment["spec"]["template"]["metadata"]["labels"]["tier"] = json!("front");
+        stage.cluster().put(deployment).expect("a deployment");
+    }
+    stage.pass(minutes(1)).await;
+    stage.fires("Two", "cart").await;
+    assert_eq!(stage.remedies().await, ["act: succeeded"], "{:?}", stage.timeline().await);
+    let written = stage.writes().len();
+    for (alertname, deployment) in [("Hung", "cart"), ("Slow", "desk")] {
+        stage.fires(alertname, deployment).await;
+        let incident = stage.incidents().await.pop().expect("it opened one");
+        assert_eq!(newest(&incident), ("blocked", "rate_target"), "{deployment}");
+    }
+    assert_eq!(stage.writes().len(), written);
+}
+
+#[tokio::test]
 async fn what_people_were_asked_for_stays_theirs_when_the_trouble_is_smaller_again() {
     let stage = Stage::new(&rules()).await;
     stage.cluster().put(crate::stage::deployment("db", "db:1")).expect("a deployment");

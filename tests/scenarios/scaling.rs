@@ -1,6 +1,6 @@
 //! Scaling under an autoscaler, and changes for a limited time.
 
-use crate::rules::{rule_seeing, scaling};
+use crate::rules::{rule, rule_seeing, scaling};
 use crate::stage::Stage;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -8,11 +8,16 @@ use serde_json::{Value, json};
 fn rules() -> String {
     const RESTART: &str = "{ name: restart, tier: T1, action: { k8s.rollout_restart: {} } }";
     let busy = "{ name: more, tier: T1, action: { k8s.scale: { replicas: 6, max: 8, ttl: 2h } } }";
+    // The autoscaler is named by itself, and not by what it scales.
+    let bounds = "{ name: wider, action: { k8s.hpa_patch: { kind: HorizontalPodAutoscaler, name: api, max: 9 } }, \
+                  verify: { settle: 1m, hold: 5m, within: 10m, checks: ['findings.workload.unavailable == 0'] } }";
     [
         scaling("respects", "Respect", "", &[RESTART]),
         scaling("raises", "Raise", ", hpa: raise_min", &[]),
         scaling("refuses", "Refuse", ", hpa: refuse", &[RESTART]),
         rule_seeing("for-a-while", "Busy", "", &[busy]),
+        rule("bounds", "Bounds", &[bounds]),
+        rule_seeing("restarts", "Hung", "", &[RESTART]),
     ]
     .concat()
 }
@@ -125,4 +130,20 @@ async fn a_look_at_what_stands_finds_what_somebody_has_set_back() {
     assert_eq!(stage.writes(), ["patch deployments/scale api"], "its time is over, and nothing happens");
     let timeline = stage.timeline().await;
     assert_eq!(timeline.iter().filter(|(word, _)| word == "set_back").count(), 1, "{timeline:?}");
+}
+
+#[tokio::test]
+async fn an_autoscaler_and_the_workload_that_it_scales_are_one_to_limits() {
+    let stage = scaled().await;
+    stage.fires("Bounds", "api").await;
+    stage.approve().await;
+    let bounds = stage.incident().await;
+    assert_eq!(bounds.actions[0].status.as_str(), "verifying", "{:?}", bounds.actions);
+    for alertname in ["Hung", "Raise"] {
+        stage.fires(alertname, "api").await;
+        let incident = stage.incidents().await.pop().expect("it opened one");
+        let action = incident.actions.last().expect("an action");
+        assert_eq!((action.status.as_str(), action.reason.word()), ("blocked", "in_flight"), "{action:?}");
+    }
+    assert_eq!(stage.writes(), ["patch horizontalpodautoscalers api"]);
 }

@@ -29,6 +29,8 @@ pub struct OneRule {
     schedules: Arc<BTreeMap<String, Schedule>>,
     /// So many targets at once are about something larger; 0 for any number.
     pub crowd: u32,
+    /// Whether the process only watches.
+    pub dry_run: bool,
 }
 
 pub fn first_level() -> Destination {
@@ -137,6 +139,7 @@ impl OneRule {
             policy: Arc::new(KeptPolicy::new(policy)),
             schedules: Arc::default(),
             crowd: 0,
+            dry_run: false,
         }
     }
 }
@@ -219,6 +222,7 @@ impl Playbook for OneRule {
                 not_set_up: None,
                 plan: Ok(plan(&remedy.name)),
                 inverse: Some(plan("undo")),
+                touches: Vec::new(),
                 survey: SurveyStanding::NotNeeded,
                 guardrails: Vec::new(),
                 tried: incident.tried_remedies().any(|tried| tried == remedy.name),

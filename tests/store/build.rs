@@ -158,6 +158,7 @@ pub fn mk_start(number: i64) -> Start {
     Start {
         remedy: "rule/remedy".to_owned(),
         target: format!("Deployment/shop/cart-{number}"),
+        others: Vec::new(),
         namespace: Some("shop".to_owned()),
         at: at(number),
         action: None,

@@ -65,6 +65,12 @@ impl Autoscaler {
         Ok(Self { subject, uid, object })
     }
 
+    /// The workload that it scales, as it says itself.
+    pub(in crate::actions) fn workload(&self) -> Option<Subject> {
+        let text = |key: &str| Some(self.object["spec"]["scaleTargetRef"][key].as_str()?.to_owned());
+        Some(Subject { kind: text("kind")?, namespace: self.subject.namespace.clone(), name: text("name")? })
+    }
+
     /// The fewest replicas that it sets.
     pub(in crate::actions) fn min(&self) -> u32 {
         number(min_replicas().of(&self.object)).unwrap_or(1)
@@ -89,7 +95,8 @@ impl Autoscaler {
     pub(in crate::actions) fn impact(&self, most: u32) -> Impact {
         let replicas = self.replicas();
         let disrupted = self.above(most);
-        Impact { workloads: 1, replicas, available: replicas, disrupted, ..Impact::on(AUTOSCALER) }
+        let affects = self.workload().map(|workload| workload.target()).into_iter().collect();
+        Impact { workloads: 1, replicas, available: replicas, disrupted, affects, ..Impact::on(AUTOSCALER) }
     }
 
     /// What changes of its fields take away, whichever action makes them.

@@ -22,7 +22,7 @@ pub(in crate::actions) struct Keeper {
     pub(in crate::actions) pods: Vec<Value>,
     /// How many it is meant to have; 0 where that is not known.
     replicas: u32,
-    rollout: Rollout,
+    pub(in crate::actions) rollout: Rollout,
 }
 
 /// Another object that controls one.
@@ -142,7 +142,8 @@ pub(in crate::actions) fn impact(keepers: &[Keeper], taken: &[&Value]) -> Impact
         disrupted,
         rollout: restless.cloned().unwrap_or(Rollout::Settled),
         ends_rollout: false,
-        objects: match keepers {
+        objects: Vec::new(),
+        affects: match keepers {
             [_] => Vec::new(),
             several => several.iter().map(|keeper| keeper.subject.target()).collect(),
         },

@@ -15,7 +15,7 @@ use crate::domain::catalog::{
 use crate::domain::dns::is_dns_subdomain;
 use crate::domain::manifest::{STORED, Stored, kind_of, name_of};
 use crate::domain::rule::is_template;
-use crate::domain::survey::{Impact, Rollout, SurveyOutcome, Surveyed};
+use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 
 /// The kind of a plan's target.
 const KIND: &str = "StoredManifest";
@@ -105,10 +105,16 @@ pub(in crate::actions) fn outline(
             "{verb} manifest {manifest} in {namespace}: {count} object{}",
             if count == 1 { "" } else { "s" }
         ),
+        touches: stored.objects.iter().map(|object| in_namespace(object, &namespace)).collect(),
         namespace: Some(namespace),
         params: Some(complete),
         ..PlanOutline::default()
     })
+}
+
+/// An object of a manifest, as guardrails know it.
+fn in_namespace(object: &Value, namespace: &str) -> String {
+    format!("{}/{namespace}/{}", kind_of(object), name_of(object))
 }
 
 /// The manifest of a draft, and a plan in which nothing is done yet.
@@ -176,15 +182,7 @@ impl Sum {
 
     /// A workload that is touched.
     pub(in crate::actions) fn add(&mut self, other: Impact) {
-        let sum = &mut self.impact;
-        sum.workloads += other.workloads;
-        sum.replicas += other.replicas;
-        sum.available += other.available;
-        sum.disrupted += other.disrupted;
-        sum.ends_rollout |= other.ends_rollout;
-        if sum.rollout == Rollout::Settled {
-            sum.rollout = other.rollout;
-        }
+        self.impact.join(other);
     }
 
     /// The survey that found what would be done.

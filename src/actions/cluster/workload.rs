@@ -152,6 +152,7 @@ impl Workload {
             rollout: self.rollout(),
             ends_rollout,
             objects: Vec::new(),
+            affects: Vec::new(),
         }
     }
 

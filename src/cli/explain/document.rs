@@ -304,8 +304,15 @@ impl DecisionEntry {
 impl Assumed {
     fn of(candidate: &Candidate) -> Option<Self> {
         let (SurveyStanding::Assumed, Ok(plan)) = (&candidate.survey, &candidate.plan) else { return None };
+        // What a manifest would put in place is told by its objects; of what is selected only the selection is known.
+        let named = candidate.touches.iter().all(|object| object.contains('/'));
+        let objects = match candidate.touches.as_slice() {
+            [] => plan.target.clone(),
+            _ if !named => plan.target.clone(),
+            objects => objects.join(", "),
+        };
         let reason =
-            format!("nobody has looked at {}: it is taken to be there and to allow this", plan.target);
+            format!("nobody has looked at {objects}: the cluster is taken to allow this as it is planned");
         let verdicts = candidate.guardrails.iter().map(|verdict| verdict.guardrail);
         let not_judged = verdicts.filter(|one| one.needs_a_look()).map(Guardrail::as_str).collect();
         Some(Self { reason, not_judged, tier: TIER_MAY_RISE })

@@ -37,8 +37,13 @@ pub(super) fn write(document: &Document, evidence: &Evidence) -> String {
         page.push_str("What is planned on the cluster is assumed to be possible: --diagnose looks at it.\n");
     }
     let at = document.at;
-    write!(page, "{asked}As of {at}, as if nothing were paused and no action had started before.")
-        .expect("a string");
+    let monitoring = if *evidence == Evidence::Diagnosed { "" } else { ", monitoring worked" };
+    write!(
+        page,
+        "{asked}As of {at}, as if nothing were paused{monitoring}, no other incident were open and no action had \
+         started before."
+    )
+    .expect("a string");
     page
 }
 
@@ -145,7 +150,8 @@ fn write_remedies(page: &mut String, decisions: &[DecisionEntry]) {
             field(page, 3, "", &format!("not judged without a look: {}", assumed.not_judged.join(", ")));
             field(page, 3, "", &format!("tier {tier} is {}", assumed.tier));
         }
-        write_guardrails(page, &decision.guardrails);
+        let assumes = decision.assumed.is_some();
+        write_guardrails(page, &decision.guardrails, assumes);
     }
 }
 
@@ -158,9 +164,14 @@ fn write_plan(page: &mut String, word: &str, plan: &PlanEntry) {
     }
 }
 
-fn write_guardrails(page: &mut String, verdicts: &[GuardrailVerdict]) {
+/// A guardrail that has not judged does not allow, whatever is assumed of it.
+fn write_guardrails(page: &mut String, verdicts: &[GuardrailVerdict], assumes: bool) {
     for (index, verdict) in verdicts.iter().enumerate() {
-        let says = if verdict.allowed { "allows" } else { "denies" };
+        let says = match verdict.allowed {
+            true if assumes && verdict.guardrail.needs_a_look() => "assumed",
+            true => "allows",
+            false => "denies",
+        };
         let until = verdict.until.map(|at| format!(" (until {at})")).unwrap_or_default();
         let word = if index == 0 { "guardrails" } else { "" };
         let text = format!("{:<15} {says}: {}{until}", verdict.guardrail.as_str(), verdict.reason);

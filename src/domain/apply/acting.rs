@@ -14,7 +14,7 @@ use crate::action::{Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, R
 use crate::approval::Approvals;
 use crate::catalog::Performer;
 use crate::counted::counted;
-use crate::decision::{self, Decision, Reason};
+use crate::decision::{self, Candidate, Decision, Reason};
 use crate::effect::{Effect, Wake};
 use crate::guardrail::{Start, StartEnd, StartResult};
 use crate::incident::Phase;
@@ -37,6 +37,7 @@ pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     let start = Start {
         remedy: format!("{}/{}", facts.rule.name, action.remedy),
         target: action.plan.target.clone(),
+        others: deciding::candidate_of(action, facts).map(Candidate::other_objects).unwrap_or_default(),
         namespace: action.plan.namespace.clone(),
         at: draft.now,
         action: Some(id.clone()),

@@ -273,7 +273,7 @@ fn approvers(draft: &Draft, id: &ActionId) -> String {
     names.join(" and ")
 }
 
-fn candidate_of<'f>(action: &Action, facts: &Facts<'f>) -> Option<&'f Candidate> {
+pub(super) fn candidate_of<'f>(action: &Action, facts: &Facts<'f>) -> Option<&'f Candidate> {
     facts.candidates.iter().find(|candidate| candidate.remedy == action.remedy)
 }
 

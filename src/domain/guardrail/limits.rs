@@ -85,6 +85,8 @@ pub struct Start {
     pub remedy: String,
     /// What it acted on.
     pub target: String,
+    /// What else it acted on, where those are several objects.
+    pub others: Vec<String>,
     /// In which namespace.
     pub namespace: Option<String>,
     /// When it was allowed to start.
@@ -133,6 +135,16 @@ impl StartResult {
 }
 
 impl Start {
+    /// Whether it touched the world, or may yet: what was called off at the last moment uses nothing up.
+    fn counts(&self) -> bool {
+        self.end.is_none_or(|end| end.result != StartResult::NotStarted)
+    }
+
+    /// Every object that it acted on.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.target).chain(&self.others).map(String::as_str)
+    }
+
     /// Name of the rule.
     pub fn rule(&self) -> &str {
         self.remedy.split_once('/').map_or(self.remedy.as_str(), |(rule, _)| rule)
@@ -151,7 +163,7 @@ pub(super) fn rate(
         // A start in the future (a clock that went back) counts: it must not open the door.
         let mut recent: Vec<Timestamp> = starts
             .iter()
-            .filter(|start| counts(start) && now.duration_since(start.at) < rate.window)
+            .filter(|start| start.counts() && counts(start) && now.duration_since(start.at) < rate.window)
             .map(|start| start.at)
             .collect();
         let used = recent.len();
@@ -174,7 +186,7 @@ pub(super) fn cooldown(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp)
     let last = facts
         .starts
         .iter()
-        .filter(|start| start.remedy == subject.remedy && subject.acts_on(&start.target))
+        .filter(|start| start.counts() && start.remedy == subject.remedy && subject.meets(start))
         .map(|start| start.at)
         .max();
     match last {
@@ -201,7 +213,8 @@ pub(super) fn daily_budget(
     };
     let mut used: Vec<Timestamp> = starts
         .iter()
-        .filter(|start| start.namespace.as_deref() == Some(namespace) && now.duration_since(start.at) < DAY)
+        .filter(|start| start.counts() && start.namespace.as_deref() == Some(namespace))
+        .filter(|start| now.duration_since(start.at) < DAY)
         .map(|start| start.at)
         .collect();
     let count = used.len();
@@ -254,13 +267,13 @@ pub(super) fn circuit_breaker(
     }
 }
 
-/// One action at a time on one target, whoever wants it.
+/// One action at a time on one object, whoever wants it and however many it touches.
 pub(super) fn in_flight(subject: Subject<'_>, starts: &[Start], now: Timestamp) -> GuardrailVerdict {
     let other = starts.iter().find(|start| {
         // One that has been under way for a day has lost its end, and must not hold the target for ever.
         start.end.is_none()
             && start.action.is_some()
-            && subject.acts_on(&start.target)
+            && subject.meets(start)
             && start.action.as_ref() != subject.action
             && now.duration_since(start.at) < DAY
     });
@@ -268,7 +281,12 @@ pub(super) fn in_flight(subject: Subject<'_>, starts: &[Start], now: Timestamp) 
         None => allowed(Guardrail::InFlight, "no other action is under way on this target"),
         Some(start) => {
             let since = start.at;
-            let text = format!("{} is under way on this target since {since}", start.remedy);
+            let what = match start.target == subject.target {
+                true => "this target".to_owned(),
+                // It meets this one in something that both touch.
+                false => start.target.clone(),
+            };
+            let text = format!("{} is under way on {what} since {since}", start.remedy);
             // It ends by itself, nobody knows when: look again soon.
             denied(Guardrail::InFlight, text, Some(after(now, IN_FLIGHT_WAIT)))
         }

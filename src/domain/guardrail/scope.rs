@@ -1,7 +1,6 @@
 //! Where: which namespaces and kinds of objects actions may touch, and that the responder never touches itself.
 
 use super::{Guardrail, GuardrailVerdict, Subject, allowed, denied};
-use crate::survey::Impact;
 use serde::{Deserialize, Serialize};
 
 /// Namespaces that belong to the cluster itself. A remedy there is a matter for people.
@@ -18,11 +17,11 @@ pub struct Scope {
     pub own: Option<Own>,
 }
 
-/// Where the responder itself runs.
+/// Where the responder itself runs. At least one of the two is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Own {
-    /// Its namespace.
-    pub namespace: String,
+    /// Its namespace; none means any.
+    pub namespace: Option<String>,
     /// Its workload; none protects the whole namespace.
     pub name: Option<String>,
 }
@@ -44,13 +43,13 @@ pub(super) fn allow_list(subject: Subject<'_>, scope: &Scope) -> GuardrailVerdic
         return denied(Guardrail::AllowList, text, None);
     }
     let is_listed = |kind: &str| scope.kinds.iter().any(|listed| listed == kind);
-    let others = subject.touch.impact().into_iter().flat_map(Impact::kinds);
-    let mut kinds = std::iter::once(kind).chain(others);
-    if let Some(kind) = kinds.find(|kind| !scope.kinds.is_empty() && !is_listed(kind)) {
+    if let Some(kind) = subject.touch.kinds().find(|kind| !scope.kinds.is_empty() && !is_listed(kind)) {
         let text = format!("{kind} is not among the kinds that actions may touch");
         return denied(Guardrail::AllowList, text, None);
     }
-    allowed(Guardrail::AllowList, format!("{kind} in {namespace} may be touched"))
+    let mut kinds: Vec<&str> = subject.touch.kinds().collect();
+    kinds.dedup();
+    allowed(Guardrail::AllowList, format!("{} in {namespace} may be touched", kinds.join(", ")))
 }
 
 /// A responder that restarts itself in the middle of an incident is the end of the response.
@@ -58,15 +57,29 @@ pub(super) fn own(subject: Subject<'_>, own: Option<&Own>) -> GuardrailVerdict {
     let Some(own) = own else {
         return allowed(Guardrail::OwnWorkload, "it does not know where it runs itself");
     };
-    let others = subject.touch.impact().into_iter().flat_map(|impact| &impact.objects).map(String::as_str);
-    let mut touched = std::iter::once(subject.target).chain(others);
-    // A NetworkPolicy reaches further than its name tells.
-    let is_ours = |object: &str| {
-        let is_named = own.name.as_deref().is_none_or(|name| object.rsplit('/').next() == Some(name));
-        is_named || object.starts_with("NetworkPolicy/")
+    let is_near = own.namespace.is_none() || subject.namespace == own.namespace.as_deref();
+    let Some(object) = subject.objects().find(|object| is_near && is_ours(object, own)) else {
+        return allowed(Guardrail::OwnWorkload, "it does not act on itself");
     };
-    if subject.namespace == Some(own.namespace.as_str()) && touched.any(is_ours) {
-        return denied(Guardrail::OwnWorkload, "it would act on itself".to_owned(), None);
+    let text = match own.name {
+        Some(_) => format!("it would act on itself: {object}"),
+        None => format!(
+            "{object} lies where the responder itself runs; `guardrails.own.name` tells it from its neighbours"
+        ),
+    };
+    denied(Guardrail::OwnWorkload, text, None)
+}
+
+fn is_ours(object: &str, own: &Own) -> bool {
+    let Some(own) = own.name.as_deref() else { return true };
+    let name = object.rsplit('/').next().unwrap_or_default();
+    match object.split('/').next() {
+        // It reaches further than its name tells.
+        Some("NetworkPolicy") => true,
+        // They are called after their workload.
+        Some("Pod" | "ReplicaSet") => {
+            name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        }
+        _ => name == own,
     }
-    allowed(Guardrail::OwnWorkload, "it does not act on itself")
 }

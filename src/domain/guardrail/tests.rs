@@ -9,6 +9,7 @@ pub(super) fn at(minute: i64) -> Timestamp {
 
 pub(super) fn mk_start(target: &str, namespace: &str, minute: i64) -> Start {
     Start {
+        others: Vec::new(),
         remedy: "errors/limit".to_owned(),
         target: target.to_owned(),
         namespace: Some(namespace.to_owned()),
@@ -59,6 +60,25 @@ pub(super) fn denial(
 fn every_guardrail_speaks_even_when_one_denies() {
     let facts = mk_facts(vec![mk_start("a", "shop", 0)]);
     assert_eq!(judge(subject("a", "shop"), &facts, at(1)).len(), 19);
+}
+
+#[test]
+fn what_was_called_off_before_it_touched_anything_uses_nothing_up() {
+    let subject = Subject { remedy: "errors/limit", ..subject("a", "shop") };
+    for (result, expected) in [
+        (StartResult::NotStarted, None),
+        (StartResult::Good, Some((Guardrail::RateTarget, Some(at(15))))),
+        (StartResult::Bad, Some((Guardrail::RateTarget, Some(at(15))))),
+    ] {
+        let end = Some(StartEnd { at: at(0), result });
+        let mut facts = mk_facts(vec![Start { end, ..mk_start("a", "shop", 0) }]);
+        assert_eq!(denial(subject, &facts, 1), expected, "{result:?}");
+        facts.limits = Limits { per_target: Vec::new(), daily_budget: 1, ..Limits::default() };
+        let denied = |facts: &GuardFacts| denial(subject, facts, 1).map(|(guardrail, _)| guardrail);
+        assert_eq!(denied(&facts), expected.map(|_| Guardrail::DailyBudget), "{result:?}");
+        facts.limits.daily_budget = 0;
+        assert_eq!(denied(&facts), expected.map(|_| Guardrail::Cooldown), "{result:?}");
+    }
 }
 
 #[test]

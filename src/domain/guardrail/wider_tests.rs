@@ -16,6 +16,7 @@ fn mk_impact() -> Impact {
         rollout: Rollout::Settled,
         ends_rollout: false,
         objects: Vec::new(),
+        affects: Vec::new(),
     }
 }
 
@@ -58,7 +59,8 @@ fn only_some_namespaces_and_kinds_may_be_touched() {
 fn it_never_acts_on_itself() {
     let impact = mk_impact();
     let mut facts = mk_facts(Vec::new());
-    let own = |name: Option<&str>| Some(Own { namespace: "shop".to_owned(), name: name.map(str::to_owned) });
+    let own =
+        |name: Option<&str>| Some(Own { namespace: Some("shop".to_owned()), name: name.map(str::to_owned) });
     for (name, expected) in [
         (Some("api"), Some(Guardrail::OwnWorkload)),
         (Some("web"), None),
@@ -73,10 +75,18 @@ fn it_never_acts_on_itself() {
         ("Service/shop/responder", Some(Guardrail::OwnWorkload)),
         // It may cut the responder off, whatever it is called.
         ("NetworkPolicy/shop/closed", Some(Guardrail::OwnWorkload)),
+        ("Pod/shop/responder-5d9c7-x2x4z", Some(Guardrail::OwnWorkload)),
+        ("Pod/shop/responders", None),
     ] {
         let impact = Impact { objects: vec![object.to_owned()], ..mk_impact() };
         assert_eq!(denied_by(Tier::T3, &impact, &facts), expected, "{object}");
+        let impact = Impact { affects: vec![object.to_owned()], ..mk_impact() };
+        assert_eq!(denied_by(Tier::T3, &impact, &facts), expected, "{object}, by way of another");
     }
+    // Where its namespace is not known, its name is protected everywhere.
+    facts.scope.own = Some(Own { namespace: None, name: Some("api".to_owned()) });
+    facts.scope.namespaces = vec!["shop".to_owned()];
+    assert_eq!(denied_by(Tier::T3, &impact, &facts), Some(Guardrail::OwnWorkload), "an allowed namespace");
 }
 
 #[test]
@@ -105,6 +115,36 @@ fn one_workload_a_quarter_of_its_replicas_and_one_that_stays() {
     assert_eq!(denied_by(Tier::T2, &two, &facts), Some(Guardrail::BlastRadius));
     let undo = Impact { available: 1, disrupted: 1, ends_rollout: true, ..mk_impact() };
     assert_eq!(denied_by(Tier::T2, &undo, &facts), None, "going back to what worked must not wait");
+}
+
+#[test]
+fn of_several_workloads_the_worst_counts() {
+    let mut facts = mk_facts(Vec::new());
+    facts.radius.workloads = 3;
+    let workload = |replicas, available, disrupted| Impact { replicas, available, disrupted, ..mk_impact() };
+    let joined = |all: &[Impact]| {
+        let mut sum = Impact::on("Deployment");
+        all.iter().cloned().for_each(|one| sum.join(one));
+        sum
+    };
+    let (calm, last) = (workload(8, 8, 0), workload(1, 1, 1));
+    for all in [[calm.clone(), last.clone()], [last.clone(), calm.clone()]] {
+        let sum = joined(&all);
+        assert_eq!(sum.workloads, 2);
+        assert_eq!(denied_by(Tier::T2, &sum, &facts), Some(Guardrail::BlastRadius), "the last one of one");
+    }
+    let undone = Impact { ends_rollout: true, ..last.clone() };
+    assert_eq!(denied_by(Tier::T2, &joined(std::slice::from_ref(&undone)), &facts), None);
+    let sum = joined(&[undone, last]);
+    assert_eq!(denied_by(Tier::T2, &sum, &facts), Some(Guardrail::BlastRadius), "only one goes back");
+    let sum = joined(&[workload(8, 8, 2), workload(4, 4, 2)]);
+    assert_eq!(denied_by(Tier::T2, &sum, &facts), Some(Guardrail::BlastRadius), "half of the second");
+    assert_eq!(denied_by(Tier::T2, &joined(&[workload(8, 8, 2), calm.clone()]), &facts), None);
+    let moving = Impact { rollout: Rollout::UnderWay { status: "1 of 8".to_owned() }, ..calm.clone() };
+    let stuck = Impact { rollout: Rollout::Stuck { reason: "too long".to_owned() }, ..calm };
+    for all in [[moving.clone(), stuck.clone()], [stuck, moving]] {
+        assert_eq!(denied_by(Tier::T2, &joined(&all), &facts), Some(Guardrail::Rollout));
+    }
 }
 
 #[test]
@@ -139,6 +179,17 @@ fn one_action_at_a_time_on_one_target() {
     let impact = Impact { objects, ..mk_impact() };
     let several = Subject { touch: Touch::Seen(&impact), ..subject("Pod/shop/tier=web", "shop") };
     assert_eq!(denial(several, &facts, 1), Some((Guardrail::InFlight, Some(at(3)))));
+    // One that touches several holds each of them, and what changes with them.
+    facts.starts[0].target = "StoredManifest/shop/maintenance".to_owned();
+    facts.starts[0].others = vec!["Deployment/shop/api".to_owned()];
+    let verdicts = judge(other, &facts, at(1));
+    let said = first_denial(&verdicts).map(|verdict| verdict.reason.as_ref()).unwrap_or_default();
+    assert!(said.starts_with("errors/limit is under way on StoredManifest/shop/maintenance since"), "{said}");
+    let scaled = Impact { affects: vec!["Deployment/shop/api".to_owned()], ..mk_impact() };
+    let autoscaler =
+        Subject { touch: Touch::Seen(&scaled), ..subject("HorizontalPodAutoscaler/shop/api", "shop") };
+    assert_eq!(denial(autoscaler, &facts, 1), Some((Guardrail::InFlight, Some(at(3)))));
+    assert_eq!(denial(subject("Deployment/shop/web", "shop"), &facts, 1), None);
     assert_eq!(
         denial(other, &facts, 24 * 60),
         None,
@@ -319,7 +370,8 @@ fn a_cluster_that_cannot_be_seen_stops_what_would_be_done_to_it_and_nothing_else
 #[test]
 fn what_nobody_looked_at_is_judged_as_far_as_that_goes() {
     let mut facts = mk_facts(Vec::new());
-    let unseen = Subject { touch: Touch::Unseen("Deployment"), ..subject("Deployment/shop/api", "shop") };
+    let drafted = ["Deployment/shop/api".to_owned()];
+    let unseen = Subject { touch: Touch::Unseen(&drafted), ..subject("Deployment/shop/api", "shop") };
     let verdicts = judge(unseen, &facts, at(1));
     let not_judged = verdicts.iter().filter(|verdict| verdict.reason.starts_with("not judged"));
     let not_judged: Vec<Guardrail> = not_judged.map(|verdict| verdict.guardrail).collect();

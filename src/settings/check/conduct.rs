@@ -59,9 +59,10 @@ pub(super) fn check_conduct(settings: &Settings, out: &mut Findings) {
 }
 
 fn check_guardrails(guardrails: &Guardrails, out: &mut Findings) {
-    if guardrails.own.name.is_some() && guardrails.own.namespace.is_none() {
-        out.add(&["guardrails", "own", "name"], "a workload without its namespace protects nothing")
-            .help("say `namespace` as well");
+    for (key, name) in [("namespace", &guardrails.own.namespace), ("name", &guardrails.own.name)] {
+        if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            out.add(&["guardrails", "own", key], "an empty name names nothing");
+        }
     }
     for (name, list) in [("namespaces", &guardrails.namespaces), ("kinds", &guardrails.kinds)] {
         for (index, entry) in list.iter().enumerate() {

@@ -84,8 +84,8 @@ async fn each_workload_of_a_selector_is_judged_by_itself() {
     all["max"] = json!(8);
     let all = world.survey(&draft("k8s.delete_pod", all)).await;
     assert_eq!(counts(&all), (4, 2, 2, 2));
-    assert_eq!(all.impact.objects.len(), 4);
-    assert!(all.impact.objects.contains(&"Deployment/prod/three".to_owned()));
+    assert_eq!((all.impact.affects.len(), all.impact.objects.len()), (4, 0), "only pods are deleted");
+    assert!(all.impact.affects.contains(&"Deployment/prod/three".to_owned()));
 }
 
 #[tokio::test]
@@ -103,5 +103,11 @@ async fn a_pod_that_is_named_stands_for_its_workload() {
         assert_eq!(surveyed.plan.target, "Deployment/prod/api");
     }
     let command = json!({"command": "greet", "kind": "Pod", "name": name});
-    assert_eq!(world.survey(&draft("k8s.exec", command)).await.plan.target, "Deployment/prod/api");
+    for command in [command, json!({"command": "greet"})] {
+        let surveyed = world.survey(&draft("k8s.exec", command)).await;
+        assert_eq!(
+            (surveyed.plan.target.as_str(), &surveyed.impact.rollout),
+            ("Deployment/prod/api", &rolling)
+        );
+    }
 }

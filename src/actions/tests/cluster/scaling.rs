@@ -80,6 +80,7 @@ async fn an_autoscaler_is_respected_refused_or_given_a_higher_minimum() {
     let surveyed = world.survey(&draft("k8s.scale", json!({"replicas": 9, "hpa": "raise_min"}))).await;
     assert_eq!(surveyed.plan.ttl, Some(SignedDuration::from_hours(1)), "raised for a while");
     assert!(surveyed.notes[0].contains("allows 6 replicas and not 9"), "{:?}", surveyed.notes);
+    assert_eq!(surveyed.impact.objects, ["HorizontalPodAutoscaler/prod/api-hpa"], "that is what is written");
     applied(world.act(&surveyed.plan).await);
     let hpa = || world.cluster.get("horizontalpodautoscalers", "prod", "api-hpa").expect("it is there");
     assert_eq!(hpa()["spec"]["minReplicas"], json!(6));

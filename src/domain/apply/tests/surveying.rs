@@ -36,6 +36,7 @@ fn mk_survey(draft: &Candidate, at: jiff::Timestamp, basis: Value, tier_floor: T
         rollout: Rollout::Settled,
         ends_rollout: false,
         objects: Vec::new(),
+        affects: Vec::new(),
     };
     let notes = vec!["owned by Argo CD".to_owned()];
     let surveyed = Surveyed { plan, inverse: None, tier_floor, notes, impact };

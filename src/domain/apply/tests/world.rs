@@ -144,6 +144,7 @@ pub(super) fn mk_candidate(name: &str, tier: Tier) -> Candidate {
         not_set_up: None,
         plan: Ok(mk_plan(name, Repeatability::AtMostOnce)),
         inverse: None,
+        touches: Vec::new(),
         survey: SurveyStanding::NotNeeded,
         guardrails: vec![allows()],
         tried: false,
