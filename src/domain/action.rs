@@ -252,7 +252,7 @@ pub struct Action {
     pub verification: Option<Verification>,
     /// When it was planned.
     pub planned_at: Timestamp,
-    /// When the world was last looked at for it, where that is needed.
+    /// When the world was last looked at for it; where nobody needs to look, when it was last judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surveyed_at: Option<Timestamp>,
     /// What people should know about the plan: why its tier was raised, who owns the object.

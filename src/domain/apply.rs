@@ -35,9 +35,10 @@ use draft::Draft;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// How often an incident is decided again because a guardrail blocked it. A remedy that is still forbidden after
-/// so many looks is a matter for people.
-pub const REDECISIONS_MAX: u32 = 6;
+/// How often an incident is decided again because a guardrail blocked it, for each remedy that was carried out meanwhile. As
+/// looks that nobody knows a better time for grow apart, they reach over half a day; what is forbidden for longer is a
+/// matter for people alone.
+pub const REDECISIONS_MAX: u32 = 16;
 
 /// How many actions one incident may hold, judged ones included. A bound for the stored state; no ladder is so long.
 pub const ACTIONS_MAX: usize = 64;
@@ -61,7 +62,7 @@ pub struct Facts<'a> {
     pub candidates: &'a [Candidate],
     /// For [`Event::DiagnosisDone`] of a verification: its checks, judged.
     pub checks: &'a [ConditionOutcome],
-    /// For [`Event::ActionStarting`]: the guardrails that hold at the last moment (pause, freeze).
+    /// For [`Event::ActionStarting`]: the guardrails that hold at the last moment (pause, freeze, dry run).
     pub last_moment: &'a [GuardrailVerdict],
     /// For events after which the incident may be over: the actions to take then, planned.
     pub on_resolve: &'a [Candidate],

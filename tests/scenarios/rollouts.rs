@@ -61,7 +61,7 @@ async fn what_a_restart_does_not_mend_goes_back_to_the_good_image_and_not_to_bef
     // It waits for the restart's own rollout, and for one action on a target in a quarter of an hour.
     let actions = stage.incident().await.actions;
     let waits: Vec<&str> = actions[1..].iter().map(|action| action.reason.word()).collect();
-    assert_eq!(waits, ["rollout", "rate_target", "needs_approval"]);
+    assert_eq!(waits, ["rollout", "needs_approval"]);
     assert_eq!(stage.phase().await, Phase::AwaitingApproval);
     stage.approve().await;
     stage.pass(minutes(3)).await;
@@ -96,6 +96,24 @@ async fn a_persons_rollout_that_makes_progress_is_waited_for_and_one_that_hangs_
     assert_eq!(stage.writes(), Vec::<String>::new());
     // The deadline of its progress passes, and the next look finds that it hangs.
     stage.pass(minutes(4)).await;
+    assert_eq!(stage.phase().await, Phase::AwaitingApproval, "{:?}", stage.timeline().await);
+}
+
+#[tokio::test]
+async fn a_rollout_that_takes_long_to_hang_is_waited_for() {
+    let stage = Stage::new(&rules()).await;
+    let mut api = stage.cluster().get("deployments", "shop", "api").expect("it is there");
+    api["spec"]["progressDeadlineSeconds"] = 2400.into();
+    stage.cluster().put(api).expect("it is put");
+    stage.roll_out("api", "api:2");
+    stage.pass(SignedDuration::from_secs(10)).await;
+    stage.fires("CrashLoop", "api").await;
+    stage.pass(minutes(38)).await;
+    let incident = stage.incident().await;
+    assert_eq!(incident.phase, Phase::HandedOver, "people have it meanwhile");
+    assert!(incident.actions.iter().all(|action| action.reason.word() == "rollout"), "{incident:?}");
+    assert!(incident.actions.len() <= 9, "the looks grow apart: {}", incident.actions.len());
+    stage.pass(minutes(35)).await;
     assert_eq!(stage.phase().await, Phase::AwaitingApproval, "{:?}", stage.timeline().await);
 }
 

@@ -45,7 +45,7 @@ impl Process {
             let _ = shared.release_all().await;
         }
         // A world in which much fails must not end with every rule switched off: starts are what is to be judged.
-        let mut settings = EngineSettings { dry_run: false, ..EngineSettings::default() };
+        let mut settings = EngineSettings { dry_run: rules.dry_run, ..EngineSettings::default() };
         settings.alone.targets = rules.crowd;
         let rules = Arc::new(rules);
         settings.alone.targets_in_namespace = 0;

@@ -188,6 +188,23 @@ async fn a_pause_that_comes_between_the_last_look_and_the_start_stops_it() {
 }
 
 #[tokio::test]
+async fn a_restart_in_dry_run_starts_nothing_that_was_allowed_before() {
+    let scene = Scene::new().await;
+    scene.claim_the_remedy().await;
+    let calm = CrashingStore::new(scene.store.clone(), Random::new(1), 0, Arc::default());
+    let mut rules = OneRule::new();
+    rules.dry_run = true;
+    let (store, outside) = (scene.store.clone(), scene.outside.clone());
+    let watching = Process::start(calm, store, outside, rules, "q".to_owned(), true).await;
+    let claim = watching.claim(EffectKind::Act);
+    let leased = scene.store.claim(claim).await.expect("claims").remove(0);
+    watching.executor.execute(leased).await.expect("its end is recorded");
+    assert_eq!(scene.acts(), 0);
+    let incident = scene.incidents().await.remove(0);
+    assert_eq!(incident.actions[0].status, ActionStatus::Simulated, "{:?}", incident.actions);
+}
+
+#[tokio::test]
 async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not_meet() {
     let scene = Scene::new().await;
     let store = &scene.process.store;

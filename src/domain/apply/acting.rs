@@ -45,6 +45,10 @@ pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     };
     if guarded {
         draft.start = Some(start);
+        let now = draft.now;
+        if let Some(action) = draft.action_mut(id) {
+            action.surveyed_at.get_or_insert(now);
+        }
     }
     draft.incident.phase = Phase::Acting;
     wish_apply(draft, id);
@@ -310,6 +314,8 @@ fn outcome_unknown(draft: &mut Draft, action: &Action, why: String, facts: &Fact
 /// After a remedy that failed: fresh evidence, then the next one.
 pub(super) fn next_remedy(draft: &mut Draft, facts: &Facts<'_>) {
     if draft.incident.is_open() && draft.incident.alerts.firing > 0 {
+        // It is tried once, so that this ends with the ladder.
+        draft.incident.redecisions = 0;
         alerts::begin_diagnosis(draft, facts);
     }
 }

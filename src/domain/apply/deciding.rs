@@ -15,10 +15,15 @@ use crate::incident::Phase;
 use crate::survey::{self, SurveyStanding};
 use crate::timeline::LineKind;
 use crate::verification::after;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// Shortest wait before a blocked remedy is judged again.
 const REDECIDE_WAIT_MIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// Looks that follow one another closely before they grow apart: about as long as a rollout may take by default.
+const POLLS_CLOSE: u32 = 4;
+const POLL_WAIT_MIN: SignedDuration = SignedDuration::from_mins(2);
+const POLL_WAIT_MAX: SignedDuration = SignedDuration::from_hours(1);
 
 /// Walks the ladder with the facts at hand.
 pub(super) fn decide(draft: &mut Draft, facts: &Facts<'_>) {
@@ -94,7 +99,7 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
         Decision::Ask => ask(draft, &id, candidate, facts),
         Decision::Simulate => hand_over(draft, &reason.to_string()),
         Decision::Block | Decision::Skip => {
-            decide_later(draft, candidate);
+            decide_later(draft, passes_at(candidate));
             hand_over(draft, &reason.to_string());
         }
     }
@@ -123,20 +128,42 @@ fn ask(draft: &mut Draft, id: &ActionId, candidate: &Candidate, facts: &Facts<'_
     draft.line(LineKind::Approval, Some("asked"), text);
 }
 
-/// Looks again when the guardrail that blocks would let pass, or when somebody can look again, a bounded number of times.
-fn decide_later(draft: &mut Draft, candidate: &Candidate) {
-    let denied = guardrail::first_denial(&candidate.guardrails).and_then(|verdict| verdict.until);
-    let unseen = match &candidate.survey {
-        SurveyStanding::NotNow { until, .. } => Some(*until),
-        _ => None,
-    };
-    let Some(until) = denied.max(unseen) else { return };
-    if draft.incident.redecisions >= REDECISIONS_MAX {
+/// When all that blocks would let pass, or somebody can look again, and whether that is only a time to look.
+fn passes_at(candidate: &Candidate) -> Option<(Timestamp, bool)> {
+    let denied = guardrail::passes_at(&candidate.guardrails);
+    match &candidate.survey {
+        SurveyStanding::NotNow { until, .. } => {
+            let until = denied.map_or(*until, |(at, _)| at.max(*until));
+            Some((until, true))
+        }
+        _ => denied,
+    }
+}
+
+/// Looks again when the guardrails that block would let pass, a bounded number of times. The trail says when.
+pub(super) fn decide_later(draft: &mut Draft, passes_at: Option<(Timestamp, bool)>) {
+    let Some((until, is_polled)) = passes_at else { return };
+    let looks = draft.incident.redecisions;
+    if looks >= REDECISIONS_MAX {
+        let text = format!("it was judged again {}, and is not any more", counted(looks as usize, "time"));
+        draft.line(LineKind::Decision, Some("judged_enough"), text);
         return;
     }
     draft.incident.redecisions += 1;
-    let due_at = until.max(after(draft.now, REDECIDE_WAIT_MIN));
+    let wait = if is_polled { wait_after(looks) } else { REDECIDE_WAIT_MIN };
+    let due_at = until.max(after(draft.now, wait));
+    draft.line(LineKind::Decision, Some("judged_later"), format!("it is judged again at {due_at}"));
     draft.wake_at(due_at, Wake::Decide);
+}
+
+/// The least wait before the next look at what nobody knows the end of: most of it passes within minutes, and what does
+/// not is not worth a look every two minutes.
+fn wait_after(looks: u32) -> SignedDuration {
+    match looks.saturating_sub(POLLS_CLOSE) {
+        // Whoever says when to look again is believed at first.
+        0 => REDECIDE_WAIT_MIN,
+        doublings => (POLL_WAIT_MIN * 2_i32.pow(doublings.min(10))).min(POLL_WAIT_MAX),
+    }
 }
 
 /// Automation stops here; the escalation goes on until a person takes over.
@@ -242,13 +269,15 @@ fn start_approved(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
             let text = format!("approved, but not started: {reason}");
             draft.line(LineKind::Decision, Some(reason.word()), text);
             acting::end(draft, id, status, reason.clone());
-            let unseen = draft.incident.action(id).and_then(|action| candidate_of(action, facts));
-            if let Some(unseen) = unseen.filter(|it| matches!(it.survey, SurveyStanding::NotNow { .. })) {
-                decide_later(draft, unseen);
+            if matches!(reason, Reason::Stale(_)) && decide_anew(draft, facts) {
+                return;
             }
-            if !(matches!(reason, Reason::Stale(_)) && decide_anew(draft, facts)) {
-                hand_over(draft, &reason.to_string());
+            // What cannot be for now people are asked for anew.
+            let fresh = draft.incident.action(id).and_then(|action| candidate_of(action, facts));
+            if status == ActionStatus::Blocked {
+                decide_later(draft, fresh.and_then(passes_at));
             }
+            hand_over(draft, &reason.to_string());
         }
     }
 }

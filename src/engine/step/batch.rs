@@ -439,7 +439,13 @@ impl<'s> Batch<'s> {
             .or_else(|| working.incident.namespace().map(str::to_owned));
         let pauses = self.ledger.as_ref().map(|ledger| ledger.pauses.as_slice()).unwrap_or_default();
         let freeze = self.stepper.settings.open_freeze(self.now);
-        vec![guardrail::pause(namespace.as_deref(), pauses), guardrail::freeze(freeze.as_ref())]
+        // The mode may be another one since the start was allowed: a restart changes it.
+        let dry_run = self.stepper.settings.dry_run || working.rule.rule.dry_run;
+        vec![
+            guardrail::pause(namespace.as_deref(), pauses),
+            guardrail::freeze(freeze.as_ref()),
+            guardrail::dry_run(dry_run),
+        ]
     }
 
     fn checks(&self, working: &Working, action: &ActionId, findings: &[Finding]) -> Vec<ConditionOutcome> {

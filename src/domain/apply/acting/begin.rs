@@ -87,11 +87,17 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
         (Step::Apply, Reason::IncidentResolved | Reason::Stale(_)) => {
             (ActionStatus::Cancelled, reason.clone())
         }
+        (Step::Apply, Reason::Guardrail(Guardrail::DryRun, _)) => {
+            (ActionStatus::Simulated, Reason::DryRun(action.tier))
+        }
         (Step::Apply, _) => (ActionStatus::Blocked, reason.clone()),
     };
     end(draft, &action.id, status, ended_by);
     if draft.incident.is_open() {
         if !(matches!(reason, Reason::Stale(_)) && deciding::decide_anew(draft, facts)) {
+            if (step, status) == (Step::Apply, ActionStatus::Blocked) {
+                deciding::decide_later(draft, guardrail::passes_at(facts.last_moment));
+            }
             deciding::hand_over(draft, &reason.to_string());
         }
         alerts::close_if_over(draft, facts);
@@ -106,10 +112,14 @@ fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>)
     if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
         return Some(Reason::IncidentResolved);
     }
-    if let (Step::Apply, Some(at)) = (step, action.surveyed_at)
+    // An attempt that was made already is looked up or repeated by its own rules.
+    let is_new = action.plan.basis.is_some() || action.started_at.is_none();
+    if let (Step::Apply, Some(at)) = (step, action.surveyed_at.filter(|_| is_new))
         && draft.now.duration_since(at).abs() > SURVEY_AGE_MAX
     {
-        return Some(Reason::Stale(format!("its target was last looked at {at}")));
+        let what =
+            if action.plan.basis.is_some() { "its target was last looked at" } else { "it was last judged" };
+        return Some(Reason::Stale(format!("{what} {at}")));
     }
     // What people carry out is not guarded: to be asked is what they need most while the machine may not act.
     if action.guardrails.is_empty() {

@@ -1,6 +1,6 @@
 //! Carrying out, verifying, undoing, handing over.
 
-use super::world::{World, denies, mk_candidate, mk_plan, mk_remedy, person};
+use super::world::{World, denies, minutes, mk_candidate, mk_plan, mk_remedy, person};
 use crate::action::{ActionOutcome, ActionStatus, Repeatability, Request, Step, Task, TaskItem, Tier};
 use crate::apply::{StartAs, Transition};
 use crate::catalog::Performer;
@@ -102,6 +102,22 @@ fn nothing_starts_after_pause_freeze_or_the_end() {
     let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
     assert_eq!(starting.may_start, None);
     assert_eq!(world.status(), ActionStatus::Cancelled);
+}
+
+#[test]
+fn a_decision_that_has_waited_too_long_is_made_anew() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T1)], vec![mk_remedy("limit", Tier::T1, None)]);
+    world.now = world.now.checked_add(minutes(6)).expect("in range");
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    let starting = world.happen(Event::ActionStarting { action, step, attempt: 1 });
+    assert_eq!((starting.may_start, world.status()), (None, ActionStatus::Cancelled));
+    assert!(world.reasons().contains(&"stale"), "{:?}", world.reasons());
+    assert_eq!(world.incident.phase, Phase::Diagnosing);
+    world.diagnosed();
+    let (action, step) = world.start_act();
+    assert_eq!((action, step, world.status()), (world.last_action(), Step::Apply, ActionStatus::Running));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::world::{World, allows, denies, minutes, mk_candidate, mk_plan, mk_rem
 use crate::action::{ActionStatus, PlanDigest, Repeatability, Tier};
 use crate::apply::Refused;
 use crate::approval::{ApprovalRefused, Ballot, Verdict};
-use crate::decision::Reason;
+use crate::decision::{Candidate, Reason};
 use crate::diagnosis::ConditionOutcome;
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
@@ -72,6 +72,91 @@ fn a_blocked_remedy_is_judged_again_when_the_guardrail_would_let_it_pass() {
     world.wake(|wake| *wake == Wake::Decide);
     world.diagnosed();
     assert_eq!(world.status(), ActionStatus::Approved);
+}
+
+#[test]
+fn looks_at_what_nobody_knows_the_end_of_grow_apart_and_end() {
+    let mut world = World::new(vec![mk_remedy("limit", Tier::T1, None)]);
+    let began = world.now;
+    let candidate = |world: &World| {
+        let until = world.now.checked_add(minutes(2)).expect("in range");
+        let guardrails = vec![denies(Guardrail::Rollout, Some(until))];
+        vec![Candidate { guardrails, ..mk_candidate("limit", Tier::T1) }]
+    };
+    world.candidates = candidate(&world);
+    world.fire("a");
+    world.diagnosed();
+    let mut waits = Vec::new();
+    while let [due] = world.wakes(|wake| *wake == Wake::Decide)[..] {
+        waits.push(due.duration_since(world.now).as_mins());
+        world.now = due;
+        world.candidates = candidate(&world);
+        world.wake(|wake| *wake == Wake::Decide);
+        world.diagnosed();
+    }
+    assert_eq!(waits, [2, 2, 2, 2, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60]);
+    assert!(world.now.duration_since(began) > minutes(8 * 60));
+    assert_eq!(world.reasons().iter().filter(|reason| **reason == "judged_enough").count(), 1);
+    assert_eq!(world.incident.phase, Phase::HandedOver);
+}
+
+#[test]
+fn it_is_judged_again_when_all_that_denies_would_let_pass() {
+    let wakes = |verdicts: &[(Guardrail, Option<i64>)]| {
+        let mut world = World::new(vec![mk_remedy("limit", Tier::T1, None)]);
+        let now = world.now;
+        let verdict = |(guardrail, until): &(Guardrail, Option<i64>)| {
+            denies(*guardrail, until.map(|until| now.checked_add(minutes(until)).expect("in range")))
+        };
+        let guardrails = verdicts.iter().map(verdict).collect();
+        world.candidates = vec![Candidate { guardrails, ..mk_candidate("limit", Tier::T1) }];
+        world.fire("a");
+        world.diagnosed();
+        let wakes = world.wakes(|wake| *wake == Wake::Decide).into_iter();
+        wakes.map(|at| at.duration_since(now).as_mins()).collect::<Vec<_>>()
+    };
+    assert_eq!(wakes(&[(Guardrail::Rollout, Some(2)), (Guardrail::RateTarget, Some(15))]), [15]);
+    assert_eq!(wakes(&[(Guardrail::RateTarget, Some(1))]), [1]);
+    // What only a person lifts is not waited for.
+    let for_people = [
+        Guardrail::Pause,
+        Guardrail::AllowList,
+        Guardrail::OwnWorkload,
+        Guardrail::BlastRadius,
+        Guardrail::Acknowledged,
+    ];
+    for guardrail in for_people {
+        assert_eq!(wakes(&[(Guardrail::Rollout, Some(2)), (guardrail, None)]), Vec::<i64>::new());
+    }
+}
+
+#[test]
+fn a_freeze_that_begins_at_the_last_moment_is_waited_for() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T1)], vec![mk_remedy("limit", Tier::T1, None)]);
+    let until = world.now.checked_add(minutes(30)).expect("in range");
+    world.last_moment = vec![denies(Guardrail::FreezeWindow, Some(until))];
+    let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+    let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+    world.happen(Event::ActionStarting { action, step, attempt: 1 });
+    assert_eq!((world.status(), world.incident.phase), (ActionStatus::Blocked, Phase::HandedOver));
+    assert_eq!(world.wakes(|wake| *wake == Wake::Decide), [until]);
+}
+
+#[test]
+fn what_the_guardrails_forbid_at_the_click_is_asked_for_anew_when_they_let_it_pass() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
+    let until = world.now.checked_add(minutes(15)).expect("in range");
+    world.candidates[0].guardrails = vec![denies(Guardrail::RateTarget, Some(until))];
+    world.vote(Verdict::Approve, "una").expect("counts");
+    assert_eq!(world.status(), ActionStatus::Blocked);
+    assert_eq!(world.wakes(|wake| *wake == Wake::Decide), [until]);
+    world.now = until;
+    world.candidates = vec![mk_candidate("limit", Tier::T2)];
+    world.wake(|wake| *wake == Wake::Decide);
+    world.diagnosed();
+    assert_eq!(world.status(), ActionStatus::AwaitingApproval);
 }
 
 #[test]
