@@ -2,6 +2,7 @@
 
 use super::crowds::{Crowds, Member};
 use super::judging::{Gathered, Judge};
+use super::looking_up::needs_ledger;
 use super::reading::{Read, ReadAlert, Reading};
 use super::touched::Touched;
 use super::working::Working;
@@ -483,16 +484,6 @@ impl<'s> Batch<'s> {
             began,
         }
     }
-}
-
-fn needs_ledger(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Decide
-            | Event::Ballot { .. }
-            | Event::ActionStarting { .. }
-            | Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), .. }
-    )
 }
 
 /// The incident that a button's subject or an action's identity belongs to: `<incident>` or `<incident>-a<n>`.

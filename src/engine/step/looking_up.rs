@@ -3,10 +3,22 @@
 use super::batch::Batch;
 use super::crowds::{Crowds, Member};
 use super::touched::Touched;
-use crate::domain::diagnosis::Finding;
+use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
+use crate::domain::event::Event;
 use crate::domain::incident::IncidentId;
 use crate::engine::ports::{Neighbour, Neighbours, StoreError};
 use jiff::Timestamp;
+
+/// Whether an event is judged over starts and pauses.
+pub(super) fn needs_ledger(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Decide
+            | Event::Ballot { .. }
+            | Event::ActionStarting { .. }
+            | Event::DiagnosisDone { purpose: DiagnosisPurpose::Recheck(_), .. }
+    )
+}
 
 impl Batch<'_> {
     /// Makes sure that the ledger reaches as far back as the limits and the cooldowns of the incident's rule do.
