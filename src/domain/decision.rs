@@ -97,6 +97,8 @@ pub enum Reason {
     NotVerified,
     /// It did not help.
     VerificationFailed(String),
+    /// It was carried out, and nobody could see whether it helped.
+    Unproven(String),
     /// It did not help and was undone.
     RolledBack(String),
     /// It did not help and could not be undone.
@@ -139,6 +141,7 @@ impl Reason {
             Self::Verified => "verified",
             Self::NotVerified => "not_verified",
             Self::VerificationFailed(_) => "verification_failed",
+            Self::Unproven(_) => "unproven",
             Self::RolledBack(_) => "rolled_back",
             Self::RollbackFailed(_) => "rollback_failed",
             Self::TaskDone(_) => "task_done",
@@ -185,6 +188,7 @@ impl std::fmt::Display for Reason {
                 "it was carried out; the incident ended before it could be seen whether it helped",
             ),
             Self::VerificationFailed(why) => write!(f, "it did not help: {why}"),
+            Self::Unproven(why) => write!(f, "nobody can see whether it helped: {why}"),
             Self::RolledBack(why) => write!(f, "it did not help ({why}) and was undone"),
             Self::RollbackFailed(why) => write!(f, "it did not help and could not be undone: {why}"),
             Self::TaskDone(who) => write!(f, "{who} says that it is done"),

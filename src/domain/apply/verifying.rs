@@ -107,6 +107,12 @@ fn look(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
             draft.line(LineKind::Verification, Some(reason.word()), format!("{remedy}: {reason}"));
             did_not_help(draft, id, reason, spec.on_fail, facts);
         }
+        VerificationStep::Unproven(why) => {
+            let reason = Reason::Unproven(why);
+            draft.line(LineKind::Verification, Some(reason.word()), format!("{remedy}: {reason}"));
+            // It may well have helped: it is neither undone nor followed by another, and people look.
+            did_not_help(draft, id, reason, OnFail::Escalate, facts);
+        }
     }
 }
 

@@ -156,17 +156,20 @@ fn a_remedy_that_helps_is_watched_until_its_checks_held() {
 }
 
 #[test]
-fn unknown_checks_never_count_as_helped() {
-    let mut world = mk_world(Some(OnFail::Escalate));
-    world.act(World::applied());
-    for _ in 0..200 {
-        if world.status() != ActionStatus::Verifying {
-            break;
+fn unknown_checks_neither_count_as_helped_nor_undo_anything() {
+    for on_fail in [OnFail::Escalate, OnFail::Rollback, OnFail::Next] {
+        let mut world = mk_world(Some(on_fail));
+        world.act(World::applied());
+        for _ in 0..200 {
+            if world.status() != ActionStatus::Verifying {
+                break;
+            }
+            look(&mut world, ConditionOutcome::Unknown("no answer".to_owned()));
         }
-        look(&mut world, ConditionOutcome::Unknown("no answer".to_owned()));
+        assert_eq!(world.status(), ActionStatus::Failed, "{on_fail:?}");
+        assert_eq!(world.incident.phase, Phase::HandedOver, "{on_fail:?}");
+        assert!(world.reasons().contains(&"unproven"), "{on_fail:?}");
     }
-    assert_eq!(world.status(), ActionStatus::Failed);
-    assert_eq!(world.incident.phase, Phase::HandedOver);
 }
 
 #[test]
