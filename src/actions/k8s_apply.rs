@@ -21,7 +21,7 @@ use crate::clients::kubernetes::changes::{Change, FieldPath, compare};
 use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
-use crate::domain::manifest::{Stored, kind_of, name_of};
+use crate::domain::manifest::{JOB, Stored, kind_of, name_of};
 use crate::domain::rule::TargetSpec;
 use crate::domain::survey::{Rollout, SurveyOutcome};
 use crate::engine::ports::SurveyContext;
@@ -33,7 +33,7 @@ pub(super) const ENTRY: Entry = Declared {
     summary: "Puts the objects of a `StoredManifest` in place by server-side apply, and marks them with its name. What \
               others manage stays theirs, unless `force` is true (T3). A NetworkPolicy or PodDisruptionBudget is T3, \
               and so is an object that GitOps or Helm owns, and a workload that is left without replicas. `spec.replicas` \
-              beside a HorizontalPodAutoscaler is refused. With `ttl` it is taken back after that time: what was made is deleted, and what was \
+              beside a HorizontalPodAutoscaler is refused, and so is a Job, which `k8s.job_run` runs. With `ttl` it is taken back after that time: what was made is deleted, and what was \
               changed is set back.",
     tier_floor: Tier::T2,
     inverse: Inverse::Recorded,
@@ -67,7 +67,20 @@ struct Params {
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
     let Params { manifest, namespace, ttl: lasts, stored, .. } = params::read(params)?;
     ttl::check(lasts)?;
+    if let Some(why) = stored.as_ref().and_then(|stored| why_not(&manifest, stored)) {
+        return Err(ParamsError::at("/manifest", why));
+    }
     setting::check(&manifest, &namespace, stored.as_ref())
+}
+
+/// Why a manifest is not applied. A Job that has run to its end may be collected before anybody has seen it: after a crash
+/// nothing would tell it from one that was never made, and it would run twice.
+fn why_not(manifest: &str, stored: &Stored) -> Option<String> {
+    let job = stored.objects.iter().find(|object| kind_of(object) == JOB)?;
+    Some(format!(
+        "`{manifest}` holds the Job {}, which `k8s.job_run` runs: it would not run once for certain",
+        name_of(job)
+    ))
 }
 
 fn access(params: &Value, _: Option<&TargetSpec>) -> Vec<AccessNeed> {
@@ -97,6 +110,9 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let cluster = hand(hands)?;
     let Params { force, .. } = drafted(draft)?;
     let (stored, mut setup) = setting::of_draft(draft)?;
+    if let Some(why) = why_not(&setup.manifest, &stored) {
+        return Err(refused(why));
+    }
     let mut back = Setup { restores: true, ..setup.clone() };
     let mut sum = Sum::of(&stored, Tier::T2);
     if force {

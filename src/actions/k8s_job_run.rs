@@ -29,7 +29,7 @@ use crate::clients::kubernetes::logs::LogQuery;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, ListQuery, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
-use crate::domain::manifest::{Stored, kind_of, name_of};
+use crate::domain::manifest::{JOB, Stored, kind_of, name_of};
 use crate::domain::rule::TargetSpec;
 use crate::domain::survey::{Impact, SurveyOutcome, Surveyed};
 use crate::domain::timeline::{digest_of, digest_of_bytes};
@@ -142,7 +142,7 @@ enum Source {
 /// The one Job that a manifest holds.
 fn job_of(stored: &Stored) -> Option<&Value> {
     match stored.objects.as_slice() {
-        [job] if kind_of(job) == "Job" => Some(job),
+        [job] if kind_of(job) == JOB => Some(job),
         _ => None,
     }
 }

@@ -16,7 +16,7 @@ use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::confidential::holds_secret;
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
-use crate::domain::manifest::{Stored, kind_of, name_of};
+use crate::domain::manifest::{JOB, Stored, kind_of, name_of};
 use crate::domain::rule::TargetSpec;
 use crate::engine::ports::SurveyContext;
 use crate::params;
@@ -80,10 +80,10 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         take.rehearse(cluster, Some(&now), &setup).await.map_err(|error| unseen(&error))?;
         weigh(&now, object, &setup, &mut sum);
         let was = as_written(&now);
-        if kind == "Job" || holds_secret(&hands.keyring.redactor(), &was) {
+        if kind == JOB || holds_secret(&hands.keyring.redactor(), &was) {
             has_way_back = false;
             let why =
-                if kind == "Job" { "it would run again" } else { "it holds a secret, which is kept nowhere" };
+                if kind == JOB { "it would run again" } else { "it holds a secret, which is kept nowhere" };
             sum.note(format!("{name} cannot be put back: {why}"));
         }
         sum.step(format!("{kind}/{name}"));

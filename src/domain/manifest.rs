@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
+/// The kind that runs when it is made, and may be gone when it has run.
+pub const JOB: &str = "Job";
+
 /// What a stored manifest may hold, by `apiVersion` and `kind`.
 pub const KINDS: [(&str, &str); 12] = [
     ("v1", "ConfigMap"),
@@ -20,7 +23,7 @@ pub const KINDS: [(&str, &str); 12] = [
     ("apps/v1", "Deployment"),
     ("apps/v1", "DaemonSet"),
     ("batch/v1", "CronJob"),
-    ("batch/v1", "Job"),
+    ("batch/v1", JOB),
     ("autoscaling/v2", "HorizontalPodAutoscaler"),
     ("policy/v1", "PodDisruptionBudget"),
     ("networking.k8s.io/v1", "Ingress"),

@@ -7,7 +7,7 @@ use super::{MANIFEST, Setup, Standing, origin, resource_of};
 use crate::actions::cluster::EXECUTION_ID;
 use crate::clients::kubernetes::changes::{Change, made};
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch};
-use crate::domain::manifest::name_of;
+use crate::domain::manifest::{JOB, kind_of, name_of};
 
 /// One object as it is to be.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,10 @@ impl Put {
 
     pub(super) fn standing(&self, now: Option<&Value>, of: &str, restores: bool) -> Standing {
         let (uid, now) = match (&self.uid, now) {
+            // An earlier version planned this. One that has run may have been collected.
+            (None, None) if kind_of(&self.object) == JOB => {
+                return Standing::Void(format!("{of} may have run already: `k8s.job_run` runs a Job once"));
+            }
             (None, None) => return Standing::Open,
             (None, Some(_)) if restores => return Standing::Already("it is there again"),
             (None, Some(_)) => return Standing::Void(format!("somebody made {of} since this was planned")),

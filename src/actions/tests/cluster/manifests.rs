@@ -36,6 +36,13 @@ fn mk_netpol() -> Value {
     })
 }
 
+fn mk_job() -> Value {
+    json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "namespace": "prod"},
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x:1"}]}}},
+    })
+}
+
 /// The draft of an action on a manifest with these objects, as the loader completes it.
 pub(super) fn mk_draft(kind: &str, objects: &[Value], more: Value) -> ActionPlan {
     let mut params = json!({"manifest": "maintenance-mode", STORED: {"objects": objects}});
@@ -168,12 +175,38 @@ async fn a_manifest_that_takes_replicas_away_is_weighed_as_a_scale() {
     }
 }
 
+#[test]
+fn a_job_is_not_applied_since_it_could_run_twice() {
+    let of = |objects: &[Value]| json!({"manifest": "maintenance-mode", STORED: {"objects": objects}});
+    let error = check("k8s.apply", of(&[mk_map(), mk_job()])).expect_err("it holds a Job");
+    assert_eq!(error.pointer, "/manifest");
+    assert!(error.message.contains("the Job once, which `k8s.job_run` runs"), "{}", error.message);
+    assert!(check("k8s.remove", of(&[mk_map(), mk_job()])).is_ok());
+    assert!(check("k8s.job_run", of(&[mk_job()])).is_ok());
+}
+
+#[tokio::test]
+async fn a_job_that_an_earlier_version_drafted_is_not_applied() {
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let mut draft = mk_draft("k8s.apply", &[mk_map()], json!({}));
+    draft.params[STORED]["objects"] = json!([mk_map(), mk_job()]);
+    let refusal = world.refusal(&draft).await;
+    assert!(refusal.contains("which `k8s.job_run` runs"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_job_that_an_earlier_version_made_and_that_was_collected_is_not_made_again() {
+    let world = mk_world(&[mk_ingress_before()]).await;
+    let mut plan = world.survey(&mk_draft("k8s.apply", &[mk_map()], json!({}))).await.plan;
+    plan.params["parts"][0]["put"]["object"] = mk_job();
+    let reason = not_applied(world.act(&plan).await);
+    assert!(reason.contains("Job prod/once may have run already"), "{reason}");
+    assert_eq!(world.effects(), []);
+}
+
 #[tokio::test]
 async fn what_cannot_be_put_back_as_it_was_has_no_way_back() {
-    let job = json!({
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once", "namespace": "prod"},
-        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "x:1"}]}}},
-    });
+    let job = mk_job();
     let mut secret = mk_map();
     secret["metadata"]["namespace"] = json!("prod");
     secret["data"]["page"] = json!(SECRET);
