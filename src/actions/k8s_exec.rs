@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::cluster::container::names;
 use super::cluster::declared::Declared;
 use super::cluster::plan::{fixed_values, outlined};
-use super::cluster::pods::{self, Keeper};
+use super::cluster::pods::{Keeper, is_ready};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::{denied, sentence, unseen};
 use super::cluster::workload::{mounts_claims, one_higher};
@@ -193,10 +193,6 @@ async fn pods(
     let (keeper, rollout) =
         keepers.into_iter().next().map_or_else(nobody, |keeper| (keeper.subject, keeper.rollout));
     Ok((vec![pod], keeper, rollout))
-}
-
-fn is_ready(pod: &Value) -> bool {
-    pod.pointer("/metadata/deletionTimestamp").is_none() && pods::is_ready(pod)
 }
 
 async fn act(hands: &Hands, plan: &ActionPlan, _: &ActionContext) -> ActionOutcome {

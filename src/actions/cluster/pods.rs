@@ -161,8 +161,11 @@ pub(in crate::actions) async fn list(
     Ok(pods.into_iter().filter(|pod| !has_ended(pod)).collect())
 }
 
-/// Whether a pod is ready to answer.
+/// Whether a pod is ready to answer. One that is to end may still say so, and is lost all the same.
 pub(in crate::actions) fn is_ready(pod: &Value) -> bool {
+    if pod.pointer("/metadata/deletionTimestamp").is_some() {
+        return false;
+    }
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
     let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
     conditions.is_some_and(|conditions| conditions.iter().any(ready))

@@ -128,18 +128,35 @@ async fn pods_are_picked_by_what_is_wrong_with_them() {
     assert_eq!(surveyed.plan.target, "Deployment/prod/api", "limits hold for the workload");
 }
 
+/// A pod is told to end, and takes its time.
+fn tell_to_end(world: &World, pod: &Value) {
+    let mut metadata = pod["metadata"].clone();
+    metadata["deletionTimestamp"] = json!("2026-11-21T11:00:00Z");
+    metadata["finalizers"] = json!(["example.com/hold"]);
+    world.change("pods", pod["metadata"]["name"].as_str().expect("a name"), "/metadata", metadata);
+}
+
+#[tokio::test]
+async fn a_pod_that_is_to_end_is_none_that_stays_available() {
+    let mut api = mk_api("api:1");
+    api["spec"]["replicas"] = json!(4);
+    let world = mk_world(&[api]).await;
+    for pod in &pods(&world)[1..] {
+        tell_to_end(&world, pod);
+    }
+    for params in [json!({"pick": "oldest"}), json!({"pick": "oldest", "selector": "app=api"})] {
+        let impact = world.survey(&draft("k8s.delete_pod", params)).await.impact;
+        assert_eq!((impact.replicas, impact.available, impact.disrupted), (4, 1, 1), "none would be left");
+    }
+}
+
 #[tokio::test]
 async fn force_is_for_pods_that_hang_and_needs_two_people() {
     let world = mk_world(&[mk_api("api:1")]).await;
     let draft = draft("k8s.delete_pod", json!({"force": true}));
     assert!(world.nothing(&draft).await.contains("none of the 3"));
     let name = pods(&world)[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    world.change("pods", &name, "/metadata", {
-        let mut metadata = pods(&world)[0]["metadata"].clone();
-        metadata["deletionTimestamp"] = json!("2026-11-21T11:00:00Z");
-        metadata["finalizers"] = json!(["example.com/hold"]);
-        metadata
-    });
+    tell_to_end(&world, &pods(&world)[0]);
     let surveyed = world.survey(&draft).await;
     assert_eq!((surveyed.tier_floor, names(&surveyed)), (Tier::T3, vec![name]));
     assert!(surveyed.notes[0].contains("may still run on its node"), "{:?}", surveyed.notes);
