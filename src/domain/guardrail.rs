@@ -14,7 +14,7 @@ pub(crate) mod stored;
 
 pub use alone::{Alone, Crowd, Peers, Standing, asks_instead, dark_cluster};
 pub use impact::BlastRadius;
-pub use limits::{Circuit, Limits, Rate, Start, StartEnd, StartResult};
+pub use limits::{Circuit, Limits, Rate, Start, StartEnd, StartResult, in_flight};
 pub use scope::{Own, SYSTEM_NAMESPACES, Scope};
 
 use crate::action::{ActionId, Tier};

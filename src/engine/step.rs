@@ -12,6 +12,7 @@ mod batch;
 mod crowds;
 mod journal;
 mod judging;
+mod last_moment;
 mod looking_up;
 mod reading;
 pub mod rehearsal;

@@ -397,7 +397,10 @@ impl Plan {
         self.insert(
             "action_start (remedy, target, others, namespace, started_at, action_id, ended_at, result)",
             rows.collect(),
-            "",
+            // What sets something back is tried again as the same action. No other start is written twice.
+            " ON CONFLICT (action_id) WHERE action_id IS NOT NULL DO UPDATE SET started_at = excluded.started_at, \
+             others = excluded.others, ended_at = excluded.ended_at, result = excluded.result \
+             WHERE action_start.result = 'not_started'",
             true,
         );
         let ends: BTreeMap<&str, &StartEnd> =

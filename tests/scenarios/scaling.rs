@@ -4,10 +4,13 @@ use crate::rules::{rule, rule_seeing, scaling};
 use crate::stage::Stage;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use smokejumper::engine::ports::Store as _;
 
 fn rules() -> String {
     const RESTART: &str = "{ name: restart, tier: T1, action: { k8s.rollout_restart: {} } }";
     let busy = "{ name: more, tier: T1, action: { k8s.scale: { replicas: 6, max: 8, ttl: 2h } } }";
+    const WATCHED: &str = "{ name: watched, tier: T1, action: { k8s.rollout_restart: {} }, \
+                           verify: { settle: 1m, hold: 8m, within: 15m, checks: ['findings.workload.unavailable == 0'] } }";
     // The autoscaler is named by itself, and not by what it scales.
     let bounds = "{ name: wider, action: { k8s.hpa_patch: { kind: HorizontalPodAutoscaler, name: api, max: 9 } }, \
                   verify: { settle: 1m, hold: 5m, within: 10m, checks: ['findings.workload.unavailable == 0'] } }";
@@ -18,6 +21,7 @@ fn rules() -> String {
         rule_seeing("for-a-while", "Busy", "", &[busy]),
         rule("bounds", "Bounds", &[bounds]),
         rule_seeing("restarts", "Hung", "", &[RESTART]),
+        rule("watched", "Slow", &[WATCHED]),
     ]
     .concat()
 }
@@ -113,6 +117,28 @@ async fn what_somebody_has_set_back_is_not_written_again_and_stands_on_no_list()
     assert!(line.1.contains("somebody"), "{line:?}");
     let restore = stage.incident().await.actions[1].clone();
     assert_eq!((restore.status.as_str(), restore.reason.word()), ("succeeded", "set_back"));
+}
+
+#[tokio::test]
+async fn it_is_not_set_back_while_another_action_is_watched_on_the_same_target() {
+    let stage = Stage::new(&rules()).await;
+    stage.fires("Busy", "api").await;
+    stage.pass(minutes(118)).await;
+    stage.fires("Slow", "api").await;
+    let watched = async || stage.incidents().await[1].actions[0].status.as_str();
+    stage.pass(minutes(7)).await;
+    assert_eq!((watched().await, replicas(&stage)), ("verifying", json!(6)));
+    let restore = stage.incidents().await[0].actions[1].clone();
+    assert_eq!((restore.status.as_str(), restore.reason.word()), ("blocked", "in_flight"), "{restore:?}");
+    stage.pass(minutes(10)).await;
+    assert_eq!((watched().await, replicas(&stage)), ("succeeded", json!(4)));
+    let ledger = stage.store.ledger(jiff::Timestamp::UNIX_EPOCH).await.expect("reads");
+    let start = ledger.starts.last().expect("it was counted");
+    assert_eq!(
+        (start.remedy.as_str(), start.target.as_str()),
+        ("for-a-while/restore-more", "Deployment/shop/api")
+    );
+    assert!(start.end.is_some_and(|end| end.result.as_str() == "not_started"), "it is over: {start:?}");
 }
 
 #[tokio::test]

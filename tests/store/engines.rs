@@ -90,6 +90,7 @@ contract! {
     effects::effects_from_the_future_wait_anew_where_nobody_saw_the_clock_go_back,
     ledger::starts_are_counted_over_the_version_they_were_judged_by,
     ledger::a_start_is_under_way_until_its_end_is_written,
+    ledger::only_what_used_nothing_up_starts_a_second_time_as_the_same_action,
     ledger::open_incidents_are_found,
     ledger::of_too_many_open_incidents_the_newest_are_found_and_the_keys_of_a_rule,
     ledger::temporary_fixes_stand_until_they_are_undone,

@@ -34,15 +34,8 @@ fn lane(draft: &Draft) -> String {
 pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     let Some(action) = draft.incident.action(id) else { return };
     let guarded = !action.guardrails.is_empty();
-    let start = Start {
-        remedy: format!("{}/{}", facts.rule.name, action.remedy),
-        target: action.plan.target.clone(),
-        others: deciding::candidate_of(action, facts).map(Candidate::other_objects).unwrap_or_default(),
-        namespace: action.plan.namespace.clone(),
-        at: draft.now,
-        action: Some(id.clone()),
-        end: None,
-    };
+    let others = deciding::candidate_of(action, facts).map(Candidate::other_objects).unwrap_or_default();
+    let start = counted_start(draft, action, others, facts);
     if guarded {
         draft.start = Some(start);
         let now = draft.now;
@@ -52,6 +45,19 @@ pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     }
     draft.incident.phase = Phase::Acting;
     wish_apply(draft, id);
+}
+
+/// A start as the store counts it.
+fn counted_start(draft: &Draft, action: &Action, others: Vec<String>, facts: &Facts<'_>) -> Start {
+    Start {
+        remedy: format!("{}/{}", facts.rule.name, action.remedy),
+        target: action.plan.target.clone(),
+        others,
+        namespace: action.plan.namespace.clone(),
+        at: draft.now,
+        action: Some(action.id.clone()),
+        end: None,
+    }
 }
 
 /// Wishes an attempt at an action's own plan.
@@ -335,12 +341,16 @@ pub(super) fn roll_back(draft: &mut Draft, id: &ActionId) {
 pub(super) fn end(draft: &mut Draft, id: &ActionId, status: ActionStatus, reason: Reason) {
     let now = draft.now;
     let Some(action) = draft.action_mut(id) else { return };
-    let was_counted = !action.guardrails.is_empty() && !action.status.is_final();
+    let was_counted = match action.restores {
+        Some(_) => action.status == ActionStatus::Running,
+        None => !action.guardrails.is_empty() && !action.status.is_final(),
+    };
+    let result = if action.restores.is_some() { StartResult::NotStarted } else { result_of(status) };
     action.status = status;
     action.reason = reason;
     action.ended_at = Some(now);
     if was_counted {
-        draft.ends.push((id.clone(), StartEnd { at: now, result: result_of(status) }));
+        draft.ends.push((id.clone(), StartEnd { at: now, result }));
     }
 }
 

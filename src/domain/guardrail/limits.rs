@@ -114,7 +114,7 @@ pub enum StartResult {
     Good,
     /// It failed, did not help, or nobody knows.
     Bad,
-    /// It never touched the world.
+    /// It never touched the world, or only set back what was there before: it uses nothing up.
     NotStarted,
 }
 
@@ -268,7 +268,7 @@ pub(super) fn circuit_breaker(
 }
 
 /// One action at a time on one object, whoever wants it and however many it touches.
-pub(super) fn in_flight(subject: Subject<'_>, starts: &[Start], now: Timestamp) -> GuardrailVerdict {
+pub fn in_flight(subject: Subject<'_>, starts: &[Start], now: Timestamp) -> GuardrailVerdict {
     let other = starts.iter().find(|start| {
         // One that has been under way for a day has lost its end, and must not hold the target for ever.
         start.end.is_none()

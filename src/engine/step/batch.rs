@@ -7,14 +7,14 @@ use super::reading::{Read, ReadAlert, Reading};
 use super::touched::Touched;
 use super::working::Working;
 use super::{Input, Judged, Lease, StepReport, Stepper, Taken, arrivals};
-use crate::domain::action::{Action, ActionId};
+use crate::domain::action::ActionId;
 use crate::domain::apply::{self, Refused, Transition};
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::decision::{Candidate, RemedyDecision};
 use crate::domain::diagnosis::{ConditionOutcome, DiagnosisPurpose, Finding};
 use crate::domain::effect::Wake;
 use crate::domain::event::Event;
-use crate::domain::guardrail::{self, GuardrailVerdict, StartEnd};
+use crate::domain::guardrail::StartEnd;
 use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::domain::survey::{Survey, SurveyStanding};
@@ -393,6 +393,7 @@ impl<'s> Batch<'s> {
             }
             Event::ActionStarting { action, .. } => {
                 gathered.last_moment = self.last_moment(working, action);
+                gathered.beside = self.beside(working, action);
             }
             Event::DiagnosisDone { purpose: DiagnosisPurpose::Verify(action), findings, .. } => {
                 gathered.checks = self.checks(working, action, findings);
@@ -429,24 +430,6 @@ impl<'s> Batch<'s> {
             now: self.now,
         };
         judge.ladder(&working.rule, &working.incident, findings, surveys)
-    }
-
-    /// What must hold at the last moment: the limits were counted when the start was allowed.
-    fn last_moment(&self, working: &Working, action: &ActionId) -> Vec<GuardrailVerdict> {
-        let namespace = working
-            .incident
-            .action(action)
-            .and_then(|action: &Action| action.plan.namespace.clone())
-            .or_else(|| working.incident.namespace().map(str::to_owned));
-        let pauses = self.ledger.as_ref().map(|ledger| ledger.pauses.as_slice()).unwrap_or_default();
-        let freeze = self.stepper.settings.open_freeze(self.now);
-        // The mode may be another one since the start was allowed: a restart changes it.
-        let dry_run = self.stepper.settings.dry_run || working.rule.rule.dry_run;
-        vec![
-            guardrail::pause(namespace.as_deref(), pauses),
-            guardrail::freeze(freeze.as_ref()),
-            guardrail::dry_run(dry_run),
-        ]
     }
 
     fn checks(&self, working: &Working, action: &ActionId, findings: &[Finding]) -> Vec<ConditionOutcome> {

@@ -51,6 +51,23 @@ pub async fn a_start_is_under_way_until_its_end_is_written(store: Subject) {
     assert_eq!(store.ledger(at(0)).await.expect("readable").starts[0].end, Some(end), "the first end stands");
 }
 
+pub async fn only_what_used_nothing_up_starts_a_second_time_as_the_same_action(store: Subject) {
+    let action = ActionId("i1-a2".to_owned());
+    let start = |number| Start { action: Some(action.clone()), ..mk_start(number) };
+    let begin = |number| Commit { starts: vec![start(number)], ..committing(vec![]) };
+    let end = |result| StartEnd { at: at(20), result };
+    let finish = |result| Commit { ends: vec![(action.clone(), end(result))], ..committing(vec![]) };
+    store.commit(begin(10)).await.expect("stored");
+    store.commit(begin(11)).await.expect_err("it is under way");
+    store.commit(finish(StartResult::NotStarted)).await.expect("stored");
+    store.commit(begin(10)).await.expect("it is tried again");
+    assert_eq!(store.ledger(at(0)).await.expect("readable").starts, [start(10)], "once, and under way");
+    store.commit(finish(StartResult::Good)).await.expect("stored");
+    store.commit(begin(10)).await.expect_err("it was carried out");
+    let done = Start { end: Some(end(StartResult::Good)), ..start(10) };
+    assert_eq!(store.ledger(at(0)).await.expect("readable").starts, [done]);
+}
+
 pub async fn temporary_fixes_stand_until_they_are_undone(store: Subject) {
     let fix = |number: i64, until: i64| TemporaryFix {
         action: ActionId(format!("i{number}-a1")),

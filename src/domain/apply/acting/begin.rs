@@ -1,6 +1,6 @@
 //! The last look before an attempt on the world, and the line that precedes it.
 
-use super::{end, ended, plan_of};
+use super::{counted_start, end, ended, plan_of};
 use crate::action::{Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Step, Tier};
 use crate::apply::draft::{Draft, StartAs};
 use crate::apply::{Facts, alerts, deciding, restoring};
@@ -58,6 +58,10 @@ pub(in crate::apply) fn starting(
     let text = format!("{} ({}, attempt {attempt}): {}", action.remedy, step.as_str(), plan.summary);
     draft.line(LineKind::Intent, Some(step.as_str()), text);
     let look_first = is_looked_into && can_look;
+    if action.restores.is_some() && action.status == ActionStatus::Approved {
+        // It holds its target like any action, for as long as it runs.
+        draft.start = Some(counted_start(draft, &action, facts.beside.to_vec(), facts));
+    }
     let now = draft.now;
     if let Some(action) = draft.action_mut(id) {
         action.status = ActionStatus::Running;

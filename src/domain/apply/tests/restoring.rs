@@ -8,7 +8,7 @@ use crate::decision::Candidate;
 use crate::diagnosis::ConditionOutcome;
 use crate::effect::{Effect, Wake};
 use crate::event::Event;
-use crate::guardrail::Guardrail;
+use crate::guardrail::{Guardrail, StartEnd, StartResult};
 use crate::rule::OnFail;
 use crate::temporary::{PUT_OFF_MAX, PUT_OFF_WAIT_MAX, RESTORE_RETRY, ROLLBACK_RETRY, TemporaryChange};
 use jiff::SignedDuration;
@@ -74,6 +74,36 @@ fn a_pause_or_a_freeze_holds_it_up_and_it_is_tried_again() {
     restore_due(&mut world);
     assert_eq!(ended(&world.act(World::applied())), 1);
     assert_eq!(world.incident.actions[1].status, ActionStatus::Succeeded);
+}
+
+#[test]
+fn it_holds_its_target_while_it_runs_and_uses_up_no_limit() {
+    let (mut world, _) = mk_world(None);
+    world.beside = vec!["Deployment/shop/web".to_owned()];
+    for (outcome, is_held_up) in [(not_now(), false), (not_now(), true), (World::applied(), false)] {
+        restore_due(&mut world);
+        world.last_moment.clear();
+        if is_held_up {
+            world.last_moment.push(denies(Guardrail::InFlight, None));
+        }
+        let effect = world.take_effect(|effect| matches!(effect, Effect::Act { .. }));
+        let Effect::Act { action, step } = effect.effect else { panic!("an attempt") };
+        let starting = world.happen(Event::ActionStarting { action: action.clone(), step, attempt: 1 });
+        if is_held_up {
+            assert_eq!((starting.may_start, starting.start, starting.ends), (None, None, vec![]));
+            assert_eq!(world.wakes(|wake| matches!(wake, Wake::Restore(_))), [world.now + RESTORE_RETRY]);
+            continue;
+        }
+        let start = starting.start.expect("it is counted");
+        assert_eq!((start.action, start.end), (Some(action.clone()), None));
+        assert_eq!(
+            (start.target, start.others),
+            (world.incident.actions[1].plan.target.clone(), world.beside.clone())
+        );
+        let done = world.happen(Event::ActionEnded { action: action.clone(), step, outcome });
+        let end = StartEnd { at: world.now, result: StartResult::NotStarted };
+        assert_eq!(done.ends, [(action, end)]);
+    }
 }
 
 #[test]
