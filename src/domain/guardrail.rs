@@ -11,11 +11,13 @@ mod impact;
 mod limits;
 mod scope;
 pub(crate) mod stored;
+mod told;
 
 pub use alone::{Alone, Crowd, Peers, Standing, asks_instead, dark_cluster};
 pub use impact::BlastRadius;
 pub use limits::{Circuit, Limits, Rate, Start, StartEnd, StartResult, in_flight};
 pub use scope::{Own, SYSTEM_NAMESPACES, Scope};
+pub use told::{in_short, told};
 
 use crate::action::{ActionId, Tier};
 use crate::survey::Touch;

@@ -40,6 +40,10 @@ pub(super) fn decide(draft: &mut Draft, facts: &Facts<'_>) {
         draft.line(LineKind::Decision, Some(decision.reason.word()), text);
     }
     let chosen = taken.and_then(|index| Some((facts.candidates.get(index)?, decisions.get(index)?.clone())));
+    if let Some((candidate, _)) = chosen.as_ref().filter(|(candidate, _)| !candidate.guardrails.is_empty()) {
+        let text = format!("{}: {}", candidate.remedy, guardrail::told(&candidate.guardrails));
+        draft.line(LineKind::Decision, Some("guardrails"), text);
+    }
     draft.decisions = decisions;
     match chosen {
         None => hand_over(

@@ -59,6 +59,15 @@ fn a_blocked_remedy_stops_the_ladder() {
 }
 
 #[test]
+fn the_trail_holds_every_verdict_on_what_was_chosen() {
+    let mut first = mk_candidate("first", Tier::T1);
+    first.guardrails = vec![allows(), denies(Guardrail::RateTarget, None)];
+    let world = World::decided(vec![first], vec![]);
+    let line = world.lines.iter().find(|line| line.reason.as_deref() == Some("guardrails")).expect("a line");
+    assert_eq!(line.text, "first: pause: not paused; rate_target forbids it: no");
+}
+
+#[test]
 fn a_blocked_remedy_is_judged_again_when_the_guardrail_would_let_it_pass() {
     let mut world = World::new(vec![mk_remedy("limit", Tier::T1, None)]);
     let until = world.now.checked_add(minutes(15)).expect("in range");

@@ -5,6 +5,8 @@ use serde_json::Value;
 use super::presses::asked;
 use super::{Lines, counted, facts};
 use crate::domain::action::{Action, ActionPlan, ActionStatus, Step, Task, Tier};
+use crate::domain::decision::Reason;
+use crate::domain::guardrail;
 use crate::domain::incident::{Incident, Phase};
 use crate::domain::timeline::{LineKind, TimelineLine};
 use crate::engine::ports::IncidentView;
@@ -82,12 +84,22 @@ fn done(incident: &Incident, scribe: Scribe<'_>) -> Option<String> {
 fn entry(action: &Action, scribe: Scribe<'_>) -> String {
     let (sign, words) = standing(action);
     let plan = scribe.prose(&action.plan.summary, PART_UNITS_MAX);
-    let reason = scribe.prose(&action.reason.to_string(), PART_UNITS_MAX);
+    let reason = scribe.prose(&why(action), PART_UNITS_MAX);
     let when = match action.ended_at.or(action.started_at) {
         Some(at) if action.status.has_started() => format!(" · {}", moment(at)),
         _ => String::new(),
     };
     format!("{sign} *{words}:* {plan}; {reason}{when}")
+}
+
+/// The reason; where guardrails forbid it, each of them with its own.
+fn why(action: &Action) -> String {
+    match &action.reason {
+        Reason::Guardrail(..) if guardrail::first_denial(&action.guardrails).is_some() => {
+            guardrail::in_short(&action.guardrails)
+        }
+        reason => reason.to_string(),
+    }
 }
 
 fn standing(action: &Action) -> (&'static str, &'static str) {
@@ -132,6 +144,10 @@ fn proposal(action: &Action, scribe: Scribe<'_>) -> String {
             None => "*If it does not help:* people go on; there is no automatic way back".to_owned(),
         },
     ];
+    if !action.guardrails.is_empty() {
+        let words = guardrail::in_short(&action.guardrails);
+        lines.push(format!("*Guardrails:* {}", scribe.prose(&words, PART_UNITS_MAX)));
+    }
     if let Some(at) = action.approvals.expires_at {
         lines.push(format!("*Expires:* {}", moment(at)));
     }

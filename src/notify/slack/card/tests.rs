@@ -3,6 +3,9 @@
 use serde_json::Value;
 
 use super::*;
+use crate::domain::action::ActionStatus;
+use crate::domain::decision::Reason;
+use crate::domain::guardrail::{Guardrail, GuardrailVerdict};
 use crate::notify::stories::{self, minutes};
 
 fn frame(redactor: &Redactor) -> Frame<'_> {
@@ -95,6 +98,34 @@ fn a_plan_that_rests_on_a_look_shows_what_it_changes_and_no_digests() {
     let shown = read_aloud(&drawn(&view));
     assert!(shown.contains("• spec.maxReplicas: 4 → 10\n• Argo CD owns it"), "{shown}");
     assert!(!shown.contains("c2722af8"), "{shown}");
+}
+
+#[test]
+fn guardrails_are_told_with_what_they_let_pass_and_what_they_forbid() {
+    let verdict = |guardrail, allowed, reason: &'static str| GuardrailVerdict {
+        guardrail,
+        allowed,
+        reason: reason.into(),
+        until: None,
+    };
+    let passes = verdict(Guardrail::Pause, true, "not paused");
+    let mut view = stories::awaiting_approval();
+    let action = view.incident.actions.last_mut().expect("a proposal");
+    action.guardrails = vec![passes.clone(), verdict(Guardrail::DryRun, true, "actions are enforced")];
+    let shown = read_aloud(&drawn(&view));
+    assert!(shown.contains("*Guardrails:* all 2 let it pass"), "{shown}");
+    let action = view.incident.actions.last_mut().expect("a proposal");
+    action.status = ActionStatus::Blocked;
+    action.reason = Reason::Guardrail(Guardrail::Cooldown, "it ran a minute ago".to_owned());
+    action.guardrails = vec![
+        passes,
+        verdict(Guardrail::Cooldown, false, "it ran a minute ago"),
+        verdict(Guardrail::Correlation, false, "12 targets"),
+    ];
+    let shown = read_aloud(&drawn(&view));
+    let words =
+        "cooldown forbids it: it ran a minute ago; correlation forbids it: 12 targets; 1 lets it pass";
+    assert!(shown.contains(words), "{shown}");
 }
 
 #[test]
