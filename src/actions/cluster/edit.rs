@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::hanging::has_deadline;
 use super::plan::fixed_values;
 use super::subject::Subject;
 use super::words::{denied, sentence, unseen};
@@ -25,8 +26,8 @@ use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, 
 use crate::clients::kubernetes::managers::{FieldManager, managers};
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
-use crate::domain::action::{ActionOutcome, ActionPlan};
-use crate::domain::survey::SurveyOutcome;
+use crate::domain::action::{ActionOutcome, ActionPlan, Step};
+use crate::domain::survey::{Rollout, SurveyOutcome};
 use crate::domain::timeline::digest_of;
 use crate::engine::ports::ActionContext;
 
@@ -41,6 +42,9 @@ pub(in crate::actions) const READ_BACKS_MAX: usize = 3;
 
 /// Time between two looks back: a server that failed may still be about to write.
 pub(in crate::actions) const READ_BACK_WAIT: Duration = Duration::from_millis(300);
+
+/// Until another look at a rollout that is waited for, since what is over may wait.
+const ROLLOUT_WAIT: Duration = Duration::from_mins(10);
 
 /// The field that a scale writes.
 const REPLICAS: [&str; 2] = ["spec", "replicas"];
@@ -324,15 +328,33 @@ impl Edit {
         cluster.patch(resource, part, Some(&self.namespace), &self.name, &patch, dry_run).await
     }
 
-    /// Makes the write.
-    pub(super) async fn carry_out(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
+    /// The rollout that is under way at a workload whose controller says by itself when one hangs. A number of replicas
+    /// begins none.
+    fn rollout(&self, now: &Value) -> Option<String> {
+        if matches!(self.write, Write::Scale(_)) || !has_deadline(now) {
+            return None;
+        }
+        let workload = Workload { subject: self.subject(), uid: self.uid.clone(), object: now.clone() };
+        match workload.rollout() {
+            Rollout::UnderWay { status } => Some(format!("a rollout is under way: {status}")),
+            Rollout::Settled | Rollout::Stuck { .. } => None,
+        }
+    }
+
+    /// Makes the write, in a step that takes back what did not help, or that waits for a rollout to end.
+    pub(super) async fn carry_out(&self, cluster: &ActHandle, key: &str, step: Step) -> ActionOutcome {
+        let waits = self.restores && step == Step::Apply;
         for _ in 0..OFFERS_MAX {
             let now = match self.read(cluster).await {
                 Ok(now) => now,
                 Err(error) => return denied(&error),
             };
             match self.standing(&now, key) {
-                Standing::Open => {}
+                Standing::Open => {
+                    if let Some(why) = self.rollout(&now).filter(|_| waits) {
+                        return not_now(why, Some(ROLLOUT_WAIT));
+                    }
+                }
                 Standing::Ours => return self.applied("it was carried out before, and bears our mark"),
                 Standing::Already if self.restores => {
                     return ActionOutcome::AlreadySo { detail: self.told("it is so already") };
@@ -428,7 +450,7 @@ pub(in crate::actions) async fn act(
     context: &ActionContext,
 ) -> ActionOutcome {
     match fixed_values::<Edit>(hands, plan) {
-        Ok((cluster, edit)) => edit.carry_out(cluster, &context.key).await,
+        Ok((cluster, edit)) => edit.carry_out(cluster, &context.key, context.step).await,
         Err(why) => not_applied(why),
     }
 }

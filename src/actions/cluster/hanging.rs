@@ -51,7 +51,8 @@ pub(in crate::actions) async fn reason(
     pods.iter().filter(|pod| is_of(pod, present)).find_map(|pod| trouble(pod, now))
 }
 
-fn has_deadline(object: &Value) -> bool {
+/// Whether its controller says by itself when a rollout hangs.
+pub(in crate::actions) fn has_deadline(object: &Value) -> bool {
     object
         .pointer("/spec/progressDeadlineSeconds")
         .and_then(Value::as_i64)

@@ -194,7 +194,8 @@ impl World {
     }
 
     async fn act_as(&self, plan: &ActionPlan, key: &str) -> ActionOutcome {
-        let context = ActionContext { key: key.to_owned(), ..mk_context(None) };
+        let step = if key.ends_with("-rollback") { Step::Rollback } else { Step::Apply };
+        let context = ActionContext { key: key.to_owned(), step, ..mk_context(None) };
         self.actions.act(plan, context).await
     }
 

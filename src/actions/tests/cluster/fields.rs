@@ -60,6 +60,30 @@ async fn variables_are_set_and_put_back_exactly() {
 }
 
 #[tokio::test]
+async fn what_is_set_back_waits_for_a_rollout_and_a_rollback_does_not() {
+    let params = json!({"vars": {"LEVEL": "debug"}, "ttl": "4h"});
+    let place = "/spec/template/spec/containers/0/image";
+    for (key, is_rollback) in [("01-a1-rollback", true), ("01-a2-apply", false)] {
+        let world = mk_world(&[mk_api("api:1")]).await;
+        let surveyed = world.survey(&draft("k8s.set_env", params.clone())).await;
+        applied(world.act(&surveyed.plan).await);
+        settle(&world.cluster);
+        world.change("deployments", "api", place, json!("api:2"));
+        world.cluster.step(Duration::from_secs(1));
+        let back = surveyed.inverse.expect("a way back");
+        if !is_rollback {
+            let outcome = world.act_as(&back, key).await;
+            let ActionOutcome::NotNow { reason, .. } = &outcome else { panic!("it waits: {outcome:?}") };
+            assert!(reason.starts_with("a rollout is under way: "), "{reason}");
+            assert_eq!(world.effects().iter().filter(|write| write.execution_id.is_some()).count(), 1);
+            settle(&world.cluster);
+        }
+        applied(world.act_as(&back, key).await);
+        assert_eq!(container(&world)["env"], json!([{"name": "LEVEL", "value": "info"}]));
+    }
+}
+
+#[tokio::test]
 async fn what_holds_a_secret_is_neither_kept_nor_changed() {
     let mut api = mk_api("api:1");
     api["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "KEY", "value": SECRET}]);
