@@ -133,11 +133,14 @@ async fn settled(service: &Server, name: &str, label: &str) -> Value {
     .await
 }
 
-/// What the service wrote of each remedy, without what it only says when it looks a second time.
+/// What the service wrote of each remedy, without what it only says when it looks a second time; the verdicts of the
+/// guardrails are compared in its actions.
 fn decided(incident: &Value) -> Vec<String> {
     let timeline = incident["timeline"].as_array().expect("lines");
-    let lines =
-        timeline.iter().filter(|line| line["kind"] == "decision" && line["reason"] != "already_tried");
+    let is_decided = |line: &&Value| {
+        line["kind"] == "decision" && line["reason"] != "already_tried" && line["reason"] != "guardrails"
+    };
+    let lines = timeline.iter().filter(is_decided);
     let mut decided: Vec<String> = Vec::new();
     for text in lines.filter_map(|line| line["text"].as_str()) {
         if !decided.iter().any(|known| known == text) {
