@@ -114,7 +114,11 @@ async fn run(
         let count = deliveries.len();
         let began = Instant::now();
         // The bodies are shared, not copied.
-        let result = store.append(deliveries.clone()).await.map_err(|error| refusal(&error));
+        let result = store.append(deliveries.clone()).await.map_err(|error| {
+            // Nothing else may be written meanwhile, so nobody else would say it.
+            tracing::warn!(error = %error, count, "webhooks could not be stored, and their senders are told to come again");
+            refusal(&error)
+        });
         if result.is_ok() {
             meter.deliveries_stored(count, began.elapsed());
             signals.stored(deliveries);
