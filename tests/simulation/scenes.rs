@@ -84,6 +84,23 @@ impl Scene {
         self.inbox_is_read().await;
     }
 
+    /// Holds the next commit up until somebody lets it go on.
+    fn slow_commit(&self) -> tokio::sync::oneshot::Sender<()> {
+        let (go_on, slow) = tokio::sync::oneshot::channel();
+        *self.process.store.slow.lock().expect("not poisoned") = Some(slow);
+        go_on
+    }
+
+    /// Waits until so many steps were judged: each loads once.
+    async fn judged(&self, count: u64) {
+        let judged = async {
+            while self.process.store.loads.load(Ordering::SeqCst) < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+    }
+
     async fn inbox_is_read(&self) {
         let taken = async {
             while self.store.inbox_depth().await.expect("reads") > 0 {
@@ -207,21 +224,11 @@ async fn a_restart_in_dry_run_starts_nothing_that_was_allowed_before() {
 #[tokio::test]
 async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not_meet() {
     let scene = Scene::new().await;
-    let store = &scene.process.store;
-    let (go_on, slow) = tokio::sync::oneshot::channel();
-    *store.slow.lock().expect("not poisoned") = Some(slow);
+    let go_on = scene.slow_commit();
     assert!(scene.process.post(&[mk_alert("one", "a", scene.now(), None)]).await, "it is stored");
-    let loads = async |count: u64| {
-        let judged = async {
-            while store.loads.load(Ordering::SeqCst) < count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
-    };
-    loads(1).await;
+    scene.judged(1).await;
     assert!(scene.process.post(&[mk_alert("two", "a", scene.now(), None)]).await, "it is stored");
-    loads(2).await;
+    scene.judged(2).await;
     assert_eq!(scene.incidents().await.len(), 0, "nothing is written yet");
     go_on.send(()).expect("the commit waits");
     scene.post(&[mk_alert("one", "b", scene.now(), None)]).await;
@@ -234,16 +241,10 @@ async fn the_next_step_is_judged_while_one_is_written_and_only_where_they_do_not
 async fn a_step_that_waited_long_to_be_written_is_judged_anew() {
     let scene = Scene::new().await;
     let store = &scene.process.store;
-    let (go_on, slow) = tokio::sync::oneshot::channel();
-    *store.slow.lock().expect("not poisoned") = Some(slow);
+    let go_on = scene.slow_commit();
     for (number, service) in (1..).zip(["one", "two"]) {
         assert!(scene.process.post(&[mk_alert(service, "a", scene.now(), None)]).await, "it is stored");
-        let judged = async {
-            while store.loads.load(Ordering::SeqCst) < number {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+        scene.judged(number).await;
     }
     // Time goes by for the process, though nobody waits for it; again and again, since judging takes a moment.
     for _ in 0..50 {
@@ -277,17 +278,10 @@ async fn the_text_of_a_rule_is_taken_anew_for_an_incident_days_later() {
 #[tokio::test]
 async fn who_counts_neighbours_counts_those_that_are_being_written() {
     let scene = Scene::under(OneRule::asking_once()).await;
-    let store = &scene.process.store;
-    let (go_on, slow) = tokio::sync::oneshot::channel();
-    *store.slow.lock().expect("not poisoned") = Some(slow);
+    let go_on = scene.slow_commit();
     for (number, service) in (1..).zip(["one", "two"]) {
         assert!(scene.process.post(&[mk_alert(service, "a", scene.now(), None)]).await, "it is stored");
-        let judged = async {
-            while store.loads.load(Ordering::SeqCst) < number {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+        scene.judged(number).await;
     }
     go_on.send(()).expect("the commit waits");
     scene.inbox_is_read().await;
@@ -304,18 +298,12 @@ async fn what_was_stored_first_is_told_first_even_when_its_write_fails() {
     scene.post(std::slice::from_ref(&began)).await;
     scene.outside.advance(SignedDuration::from_mins(5));
     // The alert ends and begins again; the write of the end fails while the new beginning waits behind it.
-    let (go_on, slow) = tokio::sync::oneshot::channel();
-    *store.slow.lock().expect("not poisoned") = Some(slow);
+    let go_on = scene.slow_commit();
     store.fails.store(true, Ordering::SeqCst);
     let before = store.loads.load(Ordering::SeqCst);
     let ended = Alert { status: AlertStatus::Resolved, ends_at: Some(scene.now()), ..began.clone() };
     assert!(scene.process.post(&[ended]).await, "it is stored");
-    let judged = async {
-        while store.loads.load(Ordering::SeqCst) == before {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, judged).await.expect("it is judged");
+    scene.judged(before + 1).await;
     scene.outside.advance(SignedDuration::from_mins(1));
     assert!(scene.process.post(&[mk_alert("one", "a", scene.now(), None)]).await, "it is stored");
     // Lets the second be read, which meets the first and has to wait.
