@@ -125,7 +125,10 @@ impl Edit {
 
     /// A new number of replicas for a workload as it was found.
     pub(in crate::actions) fn of_replicas(workload: &Workload, change: Change) -> Self {
-        let set_by = managers(&workload.object, &REPLICAS).iter().map(ToString::to_string).collect();
+        let set_by = managers(&workload.object, &FieldPath::fields(REPLICAS))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         let edit = Self::of(&workload.subject, &workload.uid, Write::Scale(change));
         Self { set_by: Some(set_by), ..edit }
     }
@@ -241,8 +244,27 @@ impl Edit {
             Some(who) => Standing::Void(format!(
                 "{who} set the replicas of {shown_subject} since this was planned, and has the last word"
             )),
-            None => Standing::Open,
+            None => self.kept_by(now).map_or(Standing::Open, Standing::Void),
         }
+    }
+
+    /// Who has set a field since we did, to what it is. A way back undoes what we have set, and a value that somebody keeps
+    /// on purpose is theirs. Our write took a single value over from all others, so whoever manages it beside us
+    /// came later; of what has parts, others keep theirs, so it is theirs where nothing of it is ours.
+    fn kept_by(&self, now: &Value) -> Option<String> {
+        let changes = if self.restores { self.changes() } else { &[] };
+        changes
+            .iter()
+            .filter(|change| !matches!(self.write, Write::Scale(_)) && !change.is_made(now))
+            .find_map(|change| {
+                let managers = managers(now, &change.path);
+                let who = managers.iter().find(|manager| !manager.is_us())?;
+                let has_parts = change.from.is_object() || change.from.is_array();
+                let is_shared = has_parts && managers.iter().any(FieldManager::is_us);
+                let (path, shown) = (&change.path, self.subject().shown());
+                (!is_shared)
+                    .then(|| format!("{who} set {path} of {shown} since we did, and has the last word"))
+            })
     }
 
     /// Who has set the number of replicas since the plan, though it is what it was. A way back undoes what we have set,
@@ -251,7 +273,7 @@ impl Edit {
         if !matches!(self.write, Write::Scale(_)) {
             return None;
         }
-        let managers = managers(now, &REPLICAS);
+        let managers = managers(now, &FieldPath::fields(REPLICAS));
         let is_the_same = match &self.set_by {
             Some(planned) => managers.iter().map(ToString::to_string).eq(planned.iter().cloned()),
             None => !self.restores || managers.is_empty() || managers.iter().any(FieldManager::is_us),

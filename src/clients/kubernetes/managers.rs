@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::changes::{FieldPath, Step};
 use super::write::FIELD_MANAGER;
 
 /// One who manages a field.
@@ -15,12 +16,9 @@ pub struct FieldManager {
 }
 
 /// All who manage the field at these names. Nobody where the cluster keeps no record.
-pub fn managers(object: &Value, field: &[&str]) -> Vec<FieldManager> {
+pub fn managers(object: &Value, field: &FieldPath) -> Vec<FieldManager> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let manages = |entry: &&Value| {
-        let place = field.iter().try_fold(&entry["fieldsV1"], |at, name| at.get(format!("f:{name}")));
-        place.is_some()
-    };
+    let manages = |entry: &&Value| field.0.iter().try_fold(&entry["fieldsV1"], below).is_some();
     let read = |entry: &Value| {
         let text = |key: &str| entry[key].as_str().map(str::to_owned);
         FieldManager {
@@ -30,6 +28,17 @@ pub fn managers(object: &Value, field: &[&str]) -> Vec<FieldManager> {
         }
     };
     entries.into_iter().flatten().filter(manages).map(read).collect()
+}
+
+/// What a record says below one step: `f:NAME` for a field, `k:KEYS` for the item of a list.
+fn below<'r>(record: &'r Value, step: &Step) -> Option<&'r Value> {
+    match step {
+        Step::Field(name) => record.get(format!("f:{name}")),
+        Step::Item { name } => record.as_object()?.iter().find_map(|(key, below)| {
+            let keys: Value = serde_json::from_str(key.strip_prefix("k:")?).ok()?;
+            (keys["name"] == name.as_str()).then_some(below)
+        }),
+    }
 }
 
 impl FieldManager {
@@ -62,13 +71,17 @@ mod tests {
         ours["subresource"] = json!("scale");
         let other = entry("kubectl", json!({"f:spec": {"f:template": {"f:spec": {}}}}));
         let object = json!({"metadata": {"managedFields": [ours, other]}});
-        let [one] = &managers(&object, &["spec", "replicas"])[..] else { panic!("one") };
+        let [one] = &managers(&object, &FieldPath::fields(["spec", "replicas"]))[..] else { panic!("one") };
         assert_eq!(
             (one.is_us(), one.to_string()),
             (true, "smokejumper (scale) at 2026-11-21T12:00:00Z".into())
         );
-        assert!(managers(&object, &["spec", "template", "spec"]).iter().all(|manager| !manager.is_us()));
-        assert_eq!(managers(&object, &["spec", "paused"]), []);
-        assert_eq!(managers(&json!({}), &["spec"]), []);
+        assert!(
+            managers(&object, &FieldPath::fields(["spec", "template", "spec"]))
+                .iter()
+                .all(|manager| !manager.is_us())
+        );
+        assert_eq!(managers(&object, &FieldPath::fields(["spec", "paused"])), []);
+        assert_eq!(managers(&json!({}), &FieldPath::fields(["spec"])), []);
     }
 }

@@ -84,6 +84,27 @@ async fn what_is_set_back_waits_for_a_rollout_and_a_rollback_does_not() {
 }
 
 #[tokio::test]
+async fn a_value_that_somebody_keeps_on_purpose_is_not_put_back() {
+    let world = mk_world(&[mk_api("api:1")]).await;
+    let surveyed = world.survey(&draft("k8s.set_image", json!({"image": "api:2"}))).await;
+    applied(world.act(&surveyed.plan).await);
+    settle(&world.cluster);
+    let mut api = world.deployment();
+    let fields = json!({"f:spec": {"f:template": {"f:spec": {"f:containers": {
+        "k:{\"name\":\"api\"}": {"f:image": {}},
+    }}}}});
+    // They apply it beside us: from then on it is theirs as well.
+    api["metadata"]["managedFields"].as_array_mut().expect("a record").push(json!({
+        "manager": "kubectl", "operation": "Apply", "apiVersion": "apps/v1", "time": "2026-11-21T12:05:00Z",
+        "fieldsType": "FieldsV1", "fieldsV1": fields,
+    }));
+    world.cluster.put(api).expect("an object that is played");
+    let reason = not_applied(world.act_as(&surveyed.inverse.expect("a way back"), "01-a1-rollback").await);
+    assert!(reason.starts_with("kubectl at 2026-11-21T12:05:00Z set spec.template"), "{reason}");
+    assert_eq!((container(&world)["image"].clone(), world.effects().len()), (json!("api:2"), 1));
+}
+
+#[tokio::test]
 async fn what_holds_a_secret_is_neither_kept_nor_changed() {
     let mut api = mk_api("api:1");
     api["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "KEY", "value": SECRET}]);
