@@ -15,6 +15,7 @@ pub(super) mod manifest;
 pub(super) mod plan;
 pub(super) mod pods;
 pub(super) mod setting;
+mod standing;
 pub(super) mod subject;
 pub(super) mod ttl;
 pub(super) mod words;

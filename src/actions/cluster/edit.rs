@@ -16,14 +16,15 @@ use serde_json::{Value, json};
 
 use super::hanging::has_deadline;
 use super::plan::fixed_values;
+use super::standing::Standing;
 use super::subject::Subject;
 use super::words::{denied, sentence, unseen};
-use super::workload::{Workload, resource, revisions, template_digest};
+use super::workload::{Workload, resource, revisions};
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
 use crate::actions::outcome::{not_applied, not_now, unknown};
 use crate::clients::kubernetes::changes::{Change, FieldPath, json_patch, merge, strategic};
-use crate::clients::kubernetes::managers::{FieldManager, managers};
+use crate::clients::kubernetes::managers::managers;
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
 use crate::domain::action::{ActionOutcome, ActionPlan, Step};
@@ -47,7 +48,7 @@ pub(in crate::actions) const READ_BACK_WAIT: Duration = Duration::from_millis(30
 const ROLLOUT_WAIT: Duration = Duration::from_mins(10);
 
 /// The field that a scale writes.
-const REPLICAS: [&str; 2] = ["spec", "replicas"];
+pub(super) const REPLICAS: [&str; 2] = ["spec", "replicas"];
 
 /// The mark that rehearsals carry; nothing is stored of them.
 pub(in crate::actions) const REHEARSAL: &str = "rehearsal";
@@ -75,7 +76,7 @@ pub(in crate::actions) struct Edit {
     /// Who had set the number of replicas that this was planned over. A scale keeps no mark, and a number does not show
     /// that somebody has set it back since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    set_by: Option<Vec<String>>,
+    pub(super) set_by: Option<Vec<String>>,
 }
 
 /// What is written.
@@ -101,18 +102,6 @@ pub(in crate::actions) enum Write {
         /// The revisions that are marked as bad from then on; none takes the mark away.
         bad: Option<String>,
     },
-}
-
-/// How an object stands to a plan.
-enum Standing {
-    /// The write may be made.
-    Open,
-    /// It was made, and bears our mark.
-    Ours,
-    /// It is so already, though not by this.
-    Already,
-    /// The plan is void; says why.
-    Void(String),
 }
 
 impl Edit {
@@ -202,98 +191,13 @@ impl Edit {
         self.send(cluster, &now, REHEARSAL, true).await.map_err(|error| unseen(&error))
     }
 
-    fn subject(&self) -> Subject {
+    pub(super) fn subject(&self) -> Subject {
         Subject { kind: self.kind.clone(), namespace: self.namespace.clone(), name: self.name.clone() }
     }
 
     async fn read(&self, cluster: &ActHandle) -> Result<Value, KubernetesError> {
         let resource = resource(&self.kind).expect("plans are made of known kinds");
         cluster.get(resource, Some(&self.namespace), &self.name).await
-    }
-
-    fn standing(&self, now: &Value, key: &str) -> Standing {
-        let shown_subject = self.subject().shown();
-        if now.pointer("/metadata/uid").and_then(Value::as_str) != Some(self.uid.as_str()) {
-            return Standing::Void(format!(
-                "{shown_subject} was replaced by another of that name since this was planned"
-            ));
-        }
-        if mark(now) == Some(key) {
-            return Standing::Ours;
-        }
-        let digest = template_digest(now);
-        if self.is_made(now, &digest) {
-            return Standing::Already;
-        }
-        if self.template.as_ref().is_some_and(|planned| *planned != digest) {
-            return Standing::Void(format!(
-                "somebody changed the template of {shown_subject} since this was planned"
-            ));
-        }
-        for change in self.changes() {
-            if let Some(value) = change.is_stale(now) {
-                return Standing::Void(format!(
-                    "somebody changed {} of {shown_subject} since this was planned: it is {}, and was {}",
-                    change.path,
-                    change.shown(value),
-                    change.shown(&change.from)
-                ));
-            }
-        }
-        match self.taken_over(now) {
-            Some(who) => Standing::Void(format!(
-                "{who} set the replicas of {shown_subject} since this was planned, and has the last word"
-            )),
-            None => self.kept_by(now).map_or(Standing::Open, Standing::Void),
-        }
-    }
-
-    /// Who has set a field since we did, to what it is. A way back undoes what we have set, and a value that somebody keeps
-    /// on purpose is theirs. Our write took a single value over from all others, so whoever manages it beside us
-    /// came later; of what has parts, others keep theirs, so it is theirs where nothing of it is ours.
-    fn kept_by(&self, now: &Value) -> Option<String> {
-        let changes = if self.restores { self.changes() } else { &[] };
-        changes
-            .iter()
-            .filter(|change| !matches!(self.write, Write::Scale(_)) && !change.is_made(now))
-            .find_map(|change| {
-                let managers = managers(now, &change.path);
-                let who = managers.iter().find(|manager| !manager.is_us())?;
-                let has_parts = change.from.is_object() || change.from.is_array();
-                let is_shared = has_parts && managers.iter().any(FieldManager::is_us);
-                let (path, shown) = (&change.path, self.subject().shown());
-                (!is_shared)
-                    .then(|| format!("{who} set {path} of {shown} since we did, and has the last word"))
-            })
-    }
-
-    /// Who has set the number of replicas since the plan, though it is what it was. A way back undoes what we have set,
-    /// and nobody else's number.
-    fn taken_over(&self, now: &Value) -> Option<String> {
-        if !matches!(self.write, Write::Scale(_)) {
-            return None;
-        }
-        let managers = managers(now, &FieldPath::fields(REPLICAS));
-        let is_the_same = match &self.set_by {
-            Some(planned) => managers.iter().map(ToString::to_string).eq(planned.iter().cloned()),
-            None => !self.restores || managers.is_empty() || managers.iter().any(FieldManager::is_us),
-        };
-        let who = managers.iter().find(|manager| !manager.is_us()).or(managers.first());
-        (!is_the_same).then(|| who.map_or_else(|| "somebody".to_owned(), ToString::to_string))
-    }
-
-    fn is_made(&self, now: &Value, digest: &str) -> bool {
-        match &self.write {
-            Write::Revision { template, .. } => template == digest,
-            _ => self.changes().iter().all(|change| change.is_made(now)),
-        }
-    }
-
-    /// Whether the object shows that our write arrived.
-    fn bears_us(&self, now: &Value, key: &str) -> bool {
-        // `scale` keeps no mark: a number that is as it should be is all there is to see.
-        let by_value = matches!(self.write, Write::Scale(_)) && self.is_made(now, &template_digest(now));
-        mark(now) == Some(key) || by_value
     }
 
     async fn send(
