@@ -342,13 +342,15 @@ fn fits(shown: &Value, came: &Value, place: &str) {
 #[tokio::test]
 async fn every_example_of_the_page_is_answered_as_it_says() {
     let service = Service::start().await;
-    for name in ["taken", "ended", "approved", "rejected"] {
+    for name in ["taken", "by-hand", "called", "ended", "approved", "rejected"] {
         service.fire("HighErrorRate", name).await;
     }
     service.fire("ByHand", "cart-by-hand").await;
     let mut by_part: BTreeMap<&str, Value> = BTreeMap::new();
     let changed = [
         ("/acknowledge", "taken"),
+        ("/take-over", "by-hand"),
+        ("/escalate", "called"),
         ("/resolve", "ended"),
         ("/approve", "approved"),
         ("/reject", "rejected"),
@@ -420,6 +422,26 @@ async fn whoever_takes_an_incident_may_say_why_in_words_that_are_read() {
         incident["timeline"].as_array().expect("lines").iter().map(|line| text(&line["text"])).collect();
     // By the name of the person who holds the token, as a click in Slack would be.
     assert!(lines.contains(&"acknowledged by una: looking at the pool"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn whoever_goes_on_by_hand_stops_the_automation_and_may_still_call_for_help() {
+    let service = Service::start().await;
+    service.fire("HighErrorRate", "cart").await;
+    let id = text(&service.waiting("cart").await["id"]).to_owned();
+    let post = async |verb: &str| {
+        let url = format!("{}/api/v1/incidents/{id}/{verb}", service.server.url());
+        let answer = http_client().post(url).bearer_auth(TOKEN).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    let (status, taken) = post("take-over").await;
+    assert_eq!((status, text(&taken["taken_over_by"]), text(&taken["status"])), (200, "una", "acknowledged"));
+    assert_eq!(text(&taken["actions"][0]["status"]), "cancelled");
+    assert_eq!(text(&taken["actions"][0]["reason"]), "una has taken over");
+    let (status, again) = post("take-over").await;
+    assert_eq!((status, text(&again["detail"])), (409, "una has taken over already"));
+    let (status, called) = post("escalate").await;
+    assert_eq!((status, text(&called["status"]), text(&called["phase"])), (200, "triggered", "handed_over"));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! `incidents`: what is wrong now, everything about one incident, and the two things that people say about it.
+//! `incidents`: what is wrong now, everything about one incident, and what people say about it.
 
 mod detail;
 mod list;
@@ -33,7 +33,7 @@ Examples:
 
 An ID may be given whole, or as a part of its beginning or end that leads to one incident.";
 
-/// See, acknowledge and resolve incidents of a running service.
+/// See, acknowledge, take over, escalate and resolve incidents of a running service.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct IncidentsArgs {
@@ -58,6 +58,24 @@ enum IncidentsCommand {
         /// The incident.
         id: String,
         /// What you are doing about it, for the timeline.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Go on by hand: nothing more is tried, undone or proposed in this incident.
+    #[command(after_long_help = TAKE_OVER_EXAMPLES)]
+    TakeOver {
+        /// The incident.
+        id: String,
+        /// What you are doing about it, for the timeline.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Call the next level of the escalation now.
+    #[command(after_long_help = ESCALATE_EXAMPLES)]
+    Escalate {
+        /// The incident.
+        id: String,
+        /// What you need, for those who are called.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -94,6 +112,25 @@ Examples:
     $ smokejumper incidents ack 6b1f03aa
     error: already acknowledged by ben (409 Conflict)";
 
+const TAKE_OVER_EXAMPLES: &str = "\
+Examples:
+  Work on an incident without the machine doing anything beside you:
+    $ smokejumper incidents take-over 6b1f03aa --reason 'moving the database by hand'
+    6b1f03aa high-error-rate: taken over by una
+
+  What was changed for a limited time is still set back when that is over; see what and when:
+    $ smokejumper actions temporary";
+
+const ESCALATE_EXAMPLES: &str = "\
+Examples:
+  Get help, also after you have taken the incident; somebody has to acknowledge again:
+    $ smokejumper incidents escalate 6b1f03aa --reason 'I need the database team'
+    6b1f03aa high-error-rate: triggered
+
+  See who was told:
+    $ smokejumper incidents show 6b1f03aa --output json | jq -r '.timeline[-1].text'
+    lead is told: slack:#leads";
+
 const RESOLVE_EXAMPLES: &str = "\
 Examples:
   End an incident and say why:
@@ -111,6 +148,8 @@ pub(super) fn run(args: IncidentsArgs) -> Result<Answer, Failure> {
             IncidentsCommand::List(args) => list::run(&remote, args).await,
             IncidentsCommand::Show { id } => show(&remote, &id).await,
             IncidentsCommand::Ack { id, reason } => tell(&remote, &id, "acknowledge", reason).await,
+            IncidentsCommand::TakeOver { id, reason } => tell(&remote, &id, "take-over", reason).await,
+            IncidentsCommand::Escalate { id, reason } => tell(&remote, &id, "escalate", reason).await,
             IncidentsCommand::Resolve { id, reason } => tell(&remote, &id, "resolve", reason).await,
         }
     })

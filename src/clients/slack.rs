@@ -185,6 +185,18 @@ impl SlackClient {
         Ok(())
     }
 
+    /// `chat.postEphemeral`: a message that only `user` sees, and that does not last. Repeating it is harmless.
+    /// `text` is mrkdwn.
+    ///
+    /// # Errors
+    /// As the table says; never ambiguous. Somebody who is not in the channel is `user_not_in_channel`.
+    pub async fn post_ephemeral(&self, channel: &str, user: &str, text: &str) -> Result<(), SendError> {
+        let request = BTreeMap::from([("channel", channel), ("user", user), ("text", text)]);
+        // Slack's tier 4, which presses do not reach; a limit that is met all the same holds up no message.
+        let _: MessageAnswer = self.call("chat.postEphemeral", &request, Repeat::Harmless, None).await?;
+        Ok(())
+    }
+
     /// `auth.test`: whether the token is good, and whose it is.
     ///
     /// # Errors

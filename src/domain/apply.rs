@@ -85,6 +85,12 @@ pub enum Refused {
     /// Somebody took it before.
     #[error("already acknowledged by {0}")]
     AlreadyAcknowledged(String),
+    /// Somebody else went further before, or time did.
+    #[error("the escalation has moved on since this was shown")]
+    AlreadyEscalated,
+    /// Somebody goes on by hand already.
+    #[error("{0} has taken over already")]
+    AlreadyTakenOver(String),
     /// There is no such action.
     #[error("this incident has no such action")]
     NoSuchAction,
@@ -135,7 +141,12 @@ pub fn apply(
         Event::FoundSetBack { action, detail } => restoring::found_set_back(&mut draft, &action, &detail),
         Event::Woken { effect, wake } => telling::woken(&mut draft, &effect, &wake, facts),
         Event::Acknowledge { actor, reason } => people::acknowledge(&mut draft, actor, reason)?,
+        Event::TakeOver { actor, reason } => people::take_over(&mut draft, actor, reason)?,
+        Event::Escalate { actor, seen, reason } => {
+            people::escalate(&mut draft, &actor, seen.as_deref(), reason, facts)?;
+        }
         Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
+        Event::PressRefused { channel, user, why } => telling::press_refused(&mut draft, &channel, user, why),
         Event::TaskItemDone { task, item, actor } => {
             people::item_done(&mut draft, task, item, &actor, facts)?
         }

@@ -83,6 +83,8 @@ pub enum Reason {
     ApprovalExpired,
     /// The incident ended first.
     IncidentResolved,
+    /// A person has taken over before it began.
+    TakenOver(String),
     /// It was carried out.
     Applied,
     /// It certainly was not carried out.
@@ -134,6 +136,7 @@ impl Reason {
             Self::Rejected(..) => "rejected",
             Self::ApprovalExpired => "approval_expired",
             Self::IncidentResolved => "incident_resolved",
+            Self::TakenOver(_) => "taken_over",
             Self::Applied => "applied",
             Self::NotApplied(_) => "not_applied",
             Self::Failed(_) => "failed",
@@ -179,6 +182,7 @@ impl std::fmt::Display for Reason {
             Self::Rejected(who, Some(why)) => write!(f, "rejected by {who}: {why}"),
             Self::ApprovalExpired => f.write_str("nobody answered in time"),
             Self::IncidentResolved => f.write_str("the incident ended first"),
+            Self::TakenOver(who) => write!(f, "{who} has taken over"),
             Self::Applied => f.write_str("it was carried out"),
             Self::NotApplied(why) => write!(f, "it was not carried out: {why}"),
             Self::Failed(why) => write!(f, "it was carried out, and failed: {why}"),

@@ -93,12 +93,37 @@ pub enum Event {
         /// In their words.
         reason: Option<String>,
     },
+    /// A person goes on by hand: automation stops for this incident.
+    TakeOver {
+        /// Who.
+        actor: Actor,
+        /// In their words.
+        reason: Option<String>,
+    },
+    /// A person wants the next level to hear now.
+    Escalate {
+        /// Who.
+        actor: Actor,
+        /// The mark of the escalation as they saw it; none counts whatever it is by now.
+        seen: Option<String>,
+        /// In their words.
+        reason: Option<String>,
+    },
     /// A person says that it is over.
     Resolve {
         /// Who.
         actor: Actor,
         /// In their words.
         reason: Option<String>,
+    },
+    /// Somebody's press on a button did not count. Nothing changes; they are told why.
+    PressRefused {
+        /// Slack's id of the channel of the message.
+        channel: String,
+        /// Slack's id of the person.
+        user: String,
+        /// Why, for people.
+        why: String,
     },
     /// A person ticked off an item of a task.
     TaskItemDone {
@@ -147,7 +172,10 @@ impl Event {
             Self::FoundSetBack { .. } => "found_set_back",
             Self::Woken { .. } => "woken",
             Self::Acknowledge { .. } => "acknowledge",
+            Self::TakeOver { .. } => "take_over",
+            Self::Escalate { .. } => "escalate",
             Self::Resolve { .. } => "resolve",
+            Self::PressRefused { .. } => "press_refused",
             Self::TaskItemDone { .. } => "task_item_done",
             Self::NoticeSent { .. } => "notice_sent",
             Self::NoticeFailed { .. } => "notice_failed",

@@ -15,7 +15,7 @@ use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
 use crate::rule::RuleHash;
 use crate::severity::Severity;
-use crate::timeline::TimelineHead;
+use crate::timeline::{TimelineHead, digest_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -200,10 +200,13 @@ pub struct Incident {
     /// Who took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
+    /// Who goes on by hand: nothing more is tried, undone or proposed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<Acknowledgement>,
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolution>,
-    /// How often it was opened again; part of the PagerDuty dedup key.
+    /// How often it was opened again, or paged again after somebody had it; part of the PagerDuty dedup key.
     #[serde(default)]
     pub episode: u32,
     /// When it was opened again, the last times, oldest first.
@@ -275,6 +278,7 @@ impl Incident {
             tasks: Vec::new(),
             escalation: None,
             acknowledged: None,
+            taken_over: None,
             resolved: None,
             episode: 0,
             reopened_at: Vec::new(),
@@ -287,10 +291,15 @@ impl Incident {
 
     /// Notes that it was opened again.
     pub(crate) fn note_reopened(&mut self, now: Timestamp) {
-        self.episode = self.episode.saturating_add(1);
+        self.begin_episode();
         self.reopened_at.push(now);
         let surplus = self.reopened_at.len().saturating_sub(REOPENED_MAX);
         self.reopened_at.drain(..surplus);
+    }
+
+    /// From here on PagerDuty is told under a new name.
+    pub(crate) fn begin_episode(&mut self) {
+        self.episode = self.episode.saturating_add(1);
     }
 
     /// What guardrails want to know of it.
@@ -324,6 +333,12 @@ impl Incident {
     /// When the escalation goes on; none when it does not.
     pub fn next_escalation_at(&self) -> Option<Timestamp> {
         self.escalation.as_ref().and_then(|state| state.next).map(|next| next.due_at)
+    }
+
+    /// Where the escalation stands, as a word that changes with every step. A wish to go further holds for what was seen: of
+    /// two people who press at once, or of one press that arrives twice, the second moves nothing.
+    pub fn escalation_mark(&self) -> String {
+        digest_of(&(self.episode, self.status, &self.escalation))
     }
 
     /// What a destination knows of it.
@@ -365,12 +380,15 @@ impl Incident {
     }
 
     /// Names of remedies that were taken in this incident. What was blocked, simulated, or called off before it began
-    /// because the incident ended, was not: it may pass later.
+    /// because the incident ended or a person took over, was not: it may pass later.
     pub fn tried_remedies(&self) -> impl Iterator<Item = &str> {
         let was_taken = |action: &&Action| match action.status {
             ActionStatus::Blocked | ActionStatus::Simulated => false,
             ActionStatus::Cancelled => {
-                let was_called_off = matches!(action.reason, Reason::IncidentResolved | Reason::Stale(_));
+                let was_called_off = matches!(
+                    action.reason,
+                    Reason::IncidentResolved | Reason::TakenOver(_) | Reason::Stale(_)
+                );
                 !was_called_off || action.outcome.is_some()
             }
             _ => true,

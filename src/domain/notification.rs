@@ -57,6 +57,13 @@ pub enum Notice {
     },
     /// Evidence below the card that the card has no room for. Taken from the incident when it is sent.
     Evidence,
+    /// Slack: an answer that only one person sees, such as why their press did not count.
+    Whisper {
+        /// Slack's id of the person.
+        user: String,
+        /// What to say, as plain text.
+        text: String,
+    },
     /// PagerDuty: open or repeat the alert.
     Trigger {
         /// Why it is sent, such as the level's name.
@@ -84,12 +91,18 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// Whether the trail says that it arrived. Cards and what hangs below them come by the dozen.
+    pub fn is_told_in_the_trail(&self) -> bool {
+        !matches!(self, Self::Card | Self::Reply { .. } | Self::Evidence | Self::Whisper { .. })
+    }
+
     /// The kind, for metrics and timelines.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Card => "card",
             Self::Reply { .. } => "reply",
             Self::Evidence => "evidence",
+            Self::Whisper { .. } => "whisper",
             Self::Trigger { .. } => "trigger",
             Self::Acknowledge { .. } => "acknowledge",
             Self::Resolve { .. } => "resolve",

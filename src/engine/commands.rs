@@ -60,6 +60,26 @@ impl Commands {
         self.happen(incident, Event::Resolve { actor, reason }).await
     }
 
+    /// Stops the automation of an incident in somebody's name.
+    pub async fn take_over(
+        &self,
+        incident: IncidentId,
+        actor: Actor,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::TakeOver { actor, reason }).await
+    }
+
+    /// Calls the next level in somebody's name.
+    pub async fn escalate(
+        &self,
+        incident: IncidentId,
+        actor: Actor,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::Escalate { actor, seen: None, reason }).await
+    }
+
     /// Decides about an action in somebody's name.
     pub async fn decide(
         &self,

@@ -4,8 +4,10 @@
 //! row is an order of magnitude slower. Adapters implement them; tests implement them in memory or against the
 //! real databases with one contract suite.
 
+mod decoded;
 mod hands;
 
+pub use decoded::{Click, ClickVerb, Decoded, Decoder, Spot};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
 
 use crate::domain::Labels;
@@ -383,45 +385,6 @@ pub trait Reader: Send + Sync {
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>>;
     /// Pauses in force.
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>>;
-}
-
-/// What a delivery says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Decoded {
-    /// Alerts, each for itself.
-    Alerts(Vec<Alert>),
-    /// Clicks on our buttons, already known to be genuine.
-    Clicks(Vec<Click>),
-}
-
-/// One click on one of our buttons.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Click {
-    /// The incident or action that the button carries, opaque to the outside.
-    pub subject: String,
-    /// What the button does.
-    pub verb: ClickVerb,
-    /// Who clicked, as the settings know them.
-    pub actor: crate::domain::people::Actor,
-    /// For approvals: the digest of the plan that the button was drawn for.
-    pub digest: Option<String>,
-}
-
-/// What a button does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ClickVerb {
-    /// I have it.
-    Acknowledge,
-    /// Do it.
-    Approve,
-    /// Do not do it.
-    Reject,
-}
-
-/// Reads deliveries. Must accept everything that the receivers accepted.
-pub trait Decoder: Send + Sync {
-    /// What a delivery says, or why it cannot be read.
-    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String>;
 }
 
 /// Gathers evidence. Reads only.

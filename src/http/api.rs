@@ -26,6 +26,8 @@ use utoipa::OpenApi;
         incidents::list,
         incidents::show,
         incidents::acknowledge,
+        incidents::take_over,
+        incidents::escalate,
         incidents::resolve,
         incidents::task_done,
         actions::list,

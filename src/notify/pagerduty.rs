@@ -77,7 +77,7 @@ impl PagerDutyNotifier {
                 self.client.change(&routing_key, &writer.change(summary, details)).await
             }
             // These are Slack's.
-            Notice::Card | Notice::Reply { .. } | Notice::Evidence => {
+            Notice::Card | Notice::Reply { .. } | Notice::Evidence | Notice::Whisper { .. } => {
                 return Delivered::Yes { message: None };
             }
         };

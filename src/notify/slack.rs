@@ -122,6 +122,7 @@ impl SlackNotifier {
                 // Without a card there is no thread, and in the channel it would only be in the way.
                 _ => Ok(None),
             },
+            Notice::Whisper { user, text } => self.whisper(known, user, text, &frame).await,
             // These are PagerDuty's words; the card shows the same.
             Notice::Trigger { .. }
             | Notice::Acknowledge { .. }
@@ -201,6 +202,26 @@ impl SlackNotifier {
                 client.post_message(&card.channel, &plain).await.map(|_| None)
             }
             other => other.map(|_| None),
+        }
+    }
+
+    /// Says something to one person, in the channel of the card. It is no more than an answer: where they cannot be reached
+    /// there, such as for having left, nothing is lost.
+    async fn whisper(
+        &self,
+        card: Option<&MessageRef>,
+        user: &str,
+        text: &str,
+        frame: &Frame<'_>,
+    ) -> Result<Option<MessageRef>, SendError> {
+        let Some(card) = card else { return Ok(None) };
+        let text = reply::whisper(text, frame);
+        match self.client()?.post_ephemeral(&card.channel, user, &text).await {
+            Err(error @ SendError::Permanent { .. }) => {
+                tracing::info!(%error, "Slack does not show somebody why their press did not count");
+                Ok(None)
+            }
+            other => other.map(|()| None),
         }
     }
 

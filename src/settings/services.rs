@@ -70,7 +70,8 @@ pub struct Slack {
     pub team_id: Option<String>,
     /// The only app whose buttons count, such as `A0123456789`. Default: any that signs correctly.
     pub app_id: Option<String>,
-    /// Whether people who are not listed under `people` may take an incident by its button. They can never approve.
+    /// Whether people who are not listed under `people` may take an incident by its button, and call the next level. They
+    /// can never approve, take over or resolve.
     pub anyone_may_acknowledge: bool,
     /// Channel for incidents that no rule sends elsewhere.
     pub default_channel: Option<String>,

@@ -97,6 +97,20 @@ fn an_acknowledgement_names_who_took_it() {
 }
 
 #[test]
+fn people_go_on_by_hand_and_call_the_next_level() {
+    let mut detail = mk_detail();
+    detail.summary.taken_over_by = Some("una".to_owned());
+    let service = StandIn::start()
+        .json(&format!("POST /api/v1/incidents/{ID}/take-over"), &json!(detail))
+        .json(&format!("POST /api/v1/incidents/{ID}/escalate"), &json!(mk_detail()));
+    let printed = run(&service, &["incidents", "take-over", ID, "--reason", "by hand"]).good();
+    assert_eq!(printed, "6b1f03aa high-error-rate: taken over by una\n");
+    assert_eq!(service.last().body, r#"{"reason":"by hand"}"#);
+    let printed = run(&service, &["incidents", "escalate", ID]).good();
+    assert_eq!(printed, "6b1f03aa high-error-rate: triggered\n");
+}
+
+#[test]
 fn actions_that_wait_are_listed_approved_and_rejected() {
     let action = &mk_detail().actions[0];
     let mut listed = json!(action);

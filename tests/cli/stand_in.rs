@@ -124,6 +124,7 @@ pub fn mk_summary(id: &str) -> IncidentSummary {
         resolved_at: None,
         next_escalation_at: Some(in_seconds(330)),
         acknowledged_by: None,
+        taken_over_by: None,
         alerts_firing: 1,
         alerts_total: 2,
     }

@@ -56,6 +56,7 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Notify { notice: Notice::Resolve { .. }, .. } => 14,
             Effect::Notify { notice: Notice::Change { .. }, .. } => 15,
             Effect::Notify { notice: Notice::Evidence, .. } => 16,
+            Effect::Notify { notice: Notice::Whisper { .. }, .. } => 17,
             Effect::Wake(Wake::Escalate) => 20,
             Effect::Wake(Wake::ApprovalExpires(_)) => 21,
             Effect::Wake(Wake::Verify(_)) => 22,
@@ -64,5 +65,5 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Wake(Wake::Restore(_)) => 25,
         })
         .collect();
-    assert_eq!(shapes.len(), 17, "every shape has an example");
+    assert_eq!(shapes.len(), 18, "every shape has an example");
 }

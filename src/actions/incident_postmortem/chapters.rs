@@ -81,8 +81,8 @@ fn summary(view: &IncidentView) -> String {
         }
         None => " It is not resolved yet.".to_owned(),
     });
-    if incident.episode > 0 {
-        text.push_str(&format!(" It was reopened {}.", counted(incident.episode as usize, "time")));
+    if !incident.reopened_at.is_empty() {
+        text.push_str(&format!(" It was reopened {}.", counted(incident.reopened_at.len(), "time")));
     }
     text
 }

@@ -17,6 +17,9 @@ const INDENT: &str = "  ";
 /// One line about an incident: who it is and where it stands.
 pub(super) fn headline(incident: &IncidentDetail) -> String {
     let summary = &incident.summary;
+    if let (Some(name), None) = (&summary.taken_over_by, &summary.resolved_at) {
+        return format!("{} {}: taken over by {}", ids::short(&summary.id), line(&summary.rule), line(name));
+    }
     let by = match &summary.acknowledged_by {
         Some(name) if summary.status == "acknowledged" => format!(" by {}", line(name)),
         _ => String::new(),
@@ -75,6 +78,7 @@ fn head(page: &mut String, incident: &IncidentDetail, now: Timestamp) {
     fact("target", summary.target.as_deref().unwrap_or_default());
     fact("started", &when(&Some(summary.started_at.clone())));
     fact("acknowledged", &summary.acknowledged_by.as_ref().map(|by| format!("by {by}")).unwrap_or_default());
+    fact("taken over", &summary.taken_over_by.as_ref().map(|by| format!("by {by}")).unwrap_or_default());
     fact("escalates", &when(&summary.next_escalation_at));
     fact("resolved", &when(&summary.resolved_at));
     fact("runbook", incident.runbook.as_deref().unwrap_or_default());

@@ -4,8 +4,10 @@
 //! nobody knows the end of is never repeated unless its plan says that twice is harmless.
 
 mod begin;
+mod calling_off;
 
 pub(super) use begin::starting;
+pub(super) use calling_off::{call_off, stand_back};
 
 use super::draft::{Document, Draft};
 use super::{Facts, alerts, deciding, restoring, telling, verifying};
@@ -189,6 +191,10 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
     if !draft.incident.is_open() {
         return;
     }
+    if draft.incident.taken_over.is_some() {
+        draft.incident.phase = Phase::HandedOver;
+        return;
+    }
     match (action.tier, draft.incident.phase) {
         // The incident was opened again meanwhile: the decision waits for the evidence.
         (_, Phase::Diagnosing) => {}
@@ -319,10 +325,19 @@ fn outcome_unknown(draft: &mut Draft, action: &Action, why: String, facts: &Fact
 
 /// After a remedy that failed: fresh evidence, then the next one.
 pub(super) fn next_remedy(draft: &mut Draft, facts: &Facts<'_>) {
-    if draft.incident.is_open() && draft.incident.alerts.firing > 0 {
+    if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
+        return;
+    }
+    match &draft.incident.taken_over {
+        Some(by) => {
+            let why = Reason::TakenOver(by.actor.name.clone()).to_string();
+            deciding::hand_over(draft, &why);
+        }
         // It is tried once, so that this ends with the ladder.
-        draft.incident.redecisions = 0;
-        alerts::begin_diagnosis(draft, facts);
+        None => {
+            draft.incident.redecisions = 0;
+            alerts::begin_diagnosis(draft, facts);
+        }
     }
 }
 
@@ -363,37 +378,6 @@ fn result_of(status: ActionStatus) -> StartResult {
     }
 }
 
-/// The incident ended: brings every action to its end that does not come to it by itself. Only an attempt on the
-/// world that is under way goes on, since its answer is still to be recorded.
-pub(super) fn call_off(draft: &mut Draft) {
-    let mut ends: Vec<(ActionId, ActionStatus, Reason)> = Vec::new();
-    for action in draft.incident.actions.iter().filter(|action| action.restores.is_none()) {
-        let (status, reason) = match (action.status, action.step) {
-            (status, Step::Apply) if status.is_waiting() => {
-                (ActionStatus::Cancelled, Reason::IncidentResolved)
-            }
-            // It was carried out, and stays.
-            (status, Step::Rollback) if status.is_waiting() => {
-                let why = Reason::IncidentResolved.to_string();
-                (ActionStatus::Failed, Reason::RollbackFailed(why))
-            }
-            (ActionStatus::Verifying, _) => (ActionStatus::Succeeded, Reason::NotVerified),
-            (ActionStatus::Running, _) if is_with_people(draft, &action.id) => {
-                (ActionStatus::Cancelled, Reason::IncidentResolved)
-            }
-            _ => continue,
-        };
-        ends.push((action.id.clone(), status, reason));
-    }
-    for (id, status, reason) in ends {
-        if status != ActionStatus::Cancelled {
-            let text = draft.incident.action(&id).map(|action| format!("{}: {reason}", action.remedy));
-            draft.line(LineKind::Verification, Some(reason.word()), text.unwrap_or_default());
-        }
-        end(draft, &id, status, reason);
-    }
-}
-
 /// Whether an action was handed to people, who carry it out as a task.
 pub(super) fn is_with_people(draft: &Draft, id: &ActionId) -> bool {
     draft.incident.tasks.iter().any(|task| task.action.as_ref() == Some(id))
@@ -418,7 +402,7 @@ fn tell_change(draft: &mut Draft, action: &Action, step: Step, detail: &str) {
 fn carry_out(draft: &mut Draft, request: Request, facts: &Facts<'_>) {
     match request {
         Request::Notify { destination, text } => telling::say(draft, &destination, &text),
-        Request::Escalate => telling::escalate_now(draft, facts),
+        Request::Escalate => telling::escalate_now(draft, "escalated by the rule", facts),
         Request::StartTask { task } => {
             draft.line(LineKind::Task, Some("task_started"), task.title.clone());
             let reply = telling::task_text(&task);

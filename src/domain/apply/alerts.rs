@@ -108,6 +108,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     draft.incident.status = IncidentStatus::Triggered;
     draft.incident.resolved = None;
     draft.incident.acknowledged = None;
+    draft.incident.taken_over = None;
     let now = draft.now;
     draft.incident.note_reopened(now);
     draft.incident.redecisions = 0;

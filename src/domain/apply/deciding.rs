@@ -30,7 +30,7 @@ pub(super) fn decide(draft: &mut Draft, facts: &Facts<'_>) {
     if !draft.incident.is_open() || draft.incident.alerts.status() == AlertStatus::Resolved {
         return;
     }
-    if draft.incident.current_action().is_some() {
+    if draft.incident.current_action().is_some() || draft.incident.taken_over.is_some() {
         return;
     }
     let decisions = decision::decide(facts.candidates);

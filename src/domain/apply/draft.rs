@@ -218,10 +218,16 @@ impl Draft {
         // another way.
         let lane = match &notice {
             Notice::Reply { page: true, .. } if known => format!("{}|{destination}|page", self.incident.id),
+            Notice::Whisper { user, .. } => format!("{}|{destination}|{user}", self.incident.id),
             _ => format!("{}|{destination}", self.incident.id),
         };
         // What keeps a message up to date must not wait behind a flood of new ones.
-        let queue = if known { format!("{destination} known") } else { destination.to_string() };
+        let queue = match &notice {
+            // Nor may a crowd that presses in vain make anybody else wait.
+            Notice::Whisper { .. } => "whispers".to_owned(),
+            _ if known => format!("{destination} known"),
+            _ => destination.to_string(),
+        };
         let effect = Effect::Notify { destination: destination.clone(), notice };
         self.emit_at(self.now, effect, Some(lane), Some(queue));
     }

@@ -1,7 +1,7 @@
-//! What people say: I have it, it is over, this item is done.
+//! What people say: I have it, I go on by hand, call the next level, it is over, this item is done.
 
 use super::draft::Draft;
-use super::{Facts, Refused, acting, alerts, verifying};
+use super::{Facts, Refused, acting, alerts, telling, verifying};
 use crate::action::ActionStatus;
 use crate::decision::Reason;
 use crate::effect::Wake;
@@ -27,12 +27,16 @@ pub(super) fn acknowledge(draft: &mut Draft, actor: Actor, reason: Option<String
         }
         _ => {}
     }
-    draft.incident.status = IncidentStatus::Acknowledged;
-    let text = match reason {
-        None => format!("acknowledged by {}", actor.name),
-        Some(why) => format!("acknowledged by {}: {why}", actor.name),
-    };
+    let text = said("acknowledged by", &actor, reason);
     draft.line_by(&actor, LineKind::Acknowledged, Some("acknowledged"), text);
+    hold_escalation(draft, actor);
+    draft.visible();
+    Ok(())
+}
+
+/// Nothing escalates from here on.
+fn hold_escalation(draft: &mut Draft, actor: Actor) {
+    draft.incident.status = IncidentStatus::Acknowledged;
     draft.incident.acknowledged = Some(Acknowledgement { actor, at: draft.now });
     draft.cancel_wake(&Wake::Escalate);
     if let Some(escalation) = &mut draft.incident.escalation {
@@ -42,8 +46,62 @@ pub(super) fn acknowledge(draft: &mut Draft, actor: Actor, reason: Option<String
         let episode = draft.incident.episode;
         draft.notify(&destination, Notice::Acknowledge { episode });
     }
+}
+
+/// Somebody goes on by hand. What waits is called off and nothing is undone any more; an attempt under way comes to its
+/// end, whether a remedy helped is still looked at, and what was changed for a limited time is set back when it is due.
+pub(super) fn take_over(draft: &mut Draft, actor: Actor, reason: Option<String>) -> Result<(), Refused> {
+    need(&actor, Role::Responder)?;
+    if !draft.incident.is_open() {
+        return Err(Refused::AlreadyResolved);
+    }
+    if let Some(by) = &draft.incident.taken_over {
+        return Err(Refused::AlreadyTakenOver(by.actor.name.clone()));
+    }
+    let text = said("nothing more is tried here: taken over by", &actor, reason);
+    draft.line_by(&actor, LineKind::HandedOver, Some("taken_over"), text);
+    draft.incident.taken_over = Some(Acknowledgement { actor: actor.clone(), at: draft.now });
+    acting::stand_back(draft, &actor.name);
+    draft.cancel_wake(&Wake::Decide);
+    if draft.incident.current_action().is_none() {
+        draft.incident.phase = Phase::HandedOver;
+    }
+    if draft.incident.status == IncidentStatus::Triggered {
+        hold_escalation(draft, actor);
+    }
     draft.visible();
     Ok(())
+}
+
+/// Somebody wants the next level to hear now. Whoever has the incident asks for help by it, so it waits for an
+/// acknowledgement again; that they have it still holds back what would run alone.
+pub(super) fn escalate(
+    draft: &mut Draft,
+    actor: &Actor,
+    seen: Option<&str>,
+    reason: Option<String>,
+    facts: &Facts<'_>,
+) -> Result<(), Refused> {
+    need(actor, Role::Responder)?;
+    if !draft.incident.is_open() {
+        return Err(Refused::AlreadyResolved);
+    }
+    if seen.is_some_and(|seen| seen != draft.incident.escalation_mark()) {
+        return Err(Refused::AlreadyEscalated);
+    }
+    draft.line_by(actor, LineKind::Escalation, Some("escalated"), said("escalated by", actor, reason));
+    draft.incident.status = IncidentStatus::Triggered;
+    telling::escalate_now(draft, "escalated by a person", facts);
+    draft.visible();
+    Ok(())
+}
+
+/// What somebody did, with their words where they gave some.
+fn said(what: &str, actor: &Actor, reason: Option<String>) -> String {
+    match reason {
+        None => format!("{what} {}", actor.name),
+        Some(why) => format!("{what} {}: {why}", actor.name),
+    }
 }
 
 /// Somebody says that it is over.
@@ -57,10 +115,7 @@ pub(super) fn resolve(
     if !draft.incident.is_open() {
         return Err(Refused::AlreadyResolved);
     }
-    let text = match reason {
-        None => format!("resolved by {}", actor.name),
-        Some(why) => format!("resolved by {}: {why}", actor.name),
-    };
+    let text = said("resolved by", &actor, reason);
     alerts::close(draft, Some(actor), text, facts);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::action::Task;
 use crate::effect::{EffectId, Wake};
 use crate::escalation::{EscalationState, EscalationStep, Reached};
 use crate::incident::IncidentStatus;
-use crate::notification::{Destination, MessageRef, Notice};
+use crate::notification::{Destination, DestinationState, MessageRef, Notice};
 use crate::timeline::LineKind;
 use jiff::SignedDuration;
 
@@ -115,24 +115,66 @@ fn follow_clock_back(draft: &mut Draft, early: SignedDuration) {
 }
 
 /// Goes to the next step at once, whatever the time.
-pub(super) fn escalate_now(draft: &mut Draft, facts: &Facts<'_>) {
+pub(super) fn escalate_now(draft: &mut Draft, why: &str, facts: &Facts<'_>) {
     if draft.incident.status != IncidentStatus::Triggered {
         return;
     }
-    let step = draft.incident.escalation.as_ref().map(|state| match state.next {
-        Some(next) => next.step,
-        None => EscalationStep::Fallback(0),
-    });
-    match step {
-        Some(step) => {
+    match draft.incident.escalation.as_ref().map(|state| (state.next, state.reached)) {
+        Some((Some(next), _)) => {
             draft.cancel_wake(&Wake::Escalate);
-            reach(draft, step, facts);
+            reach(draft, higher(next.step), facts);
         }
-        None => tell(draft, facts.fallback_destinations, "fallback", "escalated by the rule"),
+        // It stood still since somebody has it: the level above the last one that was told is next.
+        Some((None, reached)) => {
+            let above = reached.map_or(0, |index| index + 1);
+            begin_again_at(draft, above, facts);
+            let known = draft.pagerduty_destinations();
+            reach_after(draft, EscalationStep::Level(above), facts, |draft, next| {
+                if next.iter().any(|destination| known.contains(destination)) {
+                    page_anew(draft, &known);
+                }
+            });
+        }
+        None => tell(draft, facts.fallback_destinations, "fallback", why),
     }
 }
 
+/// The step for somebody who wants to go further, and not to remind those who were told.
+fn higher(step: EscalationStep) -> EscalationStep {
+    match step {
+        EscalationStep::Reminder(index, _) => EscalationStep::Level(index + 1),
+        other => other,
+    }
+}
+
+/// Lets a level be due now, so that those above it keep their distance.
+fn begin_again_at(draft: &mut Draft, index: usize, facts: &Facts<'_>) {
+    let since = facts.policy.and_then(|policy| policy.levels.get(index)).map(|level| level.after);
+    if let (Some(since), Some(state)) = (since, &mut draft.incident.escalation) {
+        state.started_at = draft.now.checked_sub(since).unwrap_or(state.started_at);
+    }
+}
+
+/// PagerDuty rings nobody for an alert that somebody has there: it is ended, and the next page has a new name.
+fn page_anew(draft: &mut Draft, known: &[Destination]) {
+    let episode = draft.incident.episode;
+    for destination in known {
+        draft.notify(destination, Notice::Resolve { episode });
+    }
+    draft.incident.begin_episode();
+}
+
 fn reach(draft: &mut Draft, step: EscalationStep, facts: &Facts<'_>) {
+    reach_after(draft, step, facts, |_, _| {});
+}
+
+/// Carries out a step, after `before` has seen whom it tells.
+fn reach_after(
+    draft: &mut Draft,
+    step: EscalationStep,
+    facts: &Facts<'_>,
+    before: impl FnOnce(&mut Draft, &[Destination]),
+) {
     let Some(state) = draft.incident.escalation.clone() else { return };
     let reached = match facts.policy {
         Some(policy) => {
@@ -156,6 +198,7 @@ fn reach(draft: &mut Draft, step: EscalationStep, facts: &Facts<'_>) {
         Some(step_word(step)),
         format!("{} is told: {}", reached.name, names.join(", ")),
     );
+    before(draft, &reached.destinations);
     for destination in &reached.destinations {
         open_at(draft, destination, &reached.name);
     }
@@ -233,6 +276,17 @@ pub(super) fn page(draft: &mut Draft, text: &str, facts: &Facts<'_>) {
     }
 }
 
+/// Says to one person why their press did not count, where it was a message of ours that they pressed.
+pub(super) fn press_refused(draft: &mut Draft, channel: &str, user: String, why: String) {
+    let is_there =
+        |state: &&DestinationState| state.message.as_ref().is_some_and(|message| message.channel == channel);
+    let pressed = draft.incident.destinations.iter().find(is_there).map(|state| state.destination.clone());
+    if let Some(destination) = pressed {
+        draft.changed = true;
+        draft.notify(&destination, Notice::Whisper { user, text: why });
+    }
+}
+
 /// Shows evidence of many lines at length below each card, which has room for a few.
 pub(super) fn evidence(draft: &mut Draft) {
     if draft.findings.iter().any(|finding| finding.is_known() && finding.has_several_lines()) {
@@ -278,6 +332,10 @@ pub(super) fn sent(
     message: Option<MessageRef>,
     shown_version: u64,
 ) {
+    // An answer to one person says nothing of whether the channel hears.
+    if matches!(notice, Notice::Whisper { .. }) {
+        return;
+    }
     draft.changed = true;
     let visible_version = draft.incident.visible_version;
     let Some(state) = draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
@@ -298,7 +356,7 @@ pub(super) fn sent(
             draft.notify(destination, Notice::Card);
         }
     }
-    if first_card || recovered || !matches!(notice, Notice::Card | Notice::Reply { .. } | Notice::Evidence) {
+    if first_card || recovered || notice.is_told_in_the_trail() {
         draft.line(LineKind::Notification, Some("sent"), format!("{} reached {destination}", notice.kind()));
     }
 }
@@ -312,6 +370,9 @@ pub(super) fn failed(
     given_up: bool,
     facts: &Facts<'_>,
 ) {
+    if matches!(notice, Notice::Whisper { .. }) {
+        return;
+    }
     let word = if given_up { "given_up" } else { "delayed" };
     let text = format!("{} did not reach {destination}: {error}", notice.kind());
     draft.line(LineKind::Notification, Some(word), text);

@@ -127,6 +127,8 @@ pub(super) fn did_not_help(
     // What nobody is alarmed by any more stays as it is.
     let goes_on = draft.incident.is_open() && draft.incident.alerts.firing > 0;
     let has_inverse = draft.incident.action(id).is_some_and(|action| action.inverse.is_some());
+    // Whoever goes on by hand decides about what was done, too.
+    let on_fail = if draft.incident.taken_over.is_some() { OnFail::Escalate } else { on_fail };
     match on_fail {
         OnFail::Rollback if has_inverse && goes_on => {
             if let Some(action) = draft.action_mut(id) {

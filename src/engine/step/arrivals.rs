@@ -13,6 +13,7 @@ use crate::domain::correlate::CorrelationKey;
 use crate::domain::event::Event;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId, Opening};
+use crate::domain::people::Actor;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::{AlertWrite, Click, ClickVerb, StoreError, StoredAlert};
 use std::collections::HashMap;
@@ -253,15 +254,19 @@ pub(super) fn opens(
 
 /// The event that a click stands for.
 pub(super) fn event_of(click: Click) -> Event {
-    let digest = click.digest.map(PlanDigest);
-    let ballot = |verdict, actor| Ballot { actor, verdict, digest, reason: None };
-    match click.verb {
-        ClickVerb::Acknowledge => Event::Acknowledge { actor: click.actor, reason: None },
-        ClickVerb::Approve => {
-            Event::Ballot { action: ActionId(click.subject), ballot: ballot(Verdict::Approve, click.actor) }
-        }
-        ClickVerb::Reject => {
-            Event::Ballot { action: ActionId(click.subject), ballot: ballot(Verdict::Reject, click.actor) }
-        }
+    let Click { subject, verb, actor, digest, spot: _ } = click;
+    let reason = None;
+    match verb {
+        ClickVerb::Acknowledge => Event::Acknowledge { actor, reason },
+        ClickVerb::Approve => decided(subject, Verdict::Approve, actor, digest),
+        ClickVerb::Reject => decided(subject, Verdict::Reject, actor, digest),
+        ClickVerb::TakeOver => Event::TakeOver { actor, reason },
+        ClickVerb::Escalate => Event::Escalate { actor, seen: digest, reason },
+        ClickVerb::Resolve => Event::Resolve { actor, reason },
     }
+}
+
+fn decided(action: String, verdict: Verdict, actor: Actor, digest: Option<String>) -> Event {
+    let ballot = Ballot { actor, verdict, digest: digest.map(PlanDigest), reason: None };
+    Event::Ballot { action: ActionId(action), ballot }
 }

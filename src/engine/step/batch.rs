@@ -19,7 +19,7 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::domain::survey::{Survey, SurveyStanding};
 use crate::engine::playbook::{KeptPolicy, KeptRule};
-use crate::engine::ports::{Commit, Delivery, Ledger, StoreError, Wanted};
+use crate::engine::ports::{Click, Commit, Delivery, Ledger, Spot, StoreError, Wanted};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -211,10 +211,7 @@ impl<'s> Batch<'s> {
             }
             Some(Ok(Read::Clicks(clicks))) => {
                 for click in clicks {
-                    let incident = incident_of(&click.subject);
-                    let event = arrivals::event_of(click);
-                    // A click that is refused changes nothing; who clicked sees the card.
-                    self.happen(&incident, event).await?;
+                    self.take_click(click).await?;
                 }
             }
             Some(Err(error)) => {
@@ -227,6 +224,21 @@ impl<'s> Batch<'s> {
         }
         self.commit.consumed.push(delivery.id.clone());
         Ok(Taken::Done)
+    }
+
+    /// Takes in a press on a button. One that is refused changes nothing, and whoever pressed is told why.
+    async fn take_click(&mut self, mut click: Click) -> Result<(), StoreError> {
+        let incident = incident_of(&click.subject);
+        let (spot, actor) = (click.spot.take(), click.actor.clone());
+        let Taken::Refused(refused) = self.happen(&incident, arrivals::event_of(click)).await? else {
+            return Ok(());
+        };
+        tracing::info!(incident.id = %incident, %actor, reason = %refused, "a press on a button did not count");
+        if let Some(Spot { channel, user }) = spot {
+            let why = refused.to_string();
+            self.happen(&incident, Event::PressRefused { channel, user, why }).await?;
+        }
+        Ok(())
     }
 
     async fn take_event(

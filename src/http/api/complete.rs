@@ -24,7 +24,7 @@ const MEANINGS: [(&str, &str); 7] = [
     ("401", "A valid token or credential is required."),
     ("403", "The role does not reach."),
     ("404", "There is no such incident, action or task."),
-    ("409", "It no longer fits the state: already acknowledged, decided, or over."),
+    ("409", "It no longer fits the state: already acknowledged, taken over, decided, or over."),
     ("413", "The body is larger than `limits.body_bytes`."),
     (
         "503",

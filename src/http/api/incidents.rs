@@ -164,6 +164,55 @@ pub(super) fn reason_of(body: &Bytes) -> Result<Option<String>, Problem> {
     Ok(reason.filter(|reason| !reason.trim().is_empty()))
 }
 
+/// Lets the caller go on by hand: nothing more is tried, undone or proposed in this incident.
+///
+/// What waits is called off. An attempt under way comes to its end, and what was changed for a limited time is set back when
+/// it is due.
+///
+/// # Errors
+/// As for `acknowledge`.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/take-over",
+    params(("id" = String, Path, description = "Identity of the incident.")),
+    request_body(content = Option<WithReason>, description = "Nothing at all, or why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn take_over(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    services.commands.take_over(id.clone(), principal.actor(), reason_of(&body)?).await?;
+    detail(&services, id).await
+}
+
+/// Calls the next level of the escalation at once. An incident that somebody has needs an acknowledgement again.
+///
+/// # Errors
+/// 403 below responder, 404 where there is none, 409 where it is over.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/escalate",
+    params(("id" = String, Path, description = "Identity of the incident.")),
+    request_body(content = Option<WithReason>, description = "Nothing at all, or why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn escalate(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    services.commands.escalate(id.clone(), principal.actor(), reason_of(&body)?).await?;
+    detail(&services, id).await
+}
+
 /// Ends the incident in the caller's name.
 ///
 /// # Errors

@@ -50,8 +50,10 @@ fn status_of(refused: &Refused) -> StatusCode {
         Refused::NotAllowed { .. } | Refused::Approval(ApprovalRefused::NotAllowed { .. }) => {
             StatusCode::FORBIDDEN
         }
-        Refused::AlreadyResolved | Refused::AlreadyAcknowledged(_) | Refused::Approval(_) => {
-            StatusCode::CONFLICT
-        }
+        Refused::AlreadyResolved
+        | Refused::AlreadyAcknowledged(_)
+        | Refused::AlreadyEscalated
+        | Refused::AlreadyTakenOver(_)
+        | Refused::Approval(_) => StatusCode::CONFLICT,
     }
 }

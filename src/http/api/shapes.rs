@@ -38,6 +38,8 @@ pub struct IncidentSummary {
     pub next_escalation_at: Option<String>,
     /// Who took it; null while nobody has.
     pub acknowledged_by: Option<String>,
+    /// Who goes on by hand, so that nothing more is tried; null while the machine may.
+    pub taken_over_by: Option<String>,
     /// Alerts that fire now.
     pub alerts_firing: u32,
     /// Alerts that belong to it.
@@ -215,6 +217,7 @@ impl From<&Incident> for IncidentSummary {
             resolved_at: incident.resolved.as_ref().map(|resolution| resolution.at.to_string()),
             next_escalation_at: incident.next_escalation_at().map(|at| at.to_string()),
             acknowledged_by: incident.acknowledged.as_ref().map(|by| by.actor.name.clone()),
+            taken_over_by: incident.taken_over.as_ref().map(|by| by.actor.name.clone()),
             alerts_firing: incident.alerts.firing,
             alerts_total: incident.alerts.total(),
         }

@@ -33,8 +33,8 @@ pub enum ValueError {
     /// The identity is empty, too long, or has characters that ours never have.
     #[error("the button's value names no incident or action")]
     Subject,
-    /// The digest is not hexadecimal, or missing where a plan is decided about.
-    #[error("the button's value has no digest of a plan")]
+    /// The digest is not hexadecimal, or missing where something shown is decided about.
+    #[error("the button's value has no digest of what was shown")]
     Digest,
 }
 
@@ -43,7 +43,7 @@ pub enum ValueError {
 pub struct ButtonValue {
     /// Identity of an incident, or of an action for [`ClickVerb::Approve`] and [`ClickVerb::Reject`].
     pub subject: String,
-    /// Digest of the plan that was shown.
+    /// Digest of what was shown and is decided about: of the plan, or of where the escalation stood.
     pub digest: Option<String>,
 }
 
@@ -69,8 +69,8 @@ pub fn parse_value(verb: ClickVerb, value: Option<&str>) -> Result<ButtonValue, 
     }
     let subject = parts.next().filter(|subject| is_subject(subject)).ok_or(ValueError::Subject)?;
     let digest = match (verb, parts.next()) {
-        (ClickVerb::Acknowledge, None) => None,
-        (ClickVerb::Approve | ClickVerb::Reject, Some(digest)) if is_digest(digest) => {
+        (ClickVerb::Acknowledge | ClickVerb::TakeOver | ClickVerb::Resolve, None) => None,
+        (ClickVerb::Approve | ClickVerb::Reject | ClickVerb::Escalate, Some(digest)) if is_digest(digest) => {
             Some(digest.to_owned())
         }
         _ => return Err(ValueError::Digest),
@@ -92,21 +92,24 @@ fn is_digest(text: &str) -> bool {
 
 /// What a button of this `action_id` does; `None` for a button that is not ours.
 pub fn verb_of(action_id: &str) -> Option<ClickVerb> {
-    match action_id.strip_prefix(PREFIX)? {
-        "acknowledge" => Some(ClickVerb::Acknowledge),
-        "approve" => Some(ClickVerb::Approve),
-        "reject" => Some(ClickVerb::Reject),
-        _ => None,
-    }
+    let word = action_id.strip_prefix(PREFIX)?;
+    ClickVerb::ALL.into_iter().find(|verb| names(*verb).0 == word)
 }
 
 fn action_id(verb: ClickVerb) -> String {
-    let word = match verb {
-        ClickVerb::Acknowledge => "acknowledge",
-        ClickVerb::Approve => "approve",
-        ClickVerb::Reject => "reject",
-    };
-    format!("{PREFIX}{word}")
+    format!("{PREFIX}{}", names(verb).0)
+}
+
+/// What a button is called in its `action_id`, and on its face.
+fn names(verb: ClickVerb) -> (&'static str, &'static str) {
+    match verb {
+        ClickVerb::Acknowledge => ("acknowledge", "Acknowledge"),
+        ClickVerb::Approve => ("approve", "Approve"),
+        ClickVerb::Reject => ("reject", "Reject"),
+        ClickVerb::TakeOver => ("take_over", "Take over"),
+        ClickVerb::Escalate => ("escalate", "Escalate now"),
+        ClickVerb::Resolve => ("resolve", "Resolve"),
+    }
 }
 
 /// Draws a button. `None` where the identity is not one that could be read again: a button that leads nowhere is
@@ -114,11 +117,7 @@ fn action_id(verb: ClickVerb) -> String {
 pub(super) fn draw(verb: ClickVerb, style: Option<&str>, value: &ButtonValue) -> Option<Value> {
     let written = value.write();
     parse_value(verb, Some(&written)).ok()?;
-    let label = match verb {
-        ClickVerb::Acknowledge => "Acknowledge",
-        ClickVerb::Approve => "Approve",
-        ClickVerb::Reject => "Reject",
-    };
+    let label = names(verb).1;
     let mut button = json!({
         "type": "button", "action_id": action_id(verb), "text": plain(label), "value": written,
     });
@@ -173,7 +172,7 @@ mod tests {
 
     #[test]
     fn names_of_buttons_are_read_again_and_others_are_not_ours() {
-        for verb in [ClickVerb::Acknowledge, ClickVerb::Approve, ClickVerb::Reject] {
+        for verb in ClickVerb::ALL {
             assert_eq!(verb_of(&action_id(verb)), Some(verb));
         }
         assert_eq!(verb_of("approve"), None);

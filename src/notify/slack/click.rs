@@ -11,7 +11,7 @@ use crate::clients::slack::interaction::{
     Action, BlockActions, Interaction, InteractionError, parse_interaction,
 };
 use crate::domain::people::{Actor, Role, Via};
-use crate::engine::ports::{Click, Decoded, Decoder, Delivery, Source};
+use crate::engine::ports::{Click, ClickVerb, Decoded, Decoder, Delivery, Source, Spot};
 
 /// What the name of somebody begins with whom only Slack knows. Their user id follows.
 const UNKNOWN_PREFIX: &str = "slack:";
@@ -80,14 +80,21 @@ pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, C
     let Interaction::BlockActions(actions) = interaction else { return Ok(Vec::new()) };
     check_origin(actions, people)?;
     let actor = actor_of(actions, people)?;
-    let clicks = actions.actions.iter().filter_map(|action| read(action, &actor).transpose());
+    let channel = actions.channel_id.clone();
+    let spot = channel.map(|channel| Spot { channel, user: actions.user_id.clone() });
+    let clicks = actions.actions.iter().filter_map(|action| read(action, &actor, spot.as_ref()).transpose());
     clicks.collect()
 }
 
-fn read(action: &Action, actor: &Actor) -> Result<Option<Click>, ClickRefused> {
+fn read(action: &Action, actor: &Actor, spot: Option<&Spot>) -> Result<Option<Click>, ClickRefused> {
     let Some(verb) = verb_of(&action.action_id) else { return Ok(None) };
     let value = parse_value(verb, action.value.as_deref())?;
-    Ok(Some(Click { subject: value.subject, verb, actor: actor.clone(), digest: value.digest }))
+    let mut actor = actor.clone();
+    // A workspace may let everybody take an incident; to stop the machine or to end it is for people who are known.
+    if unknown_user_id(&actor.name).is_some() && matches!(verb, ClickVerb::TakeOver | ClickVerb::Resolve) {
+        actor.role = Role::Viewer;
+    }
+    Ok(Some(Click { subject: value.subject, verb, actor, digest: value.digest, spot: spot.cloned() }))
 }
 
 fn check_origin(actions: &BlockActions, people: &People) -> Result<(), ClickRefused> {

@@ -40,6 +40,11 @@ pub(super) fn reply(text: &str, page: bool, frame: &Frame<'_>) -> Reply {
     Reply { text: format!("{sign}{}", scribe.prose(text, TEXT_UNITS_MAX)), blocks: json!(sections) }
 }
 
+/// An answer to one person, as mrkdwn.
+pub(super) fn whisper(text: &str, frame: &Frame<'_>) -> String {
+    format!("That did not count: {}", Scribe::new(frame.redactor).prose(text, TEXT_UNITS_MAX))
+}
+
 /// Draws a reply that has no card to stand below, so that it names its incident itself.
 pub(super) fn standing_alone(text: &str, page: bool, view: &IncidentView, frame: &Frame<'_>) -> Reply {
     let mut drawn = reply(text, page, frame);

@@ -118,6 +118,29 @@ async fn replies_go_into_the_thread_and_pages_into_the_channel_as_well() {
 }
 
 #[tokio::test]
+async fn an_answer_to_one_person_is_seen_by_nobody_else_and_by_nobody_who_left() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    let whisper = |user: &str| Notice::Whisper { user: user.to_owned(), text: "already <!here>".to_owned() };
+    let una = story.slack.options().users[0].id.clone();
+    assert!(is_yes(&story.tell(&whisper(&una), stories::opened()).await));
+    let seen = story.messages().pop().expect("a message");
+    assert_eq!(
+        (seen.only_for.as_ref(), seen.text.as_str()),
+        (Some(&una), "That did not count: already &lt;!here&gt;")
+    );
+    assert!(is_yes(&story.tell(&whisper("U0GONE"), stories::opened()).await));
+    assert_eq!(
+        story.slack.calls().entries().last().expect("a call").what.error.as_deref(),
+        Some("user_not_in_channel")
+    );
+    assert_eq!(story.messages().len(), 2);
+    story.slack.set_rate_limits(sandbox::RateLimits::Off);
+    story.slack.faults().next("chat.postEphemeral", Fault::status(500));
+    assert!(matches!(story.tell(&whisper(&una), stories::opened()).await, Delivered::Later { .. }));
+}
+
+#[tokio::test]
 async fn long_evidence_follows_in_the_thread_and_short_evidence_is_not_repeated() {
     let mut story = Story::new().await;
     story.tell(&Notice::Card, stories::diagnosed()).await;

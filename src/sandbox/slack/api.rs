@@ -1,4 +1,4 @@
-//! The Web API methods: `auth.test`, `chat.postMessage`, `chat.update`, `conversations.info`, `.history`, `.replies`.
+//! The Web API methods: `auth.test`, `chat.postMessage`, `chat.postEphemeral`, `chat.update`, `conversations.info`, `.history`, `.replies`.
 //!
 //! As with Slack, a refusal is HTTP 200 with `{"ok":false,"error":…}`; only a rate limit is HTTP 429. Error names and
 //! argument rules come from the methods' reference pages on docs.slack.dev. Stricter than Slack, because nothing is
@@ -185,7 +185,7 @@ impl Shared {
     fn carry_out(&self, request: &ApiRequest) -> Result<Value, Refusal> {
         let needed = match request.method.as_str() {
             "auth.test" => None,
-            "chat.postMessage" | "chat.update" => Some("chat:write"),
+            "chat.postMessage" | "chat.postEphemeral" | "chat.update" => Some("chat:write"),
             "conversations.info" => Some("channels:read"),
             "conversations.history" | "conversations.replies" => Some("channels:history"),
             _ => return refuse("unknown_method"),
@@ -204,6 +204,7 @@ impl Shared {
         match request.method.as_str() {
             "auth.test" => Ok(self.auth_test()),
             "chat.postMessage" => self.post_message(args),
+            "chat.postEphemeral" => self.post_ephemeral(args),
             "chat.update" => self.update_message(args),
             "conversations.info" => self.channel_info(args),
             _ => self.read_messages(args, request.method == "conversations.replies"),
@@ -260,13 +261,46 @@ impl Shared {
             },
         };
         let text = text.unwrap_or_default().to_owned();
-        let draft = Draft { text, blocks: blocks.unwrap_or_default(), thread_ts, metadata };
+        let draft = Draft { text, blocks: blocks.unwrap_or_default(), thread_ts, metadata, only_for: None };
         let Some(message) = workspace.post(&channel.id, &self.options.bot_user_id, draft, Timestamp::now())
         else {
             return refuse("channel_not_found");
         };
         let shown = message.as_api(&self.options.app_id, true);
         Ok(json!({"ok": true, "channel": channel.id, "ts": message.ts, "message": shown}))
+    }
+
+    /// A message that one person sees, that is no part of the history and cannot be edited.
+    fn post_ephemeral(&self, args: Args<'_>) -> Result<Value, Refusal> {
+        let (named, user) = (args.required("channel")?, args.required("user")?);
+        let (text, blocks) = (args.string("text")?, args.blocks()?);
+        if text.is_none_or(str::is_empty) && blocks.is_none() {
+            return refuse("no_text");
+        }
+        let mut workspace = self.workspace();
+        let Some(channel) = workspace.channel_by_any_name(named).cloned() else {
+            return refuse("channel_not_found");
+        };
+        if channel.archived {
+            return refuse("is_archived");
+        }
+        if !channel.bot_is_member {
+            return refuse("not_in_channel");
+        }
+        if !self.options.users.iter().any(|known| known.id == user) {
+            return refuse("user_not_in_channel");
+        }
+        let draft = Draft {
+            text: text.unwrap_or_default().to_owned(),
+            blocks: blocks.unwrap_or_default(),
+            only_for: Some(user.to_owned()),
+            ..Draft::default()
+        };
+        let posted = workspace.post(&channel.id, &self.options.bot_user_id, draft, Timestamp::now());
+        match posted {
+            Some(message) => Ok(json!({"ok": true, "message_ts": message.ts})),
+            None => refuse("channel_not_found"),
+        }
     }
 
     fn update_message(&self, args: Args<'_>) -> Result<Value, Refusal> {
@@ -323,6 +357,7 @@ impl Shared {
             };
             // Timestamps of one length compare as text; the seconds have had ten digits since 2001.
             in_place
+                && message.only_for.is_none()
                 && message.ts.as_str() > oldest
                 && latest.is_none_or(|latest| message.ts.as_str() < latest)
         };

@@ -260,6 +260,7 @@ function messageNode(message, replies, inThread) {
   const name = page.state.bot.name;
   const by = make("div", { class: "by" }, make("span", { class: "name" }, name), make("span", { class: "tag" }, "APP"),
     make("time", { class: "when", datetime: message.posted_at }, clock(message.ts)));
+  if (message.only_for) by.append(make("span", { class: "when" }, "Only visible to you"));
   if (message.edits > 0) by.append(make("span", { class: "when", title: `last edit ${message.edited_at}` }, message.edits === 1 ? "(edited)" : `(edited ${message.edits} times)`));
   const body = make("div", {}, by);
   const blocks = message.blocks.flatMap((block) => blockNodes(block, message));
@@ -320,7 +321,7 @@ function render() {
     const choose = () => { page.chosen = true; page.thread = null; page.channel = channel.id; page.version = -1; page.shown.delete($("log")); $("log").dataset.follows = "yes"; poll(); };
     return make("li", {}, make("button", { type: "button", "aria-current": channel.id === page.channel ? "true" : null, on: { click: choose } }, make("span", { class: "name" }, `# ${channel.name}`), count));
   }));
-  show($("log"), page.messages.filter((one) => !one.thread_ts), false);
+  show($("log"), page.messages.filter((one) => !one.thread_ts && (!one.only_for || one.only_for === $("who").value)), false);
   $("thread").hidden = page.thread === null;
   if (page.thread) show($("thread-log"), page.messages.filter((one) => one.ts === page.thread || one.thread_ts === page.thread), true);
 }
@@ -366,7 +367,7 @@ async function poll() {
 }
 
 document.body.classList.toggle("embedded", EMBEDDED);
-$("who").addEventListener("change", () => localStorage.setItem("sandbox-user", $("who").value));
+$("who").addEventListener("change", () => { localStorage.setItem("sandbox-user", $("who").value); render(); });
 $("close-thread").addEventListener("click", () => { page.thread = null; render(); });
 keepFollowing($("log"));
 keepFollowing($("thread-log"));

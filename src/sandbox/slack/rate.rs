@@ -36,7 +36,7 @@ fn allowance(method: &str) -> Allowance {
             Allowance { burst: CHANNEL_BURST, period: Duration::from_secs(1), by_channel: true }
         }
         // Tier 4 of the published tiers; the rest used here is Tier 3.
-        "auth.test" | "conversations.replies" => per_minute(100),
+        "auth.test" | "chat.postEphemeral" | "conversations.replies" => per_minute(100),
         _ => per_minute(50),
     }
 }

@@ -68,6 +68,8 @@ pub struct Message {
     pub thread_ts: Option<String>,
     /// The bot user that posted it.
     pub user: String,
+    /// The person who alone sees it, for an ephemeral message.
+    pub only_for: Option<String>,
     /// The top-level text: what a notification shows.
     pub text: String,
     /// The blocks as sent.
@@ -111,6 +113,8 @@ pub struct Draft {
     pub thread_ts: Option<String>,
     /// Metadata.
     pub metadata: Option<Value>,
+    /// The person who alone sees it.
+    pub only_for: Option<String>,
 }
 
 /// What an edit changes. `None` keeps what was there.
@@ -184,6 +188,7 @@ impl Workspace {
             ts: format!("{}.{:06}", ts_us / 1_000_000, ts_us % 1_000_000),
             thread_ts: draft.thread_ts,
             user: user.to_owned(),
+            only_for: draft.only_for,
             text: cut(&draft.text),
             blocks: with_block_ids(draft.blocks, ts_us),
             metadata: draft.metadata,
@@ -206,7 +211,7 @@ impl Workspace {
     /// New text without new blocks removes the old blocks; nothing new keeps them (reference of `chat.update`).
     pub fn update(&mut self, channel: &str, ts: &str, edit: Edit, now: Timestamp) -> Option<Message> {
         let (_, messages) = self.channels.iter_mut().find(|(known, _)| known.id == channel)?;
-        let message = messages.iter_mut().find(|message| message.ts == ts)?;
+        let message = messages.iter_mut().find(|message| message.ts == ts && message.only_for.is_none())?;
         match (edit.blocks, &edit.text) {
             (Some(blocks), _) => message.blocks = with_block_ids(blocks, now.as_microsecond()),
             (None, Some(_)) => message.blocks.clear(),

@@ -88,7 +88,7 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
     }
     let (status, ended_by) = match (step, &reason) {
         (Step::Rollback, why) => (ActionStatus::Failed, Reason::RollbackFailed(why.to_string())),
-        (Step::Apply, Reason::IncidentResolved | Reason::Stale(_)) => {
+        (Step::Apply, Reason::IncidentResolved | Reason::TakenOver(_) | Reason::Stale(_)) => {
             (ActionStatus::Cancelled, reason.clone())
         }
         (Step::Apply, Reason::Guardrail(Guardrail::DryRun, _)) => {
@@ -115,6 +115,9 @@ fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>)
     }
     if !draft.incident.is_open() || draft.incident.alerts.firing == 0 {
         return Some(Reason::IncidentResolved);
+    }
+    if let Some(by) = &draft.incident.taken_over {
+        return Some(Reason::TakenOver(by.actor.name.clone()));
     }
     // An attempt that was made already is looked up or repeated by its own rules.
     let is_new = action.plan.basis.is_some() || action.started_at.is_none();

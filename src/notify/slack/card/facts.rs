@@ -65,6 +65,10 @@ fn on_it(incident: &Incident, scribe: Scribe<'_>) -> Option<(&'static str, Strin
         let by = resolution.actor.as_ref().map(|actor| format!(" by {}", person(actor, scribe)));
         return Some(("Resolved", format!("{}{}", moment(resolution.at), by.unwrap_or_default())));
     }
+    if let Some(taken) = &incident.taken_over {
+        let text = format!("{}, by hand since {}", person(&taken.actor, scribe), moment(taken.at));
+        return Some(("On it", text));
+    }
     match &incident.acknowledged {
         Some(taken) => {
             Some(("On it", format!("{} since {}", person(&taken.actor, scribe), moment(taken.at))))

@@ -12,10 +12,11 @@ use crate::notify::slack::markup::Scribe;
 /// UTF-16 units of the words of ours in a confirmation.
 const OWN_UNITS: usize = 80;
 
-pub(super) fn block(view: &IncidentView, scribe: Scribe<'_>) -> Option<Value> {
+/// What is asked stands in a row of its own, above what people may want at any time.
+pub(super) fn rows(view: &IncidentView, scribe: Scribe<'_>) -> Vec<Value> {
     let incident = &view.incident;
     if !incident.is_open() {
-        return None;
+        return Vec::new();
     }
     let asked = asked(incident);
     let mut buttons: Vec<Value> = asked.map(|action| decision(action, scribe)).unwrap_or_default();
@@ -25,7 +26,29 @@ pub(super) fn block(view: &IncidentView, scribe: Scribe<'_>) -> Option<Value> {
         let value = ButtonValue { subject: incident.id.0.clone(), digest: None };
         buttons.extend(draw(ClickVerb::Acknowledge, style, &value));
     }
-    (!buttons.is_empty()).then(|| blocks::buttons(buttons))
+    let rows = [buttons, in_hand(incident)];
+    rows.into_iter().filter(|row| !row.is_empty()).map(blocks::buttons).collect()
+}
+
+/// What whoever looks at it may want to do, with what it means.
+fn in_hand(incident: &Incident) -> Vec<Value> {
+    let of = |digest| ButtonValue { subject: incident.id.0.clone(), digest };
+    let take_over = draw(ClickVerb::TakeOver, None, &of(None)).filter(|_| incident.taken_over.is_none());
+    let take_over = take_over.map(|button| {
+        let text = "Nothing more is tried, undone or proposed in this incident. Temporary fixes are still set back \
+                    when their time is over.";
+        with_confirmation(button, "Go on by hand?", text, "Take over", "primary")
+    });
+    let escalate = draw(ClickVerb::Escalate, None, &of(Some(incident.escalation_mark()))).map(|button| {
+        let text = "The next level is told at once, and somebody has to acknowledge.";
+        with_confirmation(button, "Call the next level?", text, "Escalate now", "primary")
+    });
+    let resolve = draw(ClickVerb::Resolve, None, &of(None)).map(|button| {
+        let text = "What waits is called off, and everybody who was told hears that it is over. While its alerts \
+                    fire on, it is opened again after an hour.";
+        with_confirmation(button, "Is it over?", text, "Resolve", "danger")
+    });
+    [take_over, escalate, resolve].into_iter().flatten().collect()
 }
 
 /// The action that people are asked about.

@@ -135,10 +135,15 @@ fn buttons_are_there_only_while_they_make_sense() {
         texts.into_iter().filter(|(place, _)| place.ends_with("/action_id")).map(|(_, id)| id).collect()
     };
     let (ack, approve, reject) = ("smokejumper.acknowledge", "smokejumper.approve", "smokejumper.reject");
-    assert_eq!(ids(&stories::opened()), [ack]);
-    assert_eq!(ids(&stories::awaiting_approval()), [approve, reject, ack]);
-    assert_eq!(ids(&stories::awaiting_second_approval()), [approve, reject]);
-    assert_eq!(ids(&stories::acting()), Vec::<String>::new());
+    let in_hand = ["smokejumper.take_over", "smokejumper.escalate", "smokejumper.resolve"];
+    let with = |first: &[&'static str]| [first, &in_hand].concat();
+    assert_eq!(ids(&stories::opened()), with(&[ack]));
+    assert_eq!(ids(&stories::awaiting_approval()), with(&[approve, reject, ack]));
+    assert_eq!(ids(&stories::awaiting_second_approval()), with(&[approve, reject]));
+    assert_eq!(ids(&stories::acting()), in_hand);
+    let mut by_hand = stories::acting();
+    by_hand.incident.taken_over = by_hand.incident.acknowledged.clone();
+    assert_eq!(ids(&by_hand), in_hand[1..]);
     assert_eq!(ids(&stories::resolved()), Vec::<String>::new());
 }
 

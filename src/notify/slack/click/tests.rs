@@ -50,6 +50,7 @@ fn a_known_person_approves_under_the_name_and_role_of_the_settings() {
         verb: ClickVerb::Approve,
         actor,
         digest: Some(DIGEST.to_owned()),
+        spot: Some(Spot { channel: "C1".to_owned(), user: "U0UNA".to_owned() }),
     };
     assert_eq!(clicks, [expected]);
 }
@@ -66,6 +67,20 @@ fn an_unknown_person_may_take_an_incident_at_most_and_never_has_a_known_name() {
     assert_eq!(role_of(strict).role, Role::Viewer);
     let approve = mk_payload("U0EVIL", "smokejumper.approve", &format!("v1|i1-a1|{DIGEST}"));
     assert!(read(&approve, mk_people()).expect("a click")[0].actor.role < Role::Approver);
+}
+
+#[test]
+fn who_is_not_known_may_call_the_next_level_and_neither_take_over_nor_end_it() {
+    let role = |user: &str, verb: &str, value: &str| {
+        let payload = mk_payload(user, &format!("smokejumper.{verb}"), value);
+        read(&payload, mk_people()).expect("a click").remove(0).actor.role
+    };
+    let seen = format!("v1|i1|{DIGEST}");
+    assert_eq!(role("U0EVIL", "escalate", &seen), Role::Responder);
+    for verb in ["take_over", "resolve"] {
+        assert_eq!(role("U0EVIL", verb, "v1|i1"), Role::Viewer);
+        assert_eq!(role("U0UNA", verb, "v1|i1"), Role::Approver);
+    }
 }
 
 #[test]

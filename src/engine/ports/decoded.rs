@@ -1,0 +1,67 @@
+//! What deliveries say, and the port that reads them.
+
+use super::Delivery;
+use crate::domain::alert::Alert;
+use crate::domain::people::Actor;
+
+/// What a delivery says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoded {
+    /// Alerts, each for itself.
+    Alerts(Vec<Alert>),
+    /// Clicks on our buttons, already known to be genuine.
+    Clicks(Vec<Click>),
+}
+
+/// One click on one of our buttons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Click {
+    /// The incident or action that the button carries, opaque to the outside.
+    pub subject: String,
+    /// What the button does.
+    pub verb: ClickVerb,
+    /// Who clicked, as the settings know them.
+    pub actor: Actor,
+    /// Digest of what the button was drawn for: of a plan, or of where the escalation stood.
+    pub digest: Option<String>,
+    /// Where they clicked, so that a refusal reaches them alone. `None` where that is not known.
+    pub spot: Option<Spot>,
+}
+
+/// Where somebody clicked: the channel of the message, and their identity there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// Slack's id of the channel.
+    pub channel: String,
+    /// Slack's id of the person.
+    pub user: String,
+}
+
+/// What a button does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClickVerb {
+    /// I have it.
+    Acknowledge,
+    /// Do it.
+    Approve,
+    /// Do not do it.
+    Reject,
+    /// I go on by hand: nothing more is tried.
+    TakeOver,
+    /// Call the next level now.
+    Escalate,
+    /// It is over.
+    Resolve,
+}
+
+impl ClickVerb {
+    /// All verbs.
+    pub const ALL: [Self; 6] =
+        [Self::Acknowledge, Self::Approve, Self::Reject, Self::TakeOver, Self::Escalate, Self::Resolve];
+}
+
+/// Reads deliveries. Must accept everything that the receivers accepted.
+pub trait Decoder: Send + Sync {
+    /// What a delivery says, or why it cannot be read.
+    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String>;
+}
