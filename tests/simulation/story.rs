@@ -143,7 +143,7 @@ impl Story {
     }
 
     async fn something_happens(&mut self, one_in: u64) {
-        match self.random.below(16) {
+        match self.random.below(18) {
             0..=6 => self.webhook().await,
             7..=8 => self.acknowledge().await,
             9..=11 => self.approve().await,
@@ -152,6 +152,8 @@ impl Story {
             13 => self.resume().await,
             // Long enough for everything that a person's word holds back, and for an incident to be over for good.
             14 if self.random.one_in(3) => self.time_passes(SignedDuration::from_mins(70), one_in).await,
+            15 => self.take_over().await,
+            16 => self.escalate().await,
             _ => {}
         }
     }
@@ -224,6 +226,24 @@ impl Story {
         let _ = process.commands.resolve(incident.id, actor, None).await;
     }
 
+    /// A person goes on by hand, whatever is under way.
+    async fn take_over(&mut self) {
+        let Some(incident) = self.open_incidents().await.into_iter().next_back() else { return };
+        let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
+        let Some(process) = self.any_replica() else { return };
+        let _ = process.commands.take_over(incident.id, actor, None).await;
+    }
+
+    /// A person calls the next level, also where somebody has it.
+    async fn escalate(&mut self) {
+        let Some(incident) = self.open_incidents().await.into_iter().next() else { return };
+        let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
+        // It escalates again from here on, however the asking ends.
+        self.acknowledged.remove(&incident.id);
+        let Some(process) = self.any_replica() else { return };
+        let _ = process.commands.escalate(incident.id, actor, None).await;
+    }
+
     async fn pause(&mut self) {
         let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
         let Some(process) = self.any_replica() else { return };
@@ -271,6 +291,7 @@ impl Story {
             self.judge_i3(view);
             self.judge_i4(view);
             self.judge_i5(view);
+            judge_by_hand(view);
             judge_i7(view);
             judge_the_end(view);
         }
@@ -354,13 +375,16 @@ impl Story {
         for (destination, after) in [(first_level(), SignedDuration::ZERO), (second_level(), SECOND_AFTER)] {
             let due_at = incident.started_at.checked_add(after).expect("in range");
             let deadline = due_at.checked_add(LAG_MAX + TICK + TICK).expect("in range");
+            // Who was called by a person was told before the time.
+            let by_people = view.timeline.iter().any(|line| line.reason.as_deref() == Some("escalated"));
+            let earliest = if by_people { incident.started_at } else { due_at };
             if deadline >= quiet_from {
                 continue;
             }
             let first = told
                 .iter()
                 .filter(|told| {
-                    told.incident == incident.id && told.destination == destination && told.at >= due_at
+                    told.incident == incident.id && told.destination == destination && told.at >= earliest
                 })
                 .map(|told| told.at)
                 .min();
@@ -405,6 +429,19 @@ impl Story {
                 && !view.timeline.iter().any(|line| line.reason.as_deref() == Some("not_applied"))
         });
         assert!(late.is_none(), "I5: {late:?}");
+    }
+}
+
+/// I5: nothing is begun once a person goes on by hand, until the incident is opened again.
+fn judge_by_hand(view: &IncidentView) {
+    let mut by_hand = false;
+    for line in &view.timeline {
+        match (line.kind, line.reason.as_deref()) {
+            (LineKind::HandedOver, Some("taken_over")) => by_hand = true,
+            (LineKind::Reopened, _) => by_hand = false,
+            (LineKind::Intent, _) => assert!(!by_hand, "I5: {} was begun beside a person", line.text),
+            _ => {}
+        }
     }
 }
 
