@@ -4,7 +4,7 @@
 //! An action has two halves. Its *survey* reads the object, lets the server rehearse the write, and fixes every value in
 //! the plan. Its *act* makes exactly that write, once; it looks whether the object is still the one of the plan, and
 //! decides nothing. Reading order: [`declared`] (what an action says of itself), [`subject`] (which object), [`workload`] (what it is like), [`hanging`] (whether its rollout hangs), [`pods`] (whose pods they are), [`edit`] (one write and
-//! its way back), [`manifest`] (several objects, and theirs), [`plan`] (from drafts to plans), [`words`] (what people are told of failures).
+//! its way back), [`waiting`] (what it waits for), [`manifest`] (several objects, and theirs), [`plan`] (from drafts to plans), [`words`] (what people are told of failures).
 
 pub(super) mod autoscaler;
 pub(super) mod container;
@@ -18,6 +18,7 @@ pub(super) mod setting;
 mod standing;
 pub(super) mod subject;
 pub(super) mod ttl;
+mod waiting;
 pub(super) mod words;
 pub(super) mod workload;
 

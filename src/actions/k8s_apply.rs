@@ -12,7 +12,7 @@ use super::cluster::autoscaler::{AUTOSCALER, Autoscaler};
 use super::cluster::declared::Declared;
 use super::cluster::manifest::{Part, Put, Setup, Take, as_written, refuse_secrets};
 use super::cluster::setting::{self, Sum};
-use super::cluster::subject::Subject;
+use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::unseen;
 use super::cluster::workload::{SCALABLE, WORKLOADS, Workload, owned_floor, why_two_people};
 use super::cluster::{drafted, hand, nothing_to_do, refused, ttl};
@@ -85,6 +85,11 @@ fn why_not(manifest: &str, stored: &Stored) -> Option<String> {
 
 fn access(params: &Value, _: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let mut needs = setting::access(params);
+    let autoscaler = needs.iter().find(|need| need.resource == Resource::AUTOSCALERS.plural);
+    if let Some(scope) = autoscaler.map(|need| need.scope.clone()) {
+        let scaled = Naming::default().need_scaled().map(|need| AccessNeed { scope: scope.clone(), ..need });
+        needs.extend(scaled);
+    }
     let counts = |stored: &Stored| stored.objects.iter().any(says_replicas);
     if let (true, Some(first)) = (setting::stored(params).is_some_and(|it| counts(&it)), needs.first()) {
         let Resource { group, plural, .. } = Resource::AUTOSCALERS;
@@ -174,7 +179,7 @@ impl Look<'_> {
         let uid = now["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let subject =
             Subject { kind: kind.to_owned(), namespace: setup.namespace.clone(), name: name.to_owned() };
-        self.weigh(&now, &subject, &uid, &changes, sum)?;
+        self.weigh(&now, &subject, &uid, &changes, sum).await?;
         let count = changes.len();
         sum.step(format!("{kind}/{name} ({count} change{})", if count == 1 { "" } else { "s" }));
         sum.note_all(&changes);
@@ -206,7 +211,7 @@ impl Look<'_> {
     }
 
     /// What the change of an object that is there takes away, and who owns it.
-    fn weigh(
+    async fn weigh(
         &self,
         now: &Value,
         subject: &Subject,
@@ -218,11 +223,16 @@ impl Look<'_> {
         owned_floor(now, Tier::T2, &mut notes);
         notes.into_iter().for_each(|note| sum.raise(Tier::T3, format!("{}: {note}", subject.name)));
         if subject.kind == AUTOSCALER {
-            sum.add(Autoscaler::read(now.clone(), &subject.namespace)?.impact_of(changes));
+            let autoscaler = Autoscaler::read(now.clone(), &subject.namespace)?;
+            let workload = autoscaler.scaled(self.cluster).await.map_err(|error| unseen(&error))?;
+            sum.add(match &workload {
+                Some(workload) => autoscaler.impact_with(workload, changes),
+                None => autoscaler.impact_of(changes),
+            });
         }
         if WORKLOADS.contains(&subject.kind.as_str()) {
             let workload = Workload { subject: subject.clone(), uid: uid.to_owned(), object: now.clone() };
-            let rolls_out = changes.iter().any(|change| change.path.is_below("/spec/template"));
+            let rolls_out = changes.iter().any(Change::is_in_template);
             if rolls_out {
                 workload.refuse_paused()?;
             }

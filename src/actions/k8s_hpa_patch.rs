@@ -20,7 +20,7 @@ use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
 use crate::domain::rule::TargetSpec;
-use crate::domain::survey::{Impact, SurveyOutcome};
+use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::SurveyContext;
 use crate::params;
 use crate::period::Period;
@@ -89,7 +89,8 @@ fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let naming = Naming::in_params(params);
     let Resource { group, plural, .. } = Resource::AUTOSCALERS;
     if naming.kind_in(target) == Some(AUTOSCALER) {
-        return vec![naming.need(&group, &plural, &["get", "patch"], target)];
+        let autoscaler = naming.need(&group, &plural, &["get", "patch"], target);
+        return [autoscaler].into_iter().chain(naming.need_scaled()).collect();
     }
     let workload = naming.need_workload(&["get"], target);
     workload.into_iter().chain([naming.need_all(&group, &plural, &["get", "list", "patch"])]).collect()
@@ -112,7 +113,8 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     let summary = format!("set {} on {whose}", set.join(", "));
     let touches = match subject.kind.as_str() {
         AUTOSCALER => Vec::new(),
-        _ => vec![AUTOSCALER.to_owned()],
+        // What it scales changes with it.
+        kind => vec![kind.to_owned(), AUTOSCALER.to_owned()],
     };
     Ok(PlanOutline { ttl: ttl.map(Period::signed), touches, ..outlined(&subject, params, summary) })
 }
@@ -136,18 +138,15 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let mut notes: Vec<String> = edit.changes().iter().map(ToString::to_string).collect();
     let tier_floor = owned_floor(&autoscaler.object, Tier::T2, &mut notes);
     let impact = match &workload {
-        Some(workload) => Impact {
-            objects: vec![autoscaler.subject.target()],
-            ..workload.impact(autoscaler.above(most), false)
-        },
-        None => autoscaler.impact(most),
+        Some(workload) => autoscaler.impact_with(workload, edit.changes()),
+        None => autoscaler.impact_of(edit.changes()),
     };
     let tier_floor = workload.map_or(tier_floor, |workload| workload.floor(tier_floor, &mut notes));
     let inverse = way_back(draft, &edit);
     Ok(ready(draft, &edit, edit.basis(), inverse, tier_floor, notes, impact))
 }
 
-/// The autoscaler that is meant, and its workload where that was named.
+/// The autoscaler that is meant, and its workload; none where that is gone, or of a kind that nobody here knows.
 async fn find(
     cluster: &ActHandle,
     subject: Subject,
@@ -158,7 +157,9 @@ async fn find(
             .await
             .map_err(|error| unseen(&error))?;
         let object = found.ok_or_else(|| refused(format!("there is no {}", subject.shown())))?;
-        return Ok((Autoscaler::read(object, &subject.namespace)?, None));
+        let autoscaler = Autoscaler::read(object, &subject.namespace)?;
+        let workload = autoscaler.scaled(cluster).await.map_err(|error| unseen(&error))?;
+        return Ok((autoscaler, workload));
     }
     let workload = Workload::read(cluster, subject).await?;
     let found = Autoscaler::of(cluster, &workload.subject).await?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::cluster::autoscaler::{AUTOSCALER, Autoscaler};
 use super::cluster::declared::Declared;
 use super::cluster::edit::{Edit, Write};
+use super::cluster::hanging;
 use super::cluster::plan::{outlined, ready, way_back};
 use super::cluster::subject::{Naming, Subject};
 use super::cluster::words::unseen;
@@ -119,11 +120,15 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let naming = Naming::in_params(params);
-    let resource = naming.kind_in(target).filter(|kind| KINDS.contains(kind)).and_then(Resource::of_kind);
-    resource
-        .map(|resource| naming.need(&resource.group, &resource.plural, &["get", "patch"], target))
-        .into_iter()
-        .collect()
+    let kind = naming.kind_in(target).filter(|kind| KINDS.contains(kind));
+    let may_roll_out = params["allowed_paths"].to_string().contains("\"/spec/");
+    if kind.is_some_and(|kind| WORKLOADS.contains(&kind)) && may_roll_out {
+        return naming.need_template(target);
+    }
+    let scaled = naming.need_scaled().into_iter().filter(|_| kind == Some(AUTOSCALER));
+    let need =
+        |resource: &Resource| naming.need(&resource.group, &resource.plural, &["get", "patch"], target);
+    kind.and_then(Resource::of_kind).map(need).into_iter().chain(scaled).collect()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -134,7 +139,7 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
     let params: Params = drafted(draft)?;
     let subject = object_of(draft)?;
@@ -159,7 +164,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         )));
     }
     let is_workload = WORKLOADS.contains(&object.subject.kind.as_str());
-    let rolls_out = is_workload && changes.iter().any(in_template);
+    let rolls_out = is_workload && changes.iter().any(Change::is_in_template);
     if rolls_out {
         object.refuse_paused()?;
     }
@@ -173,12 +178,22 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     };
     let why = why_two_people(&object.subject.kind);
     notes.extend(why.map(str::to_owned));
-    let tier_floor = if why.is_some() { Tier::T3 } else { tier_floor };
-    let impact = if is_workload {
-        let hangs = matches!(object.rollout(), Rollout::Stuck { .. });
-        object.impact(if rolls_out { object.disrupted_by_rollout() } else { 0 }, rolls_out && hangs)
+    let mut tier_floor = if why.is_some() { Tier::T3 } else { tier_floor };
+    let impact = if rolls_out {
+        let rollout = hanging::rollout(cluster, &object, context.now).await;
+        let hangs = matches!(rollout, Rollout::Stuck { .. });
+        Impact { rollout, ..object.impact(object.disrupted_by_rollout(), hangs) }
+    } else if is_workload {
+        object.impact(0, false)
     } else if object.subject.kind == AUTOSCALER {
-        Autoscaler::read(object.object.clone(), &object.subject.namespace)?.impact_of(edit.changes())
+        let autoscaler = Autoscaler::read(object.object.clone(), &object.subject.namespace)?;
+        match autoscaler.scaled(cluster).await.map_err(|error| unseen(&error))? {
+            Some(workload) => {
+                tier_floor = workload.floor(tier_floor, &mut notes);
+                autoscaler.impact_with(&workload, edit.changes())
+            }
+            None => autoscaler.impact_of(edit.changes()),
+        }
     } else {
         Impact::on(&object.subject.kind)
     };
@@ -220,8 +235,4 @@ fn allowed(changes: Vec<Change>, paths: &[String]) -> Result<Vec<Change>, Box<Ch
         }
     }
     Ok(all)
-}
-
-fn in_template(change: &Change) -> bool {
-    change.path.is_below("/spec/template")
 }

@@ -75,10 +75,9 @@ fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
         _ => "controllerrevisions",
     };
     let workload = naming.need_workload(&["get", "patch"], target);
-    // Deployments say themselves that they hang.
-    let pods = (keeper == "controllerrevisions").then(|| naming.need_all("", "pods", &["list"]));
-    let keepers = |need| [need, naming.need_all("apps", keeper, &["list"])];
-    workload.into_iter().flat_map(keepers).chain(pods).collect()
+    // A Deployment says itself that it hangs, unless it has no deadline, which nobody knows before.
+    let keepers = |need| [need, naming.need_all("apps", keeper, &["list"]), naming.need_pods()];
+    workload.into_iter().flat_map(keepers).collect()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {

@@ -86,7 +86,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
-    Naming::in_params(params).need_workload(&["get", "patch"], target).into_iter().collect()
+    Naming::in_params(params).need_template(target)
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -98,7 +98,7 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
     let params: Params = drafted(draft)?;
     let subject = object_of(draft)?;
@@ -121,5 +121,5 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         let reason = format!("{} holds a secret, which is kept nowhere: change it by hand", change.path);
         return Err(refused(reason));
     }
-    survey_change(cluster, draft, &workload, changes, Tier::T2).await
+    survey_change(cluster, draft, &workload, changes, Tier::T2, context.now).await
 }

@@ -61,7 +61,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
-    Naming::in_params(params).need_workload(&["get", "patch"], target).into_iter().collect()
+    Naming::in_params(params).need_template(target)
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -71,7 +71,7 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(outlined(&subject, params, format!("give {} the image {image}", subject.shown())))
 }
 
-async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
     let params: Params = drafted(draft)?;
     let subject = object_of(draft)?;
@@ -81,5 +81,5 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     if change.from == change.to {
         return Err(nothing_to_do(format!("{} has this image already", workload.subject.shown())));
     }
-    survey_change(cluster, draft, &workload, vec![change], Tier::T3).await
+    survey_change(cluster, draft, &workload, vec![change], Tier::T3, context.now).await
 }

@@ -127,7 +127,7 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 }
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
-    Naming::in_params(params).need_workload(&["get", "patch"], target).into_iter().collect()
+    Naming::in_params(params).need_template(target)
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -142,7 +142,7 @@ fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, Params
     Ok(PlanOutline { ttl: ttl.map(Period::signed), ..outlined(&subject, params, summary) })
 }
 
-async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
+async fn survey(hands: &Hands, draft: &ActionPlan, context: &SurveyContext) -> Looked {
     let cluster = hand(hands)?;
     let params: Params = drafted(draft)?;
     let subject = object_of(draft)?;
@@ -173,7 +173,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
         let shown = workload.subject.shown();
         return Err(nothing_to_do(format!("{shown} has these amounts already, or is at the cap")));
     }
-    survey_change(cluster, draft, &workload, changes, Tier::T2).await
+    survey_change(cluster, draft, &workload, changes, Tier::T2, context.now).await
 }
 
 /// Whether a percentage asks for less than now.

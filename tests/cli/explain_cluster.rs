@@ -195,7 +195,7 @@ async fn kinds_that_may_be_touched_are_those_of_what_would_be_written() {
         let document = world.explain_alert("Overloaded", "api", &["--output", "json"]).json();
         document["alerts"][0]["decisions"].as_array().expect("decisions").clone()
     };
-    settings("ConfigMap, Service, Pod, HorizontalPodAutoscaler");
+    settings("ConfigMap, Service, Pod, Deployment, HorizontalPodAutoscaler");
     let all = decisions();
     let allowed: Vec<&str> = all.iter().map(|decision| verdict(decision, "allow_list")).collect();
     assert_eq!(
@@ -203,7 +203,7 @@ async fn kinds_that_may_be_touched_are_those_of_what_would_be_written() {
         [
             "ConfigMap, Service in shop may be touched",
             "Pod in shop may be touched",
-            "HorizontalPodAutoscaler in shop may be touched"
+            "Deployment, HorizontalPodAutoscaler in shop may be touched"
         ]
     );
     let assumed = all[0]["assumed"]["reason"].as_str().expect("a sentence");

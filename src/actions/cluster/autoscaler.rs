@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::refused;
 use super::subject::Subject;
 use super::words::unseen;
+use super::workload::{SCALABLE, Workload};
 use crate::clients::kubernetes::changes::{Change, FieldPath};
-use crate::clients::kubernetes::{ActHandle, ListQuery, Resource};
+use crate::clients::kubernetes::{ActHandle, KubernetesError, ListQuery, Resource};
 use crate::domain::survey::{Impact, SurveyOutcome};
 
 /// An autoscaler as it was found.
@@ -71,6 +72,26 @@ impl Autoscaler {
         Some(Subject { kind: text("kind")?, namespace: self.subject.namespace.clone(), name: text("name")? })
     }
 
+    /// The workload that it scales, as it is; none where that is gone, or of a kind that nobody here knows.
+    pub(in crate::actions) async fn scaled(
+        &self,
+        cluster: &ActHandle,
+    ) -> Result<Option<Workload>, KubernetesError> {
+        let of = &self.object["spec"]["scaleTargetRef"];
+        let is_known = of["apiVersion"].as_str().is_some_and(|version| version.starts_with("apps/"));
+        let subject = self.workload().filter(|one| is_known && SCALABLE.contains(&one.kind.as_str()));
+        let Some((subject, resource)) =
+            subject.and_then(|subject| Resource::of_kind(&subject.kind).map(|resource| (subject, resource)))
+        else {
+            return Ok(None);
+        };
+        let found: Option<Value> = cluster.find(resource, Some(&subject.namespace), &subject.name).await?;
+        Ok(found.and_then(|object| {
+            let uid = object.pointer("/metadata/uid")?.as_str()?.to_owned();
+            Some(Workload { subject, uid, object })
+        }))
+    }
+
     /// The fewest replicas that it sets.
     pub(in crate::actions) fn min(&self) -> u32 {
         number(min_replicas().of(&self.object)).unwrap_or(1)
@@ -101,8 +122,22 @@ impl Autoscaler {
 
     /// What changes of its fields take away, whichever action makes them.
     pub(in crate::actions) fn impact_of(&self, changes: &[Change]) -> Impact {
+        self.impact(self.most(changes))
+    }
+
+    /// The same, where its workload was looked at: both are held to what is said of either.
+    pub(in crate::actions) fn impact_with(&self, workload: &Workload, changes: &[Change]) -> Impact {
+        Impact {
+            objects: vec![self.subject.target()],
+            affects: vec![workload.subject.target()],
+            ..workload.impact(self.above(self.most(changes)), false)
+        }
+    }
+
+    /// The most replicas that it sets after these changes.
+    fn most(&self, changes: &[Change]) -> u32 {
         let bound = changes.iter().find(|change| change.path == max_replicas());
-        self.impact(bound.and_then(|change| number(Some(&change.to))).unwrap_or(self.max()))
+        bound.and_then(|change| number(Some(&change.to))).unwrap_or(self.max())
     }
 }
 

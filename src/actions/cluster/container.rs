@@ -1,8 +1,10 @@
 //! Changes of one container in the template of a workload, which its rollout carries to the pods.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::edit::{Edit, Write};
+use super::hanging;
 use super::plan::{ready, way_back};
 use super::refused;
 use super::workload::Workload;
@@ -10,7 +12,7 @@ use crate::actions::Looked;
 use crate::clients::kubernetes::ActHandle;
 use crate::clients::kubernetes::changes::{Change, FieldPath};
 use crate::domain::action::{ActionPlan, Tier};
-use crate::domain::survey::{Rollout, SurveyOutcome};
+use crate::domain::survey::{Impact, Rollout, SurveyOutcome};
 
 /// The container that is meant: the one of that name, or the only one.
 pub(in crate::actions) fn container<'w>(
@@ -52,6 +54,7 @@ pub(in crate::actions) async fn survey_change(
     workload: &Workload,
     changes: Vec<Change>,
     base: Tier,
+    now: Timestamp,
 ) -> Looked {
     workload.refuse_paused()?;
     let mut edit = Edit::of(&workload.subject, &workload.uid, Write::Strategic(changes));
@@ -59,8 +62,9 @@ pub(in crate::actions) async fn survey_change(
     let mut notes: Vec<String> = edit.changes().iter().map(ToString::to_string).collect();
     let tier_floor = workload.floor(base, &mut notes);
     // A template that hangs is replaced by another: that ends its rollout. One that comes on is not interrupted.
-    let hangs = matches!(workload.rollout(), Rollout::Stuck { .. });
-    let impact = workload.impact(workload.disrupted_by_rollout(), hangs);
+    let rollout = hanging::rollout(cluster, workload, now).await;
+    let hangs = matches!(rollout, Rollout::Stuck { .. });
+    let impact = Impact { rollout, ..workload.impact(workload.disrupted_by_rollout(), hangs) };
     let inverse = way_back(draft, &edit);
     Ok(ready(draft, &edit, edit.basis(), inverse, tier_floor, notes, impact))
 }

@@ -14,10 +14,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::hanging::has_deadline;
 use super::plan::fixed_values;
 use super::standing::Standing;
 use super::subject::Subject;
+use super::waiting::held_up;
 use super::words::{denied, sentence, unseen};
 use super::workload::{Workload, resource, revisions};
 use super::{EXECUTION_ID, refused};
@@ -28,7 +28,7 @@ use crate::clients::kubernetes::managers::managers;
 use crate::clients::kubernetes::revision::BAD_REVISIONS;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch, patch, revision};
 use crate::domain::action::{ActionOutcome, ActionPlan, Step};
-use crate::domain::survey::{Rollout, SurveyOutcome};
+use crate::domain::survey::SurveyOutcome;
 use crate::domain::timeline::digest_of;
 use crate::engine::ports::ActionContext;
 
@@ -43,9 +43,6 @@ pub(in crate::actions) const READ_BACKS_MAX: usize = 3;
 
 /// Time between two looks back: a server that failed may still be about to write.
 pub(in crate::actions) const READ_BACK_WAIT: Duration = Duration::from_millis(300);
-
-/// Until another look at a rollout that is waited for, since what is over may wait.
-const ROLLOUT_WAIT: Duration = Duration::from_mins(10);
 
 /// The field that a scale writes.
 pub(super) const REPLICAS: [&str; 2] = ["spec", "replicas"];
@@ -254,33 +251,25 @@ impl Edit {
         cluster.patch(resource, part, Some(&self.namespace), &self.name, &patch, dry_run).await
     }
 
-    /// The rollout that is under way at a workload whose controller says by itself when one hangs. A number of replicas
-    /// begins none.
-    fn rollout(&self, now: &Value) -> Option<String> {
-        if matches!(self.write, Write::Scale(_)) || !has_deadline(now) {
-            return None;
-        }
-        let workload = Workload { subject: self.subject(), uid: self.uid.clone(), object: now.clone() };
-        match workload.rollout() {
-            Rollout::UnderWay { status } => Some(format!("a rollout is under way: {status}")),
-            Rollout::Settled | Rollout::Stuck { .. } => None,
-        }
-    }
-
     /// Makes the write, in a step that takes back what did not help, or that waits for a rollout to end.
-    pub(super) async fn carry_out(&self, cluster: &ActHandle, key: &str, step: Step) -> ActionOutcome {
-        let waits = self.restores && step == Step::Apply;
+    pub(super) async fn carry_out(&self, cluster: &ActHandle, context: &ActionContext) -> ActionOutcome {
+        let key = context.key.as_str();
+        let waits = self.restores && context.step == Step::Apply;
+        // Only who sets a template is permitted to look at pods.
+        let sets_template = self.changes().iter().any(Change::is_in_template);
+        let looks_at_pods = Some(context.now).filter(|_| sets_template);
         for _ in 0..OFFERS_MAX {
             let now = match self.read(cluster).await {
                 Ok(now) => now,
                 Err(error) => return denied(&error),
             };
             match self.standing(&now, key) {
-                Standing::Open => {
-                    if let Some(why) = self.rollout(&now).filter(|_| waits) {
-                        return not_now(why, Some(ROLLOUT_WAIT));
+                Standing::Open if waits => {
+                    if let Some(later) = held_up(cluster, self.subject(), &now, looks_at_pods).await {
+                        return later;
                     }
                 }
+                Standing::Open => {}
                 Standing::Ours => return self.applied("it was carried out before, and bears our mark"),
                 Standing::Already if self.restores => {
                     return ActionOutcome::AlreadySo { detail: self.told("it is so already") };
@@ -376,7 +365,7 @@ pub(in crate::actions) async fn act(
     context: &ActionContext,
 ) -> ActionOutcome {
     match fixed_values::<Edit>(hands, plan) {
-        Ok((cluster, edit)) => edit.carry_out(cluster, &context.key, context.step).await,
+        Ok((cluster, edit)) => edit.carry_out(cluster, context).await,
         Err(why) => not_applied(why),
     }
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::pods::pods_of;
 use super::workload::Workload;
 use crate::clients::kubernetes::ActHandle;
-use crate::clients::kubernetes::revision::Revision;
+use crate::clients::kubernetes::revision::{self, Revision};
+use crate::domain::survey::{Rollout, SurveyOutcome};
 
 /// How long a pod may take to be ready: the deadline that a Deployment has unless it says otherwise.
 const DEADLINE: SignedDuration = SignedDuration::from_mins(10);
@@ -26,6 +27,32 @@ const HOPELESS: [&str; 5] = [
     "CreateContainerConfigError",
 ];
 
+/// Where the rollout of a workload stands that is to be given another template. A StatefulSet or DaemonSet says nothing of
+/// a hang, so that its pods are looked at; a Deployment is believed, also one that has no deadline.
+pub(in crate::actions) async fn rollout(cluster: &ActHandle, workload: &Workload, now: Timestamp) -> Rollout {
+    let seen = workload.rollout();
+    if workload.subject.kind == "Deployment" || !matches!(seen, Rollout::UnderWay { .. }) {
+        return seen;
+    }
+    let revisions = match workload.revisions(cluster).await {
+        Ok(revisions) => revisions,
+        Err(unseen) => {
+            cannot_see(workload, &unseen);
+            return seen;
+        }
+    };
+    let present = revision::present(&workload.object, &revisions);
+    let reason = match present {
+        Some(present) => reason(cluster, workload, present, now).await,
+        None => None,
+    };
+    reason.map_or(seen, |reason| Rollout::Stuck { reason })
+}
+
+fn cannot_see(workload: &Workload, why: &SurveyOutcome) {
+    tracing::warn!(target = workload.subject.shown(), ?why, "whether its rollout hangs cannot be seen");
+}
+
 /// Why the rollout to `present` hangs; nothing where it does not, where its controller says so itself, and where pods
 /// cannot be read, since nobody's healthy rollout is disturbed on a guess.
 pub(in crate::actions) async fn reason(
@@ -40,11 +67,7 @@ pub(in crate::actions) async fn reason(
     let pods = match pods_of(cluster, workload).await {
         Ok(pods) => pods,
         Err(unseen) => {
-            tracing::warn!(
-                target = workload.subject.shown(),
-                ?unseen,
-                "whether its rollout hangs cannot be seen"
-            );
+            cannot_see(workload, &unseen);
             return None;
         }
     };
@@ -52,7 +75,7 @@ pub(in crate::actions) async fn reason(
 }
 
 /// Whether its controller says by itself when a rollout hangs.
-pub(in crate::actions) fn has_deadline(object: &Value) -> bool {
+fn has_deadline(object: &Value) -> bool {
     object
         .pointer("/spec/progressDeadlineSeconds")
         .and_then(Value::as_i64)

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::edit::{OFFERS_MAX, READ_BACK_WAIT, READ_BACKS_MAX, REHEARSAL, mark, version};
 use super::plan::fixed_values;
+use super::waiting::held_up;
 use super::words::{denied, sentence};
 use super::{EXECUTION_ID, refused};
 use crate::actions::Hands;
@@ -23,7 +24,7 @@ use crate::actions::outcome::{not_applied, not_now, unknown};
 use crate::clients::kubernetes::changes::Change;
 use crate::clients::kubernetes::confidential::{change_holds_secret, holds_secret};
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Resource};
-use crate::domain::action::{ActionOutcome, ActionPlan};
+use crate::domain::action::{ActionOutcome, ActionPlan, Step};
 use crate::domain::manifest::{kind_of, name_of};
 use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::ActionContext;
@@ -274,7 +275,9 @@ impl Setup {
         self.parts.iter().map(|part| part.shown(self).replacen(' ', "/", 1)).collect()
     }
 
-    async fn carry_out(&self, cluster: &ActHandle, key: &str) -> ActionOutcome {
+    async fn carry_out(&self, cluster: &ActHandle, context: &ActionContext) -> ActionOutcome {
+        let key = context.key.as_str();
+        let waits = self.restores && context.step == Step::Apply;
         let mut has_work = false;
         for part in &self.parts {
             let now = match part.find(cluster, self).await {
@@ -282,8 +285,17 @@ impl Setup {
                 Err(error) => return denied(&error),
             };
             match part.standing(now.as_ref(), self, key) {
+                Standing::Open => {
+                    has_work = true;
+                    // What we brought ourselves is taken away whatever it does.
+                    if let (true, Part::Put(put), Some(now)) = (waits, part, &now)
+                        && let Some(later) = held_up(cluster, put.subject(self), now, None).await
+                    {
+                        return later;
+                    }
+                }
                 // What an earlier attempt of ours did is no reason to say that somebody else did it.
-                Standing::Open | Standing::Ours => has_work = true,
+                Standing::Ours => has_work = true,
                 Standing::Already(_) => {}
                 Standing::Void(why) => return not_applied(why),
             }
@@ -398,7 +410,7 @@ pub(in crate::actions) async fn act(
     context: &ActionContext,
 ) -> ActionOutcome {
     match fixed_values::<Setup>(hands, plan) {
-        Ok((cluster, setup)) => setup.carry_out(cluster, &context.key).await,
+        Ok((cluster, setup)) => setup.carry_out(cluster, context).await,
         Err(why) => not_applied(why),
     }
 }

@@ -139,6 +139,25 @@ impl<'a> Naming<'a> {
         Some(self.need(&resource.group, &resource.plural, verbs, target))
     }
 
+    /// The permissions that an action needs to give the workload that a rule means another template. Only pods show that the
+    /// rollout of a StatefulSet or DaemonSet hangs, and only their revisions which pods are new.
+    pub(in crate::actions) fn need_template(&self, target: Option<&'a TargetSpec>) -> Vec<AccessNeed> {
+        let workload = self.need_workload(&["get", "patch"], target);
+        let is_set = matches!(self.kind_in(target), Some("StatefulSet" | "DaemonSet"));
+        let pods = || [self.need_all("apps", "controllerrevisions", &["list"]), self.need_pods()];
+        workload.into_iter().chain(is_set.then(pods).into_iter().flatten()).collect()
+    }
+
+    /// The permission that it needs to see whether a rollout hangs.
+    pub(in crate::actions) fn need_pods(&self) -> AccessNeed {
+        self.need_all("", "pods", &["list"])
+    }
+
+    /// The permissions that it needs to look at whatever an autoscaler scales.
+    pub(in crate::actions) fn need_scaled(&self) -> [AccessNeed; 2] {
+        ["deployments", "statefulsets"].map(|plural| self.need_all("apps", plural, &["get"]))
+    }
+
     /// The permissions that it needs on all objects of a kind beside the one that a rule means.
     pub(in crate::actions) fn need_all(
         &self,

@@ -13,6 +13,7 @@ mod refusals;
 mod restarts;
 mod scaling;
 mod undoing;
+mod waiting;
 
 use super::*;
 use crate::clients::kubernetes::ConnectOptions;

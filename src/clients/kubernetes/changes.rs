@@ -116,6 +116,11 @@ impl Change {
         Self { path: self.path.clone(), from: self.to.clone(), to: self.from.clone() }
     }
 
+    /// Whether it changes the template of a workload, which its rollout then carries to the pods.
+    pub fn is_in_template(&self) -> bool {
+        self.path.is_below("/spec/template")
+    }
+
     /// The same change, told of each field or named item on the next level: for what appears or goes away as a whole.
     /// None where there is no next level.
     pub fn parts(&self) -> Option<Vec<Self>> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{MANIFEST, Setup, Standing, origin, resource_of};
 use crate::actions::cluster::EXECUTION_ID;
+use crate::actions::cluster::subject::Subject;
 use crate::clients::kubernetes::changes::{Change, made};
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, Patch};
 use crate::domain::manifest::{JOB, kind_of, name_of};
@@ -44,6 +45,12 @@ impl Put {
     pub(in crate::actions) fn inverse(&self) -> Self {
         let changes: Vec<Change> = self.changes.iter().map(Change::inverse).collect();
         Self { object: made(&self.object, &changes), changes, ..self.clone() }
+    }
+
+    /// What it is of.
+    pub(super) fn subject(&self, setup: &Setup) -> Subject {
+        let (kind, name) = (kind_of(&self.object).to_owned(), name_of(&self.object).to_owned());
+        Subject { kind, namespace: setup.namespace.clone(), name }
     }
 
     pub(super) fn standing(&self, now: Option<&Value>, of: &str, restores: bool) -> Standing {

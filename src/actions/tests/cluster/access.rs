@@ -6,7 +6,7 @@ use crate::domain::catalog::{AccessNeed, AccessScope};
 use crate::domain::rule::{TargetSpec, Template};
 
 /// Lets an account do exactly this, in `prod` and in the cluster.
-fn permit(world: &World, needs: &[AccessNeed]) {
+pub(super) fn permit(world: &World, needs: &[AccessNeed]) {
     let rules = |is_meant: fn(&AccessScope) -> bool| -> Vec<Value> {
         let needs = needs.iter().filter(|need| is_meant(&need.scope));
         needs

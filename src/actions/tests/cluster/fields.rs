@@ -74,7 +74,7 @@ async fn what_is_set_back_waits_for_a_rollout_and_a_rollback_does_not() {
         if !is_rollback {
             let outcome = world.act_as(&back, key).await;
             let ActionOutcome::NotNow { reason, .. } = &outcome else { panic!("it waits: {outcome:?}") };
-            assert!(reason.starts_with("a rollout is under way: "), "{reason}");
+            assert!(reason.starts_with("a rollout of Deployment prod/api is under way: "), "{reason}");
             assert_eq!(world.effects().iter().filter(|write| write.execution_id.is_some()).count(), 1);
             settle(&world.cluster);
         }

@@ -151,6 +151,36 @@ fn each_action_says_what_it_needs_in_the_cluster() {
             "list pods in namespace shop"
         ]
     );
+    // Nobody knows before whether a Deployment has a deadline.
+    assert_eq!(
+        needs("k8s.rollout_undo", json!({})),
+        [
+            format!("get, patch deployments.apps `api` {here}"),
+            format!("list replicasets.apps {here}"),
+            format!("list pods {here}"),
+        ]
+    );
+    // Who gives it another template looks whether its rollout hangs, which a Deployment says itself.
+    for kind in ["StatefulSet", "DaemonSet", "Deployment"] {
+        let workload =
+            json!({"kind": kind, "name": "redis", "vars": {}, "allowed_paths": ["/spec/template"]});
+        for name in ["k8s.set_env", "k8s.set_image", "k8s.set_resources", "k8s.patch"] {
+            let lists = [format!("list controllerrevisions.apps {here}"), format!("list pods {here}")];
+            let expected = if kind == "Deployment" { &[][..] } else { &lists };
+            assert_eq!(needs(name, workload.clone())[1..], *expected, "{name} {kind}");
+        }
+    }
+    let notes = json!({"kind": "StatefulSet", "name": "redis", "allowed_paths": ["/metadata/labels/a"]});
+    assert_eq!(needs("k8s.patch", notes), [format!("get, patch statefulsets.apps `redis` {here}")]);
+    // An autoscaler is read with whatever it scales.
+    let scaled = [format!("get deployments.apps {here}"), format!("get statefulsets.apps {here}")];
+    let autoscaler =
+        json!({"kind": "HorizontalPodAutoscaler", "name": "a", "allowed_paths": ["/spec/minReplicas"]});
+    for name in ["k8s.hpa_patch", "k8s.patch"] {
+        let needs = needs(name, autoscaler.clone());
+        assert_eq!(needs[0], format!("get, patch horizontalpodautoscalers.autoscaling `a` {here}"));
+        assert_eq!(needs[1..], scaled, "{name}");
+    }
     assert_eq!(
         needs("k8s.scale", json!({"replicas": 2})),
         [
