@@ -264,6 +264,10 @@ pub struct Action {
     /// Until when its change stands, for one that is in force for a limited time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temporary_until: Option<Timestamp>,
+    /// What it touches beside its target, once it was started for a limited time: what sets it back is held to that as well,
+    /// long after the limits have forgotten the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// How many attempts at its present plan met something that passes, and are tried again.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub put_off: u32,

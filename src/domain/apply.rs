@@ -65,8 +65,6 @@ pub struct Facts<'a> {
     /// For [`Event::ActionStarting`]: the guardrails that hold at the last moment (pause, freeze, dry run, and for what
     /// sets something back whether another action is under way).
     pub last_moment: &'a [GuardrailVerdict],
-    /// For [`Event::ActionStarting`] of what sets something back: what it touches beside its target.
-    pub beside: &'a [String],
     /// For events after which the incident may be over: the actions to take then, planned.
     pub on_resolve: &'a [Candidate],
     /// Whether a remedy of the rule needs a survey, or runs alone and so needs vital signs: every decision then follows a

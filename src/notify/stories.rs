@@ -150,6 +150,7 @@ pub(crate) fn mk_action(view: &IncidentView, status: ActionStatus, tier: Tier, r
         notes: Vec::new(),
         restores: None,
         temporary_until: None,
+        beside: Vec::new(),
         put_off: 0,
         unclear: None,
         started_at: status.has_started().then(|| minutes(2)),

@@ -14,7 +14,10 @@ fn rules() -> String {
     // The autoscaler is named by itself, and not by what it scales.
     let bounds = "{ name: wider, action: { k8s.hpa_patch: { kind: HorizontalPodAutoscaler, name: api, max: 9 } }, \
                   verify: { settle: 1m, hold: 5m, within: 10m, checks: ['findings.workload.unavailable == 0'] } }";
+    // For longer than any limit looks back.
+    let long = "{ name: wide, action: { k8s.hpa_patch: { kind: HorizontalPodAutoscaler, name: api, max: 9, ttl: 26h } } }";
     [
+        rule_seeing("long", "Long", "", &[long]),
         scaling("respects", "Respect", "", &[RESTART]),
         scaling("raises", "Raise", ", hpa: raise_min", &[]),
         scaling("refuses", "Refuse", ", hpa: refuse", &[RESTART]),
@@ -139,6 +142,28 @@ async fn it_is_not_set_back_while_another_action_is_watched_on_the_same_target()
         ("for-a-while/restore-more", "Deployment/shop/api")
     );
     assert!(start.end.is_some_and(|end| end.result.as_str() == "not_started"), "it is over: {start:?}");
+}
+
+#[tokio::test]
+async fn after_a_day_a_way_back_still_knows_what_else_its_change_touched() {
+    let stage = scaled().await;
+    let most = |stage: &Stage| {
+        let found = stage.cluster().get("horizontalpodautoscalers", "shop", "api").expect("it is there");
+        found["spec"]["maxReplicas"].clone()
+    };
+    stage.fires("Long", "api").await;
+    stage.approve().await;
+    assert_eq!(most(&stage), json!(9));
+    let stage = stage.away_for(minutes(26 * 60 - 3)).await;
+    stage.pass(minutes(2)).await;
+    // Another action on the workload behind the autoscaler is being watched.
+    stage.fires("Slow", "api").await;
+    stage.pass(minutes(7)).await;
+    let restore = stage.incidents().await[0].actions.last().cloned().expect("its way back");
+    assert_eq!((restore.status.as_str(), restore.reason.word()), ("blocked", "in_flight"), "{restore:?}");
+    assert_eq!(most(&stage), json!(9));
+    stage.pass(minutes(15)).await;
+    assert_eq!(most(&stage), json!(7));
 }
 
 #[tokio::test]

@@ -48,6 +48,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest leap of the clock: controllers, probes and timers all take their turn within.
 const LEAP_MAX: SignedDuration = SignedDuration::from_secs(5);
 
+/// The same while nobody watches.
+const UNWATCHED_LEAP_MAX: SignedDuration = SignedDuration::from_secs(60);
+
 /// The cluster with its clock, which is everybody's, and what else there is outside.
 struct Outside {
     cluster: KubernetesSandbox,
@@ -116,12 +119,23 @@ impl Sentinel for Watch {
 }
 
 pub struct Stage {
-    outside: Arc<Outside>,
+    house: House,
     pub store: Arc<SqlStore>,
     intake: Intake,
     pub commands: Commands,
     executor: Executor,
-    _folder: tempfile::TempDir,
+    stop: CancellationToken,
+    stepping: tokio::task::JoinHandle<()>,
+}
+
+/// What one process has in common with the next.
+struct House {
+    outside: Arc<Outside>,
+    book: Arc<RuleBook>,
+    diagnostics: Arc<Diagnostics>,
+    hands: Arc<Actions>,
+    settings: EngineSettings,
+    folder: tempfile::TempDir,
 }
 
 /// A Deployment of four replicas in `shop`.
@@ -204,8 +218,6 @@ impl Stage {
             keyring,
         };
         let hands = Arc::new(Actions::new(hands).expect("actions"));
-        let url = format!("sqlite://{}/s.db", folder.path().display());
-        let store = Arc::new(SqlStore::open(&url, &OpenOptions::default()).await.expect("a store"));
         let outside = Arc::new(Outside {
             cluster,
             signs: Mutex::default(),
@@ -213,6 +225,15 @@ impl Stage {
             ids: Mutex::default(),
         });
         let settings: EngineSettings = app::engine_settings(&settings);
+        Self::begin(House { outside, book, diagnostics, hands, settings, folder }).await
+    }
+
+    /// A process over what the one before has left in the store.
+    async fn begin(house: House) -> Self {
+        let url = format!("sqlite://{}/s.db", house.folder.path().display());
+        let store = Arc::new(SqlStore::open(&url, &OpenOptions::default()).await.expect("a store"));
+        store.release_all().await.expect("leases are given back");
+        let House { outside, book, diagnostics, hands, settings, .. } = &house;
         let stepper = Stepper::new(
             store.clone(),
             book.clone(),
@@ -220,21 +241,22 @@ impl Stage {
             outside.clone(),
             outside.clone(),
             Arc::new(NoMeter),
-            Arc::new(settings),
+            Arc::new(settings.clone()),
         );
         let signals = Signals::default();
-        let (steps, stepping) = Steps::new(Arc::new(stepper), signals.clone(), CancellationToken::new());
+        let stop = CancellationToken::new();
+        let (steps, stepping) = Steps::new(Arc::new(stepper), signals.clone(), stop.clone());
         let (intake, taking) = Intake::new(store.clone(), Arc::new(NoMeter), signals);
-        tokio::spawn(stepping);
+        let stepping = tokio::spawn(stepping);
         tokio::spawn(taking);
         let executor = Executor {
             store: store.clone(),
             reader: store.clone(),
-            playbook: book,
+            playbook: book.clone(),
             diagnoser: diagnostics.clone(),
-            sentinel: Arc::new(Watch { outside: outside.clone(), diagnostics }),
+            sentinel: Arc::new(Watch { outside: outside.clone(), diagnostics: diagnostics.clone() }),
             surveyor: hands.clone(),
-            actor: hands,
+            actor: hands.clone(),
             notifier: outside.clone(),
             clock: outside.clone(),
             meter: Arc::new(NoMeter),
@@ -242,20 +264,39 @@ impl Stage {
             holds: Arc::default(),
         };
         let commands = Commands::new(steps, store.clone());
-        Self { outside, store, intake, commands, executor, _folder: folder }
+        Self { house, store, intake, commands, executor, stop, stepping }
+    }
+
+    /// The process ends, time passes without it, and the next one begins.
+    pub async fn away_for(self, time: SignedDuration) -> Self {
+        let Self { mut house, store, intake, commands, executor, stop, stepping } = self;
+        drop((intake, commands, executor));
+        stop.cancel();
+        tokio::time::timeout(PATIENCE, stepping).await.expect("nothing hangs").expect("it stops");
+        store.close().await;
+        drop(store);
+        let end = house.outside.now() + time;
+        while house.outside.now() < end {
+            let leap = end.duration_since(house.outside.now()).min(UNWATCHED_LEAP_MAX);
+            house.outside.cluster.step(Duration::try_from(leap).expect("forward"));
+        }
+        house.settings.booted_at = Some(house.outside.now());
+        let stage = Self::begin(house).await;
+        stage.work().await;
+        stage
     }
 
     pub fn cluster(&self) -> &KubernetesSandbox {
-        &self.outside.cluster
+        &self.house.outside.cluster
     }
 
     pub fn now(&self) -> Timestamp {
-        self.outside.now()
+        self.house.outside.now()
     }
 
     /// What monitoring says from now on, by the name of the sign; none takes it back.
     pub fn sign(&self, name: &str, sign: Option<Sign>) {
-        let mut signs = self.outside.signs.lock().expect("not poisoned");
+        let mut signs = self.house.outside.signs.lock().expect("not poisoned");
         match sign {
             Some(sign) => signs.insert(name.to_owned(), sign),
             None => signs.remove(name),
@@ -264,7 +305,7 @@ impl Stage {
 
     /// Words that reached people below a card.
     pub fn told(&self) -> Vec<String> {
-        self.outside.told.lock().expect("not poisoned").clone()
+        self.house.outside.told.lock().expect("not poisoned").clone()
     }
 
     /// An alert about a Deployment in `shop` begins.
@@ -300,7 +341,7 @@ impl Stage {
 
     async fn post(&self, alerts: Vec<Alert>) {
         let delivery = Delivery {
-            id: self.outside.delivery(),
+            id: self.house.outside.delivery(),
             source: Source::Alertmanager,
             received_at: self.now(),
             body: serde_json::to_vec(&alerts).expect("JSON").into(),

@@ -115,6 +115,7 @@ fn mk_action(status: ActionStatus, reason: Reason) -> Action {
         notes: Vec::new(),
         restores: None,
         temporary_until: None,
+        beside: Vec::new(),
         put_off: 0,
         unclear: None,
         started_at: Some(minutes(5)),

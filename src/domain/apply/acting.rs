@@ -37,7 +37,11 @@ pub(super) fn start(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
     let Some(action) = draft.incident.action(id) else { return };
     let guarded = !action.guardrails.is_empty();
     let others = deciding::candidate_of(action, facts).map(Candidate::other_objects).unwrap_or_default();
+    let beside = if action.plan.ttl.is_some() { others.clone() } else { Vec::new() };
     let start = counted_start(draft, action, others, facts);
+    if let Some(action) = draft.action_mut(id) {
+        action.beside = beside;
+    }
     if guarded {
         draft.start = Some(start);
         let now = draft.now;
@@ -443,6 +447,7 @@ pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
             notes: Vec::new(),
             restores: None,
             temporary_until: None,
+            beside: Vec::new(),
             put_off: 0,
             unclear: None,
             started_at: None,

@@ -92,6 +92,7 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
         notes: candidate.notes().to_vec(),
         restores: None,
         temporary_until: None,
+        beside: Vec::new(),
         put_off: 0,
         unclear: None,
         started_at: None,

@@ -138,6 +138,7 @@ pub(super) fn due(draft: &mut Draft, id: &ActionId) {
         notes: Vec::new(),
         restores: Some(id.clone()),
         temporary_until: None,
+        beside: action.beside,
         put_off: 0,
         unclear: None,
         started_at: None,

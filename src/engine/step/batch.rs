@@ -405,7 +405,6 @@ impl<'s> Batch<'s> {
             }
             Event::ActionStarting { action, .. } => {
                 gathered.last_moment = self.last_moment(working, action);
-                gathered.beside = self.beside(working, action);
             }
             Event::DiagnosisDone { purpose: DiagnosisPurpose::Verify(action), findings, .. } => {
                 gathered.checks = self.checks(working, action, findings);

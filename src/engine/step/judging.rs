@@ -23,7 +23,6 @@ pub(super) struct Gathered {
     pub(super) candidates: Vec<Candidate>,
     pub(super) checks: Vec<ConditionOutcome>,
     pub(super) last_moment: Vec<GuardrailVerdict>,
-    pub(super) beside: Vec<String>,
     pub(super) on_resolve: Vec<Candidate>,
     pub(super) notes: Vec<String>,
 }
@@ -52,7 +51,6 @@ impl Gathered {
             candidates: &self.candidates,
             checks: &self.checks,
             last_moment: &self.last_moment,
-            beside: &self.beside,
             on_resolve: &self.on_resolve,
             looks_first: looks_first(playbook, rule),
             notes: &self.notes,

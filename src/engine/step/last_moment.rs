@@ -24,35 +24,24 @@ impl Batch<'_> {
             guardrail::freeze(freeze.as_ref()),
             guardrail::dry_run(dry_run),
         ];
-        verdicts.extend(
-            action.filter(|action| action.restores.is_some()).map(|restore| self.in_flight(working, restore)),
-        );
+        verdicts
+            .extend(action.filter(|action| action.restores.is_some()).map(|restore| self.in_flight(restore)));
         verdicts
     }
 
     /// Whether another action is under way on anything that would be set back.
-    fn in_flight(&self, working: &Working, restore: &Action) -> GuardrailVerdict {
-        let beside = self.beside(working, &restore.id);
+    fn in_flight(&self, restore: &Action) -> GuardrailVerdict {
         let subject = Subject {
             remedy: &restore.remedy,
             target: &restore.plan.target,
             namespace: restore.plan.namespace.as_deref(),
             cooldown: None,
             tier: restore.tier,
-            touch: if beside.is_empty() { Touch::Nothing } else { Touch::Unseen(&beside) },
+            touch: if restore.beside.is_empty() { Touch::Nothing } else { Touch::Unseen(&restore.beside) },
             action: Some(&restore.id),
             standing: Standing::default(),
         };
         let starts = self.ledger.as_ref().map(|ledger| ledger.starts.as_slice()).unwrap_or_default();
         guardrail::in_flight(subject, starts, self.now)
-    }
-
-    /// What an action that sets something back touches beside its target: what the change touched, for as long as the
-    /// ledger remembers that.
-    pub(super) fn beside(&self, working: &Working, id: &ActionId) -> Vec<String> {
-        let of = working.incident.action(id).and_then(|action| action.restores.as_ref());
-        let mut starts = self.ledger.iter().flat_map(|ledger| &ledger.starts);
-        let start = of.and_then(|of| starts.find(|start| start.action.as_ref() == Some(of)));
-        start.map(|start| start.others.clone()).unwrap_or_default()
     }
 }

@@ -106,6 +106,7 @@ async fn nothing_is_undone_twice_in_one_incident() {
         planned_at: mk_now(),
         restores: None,
         temporary_until: None,
+        beside: Vec::new(),
         put_off: 0,
         unclear: None,
         surveyed_at: None,

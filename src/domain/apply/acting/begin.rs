@@ -60,7 +60,7 @@ pub(in crate::apply) fn starting(
     let look_first = is_looked_into && can_look;
     if action.restores.is_some() && action.status == ActionStatus::Approved {
         // It holds its target like any action, for as long as it runs.
-        draft.start = Some(counted_start(draft, &action, facts.beside.to_vec(), facts));
+        draft.start = Some(counted_start(draft, &action, action.beside.clone(), facts));
     }
     let now = draft.now;
     if let Some(action) = draft.action_mut(id) {

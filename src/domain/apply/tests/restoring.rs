@@ -10,6 +10,7 @@ use crate::effect::{Effect, Wake};
 use crate::event::Event;
 use crate::guardrail::{Guardrail, StartEnd, StartResult};
 use crate::rule::OnFail;
+use crate::survey::{Impact, SurveyStanding};
 use crate::temporary::{PUT_OFF_MAX, PUT_OFF_WAIT_MAX, RESTORE_RETRY, ROLLBACK_RETRY, TemporaryChange};
 use jiff::SignedDuration;
 
@@ -18,6 +19,10 @@ fn mk_world(on_fail: Option<OnFail>) -> (World, Transition) {
     let mut candidate = mk_candidate("limit", Tier::T1);
     candidate.plan.as_mut().expect("planned").ttl = Some(SignedDuration::from_hours(4));
     candidate.inverse = Some(mk_plan("unlimit", Repeatability::Idempotent));
+    let affects = vec!["Deployment/shop/web".to_owned()];
+    let impact = Impact { affects, ..Impact::on("HorizontalPodAutoscaler") };
+    let at = World::new(Vec::new()).now;
+    candidate.survey = SurveyStanding::Done { at, impact, notes: Vec::new() };
     let mut world = World::decided(vec![candidate], vec![mk_remedy("limit", Tier::T1, on_fail)]);
     let applied = world.act(World::applied());
     (world, applied)
@@ -79,7 +84,8 @@ fn a_pause_or_a_freeze_holds_it_up_and_it_is_tried_again() {
 #[test]
 fn it_holds_its_target_while_it_runs_and_uses_up_no_limit() {
     let (mut world, _) = mk_world(None);
-    world.beside = vec!["Deployment/shop/web".to_owned()];
+    let beside = vec!["Deployment/shop/web".to_owned()];
+    assert_eq!(world.incident.actions[0].beside, beside, "it is kept for as long as the change stands");
     for (outcome, is_held_up) in [(not_now(), false), (not_now(), true), (World::applied(), false)] {
         restore_due(&mut world);
         world.last_moment.clear();
@@ -98,7 +104,7 @@ fn it_holds_its_target_while_it_runs_and_uses_up_no_limit() {
         assert_eq!((start.action, start.end), (Some(action.clone()), None));
         assert_eq!(
             (start.target, start.others),
-            (world.incident.actions[1].plan.target.clone(), world.beside.clone())
+            (world.incident.actions[1].plan.target.clone(), beside.clone())
         );
         let done = world.happen(Event::ActionEnded { action: action.clone(), step, outcome });
         let end = StartEnd { at: world.now, result: StartResult::NotStarted };
