@@ -3,6 +3,7 @@
 //! Who may run what is decided above: diagnostics and actions take commands from lists in the settings only. An end
 //! that is not clear stays unclear: a command is never run again from here.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -59,14 +60,31 @@ impl Link {
             let pods: Api<Pod> = Api::namespaced(self.client().await?.clone(), namespace);
             let attached = pods.exec(pod, argv.iter().map(String::as_str), &params).await;
             let mut attached = attached.map_err(|error| call.failed(refusal(&error)))?;
-            let (stdout, stderr) = (attached.stdout(), attached.stderr());
+            let (out, err) = (attached.stdout(), attached.stderr());
+            let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
             let status = attached.take_status();
-            let (stdout, stderr, status) = tokio::join!(drain(stdout), drain(stderr), async {
-                match status {
-                    Some(status) => status.await,
-                    None => None,
+            let status = {
+                let mut end = pin!(async {
+                    match status {
+                        Some(status) => status.await,
+                        None => None,
+                    }
+                });
+                let mut reading =
+                    pin!(async { tokio::join!(drain(out, &mut stdout), drain(err, &mut stderr)) });
+                tokio::select! {
+                    _ = &mut reading => end.await,
+                    status = &mut end => {
+                        // Where the connection is cut, nobody closes the outputs: they would be read for ever.
+                        if status.is_none() {
+                            let end = attached.join().await;
+                            end.map_err(|error| call.failed(Failure::Broken(error.to_string())))?;
+                        }
+                        reading.await;
+                        status
+                    }
                 }
-            });
+            };
             let truncated = stdout.len() > OUTPUT_BYTES_MAX || stderr.len() > OUTPUT_BYTES_MAX;
             Ok(ExecOutput {
                 exit_code: status.as_ref().and_then(exit_code),
@@ -93,15 +111,13 @@ fn refusal(error: &kube::Error) -> Failure {
 }
 
 /// Reads to the end and keeps one byte more than the limit, so that it shows that there was more.
-async fn drain(output: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let Some(mut output) = output else { return Vec::new() };
-    let mut kept = Vec::new();
+async fn drain(output: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut output) = output else { return };
     let mut part = vec![0; 8 << 10];
     while let Ok(count @ 1..) = output.read(&mut part).await {
         let room = (OUTPUT_BYTES_MAX + 1).saturating_sub(kept.len());
         kept.extend_from_slice(&part[..count.min(room)]);
     }
-    kept
 }
 
 fn text_of(mut bytes: Vec<u8>) -> String {
@@ -140,9 +156,12 @@ mod tests {
     #[tokio::test]
     async fn output_is_read_to_its_end_and_kept_within_its_limit() {
         let long = vec![b'x'; 3 * OUTPUT_BYTES_MAX];
-        let kept = drain(Some(&long[..])).await;
+        let mut kept = Vec::new();
+        drain(Some(&long[..]), &mut kept).await;
         assert_eq!(kept.len(), OUTPUT_BYTES_MAX + 1);
         assert_eq!(text_of(kept).len(), OUTPUT_BYTES_MAX);
-        assert_eq!(text_of(drain(Some(&b"PONG\n"[..])).await), "PONG\n");
+        let mut kept = Vec::new();
+        drain(Some(&b"PONG\n"[..]), &mut kept).await;
+        assert_eq!(text_of(kept), "PONG\n");
     }
 }

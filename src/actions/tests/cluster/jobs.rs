@@ -264,7 +264,7 @@ async fn a_command_is_one_of_the_settings_and_the_plan_holds_its_arguments() {
 #[tokio::test]
 async fn a_command_that_ran_and_failed_is_told_from_one_whose_end_nobody_knows() {
     let world = mk_world(&[mk_api("api:1")]).await;
-    let params = json!({"command": "greet", "timeout": "1s"});
+    let params = json!({"command": "greet", "timeout": "40s"});
     let plan = world.survey(&draft("k8s.exec", params)).await.plan;
     assert!(applied(world.act(&plan).await).contains("hello"));
     world.cluster.answer_exec(&["echo", "hello"], ExecAnswer::failing(3, "no such key"));
@@ -272,7 +272,7 @@ async fn a_command_that_ran_and_failed_is_told_from_one_whose_end_nobody_knows()
     assert!(reason.contains("ended with exit code 3: no such key"), "{reason}");
     world.cluster.answer_exec(&["echo", "hello"], ExecAnswer { cut: true, ..ExecAnswer::printing("hel") });
     let ActionOutcome::Unknown { reason } = world.act(&plan).await else { panic!("nobody knows") };
-    assert!(reason.contains("no answer within 1000 ms"), "{reason}");
+    assert!(reason.contains("the connection broke"), "{reason}");
 }
 
 #[tokio::test]
