@@ -507,6 +507,25 @@ async fn every_refusal_is_a_problem() {
     }
 }
 
+#[tokio::test]
+async fn a_pause_is_for_a_namespace_that_there_can_be() {
+    let service = Service::start().await;
+    let put = async |body: Value| {
+        let url = format!("{}/api/v1/pause", service.server.url());
+        let answer = http_client().put(url).bearer_auth(TOKEN).json(&body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON"))
+    };
+    for name in ["Bad Name", "shop/api", "Shop", "-", "{{ labels.namespace }}"] {
+        let (status, problem) = put(json!({ "paused": true, "namespace": name, "reason": "r" })).await;
+        assert_eq!(status, 400, "{name}");
+        assert!(text(&problem["detail"]).contains("is no name of a namespace"), "{problem}");
+    }
+    assert_eq!(service.get("/api/v1/pause").await["pauses"], json!([]), "nothing is paused");
+    assert_eq!(put(json!({ "paused": true, "namespace": "shop-2", "reason": "r" })).await.0, 200);
+    // What an earlier version took can still be lifted.
+    assert_eq!(put(json!({ "paused": false, "namespace": "Bad Name" })).await.0, 200);
+}
+
 /// A page for people: status, headers, and what it says.
 async fn page(
     service: &Service,

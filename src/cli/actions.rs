@@ -174,7 +174,11 @@ async fn temporary(remote: &Remote) -> Result<Answer, Failure> {
             &fix.restores,
         ]);
     }
-    Ok(Answer::new(table.show(), &json))
+    let mut text = table.show();
+    if list.more {
+        text += "\nThere are more than one answer takes; these are the first to be set back.";
+    }
+    Ok(Answer::new(text, &json))
 }
 
 /// Actions as a table, with the reason why each stands where it stands.

@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::remote::{Call, Remote, RemoteArgs, read, wait};
 use super::terminal::Table;
 use super::time::{now, relative_text};
+use crate::domain::dns::is_dns_label;
 use crate::http::api::pause::PauseList;
 
 /// Where the switch is.
@@ -73,6 +74,9 @@ pub(super) fn pause(args: &PauseArgs) -> Result<Answer, Failure> {
     let remote = Remote::new(&args.remote)?;
     if args.show {
         return answer(&wait(remote.ask(Call::get(&PATH)))?);
+    }
+    if let Some(name) = args.namespace.as_deref().filter(|name| !is_dns_label(name)) {
+        return Err(Failure::usage(format!("{name:?} is no name of a namespace: it would pause nothing")));
     }
     let body = json!({ "paused": true, "namespace": args.namespace, "reason": args.reason });
     answer(&wait(remote.ask(Call::put(&PATH).json(&body)))?)

@@ -284,6 +284,9 @@ pub enum StoreError {
 /// body it bounds the memory of a step.
 pub const PEEK_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
+/// Most temporary fixes of one view. So many workarounds are a way of life.
+pub const TEMPORARY_MAX: usize = 1_000;
+
 /// The durable side: inbox, incidents, effects, ledger. All replicas share one.
 pub trait Store: Send + Sync {
     /// Writes deliveries durably, all in one transaction.
@@ -381,7 +384,7 @@ pub trait Reader: Send + Sync {
     fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>>;
     /// How many incidents stand how. Resolved ones are not counted.
     fn counts(&self) -> PortFuture<'_, Result<IncidentCounts, StoreError>>;
-    /// Temporary fixes in force, those that end first coming first.
+    /// Temporary fixes in force, those that end first coming first, at most [`TEMPORARY_MAX`].
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>>;
     /// Pauses in force.
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>>;

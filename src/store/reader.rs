@@ -14,7 +14,7 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
-use crate::engine::ports::{IncidentQuery, IncidentView, Neighbour, Neighbours, StoreError};
+use crate::engine::ports::{IncidentQuery, IncidentView, Neighbour, Neighbours, StoreError, TEMPORARY_MAX};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,9 +25,6 @@ const PAGE_MAX: u32 = 500;
 /// How many of the newest open incidents are looked at one by one. So many within a few minutes are a storm, whatever their
 /// rules are. Every step that decides reads them: a thousand took a tenth of what a step costs.
 const NEWEST_OPEN_MAX: usize = 256;
-
-/// Most temporary fixes of one view. So many workarounds are a way of life.
-const TEMPORARY_MAX: i64 = 1_000;
 
 /// Most alerts of one view: a group of twenty thousand is counted, not listed.
 const ALERTS_MAX: i64 = 500;
@@ -147,7 +144,7 @@ pub(super) async fn temporary_fixes(database: &Database) -> Result<Vec<Temporary
     let dialect = database.dialect;
     let read = async move |session: &mut Session| -> Result<Vec<TemporaryFix>, Failure> {
         let rows = Statement::new(dialect, "SELECT body FROM temporary_fix ORDER BY until, action_id LIMIT ")
-            .bind(TEMPORARY_MAX)
+            .bind(i64::try_from(TEMPORARY_MAX).expect("it is small"))
             .fetch(session)
             .await?;
         rows.iter().map(|row| from_json("temporary_fix", Columns(row).str("body")?)).collect()

@@ -157,6 +157,8 @@ fn the_kill_switch_is_set_shown_and_lifted() {
     assert_eq!(sent, json!({ "paused": false, "namespace": null }));
     assert_eq!(run(&service, &["pause", "--show"]).good(), "nothing is paused\n");
     assert!(run(&service, &["pause"]).refused(EXIT_USAGE).contains("--reason"));
+    let bad = run(&service, &["pause", "--reason", "r", "--namespace", "Bad Name"]).refused(EXIT_USAGE);
+    assert!(bad.contains("\"Bad Name\" is no name of a namespace"), "{bad}");
 }
 
 #[test]

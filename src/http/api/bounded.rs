@@ -69,6 +69,19 @@ pub(super) async fn list<T: Serialize>(
     }
 }
 
+/// As many items as fit, at least one, and whether some were left out.
+pub(super) fn fitting<T: Serialize>(items: impl Iterator<Item = T>, bytes_max: usize) -> (Vec<T>, bool) {
+    let (mut fit, mut bytes) = (Vec::new(), 0);
+    for item in items {
+        bytes += json_bytes(&item);
+        if bytes > bytes_max && !fit.is_empty() {
+            return (fit, true);
+        }
+        fit.push(item);
+    }
+    (fit, false)
+}
+
 /// Bytes of a value as JSON.
 fn json_bytes(value: &impl Serialize) -> usize {
     let mut count = Count(0);
@@ -156,6 +169,14 @@ mod tests {
         let shape = |_: &Incident| vec!["x".repeat(bytes - 2)];
         let Ok(list) = list(&shelf, wanted, 1_000, shape).await else { panic!("the shelf answers") };
         (list, shelf.asked.into_inner().expect("not poisoned"))
+    }
+
+    #[test]
+    fn items_that_stand_in_memory_end_by_bytes_as_well() {
+        let fitting = |bytes: usize| super::fitting((0..5).map(|_| "x".repeat(bytes - 2)), 1_000);
+        assert_eq!((fitting(200).0.len(), fitting(200).1), (5, false));
+        assert_eq!((fitting(300).0.len(), fitting(300).1), (3, true));
+        assert_eq!((fitting(5_000).0.len(), fitting(5_000).1), (1, true), "one is shown, however large");
     }
 
     #[tokio::test]

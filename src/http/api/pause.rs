@@ -2,6 +2,7 @@
 
 use super::incidents::REASON_BYTES_MAX;
 use super::shapes::PauseShape;
+use crate::domain::dns::is_dns_label;
 use crate::domain::people::Role;
 use crate::http::auth::Principal;
 use crate::http::problem::Problem;
@@ -52,7 +53,7 @@ pub async fn show(_: Principal, State(services): State<Services>) -> Result<Json
 /// Sets or lifts a pause.
 ///
 /// # Errors
-/// 403 below admin, 400 for a body that is not understood or a missing reason.
+/// 403 below admin, 400 for a body that is not understood, a missing reason, or a namespace that no cluster can have.
 #[utoipa::path(put, path = "/api/v1/pause",
     request_body(content = PauseRequest, description = "What is paused or no longer paused, and why."),
     security(("bearer" = [])),
@@ -71,6 +72,12 @@ pub async fn change(
         return Err(Problem::bad_request("`namespace` is empty; leave it out to mean everything"));
     }
     if request.paused {
+        // To lift one is always possible, whatever its name.
+        if let Some(name) = request.namespace.as_deref().filter(|name| !is_dns_label(name)) {
+            return Err(Problem::bad_request(format!(
+                "{name:?} is no name of a namespace: it would pause nothing"
+            )));
+        }
         let reason =
             request.reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
         let reason = reason.ok_or_else(|| Problem::bad_request("a pause needs a `reason`"))?;

@@ -1,6 +1,8 @@
 //! `/api/v1/temporary`: what was changed for a limited time and stands until it is set back.
 
+use super::bounded::{self, LIST_BYTES_MAX};
 use crate::domain::temporary::TemporaryFix;
+use crate::engine::ports::TEMPORARY_MAX;
 use crate::http::auth::Principal;
 use crate::http::problem::Problem;
 use crate::http::services::Services;
@@ -14,6 +16,9 @@ use utoipa::ToSchema;
 pub struct TemporaryList {
     /// Those that end first come first.
     pub temporary: Vec<TemporaryShape>,
+    /// Whether there may be more: they are a thousand, or take more than four megabytes.
+    #[serde(default)]
+    pub more: bool,
 }
 
 /// A change that stands for a limited time.
@@ -63,5 +68,6 @@ impl From<&TemporaryFix> for TemporaryShape {
     responses((status = 200, body = TemporaryList, description = "The temporary fixes in force.")))]
 pub async fn list(_: Principal, State(services): State<Services>) -> Result<Json<TemporaryList>, Problem> {
     let fixes = services.reader.temporary_fixes().await?;
-    Ok(Json(TemporaryList { temporary: fixes.iter().map(TemporaryShape::from).collect() }))
+    let (temporary, more) = bounded::fitting(fixes.iter().map(TemporaryShape::from), LIST_BYTES_MAX);
+    Ok(Json(TemporaryList { temporary, more: more || fixes.len() >= TEMPORARY_MAX }))
 }
