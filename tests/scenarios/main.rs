@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a test starts servers")]
 
+mod absence;
 mod guards;
 mod rollouts;
 mod scaling;
