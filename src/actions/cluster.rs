@@ -11,6 +11,7 @@ pub(super) mod container;
 pub(super) mod declared;
 pub(super) mod edit;
 pub(super) mod hanging;
+pub(super) mod jobs;
 pub(super) mod manifest;
 pub(super) mod plan;
 pub(super) mod pods;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::cluster::declared::Declared;
 use super::cluster::edit::REHEARSAL;
+use super::cluster::jobs::{Progress, progress, running};
 use super::cluster::manifest::{MANIFEST, Setup, refuse_secrets};
 use super::cluster::plan::{fixed_values, outlined};
 use super::cluster::setting;
@@ -26,6 +27,7 @@ use super::outcome::{failed, not_applied, unknown};
 use super::request::fixed_name;
 use super::{Entry, Hands, Looked};
 use crate::clients::kubernetes::logs::LogQuery;
+use crate::clients::kubernetes::owner::CRON_JOB;
 use crate::clients::kubernetes::{ActHandle, Failure, KubernetesError, ListQuery, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Tier};
 use crate::domain::catalog::{AccessNeed, CheckedParams, Inverse, ParamsError, PlanOutline, PlanSubject};
@@ -74,8 +76,9 @@ const ARGS_MAX: usize = 32;
 pub(super) const ENTRY: Entry = Declared {
     name: "k8s.job_run",
     summary: "Runs the job of a CronJob now, or the Job of a `StoredManifest`, waits up to 35s for its end and shows its \
-              last lines. A Job that fails counts as a remedy that did not help; one that takes longer runs on. There \
-              is no way back: give the remedy, or the manifest, the tier that the job deserves.",
+              last lines. A Job that fails counts as a remedy that did not help; one that takes longer runs on, and none \
+              begins beside it where the CronJob forbids that. There is no way back: give the remedy, or the \
+              manifest, the tier that the job deserves.",
     tier_floor: Tier::T1,
     inverse: Inverse::FromRule,
     check,
@@ -176,17 +179,17 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 
 fn access(params: &Value, target: Option<&TargetSpec>) -> Vec<AccessNeed> {
     let naming = naming(params);
-    let needs = |naming: &Naming<'_>, verbs: &[&'static str]| {
-        let jobs = naming.need_all("batch", "jobs", verbs);
+    let needs = |naming: &Naming<'_>| {
+        let jobs = naming.need_all("batch", "jobs", &["create", "get", "list"]);
         vec![jobs, naming.need_all("", "pods", &["list"]), naming.need_all("", "pods/log", &["get"])]
     };
     if params.get("manifest").is_some() {
         let stored = setting::stored(params);
         let own = stored.as_ref().and_then(Stored::namespace);
-        return needs(&Naming { namespace: naming.namespace.or(own), ..naming }, &["create", "get", "list"]);
+        return needs(&Naming { namespace: naming.namespace.or(own), ..naming });
     }
     let cronjob = naming.need("batch", "cronjobs", &["get"], target);
-    [vec![cronjob], needs(&naming, &["create", "get"])].concat()
+    [vec![cronjob], needs(&naming)].concat()
 }
 
 fn outline(params: &Value, plan: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
@@ -235,8 +238,10 @@ async fn of_cron_job(
     notes: &mut Vec<String>,
 ) -> Result<Found, SurveyOutcome> {
     let cronjob = Workload::read(cluster, object_of(draft)?).await?;
-    let shown = cronjob.subject.shown();
-    let active = cronjob.object.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
+    let (shown, Subject { namespace, name, .. }) = (cronjob.subject.shown(), cronjob.subject);
+    let listed = cronjob.object.pointer("/status/active").and_then(Value::as_array).map_or(0, Vec::len);
+    // A CronJob lists what it made itself.
+    let active = listed + running(cluster, &namespace, CRON_JOB, &name).await?.len();
     if active > 0 && cronjob.object["spec"]["concurrencyPolicy"] == "Forbid" {
         return Err(refused(format!("a job of {shown} runs already, and it forbids a second")));
     }
@@ -248,7 +253,6 @@ async fn of_cron_job(
         notes.push(format!("{shown} is suspended: somebody does not want it to run by itself"));
     }
     let template = cronjob.object["spec"]["jobTemplate"].clone();
-    let Subject { namespace, name, .. } = cronjob.subject;
     let source = Source::CronJob { name, uid: cronjob.uid, template: digest_of(&template) };
     Ok((namespace, source, template, if is_suspended { Tier::T2 } else { Tier::T1 }))
 }
@@ -258,11 +262,7 @@ async fn of_manifest(hands: &Hands, cluster: &ActHandle, draft: &ActionPlan) -> 
     let job = job_of(&stored).ok_or_else(|| refused(format!("manifest {manifest} does not hold one Job")))?;
     refuse_secrets(hands, job, &[])?;
     // A restore beside another one is worse than none.
-    let selector = format!("{MANIFEST}={manifest}");
-    let query = ListQuery { labels: Some(&selector), ..ListQuery::default() };
-    let all: Vec<Value> =
-        cluster.list(&Resource::JOBS, Some(&namespace), query).await.map_err(|error| unseen(&error))?;
-    if let Some(other) = all.iter().find(|job| matches!(progress(job), Progress::Runs)) {
+    if let Some(other) = running(cluster, &namespace, MANIFEST, &manifest).await?.first() {
         return Err(refused(format!(
             "Job {namespace}/{} of manifest {manifest} runs already",
             name_of(other)
@@ -270,30 +270,6 @@ async fn of_manifest(hands: &Hands, cluster: &ActHandle, draft: &ActionPlan) -> 
     }
     let source = Source::Manifest { name: manifest, job: job.clone() };
     Ok((namespace, source, job.clone(), stored.tier.unwrap_or(Tier::T1)))
-}
-
-/// How far a Job is.
-enum Progress {
-    Runs,
-    Complete,
-    Failed(String),
-}
-
-fn progress(job: &Value) -> Progress {
-    let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
-    let holds = |kind: &str| {
-        let mut all = conditions.into_iter().flatten();
-        all.find(|condition| condition["type"] == kind && condition["status"] == "True")
-    };
-    match (holds("Complete"), holds("Failed")) {
-        (Some(_), _) => Progress::Complete,
-        (None, Some(failed)) => {
-            let said: Vec<&str> =
-                ["reason", "message"].iter().filter_map(|key| failed[key].as_str()).collect();
-            Progress::Failed(if said.is_empty() { "it says no reason".to_owned() } else { said.join(": ") })
-        }
-        (None, None) => Progress::Runs,
-    }
 }
 
 impl Run {
@@ -321,8 +297,9 @@ impl Run {
         });
         metadata["annotations"][EXECUTION_ID] = json!(key);
         match &self.source {
-            Source::CronJob { .. } => {
+            Source::CronJob { name, .. } => {
                 metadata["annotations"]["cronjob.kubernetes.io/instantiate"] = json!("manual");
+                metadata["labels"][CRON_JOB] = json!(name);
             }
             Source::Manifest { name, .. } => metadata["labels"][MANIFEST] = json!(name),
         }

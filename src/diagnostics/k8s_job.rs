@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::evidence::{Evidence, Unknown, table, whole_list};
 use super::k8s::{Scene, ago, checked, fields, need, one_of};
 use super::{Entry, Moment, Tools, k8s};
+use crate::clients::kubernetes::owner::CRON_JOB;
 use crate::clients::kubernetes::{ListQuery, Resource};
 use crate::domain::catalog::{AccessNeed, CheckedParams, DiagnosticKind, ParamsError};
 use crate::domain::rule::TargetSpec;
@@ -113,7 +114,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     }
 }
 
-/// The Jobs that a CronJob owns.
+/// The Jobs of a CronJob: those that it owns, and those that we made of it.
 pub(super) async fn runs_of(
     scene: Scene<'_>,
     place: Option<&str>,
@@ -122,7 +123,9 @@ pub(super) async fn runs_of(
     let mut runs = Vec::new();
     let take = |job: Job| {
         let owners = job.metadata.owner_references.as_deref().unwrap_or_default();
-        if owners.iter().any(|owner| owner.kind == "CronJob" && owner.name == cronjob) {
+        let owns = owners.iter().any(|owner| owner.kind == "CronJob" && owner.name == cronjob);
+        let label = job.metadata.labels.as_ref().and_then(|labels| labels.get(CRON_JOB));
+        if owns || label.is_some_and(|of| of == cronjob) {
             runs.push(Run::of(&job));
         }
     };
@@ -217,7 +220,9 @@ fn of_cron(scene: Scene<'_>, name: &str, cron: &CronJob, runs: &[Run]) -> Eviden
     let status = cron.status.clone().unwrap_or_default();
     let suspended = spec.suspend.unwrap_or(false);
     let scheduled = scene.age_seconds(status.last_schedule_time.as_ref());
-    let succeeded = scene.age_seconds(status.last_successful_time.as_ref());
+    // Its status knows nothing of what we made of it.
+    let good = runs.iter().filter(|run| run.state == "complete").filter_map(|run| run.ended).max();
+    let succeeded = Run::seconds(scene, good.max(status.last_successful_time.map(|at| at.0)));
     let mut found = runs.first().map(|run| run.fields(scene)).unwrap_or_default();
     let short = |run: &Run| {
         Value::Object(fields(json!({

@@ -8,6 +8,10 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+/// The label of a Job that we made of a CronJob: the CronJob's name. It has no owner, whose history limit would collect
+/// it, and counts as one of its Jobs all the same.
+pub const CRON_JOB: &str = "smokejumper.dev/cronjob";
+
 /// Who keeps an object as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Manager {

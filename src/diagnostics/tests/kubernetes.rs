@@ -414,8 +414,26 @@ async fn jobs_and_backups_tell_when_they_last_went_well() {
         );
         assert_eq!(of("failed_since"), json!(1));
     }
-    let strict = scenery.known("backup.freshness", json!({"cronjob": "backup", "max_age": "24h"})).await;
-    assert_eq!(strict.fields["fresh"], json!(false));
+    let strict = json!({"cronjob": "backup", "max_age": "24h"});
+    assert_eq!(scenery.known("backup.freshness", strict.clone()).await.fields["fresh"], json!(false));
+    // One that `k8s.job_run` made has no owner, and counts.
+    let ours = json!({"apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"namespace": "prod", "name": "ours", "labels": {"smokejumper.dev/cronjob": "backup"}},
+        "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "b", "image": "b"}]}}},
+        "status": {"startTime": at(120), "completionTime": at(60), "conditions": [{"type": "Complete", "status": "True"}]}});
+    scenery.cluster.put(ours).expect("put");
+    let backup = scenery.known("backup.freshness", strict).await;
+    assert_eq!(
+        (&backup.fields["fresh"], &backup.fields["name"]),
+        (&json!(true), &json!("ours")),
+        "{backup:?}"
+    );
+    let cron = scenery.known("k8s.job", json!({"cronjob": "backup"})).await;
+    assert_eq!(
+        (&cron.fields["name"], &cron.fields["last_success_seconds"]),
+        (&json!("ours"), &json!(60)),
+        "{cron:?}"
+    );
     let none = scenery.known("backup.freshness", json!({"cronjob": "other", "max_age": "24h"})).await;
     assert_eq!((&none.fields["fresh"], &none.fields["found"]), (&json!(false), &json!(false)));
     let certificates = json!({"group": "cert-manager.io", "version": "v1", "resource": "certificates"});

@@ -174,6 +174,17 @@ async fn a_cron_job_that_forbids_a_second_run_or_was_changed_is_left_alone() {
     assert!(check("k8s.job_run", json!({"name": "backup", "timeout": "10m"})).is_err());
 }
 
+#[tokio::test]
+async fn a_run_of_ours_counts_where_a_cron_job_forbids_a_second() {
+    let world = mk_world(&[mk_cronjob("Forbid")]).await;
+    let plan = world.survey(&mk_run(json!({}))).await.plan;
+    assert!(applied(world.act(&plan).await).contains("still runs"));
+    let refusal = world.refusal(&mk_run(json!({}))).await;
+    assert!(refusal.contains("runs already, and it forbids a second"), "{refusal}");
+    end(&world, "Complete", "");
+    world.survey(&mk_run(json!({}))).await;
+}
+
 /// The draft of a run of a manifest that holds these objects.
 fn mk_manifest_run(objects: Value, more: Value) -> ActionPlan {
     let mut params =
