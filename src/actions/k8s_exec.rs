@@ -228,7 +228,10 @@ async fn act(hands: &Hands, plan: &ActionPlan, _: &ActionContext) -> ActionOutco
         Err(error) if error.maybe_sent() => return unknown(sentence(&error)),
         Err(error) => return denied(&error),
     };
-    let said = one_line(&format!("{} {}", output.stdout.trim(), output.stderr.trim()), OUTPUT_CHARS_MAX);
+    // Redacted before it is cut: half a secret is no longer known as one.
+    let redactor = hands.keyring.redactor();
+    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| redactor.redact(text.trim()));
+    let said = one_line(&format!("{stdout} {stderr}"), OUTPUT_CHARS_MAX);
     match output.exit_code {
         Some(0) => ActionOutcome::Applied {
             detail: format!("{} in {}: {said}", command.command, command.pod),

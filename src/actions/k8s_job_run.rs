@@ -341,7 +341,7 @@ impl Run {
     }
 
     /// Waits for the end of the Job that this attempt made, and says what became of it.
-    async fn watch(&self, cluster: &ActHandle, key: &str, wait: Duration) -> ActionOutcome {
+    async fn watch(&self, hands: &Hands, cluster: &ActHandle, key: &str, wait: Duration) -> ActionOutcome {
         let name = self.name(key);
         let shown = format!("Job {}/{name}", self.namespace);
         let looks = 1 + wait.as_secs();
@@ -349,11 +349,11 @@ impl Run {
         for look in 0..looks {
             match self.find(cluster, key).await.map(|job| job.as_ref().map(progress)) {
                 Ok(Some(Progress::Complete)) => {
-                    let said = self.last_lines(cluster, &name).await;
+                    let said = self.last_lines(hands, cluster, &name).await;
                     return applied(format!("{shown} is complete{said}"));
                 }
                 Ok(Some(Progress::Failed(why))) => {
-                    let said = self.last_lines(cluster, &name).await;
+                    let said = self.last_lines(hands, cluster, &name).await;
                     return failed(format!("{shown} ran and failed ({why}){said}"));
                 }
                 // It was made, that much is certain: unknown would have it tried again.
@@ -379,7 +379,7 @@ impl Run {
     }
 
     /// The last lines of its pod, after a colon; nothing where they cannot be had.
-    async fn last_lines(&self, cluster: &ActHandle, job: &str) -> String {
+    async fn last_lines(&self, hands: &Hands, cluster: &ActHandle, job: &str) -> String {
         let selector = format!("job-name={job}");
         let query = ListQuery { labels: Some(&selector), ..ListQuery::default() };
         let pods: Vec<Value> =
@@ -401,7 +401,9 @@ impl Run {
             bytes.extend_from_slice(&part);
         }
         let text = String::from_utf8_lossy(&bytes);
-        let text = last_bytes(text.trim(), SHOWN_BYTES_MAX);
+        // Redacted before it is cut: half a secret is no longer known as one.
+        let text = hands.keyring.redactor().redact(text.trim()).into_owned();
+        let text = last_bytes(&text, SHOWN_BYTES_MAX);
         if text.is_empty() { text } else { format!(": {text}") }
     }
 }
@@ -432,10 +434,10 @@ async fn act(hands: &Hands, plan: &ActionPlan, context: &ActionContext) -> Actio
     let job = run.job(&template, &context.key);
     let made: Result<Value, _> = cluster.create(&Resource::JOBS, Some(&run.namespace), &job, false).await;
     match made {
-        Ok(_) => run.watch(cluster, &context.key, wait).await,
+        Ok(_) => run.watch(hands, cluster, &context.key, wait).await,
         Err(error) if error.maybe_sent() || matches!(error.failure, Failure::Exists(_)) => {
             match run.find(cluster, &context.key).await {
-                Ok(Some(_)) => run.watch(cluster, &context.key, wait).await,
+                Ok(Some(_)) => run.watch(hands, cluster, &context.key, wait).await,
                 Ok(None) if error.maybe_sent() => {
                     unknown(format!("{}; there is no such Job yet", sentence(&error)))
                 }
@@ -453,7 +455,7 @@ async fn look_back(hands: &Hands, plan: &ActionPlan, context: &ActionContext) ->
         Err(why) => return unknown(why),
     };
     match run.find(cluster, &context.key).await {
-        Ok(Some(_)) => run.watch(cluster, &context.key, Duration::ZERO).await,
+        Ok(Some(_)) => run.watch(hands, cluster, &context.key, Duration::ZERO).await,
         Ok(None) if is_proof(run.surveyed_at, context.now) => not_applied("there is no Job of this attempt"),
         Ok(None) => {
             unknown("there is no Job of this attempt, and one that had ended may be collected by now")

@@ -33,8 +33,12 @@ const fn always(pattern: &'static str) -> Shape {
 const SHAPES: &[Shape] = &[
     // A private key in PEM; a cut-off one is taken to the end of the text.
     always(r"(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)"),
+    // The end of one whose beginning was cut off, with the lines before it.
+    always(r"(?:[A-Za-z0-9+/=]+(?:\\r|\\n|\s)+)*-----END [A-Z0-9 ]*PRIVATE KEY-----"),
     // User and password of a URL. The user goes too: tokens are often given as the user.
     always(r#"(?P<keep>://)[^/\s"'<>?#]+@"#),
+    // The same without a scheme, as Go's drivers for databases take it: `user:password@tcp(host)/name`.
+    always(r#"[^\s"'<>:@/=]+:[^\s"'<>@]+@(?:tcp|unix)\("#),
     // Headers whose whole value is a credential, up to the end of the line or the closing quote.
     always(concat!(
         r#"(?i-u:(?P<keep>\b(?:proxy-)?authorization(?:\\?["'])?[ \t]*[:=][ \t]*(?:\\?["'])?|"#,
@@ -48,7 +52,7 @@ const SHAPES: &[Shape] = &[
     // `password=…`, `"api_key": "…"`, `routing_key: …`, also inside an escaped JSON string.
     Shape {
         pattern: concat!(
-            r"(?P<keep>(?i-u:passw(?:or)?d|passphrase|\bpwd|secret|token|api[_\-]?key|access[_\-]?key|",
+            r"(?P<keep>(?i-u:passw(?:or)?d|passphrase|\bpwd|[_\-]pass|secret|token|api[_\-]?key|access[_\-]?key|",
             r"routing[_\-]?key|service[_\-]?key|integration[_\-]?key|private[_\-]?key|credentials?)",
             // Terminal colours may stand around the sign.
             r#"(?:\\?["'])?(?:\x1b\[[0-9;]*m)*[ \t]*[:=][ \t]*(?:\x1b\[[0-9;]*m)*)"#,

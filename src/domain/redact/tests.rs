@@ -51,6 +51,10 @@ fn each_shape_is_taken_and_its_surroundings_stay() {
         (jwt, "[redacted]"),
         ("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nx\n-----END RSA PRIVATE KEY-----\nb", "a\n[redacted]\nb"),
         ("cut -----BEGIN PRIVATE KEY-----\nMIIE", "cut [redacted]"),
+        ("key: MIIEpA\nAAK=\n-----END RSA PRIVATE KEY-----\nb", "key: [redacted]\nb"),
+        (r#""AAK=\n-----END PRIVATE KEY-----\n""#, r#""[redacted]\n""#),
+        ("DB_PASS=hunter2 smtp-pass: hunter3", "DB_PASS=[redacted] smtp-pass: [redacted]"),
+        ("dial app:p/w:1@tcp(db:3306)/shop", "dial [redacted]db:3306)/shop"),
     ];
     for (text, expected) in table {
         assert_eq!(mask(text), *expected, "for {text}");
@@ -104,6 +108,9 @@ fn a_megabyte_made_to_hurt_takes_linear_time() {
         "password: ",
         "bearer ",
         "-----BEGIN PRIVATE KEY-----",
+        "-----END PRIVATE KEY-----",
+        "AAK=\n",
+        "a:b@",
         "authorization: ",
         "xoxb-",
         "AKIA",

@@ -118,6 +118,28 @@ async fn a_job_that_ran_and_failed_says_why_and_what_it_said_last() {
 }
 
 #[tokio::test]
+async fn what_a_job_and_a_command_say_is_redacted_before_it_is_cut() {
+    let mut cronjob = mk_cronjob("Allow");
+    cronjob["spec"]["jobTemplate"]["spec"]["backoffLimit"] = json!(0);
+    let world = mk_world(&[cronjob, mk_api("api:1")]).await;
+    let printed = format!("PASSWORD={}", "hunter2".repeat(400));
+    let fate = Behaviour::read("exit code=3").expect("a fate");
+    world.cluster.behave("backup:1", fate.saying(&[&printed, "no space left on device"]));
+    let plan = world.survey(&mk_run(json!({}))).await.plan;
+    applied(world.act(&plan).await);
+    settle(&world.cluster);
+    let reason = failed(world.look_back(&plan).await);
+    assert!(reason.ends_with("PASSWORD=[redacted]\nno space left on device"), "{reason}");
+    // The last character that is shown stands in the middle of what the keyring knows.
+    let (known, half) = (SECRET, &SECRET[..SECRET.len() / 2]);
+    let printed = format!("{}{known}", "x".repeat(1_000 - half.len()));
+    world.cluster.answer_exec(&["echo", "hello"], ExecAnswer::printing(&printed));
+    let plan = world.survey(&draft("k8s.exec", json!({"command": "greet"}))).await.plan;
+    let said = applied(world.act(&plan).await);
+    assert!(said.contains("xxx[reda") && !said.contains(half), "{said}");
+}
+
+#[tokio::test]
 async fn a_job_whose_making_was_lost_is_found() {
     let world = mk_world(&[mk_cronjob("Allow")]).await;
     let plan = world.survey(&mk_run(json!({}))).await.plan;
