@@ -21,6 +21,7 @@ use super::cluster::{drafted, hand, object_of, refused};
 use super::outcome::{failed, not_applied, unknown};
 use super::request::fixed_name;
 use super::{Entry, Hands, Looked};
+use crate::clients::kubernetes::container::default_in_object;
 use crate::clients::kubernetes::exec::ExecQuery;
 use crate::clients::kubernetes::{ActHandle, Resource};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Tier};
@@ -74,7 +75,7 @@ struct Params {
     namespace: Option<String>,
     /// Name of the workload or pod. Default: the target's. May hold templates.
     name: Option<String>,
-    /// Name of the container. Default: the first one.
+    /// Name of the container. Default: the one that the pod names as its default, or its first.
     container: Option<String>,
     /// How long it may run, at most 40s. Default: 10s.
     timeout: Option<Period>,
@@ -138,7 +139,7 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
     let all = pod.pointer("/spec/containers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let mut containers = all.iter().filter_map(|container| container["name"].as_str());
     let container = match &params.container {
-        None => containers.next(),
+        None => default_in_object(pod),
         Some(wanted) => containers.find(|name| name == wanted),
     };
     let container = container.ok_or_else(|| {

@@ -20,6 +20,7 @@ pub mod write;
 pub mod certificate;
 pub mod changes;
 pub mod confidential;
+pub mod container;
 pub mod managers;
 pub mod owner;
 pub mod patch;

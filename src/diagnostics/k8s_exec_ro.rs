@@ -11,6 +11,7 @@ use super::k8s::pod::PodGlance;
 use super::k8s::{By, PodChoice, Scene, checked, fields, need, need_pods, one_of};
 use super::{Entry, Moment, Tools, k8s};
 use crate::clients::kubernetes::Resource;
+use crate::clients::kubernetes::container::default_in;
 use crate::clients::kubernetes::exec::{ExecOutput, ExecQuery};
 use crate::domain::catalog::{AccessNeed, CheckedParams, DiagnosticKind, ParamsError, Reference};
 use crate::domain::diagnosis::FINDING_TEXT_BYTES_MAX;
@@ -56,7 +57,7 @@ struct Params {
     /// templates.
     #[schemars(length(min = 1, max = 2048))]
     selector: Option<String>,
-    /// Container. Default: the first one.
+    /// Container. Default: the one that the pod names as its default, or its first.
     container: Option<String>,
     /// Longest time that it may run, at most 12s. Default: 5s.
     #[serde(default = "default_timeout")]
@@ -103,8 +104,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
             let named = matches!(selection.by, By::Name(_));
             let fits = named || (glance.ready && !glance.terminating);
             if fits && first.as_ref().is_none_or(|(name, _)| glance.name < *name) {
-                let container = pod.spec.and_then(|spec| Some(spec.containers.first()?.name.clone()));
-                first = Some((glance.name, container));
+                first = Some((glance.name, default_in(&pod)));
             }
         })
         .await?;

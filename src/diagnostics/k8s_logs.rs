@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::evidence::{Evidence, Unknown};
 use super::k8s::{By, PodChoice, Scene, checked, fields, need, need_pods, one_of};
 use super::{Entry, Moment, Tools, k8s};
+use crate::clients::kubernetes::container::default_in;
 use crate::clients::kubernetes::logs::LogQuery;
 use crate::clients::kubernetes::{Failure, KubernetesError, Resource};
 use crate::domain::catalog::{AccessNeed, CheckedParams, DiagnosticKind, ParamsError};
@@ -192,12 +193,9 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
 
 impl Source {
     fn of(pod: &Pod, container: Option<&str>) -> Self {
-        let annotations = pod.metadata.annotations.as_ref();
-        let marked = annotations.and_then(|all| all.get("kubectl.kubernetes.io/default-container").cloned());
-        let first = || Some(pod.spec.as_ref()?.containers.first()?.name.clone());
         Self {
             pod: pod.metadata.name.clone().unwrap_or_default(),
-            container: container.map(str::to_owned).or(marked).or_else(first),
+            container: container.map(str::to_owned).or_else(|| default_in(pod)),
         }
     }
 }

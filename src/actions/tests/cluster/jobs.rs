@@ -140,6 +140,20 @@ async fn what_a_job_and_a_command_say_is_redacted_before_it_is_cut() {
 }
 
 #[tokio::test]
+async fn a_command_runs_in_the_container_that_the_pod_names() {
+    let mut api = mk_api("api:1");
+    let template = &mut api["spec"]["template"];
+    template["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/default-container": "api"});
+    let containers = json!([{"name": "istio-proxy", "image": "proxy:1"}, {"name": "api", "image": "api:1"}]);
+    template["spec"]["containers"] = containers;
+    let world = mk_world(&[api]).await;
+    let container =
+        async |params: Value| world.survey(&draft("k8s.exec", params)).await.plan.params["container"].clone();
+    assert_eq!(container(json!({"command": "greet"})).await, "api");
+    assert_eq!(container(json!({"command": "greet", "container": "istio-proxy"})).await, "istio-proxy");
+}
+
+#[tokio::test]
 async fn a_job_whose_making_was_lost_is_found() {
     let world = mk_world(&[mk_cronjob("Allow")]).await;
     let plan = world.survey(&mk_run(json!({}))).await.plan;
