@@ -256,14 +256,13 @@ impl Renewal {
 
     /// What became of a write whose end is unclear.
     async fn unclear(&self, cluster: &ActHandle, error: &KubernetesError) -> ActionOutcome {
-        match (self.look_back(cluster).await, &error.failure) {
-            (Ok(Some(outcome)), _) => outcome,
-            // The server itself says that it gave up. A gateway in between, or nobody at all, cannot say so.
-            (Ok(None), Failure::Server { code: 500 | 503, .. }) => {
+        match self.look_back(cluster).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) if error.gave_up() => {
                 not_now(format!("{}; the Certificate does not show it", sentence(error)), error.wait())
             }
-            (Ok(None), _) => unknown(format!("{}; the Certificate does not show it", sentence(error))),
-            (Err(failed), _) => unknown(format!("{}; and it cannot be looked at: {failed}", sentence(error))),
+            Ok(None) => unknown(format!("{}; the Certificate does not show it", sentence(error))),
+            Err(failed) => unknown(format!("{}; and it cannot be looked at: {failed}", sentence(error))),
         }
     }
 

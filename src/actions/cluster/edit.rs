@@ -313,15 +313,14 @@ impl Edit {
                 Err(failed) => seen = Err(failed),
             }
         }
-        match (seen, &error.failure) {
-            // The server itself says that it gave up. A gateway in between, or nobody at all, cannot say so.
-            (Ok(()), Failure::Server { code: 500 | 503, .. }) => {
+        match seen {
+            Ok(()) if error.gave_up() => {
                 not_now(format!("{}; the object does not show it", sentence(error)), error.wait())
             }
-            (Ok(()), _) => {
+            Ok(()) => {
                 unknown(format!("{}; the object does not show it, and it may still arrive", sentence(error)))
             }
-            (Err(failed), _) => unknown(format!("{}; and it cannot be looked at: {failed}", sentence(error))),
+            Err(failed) => unknown(format!("{}; and it cannot be looked at: {failed}", sentence(error))),
         }
     }
 

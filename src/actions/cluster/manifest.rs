@@ -248,15 +248,12 @@ impl Part {
                 Err(failed) => seen = Err(failed),
             }
         }
-        match (seen, &error.failure) {
-            // The server itself says that it gave up. A gateway in between, or nobody at all, cannot say so.
-            (Ok(()), Failure::Server { code: 500 | 503, .. }) => {
+        match seen {
+            Ok(()) if error.gave_up() => {
                 End::NotNow(format!("{said}; the object does not show it"), error.wait())
             }
-            (Ok(()), _) => {
-                End::Unclear(format!("{said}; the object does not show it, and it may still arrive"))
-            }
-            (Err(failed), _) => End::Unclear(format!("{said}; and it cannot be looked at: {failed}")),
+            Ok(()) => End::Unclear(format!("{said}; the object does not show it, and it may still arrive")),
+            Err(failed) => End::Unclear(format!("{said}; and it cannot be looked at: {failed}")),
         }
     }
 

@@ -17,6 +17,12 @@ use crate::domain::timeline::one_line;
 /// Characters of a server's words that are kept. Longer ones list every field of an object.
 const REASON_CHARS_MAX: usize = 400;
 
+/// Words of a server that waited in vain for its own store, which may still write. They come with 500.
+const STORE_UNCLEAR: [&str; 4] = ["timed out", "deadline exceeded", "leader changed", "code = Unavailable"];
+
+/// Words of a server that waited in vain for somebody whom it asks before it writes.
+const NOT_ADMITTED: &str = "failed calling webhook";
+
 /// The cause of a refused server-side apply.
 const FIELD_CONFLICT: &str = "FieldManagerConflict";
 
@@ -138,6 +144,17 @@ impl KubernetesError {
         }
     }
 
+    /// Whether the server itself says that it gave up, so that a write which does not show by now is none. A gateway in
+    /// between cannot say so, nor can a server that does not know what became of it in its own store.
+    pub fn gave_up(&self) -> bool {
+        match &self.failure {
+            Failure::Server { code: 500 | 503, reason, .. } => {
+                reason.contains(NOT_ADMITTED) || !STORE_UNCLEAR.iter().any(|words| reason.contains(words))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it passes by itself, so that the same request may succeed later.
     pub fn is_passing(&self) -> bool {
         match &self.failure {
@@ -253,4 +270,28 @@ fn failed_to_connect(error: &(dyn StdError + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_know_its_own_store_has_not_given_up() {
+        let webhook =
+            r#"Internal error occurred: failed calling webhook "a.b": Post: context deadline exceeded"#;
+        for (code, reason, gave_up) in [
+            (500, "Internal error occurred: no endpoints", true),
+            (503, "the server is currently unable to handle the request", true),
+            (500, webhook, true),
+            (500, "etcdserver: request timed out", false),
+            (500, "etcdserver: leader changed", false),
+            (500, "rpc error: code = Unavailable desc = transport is closing", false),
+            (500, "context deadline exceeded", false),
+            (504, "Timeout: request did not complete within requested timeout", false),
+        ] {
+            let failure = Failure::Server { code, wait: None, reason: reason.to_owned() };
+            assert_eq!(KubernetesError::new("patch", failure).gave_up(), gave_up, "{code} {reason}");
+        }
+    }
 }

@@ -138,6 +138,7 @@ fn vendor_error(reason: &str) -> Response {
             (503, "ServiceUnavailable", "the server is currently unable to handle the request")
         }
         "Timeout" => (504, "Timeout", "Timeout: request did not complete within the allotted timeout"),
+        "StoreTimeout" => (500, "InternalError", "etcdserver: request timed out"),
         _ => (500, "InternalError", "Internal error occurred: played by the sandbox"),
     };
     Refusal::new(code, reason, message).into_response()

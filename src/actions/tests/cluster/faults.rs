@@ -40,6 +40,7 @@ fn failures() -> Vec<Failure> {
         ("cut, not written", Fault::dropped(), false, End::Unknown, "connection broke"),
         ("too late, written", Fault::slow(late).after_effect(), true, End::Applied, ""),
         ("too late, not written", Fault::dropped().delayed(late), false, End::Unknown, "no answer within"),
+        ("500 of the store, not written", named("StoreTimeout"), false, End::Unknown, "request timed out"),
     ]
 }
 
