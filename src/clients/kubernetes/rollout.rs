@@ -156,7 +156,9 @@ pub fn has_ended_deployment(deployment: &Deployment) -> bool {
     let ended = conditions.iter().any(|condition| {
         condition.type_ == "Progressing" && condition.reason.as_deref() == Some("NewReplicaSetAvailable")
     });
-    deployment.metadata.generation <= status.observed_generation && ended
+    // Who goes back to an older ReplicaSet keeps the reason of the rollout before, until the first new pod counts.
+    let [replicas, updated] = [status.replicas, status.updated_replicas].map(Option::unwrap_or_default);
+    deployment.metadata.generation <= status.observed_generation && ended && replicas <= updated
 }
 
 /// As [`has_ended_deployment`]: all replicas are of one revision.
@@ -294,6 +296,10 @@ mod tests {
         };
         assert!(ended(2, "NewReplicaSetAvailable"));
         assert!(!ended(1, "NewReplicaSetAvailable") && !ended(2, "ReplicaSetUpdated"));
+        let mut back = object(2, "NewReplicaSetAvailable");
+        back["status"]["updatedReplicas"] = json!(0);
+        let back: Deployment = serde_json::from_value(back).expect("a Deployment");
+        assert!(!has_ended_deployment(&back), "it goes back to an older revision, and has not begun");
         let set = |update: &str| -> StatefulSet {
             let status = json!({"observedGeneration": 2, "replicas": 3, "currentRevision": "a", "updateRevision": update});
             serde_json::from_value(json!({"metadata": {"generation": 2}, "status": status}))
