@@ -393,15 +393,24 @@ fn faults_of_a_cluster_are_answered_by_the_remedy_that_fits() {
     };
     let failing = pss("HighErrorRate");
     let nodes = json!({ "not_ready": 0 });
+    let one_pod = json!({ "crash_looping": 1, "ready": 3 });
     let many_pods = json!({ "crash_looping": 3, "ready": 1 });
     for (alert, findings, remedy, decision, kind) in [
         // One pod among others is replaced alone; all together they wait for a person.
         (
             &crashing,
-            json!({ "pods": { "crash_looping": 1, "ready": 3 }, "history": { "current_seconds": 60 } }),
+            json!({ "pods": one_pod, "workload": { "updated": 4, "current": 4 }, "history": { "current_seconds": 800 } }),
             "replace-pod",
             Decision::Run,
             "k8s.delete_pod",
+        ),
+        // The one that crashes is the first of a new revision.
+        (
+            &crashing,
+            json!({ "pods": one_pod, "workload": { "updated": 1, "current": 4 }, "history": { "current_seconds": 800 } }),
+            "undo",
+            Decision::Ask,
+            "k8s.rollout_undo",
         ),
         (
             &crashing,
@@ -618,7 +627,11 @@ fn without_a_cluster_they_load_say_what_cannot_work_and_leave_it_to_people() {
         ("deployment", "cart"),
         ("severity", "warning"),
     ]);
-    let findings = json!({ "pods": { "crash_looping": 1, "ready": 3 }, "history": { "current_seconds": 1 } });
+    let findings = json!({
+        "pods": { "crash_looping": 1, "ready": 3 },
+        "workload": { "updated": 4, "current": 4 },
+        "history": { "current_seconds": 1 },
+    });
     let (remedy, decision, _) = taken(&book, &alert, &findings);
     assert_eq!((remedy.as_str(), decision), ("investigate", Decision::Run));
 }
