@@ -23,18 +23,24 @@ pub struct Accounts {
     pub read: String,
     /// Name of the account that acts.
     pub act: String,
+    /// Whether the service acts by a kubeconfig of that account's own, and needs no right to impersonate it.
+    pub has_own_kubeconfig: bool,
 }
 
 impl Accounts {
     /// Those of the settings, where `kubernetes.act.impersonate` names a service account; otherwise our own names.
     pub fn of(settings: &Settings, namespace: Option<&str>) -> Self {
-        let act = settings.kubernetes.as_ref().and_then(|kubernetes| kubernetes.act.impersonate.as_deref());
+        let identity = settings.kubernetes.as_ref().map(|kubernetes| &kubernetes.act);
+        let has_own_kubeconfig =
+            identity.is_some_and(|act| act.kubeconfig.is_some() || act.context.is_some());
+        let act = identity.and_then(|act| act.impersonate.as_deref());
         let act = act.and_then(|user| user.strip_prefix(ACCOUNT_PREFIX)?.split_once(':'));
         let (stated, name) = act.unzip();
         Self {
             namespace: namespace.or(stated).unwrap_or(NAMESPACE).to_owned(),
             read: "smokejumper-read".to_owned(),
             act: name.unwrap_or("smokejumper-act").to_owned(),
+            has_own_kubeconfig,
         }
     }
 
@@ -66,14 +72,20 @@ impl Manifest {
             let head = "# The rules need no permission in a Kubernetes cluster.\n".to_owned();
             return Self { head, objects: Vec::new() };
         }
-        let head = format!(
+        let mut head = format!(
             "# What the loaded rules need in the cluster, and nothing else. Written by `smokejumper rbac`.\n\
-             # The service runs as {namespace}/{read}, with this in its settings:\n\
-             #   kubernetes: {{ act: {{ impersonate: \"{user}\" }} }}\n",
+             # The service runs as {namespace}/{read}",
             namespace = accounts.namespace,
             read = accounts.read,
-            user = accounts.act_as_user(),
         );
+        head += &if accounts.has_own_kubeconfig {
+            format!(", and `kubernetes.act` in its settings names credentials of {}.\n", accounts.act)
+        } else {
+            let user = accounts.act_as_user();
+            format!(
+                ", with this in its settings:\n#   kubernetes: {{ act: {{ impersonate: \"{user}\" }} }}\n"
+            )
+        };
         let mut objects: Vec<(String, Value)> = [Identity::Read, Identity::Act]
             .map(|identity| {
                 let what = match identity {
@@ -83,14 +95,9 @@ impl Manifest {
                 (what.to_owned(), account(accounts, identity))
             })
             .into();
-        let name = format!("{}-impersonate", accounts.read);
-        let home = Place::Namespace(accounts.namespace.clone());
-        let rules = vec![json!({
-            "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"],
-            "resourceNames": [accounts.act],
-        })];
-        objects.push(("Lets the service act under the other account.".to_owned(), role(&name, &home, rules)));
-        objects.push((String::new(), binding(&name, &home, accounts, Identity::Read)));
+        if !accounts.has_own_kubeconfig {
+            objects.extend(impersonation(accounts));
+        }
         for ((identity, place), things) in grants {
             let name = accounts.name(*identity);
             let needed: BTreeSet<&String> = things.values().flat_map(BTreeMap::values).flatten().collect();
@@ -120,6 +127,18 @@ impl Manifest {
         let items: Vec<&Value> = self.objects.iter().map(|(_, object)| object).collect();
         json!({"apiVersion": "v1", "kind": "List", "items": items})
     }
+}
+
+/// The right to act under the other account.
+fn impersonation(accounts: &Accounts) -> [(String, Value); 2] {
+    let name = format!("{}-impersonate", accounts.read);
+    let home = Place::Namespace(accounts.namespace.clone());
+    let rules = vec![json!({
+        "apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"],
+        "resourceNames": [accounts.act],
+    })];
+    let why = "Lets the service act under the other account.".to_owned();
+    [(why, role(&name, &home, rules)), (String::new(), binding(&name, &home, accounts, Identity::Read))]
 }
 
 fn account(accounts: &Accounts, identity: Identity) -> Value {

@@ -142,3 +142,22 @@ fn accounts_are_those_of_the_settings() {
     assert_eq!(Accounts::of(&settings, Some("else")).namespace, "else");
     assert_eq!(mk_accounts().act_as_user(), "system:serviceaccount:smokejumper:smokejumper-act");
 }
+
+#[test]
+fn who_acts_by_credentials_of_its_own_may_impersonate_nobody() {
+    let rest = "  remedies: [{ name: restart, tier: T2, action: { k8s.rollout_restart: {} } }]\n";
+    let grants = grants(&mk_needs(&mk_rule("one", "'alertname=\"A\"'", TARGET, rest)));
+    let printed = |act: &str| {
+        let text = format!("kubernetes: {{ act: {{ {act} }} }}\n");
+        let settings = Settings::from_text("s.yaml", &text, Path::new(""), &BTreeMap::new());
+        Manifest::new(&grants, &Accounts::of(&settings.expect("settings"), None)).yaml()
+    };
+    for act in ["", "impersonate: una"] {
+        assert!(printed(act).contains("- impersonate"), "{act}");
+    }
+    for act in ["kubeconfig: acts", "context: acts"] {
+        let printed = printed(act);
+        assert!(!printed.contains("impersonate"), "{act}: {printed}");
+        assert!(printed.contains("names credentials of smokejumper-act."), "{act}: {printed}");
+    }
+}
