@@ -270,7 +270,7 @@ fn evidence(
         "last": last.map(|line| one_line(line, LINE_CHARS_MAX)),
     }));
     let mut notes: Vec<String> = Vec::new();
-    if first_runs > 0 && !read.is_empty() {
+    if first_runs > 0 && !(read.is_empty() && failures.is_empty()) {
         notes.push(format!("of {}, no container ended before", counted(first_runs, "pod")));
     }
     if truncated {
@@ -278,7 +278,9 @@ fn evidence(
     }
     notes.extend(failures.iter().take(3).map(|failure| one_line(failure, 300)));
     if read.is_empty() {
-        notes.insert(0, NONE_ENDED.to_owned());
+        if notes.is_empty() {
+            notes.push(NONE_ENDED.to_owned());
+        }
         return Ok(Evidence { fields: found, text: notes.join("\n") });
     }
     Ok(Evidence { fields: found, text: page(&texts, sources.len() > 1, &notes) })

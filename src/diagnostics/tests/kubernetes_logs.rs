@@ -85,7 +85,9 @@ async fn that_no_container_ended_before_is_an_answer() {
         path if path.contains("/api-0/log") => says("api-0"),
         path if path.contains("/api-1/log") => says("api-1"),
         path if path.contains("/crashed/log") => Answer::Says(200, "the last words\n".to_owned()),
+        path if path.contains("/new/log") => Answer::Says(503, "busy".to_owned()),
         path if path.contains("calm") => pods(&["api-0", "api-1"]),
+        path if path.contains("half") => pods(&["api-0", "new"]),
         _ => pods(&["api-0", "crashed"]),
     });
     let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=calm", "previous": true})).await;
@@ -96,6 +98,15 @@ async fn that_no_container_ended_before_is_an_answer() {
     assert_eq!((of(&finding, "failed_pods"), of(&finding, "last")), (Some(json!(0)), None));
     let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=api", "previous": true})).await;
     assert_eq!(finding.text, "== crashed ==\nthe last words\nof 1 pod, no container ended before");
+    // One that could not be read may have ended.
+    let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=half", "previous": true})).await;
+    assert_known(&finding);
+    assert_eq!(of(&finding, "failed_pods"), Some(json!(1)));
+    assert!(
+        finding.text.starts_with("of 1 pod, no container ended before\nget pods/log prod/new: "),
+        "{}",
+        finding.text
+    );
     // Without `previous` the same words would be a failure like any other.
     let finding = ask(&diagnostics, "k8s.logs", json!({"selector": "app=calm"})).await;
     assert!(reason(&finding).contains("not found"), "{finding:?}");

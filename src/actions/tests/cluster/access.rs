@@ -74,3 +74,25 @@ async fn each_action_works_with_what_it_says_it_needs() {
         assert!(is_refused, "{name}: {outcome:?}");
     }
 }
+
+#[test]
+fn the_kinds_that_an_action_would_write_are_known_before_anybody_looks() {
+    let touches = |name: &str, params: &Value| {
+        let catalog = Catalog::new(Vec::new(), kinds());
+        let kind = catalog.action(name).expect("a kind");
+        catalog.outline(kind, params, Some(&mk_target("Deployment", "api"))).expect("an outline").touches
+    };
+    for Case { kind, params, .. } in cases() {
+        // None means: its target alone.
+        let expected: &[&str] = match (kind, params.get("manifest").and_then(Value::as_str)) {
+            ("k8s.apply", _) => &["ConfigMap/prod/other"],
+            ("k8s.remove", _) => &["ConfigMap/prod/maintenance"],
+            ("k8s.delete_pod" | "k8s.exec", _) => &["Pod"],
+            ("k8s.hpa_patch", _) => &["Deployment", "HorizontalPodAutoscaler"],
+            ("k8s.job_run", None) => &["Job"],
+            ("k8s.job_run", Some(_)) => &["Job/prod/restore"],
+            _ => &[],
+        };
+        assert_eq!(touches(kind, &params), expected, "{kind} {params}");
+    }
+}

@@ -106,14 +106,16 @@ async fn what_is_set_back_does_not_wait_once_the_rollout_is_over() {
 #[tokio::test]
 async fn what_was_brought_is_taken_away_whatever_its_rollout_does() {
     let world = mk_world(&[mk_api("api:1")]).await;
-    let mut page = mk_workload("DaemonSet", "page", "page:1");
+    let mut page = mk_endless();
     page["metadata"] = json!({"name": "page"});
-    world.cluster.behave("page:1", Behaviour::crash_loop());
+    world.cluster.behave("api:1", Behaviour::crash_loop());
     let surveyed = world.survey(&mk_draft("k8s.apply", &[page], json!({"ttl": "1h"}))).await;
     applied(world.act(&surveyed.plan).await);
     world.cluster.step(Duration::from_secs(900));
+    let status = &world.cluster.get("deployments", "prod", "page").expect("it is there")["status"];
+    assert_eq!(status["availableReplicas"].as_u64().unwrap_or_default(), 0, "its rollout never ends");
     applied(world.act_as(&surveyed.inverse.expect("a way back"), "01-a2-apply").await);
-    assert_eq!(world.cluster.get("daemonsets", "prod", "page"), None);
+    assert_eq!(world.cluster.get("deployments", "prod", "page"), None);
 }
 
 /// The kinds that never say that they hang, each under a rollout whose pods crash.

@@ -211,3 +211,16 @@ fn many_of_everything_are_counted_where_they_are_not_shown() {
     let text = read_aloud(&drawn(&view));
     assert!(text.contains("more findings") && text.contains("remedies before"), "{text}");
 }
+
+#[test]
+fn evidence_stands_in_the_order_of_the_rule_also_where_it_is_long() {
+    let mut view = stories::diagnosed();
+    let long = |name: &str| stories::mk_finding(name, "one\ntwo\nthree");
+    let short = |name: &str| stories::mk_finding(name, "calm");
+    view.findings = vec![long("zebra"), short("yak"), long("ape"), short("bee"), long("cow")];
+    let text = read_aloud(&drawn(&view));
+    let place = |name: &str| text.find(name).unwrap_or_else(|| panic!("{name} is not in {text}"));
+    assert!(place("yak") < place("bee") && place("bee") < place("cow"), "{text}");
+    assert!(place("cow") < place("zebra"), "what is shown at length stands below the list: {text}");
+    assert!(place("zebra") < place("ape"), "{text}");
+}
