@@ -112,8 +112,24 @@ impl Story {
         }
     }
 
+    /// Lets what was posted be read, for as long as there is somebody to read it. Steps take real time, in which the clock
+    /// of the story must not run far: a page would be late by nobody's fault.
+    async fn posts_are_read(&self) {
+        for _ in 0..200 {
+            let all_live = self
+                .replicas
+                .iter()
+                .all(|one| one.as_ref().is_some_and(|process| !process.store.has_crashed()));
+            if !all_live || self.store.inbox_depth().await.expect("reads") == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Moves the clock to the next due effect, at least a tick.
     async fn sleep_until_due(&self, end: Timestamp) {
+        self.posts_are_read().await;
         let now = self.outside.now();
         let due_at = self.store.next_due().await.expect("reads").unwrap_or(end).min(end);
         self.outside.advance(due_at.duration_since(now).max(TICK));
