@@ -8,12 +8,14 @@
 
 pub mod alertmanager;
 pub mod answer;
+pub mod grafana;
 pub mod http;
 pub mod kubernetes;
 pub mod openmetrics;
 pub mod pace;
 pub mod pagerduty;
 pub mod prometheus;
+pub mod signing;
 pub mod slack;
 
 #[cfg(test)]

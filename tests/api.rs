@@ -13,14 +13,17 @@ mod servers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::{Value, json};
 use servers::{Server, eventually, free_port, http_client};
+use smokejumper::clients::signing::sign_hex;
 use smokejumper::http::api::description;
 
 const PAGE: &str = include_str!("../docs/api.md");
 const ROUTER: &str = include_str!("../src/http/routes.rs");
 
 const TOKEN: &str = "admin-token-for-tests";
+const GRAFANA_SECRET: &str = "grafana-secret-for-tests";
 const RECEIVER_TOKEN: &str = "alertmanager-token-for-tests";
 
 /// Longest wait for what the service does by itself; generous, since machines that test are busy.
@@ -61,7 +64,8 @@ spec:
 fn settings(port: u16) -> String {
     format!(
         "server: {{ listen: '127.0.0.1:{port}' }}\n\
-         receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: AM }}] }} }}\n\
+         receivers:\n  alertmanager: {{ bearer_tokens: [{{ env: AM }}] }}\n\
+         \x20 grafana: {{ bearer_tokens: [{{ env: AM }}], hmac: {{ secret: {{ env: GRAFANA }}, timestamp_header: X-Time }} }}\n\
          people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
          api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
          endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\
@@ -81,7 +85,7 @@ impl Service {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("rules.yaml"), RULES).expect("written");
         let port = free_port();
-        let environment = [("AM", RECEIVER_TOKEN), ("API", TOKEN)];
+        let environment = [("AM", RECEIVER_TOKEN), ("API", TOKEN), ("GRAFANA", GRAFANA_SECRET)];
         let server = servers::smokejumper(folder.path(), &settings(port), port, &environment).await;
         Self { server, folder }
     }
@@ -422,6 +426,52 @@ async fn whoever_takes_an_incident_may_say_why_in_words_that_are_read() {
         incident["timeline"].as_array().expect("lines").iter().map(|line| text(&line["text"])).collect();
     // By the name of the person who holds the token, as a click in Slack would be.
     assert!(lines.contains(&"acknowledged by una: looking at the pool"), "{lines:?}");
+}
+
+/// A webhook as Grafana sends it, with what it adds to Alertmanager's.
+fn mk_grafana_body(labels: &Value, annotations: &Value) -> String {
+    let alert = json!({
+        "status": "firing", "labels": labels, "annotations": annotations, "startsAt": "2026-11-22T06:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z", "values": { "B": 0.3 }, "valueString": "[ var='B' value=0.3 ]",
+        "silenceURL": "http://grafana/alerting/silence/new", "dashboardURL": "", "panelURL": "",
+        "fingerprint": "57c6d9296de2ad39", "ruleUID": "abc",
+    });
+    json!({ "version": "1", "orgId": 1, "state": "alerting", "title": "[FIRING:1]", "message": "", "receiver": "sj",
+        "status": "firing", "groupKey": "{}", "truncatedAlerts": 0, "alerts": [alert] })
+    .to_string()
+}
+
+#[tokio::test]
+async fn grafana_signs_what_it_sends_and_what_has_no_data_behind_it_leads_to_nothing() {
+    let service = Service::start().await;
+    let url = format!("{}/webhooks/grafana", service.server.url());
+    let send = async |method: reqwest::Method, body: &str, secret: &str, age: i64, token: &str| {
+        let time = (jiff::Timestamp::now().as_second() - age).to_string();
+        let signature = sign_hex(&SecretString::from(secret), format!("{time}:{body}").as_bytes());
+        let request = http_client().request(method, &url).bearer_auth(token).header("X-Time", time);
+        let request = request.header("X-Grafana-Alerting-Signature", signature).body(body.to_owned());
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let real = mk_grafana_body(&json!({ "alertname": "HighErrorRate", "service": "cart" }), &json!({}));
+    let post = reqwest::Method::POST;
+    assert_eq!(send(post.clone(), &real, "another secret", 0, RECEIVER_TOKEN).await, 401);
+    assert_eq!(send(post.clone(), &real, GRAFANA_SECRET, 400, RECEIVER_TOKEN).await, 401, "it is old");
+    assert_eq!(send(post.clone(), &real, GRAFANA_SECRET, 0, "another token").await, 401);
+    assert_eq!(send(post.clone(), "{}", GRAFANA_SECRET, 0, RECEIVER_TOKEN).await, 400);
+    assert_eq!(service.get("/api/v1/incidents").await["incidents"], json!([]));
+    assert_eq!(send(post, &real, GRAFANA_SECRET, 0, RECEIVER_TOKEN).await, 200);
+    service.waiting("cart").await;
+    let reason = json!({ "grafana_state_reason": "NoData, KeepLast" });
+    let blind = mk_grafana_body(&json!({ "alertname": "HighErrorRate", "service": "blind" }), &reason)
+        .replace("57c6d9296de2ad39", "57c6d9296de2ad40");
+    assert_eq!(send(reqwest::Method::PUT, &blind, GRAFANA_SECRET, 0, RECEIVER_TOKEN).await, 200);
+    let action = eventually("it is blocked", PATIENCE, async || {
+        let listed = service.get("/api/v1/actions?status=blocked").await;
+        listed["actions"].as_array().and_then(|actions| actions.first().cloned())
+    })
+    .await;
+    let why = "its alert says that data is missing (NoData, KeepLast), and not that something is wrong";
+    assert_eq!((text(&action["reason_code"]), text(&action["reason"])), ("blind", why));
 }
 
 #[tokio::test]

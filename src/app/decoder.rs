@@ -19,7 +19,8 @@ impl HouseDecoder {
 impl Decoder for HouseDecoder {
     fn decode(&self, delivery: &Delivery) -> Result<Decoded, String> {
         match delivery.source {
-            Source::Alertmanager => {
+            // Grafana sends the same shape.
+            Source::Alertmanager | Source::Grafana => {
                 let payload = alertmanager::parse(&delivery.body).map_err(|error| error.to_string())?;
                 Ok(Decoded::Alerts(payload.to_alerts(delivery.received_at)))
             }

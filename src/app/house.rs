@@ -183,6 +183,7 @@ impl House {
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
         let doors = Doors {
             alertmanager: Arc::new(settings.alertmanager_auth(&keyring, metrics.doors())?),
+            grafana: settings.grafana_door(&keyring, metrics.doors())?,
             api: Arc::new(settings.api_auth(&keyring, metrics.doors())?),
             bodies: BodyGate::new(settings.limits.of_bodies()),
             signed_bodies: BodyGate::new(settings.limits.of_interactions()),

@@ -307,7 +307,19 @@ impl Incident {
         Standing {
             acknowledged_by: self.acknowledged.as_ref().map(|ack| ack.actor.name.as_str()),
             reopened_at: &self.reopened_at,
+            without_data: self.without_data(),
         }
+    }
+
+    /// What Grafana says of an alert that has no data behind it: its name for those, or the reason of its state where the
+    /// rule lets such alerts keep their own name (Grafana documentation, "No Data and Error states").
+    fn without_data(&self) -> Option<&str> {
+        let name = self.labels.get("alertname").map(String::as_str);
+        let reason = self.annotations.get("grafana_state_reason").map(String::as_str);
+        let is_missing =
+            |reason: &&str| reason.split(',').any(|word| matches!(word.trim(), "NoData" | "Error"));
+        name.filter(|name| matches!(*name, "DatasourceNoData" | "DatasourceError"))
+            .or_else(|| reason.filter(is_missing))
     }
 
     /// Whether it is not over.

@@ -57,6 +57,8 @@ pub trait Ids: Send + Sync {
 pub enum Source {
     /// `POST /webhooks/alertmanager`.
     Alertmanager,
+    /// `POST /webhooks/grafana`.
+    Grafana,
     /// `POST /webhooks/slack`.
     Slack,
 }
@@ -66,6 +68,7 @@ impl Source {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Alertmanager => "alertmanager",
+            Self::Grafana => "grafana",
             Self::Slack => "slack",
         }
     }

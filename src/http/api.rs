@@ -38,6 +38,7 @@ use utoipa::OpenApi;
         pause::change,
         crate::http::health::reload,
         crate::http::receive::alertmanager::receive,
+        crate::http::receive::grafana::receive,
         crate::http::receive::slack::receive,
         crate::http::health::alive,
         crate::http::health::ready,

@@ -4,6 +4,7 @@
 //! what senders repeat; a 429 or a redirect would lose an alert until the next group interval.
 
 pub mod alertmanager;
+pub mod grafana;
 pub mod slack;
 
 use super::problem::Problem;

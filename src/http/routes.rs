@@ -10,14 +10,15 @@ use super::body::{BodyGate, gate_bodies};
 use super::health;
 use super::meter::{Receiving, count_deliveries};
 use super::page::{self, PageDoor};
+use super::receive::grafana::{self, GrafanaDoor};
 use super::receive::{alertmanager, slack};
 use super::services::Services;
 use crate::engine::ports::Source;
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use http::{HeaderValue, header};
 use std::sync::Arc;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -27,6 +28,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 pub struct Doors {
     /// Alertmanager's.
     pub alertmanager: Arc<ReceiverAuth>,
+    /// Grafana's, where it is set up.
+    pub grafana: Option<GrafanaDoor>,
     /// The API's.
     pub api: Arc<ApiAuth>,
     /// Lets bodies in whose senders have shown credentials.
@@ -54,8 +57,24 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route_layer(counted(Source::Alertmanager));
     // Slack signs its requests instead of showing credentials; the handler checks before it reads.
     let slack = post(slack::receive).route_layer(signed_gate.clone()).route_layer(counted(Source::Slack));
-    let receivers =
-        Router::new().route("/webhooks/alertmanager", alertmanager).route("/webhooks/slack", slack);
+    let grafana = match doors.grafana {
+        None => post(grafana::closed).put(grafana::closed),
+        Some(door) => {
+            // Whoever shows nothing before the body must not take the memory of those who do.
+            let gate = if door.shows_credentials { gate.clone() } else { signed_gate.clone() };
+            let grafana_door = from_fn_with_state(Arc::clone(&door.auth), require_credentials);
+            post(grafana::receive)
+                .put(grafana::receive)
+                .route_layer(Extension(door))
+                .route_layer(gate)
+                .route_layer(grafana_door)
+                .route_layer(counted(Source::Grafana))
+        }
+    };
+    let receivers = Router::new()
+        .route("/webhooks/alertmanager", alertmanager)
+        .route("/webhooks/grafana", grafana)
+        .route("/webhooks/slack", slack);
     let api = Router::new()
         .route("/api/v1/incidents", get(api::incidents::list))
         .route("/api/v1/incidents/{id}", get(api::incidents::show))

@@ -12,6 +12,44 @@ use crate::secret::SecretSources;
 pub struct Receivers {
     /// `POST /webhooks/alertmanager`.
     pub alertmanager: Receiver,
+    /// `POST /webhooks/grafana`, for alerts that Grafana manages itself. Default: closed.
+    pub grafana: Option<GrafanaReceiver>,
+}
+
+/// How Grafana shows that it is the sender: by a credential, by signing what it sends, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrafanaReceiver {
+    /// Tokens in `Authorization: Bearer …` (the contact point's authorization header).
+    pub bearer_tokens: Vec<SecretSources>,
+    /// Users with passwords (the contact point's HTTP basic authentication).
+    pub basic_auth: Vec<BasicAuth>,
+    /// Headers with a secret value (the contact point's extra headers).
+    pub headers: Vec<SecretHeader>,
+    /// The contact point's HMAC signature. With it alone, bodies are limited to 1 MiB. Default: not asked for.
+    pub hmac: Option<GrafanaHmac>,
+}
+
+impl GrafanaReceiver {
+    /// The credentials, as of any receiver.
+    pub fn credentials(&self) -> Receiver {
+        let Self { bearer_tokens, basic_auth, headers, .. } = self.clone();
+        Receiver { bearer_tokens, basic_auth, headers }
+    }
+}
+
+/// A signature over what Grafana sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GrafanaHmac {
+    /// The secret; two while it is being changed.
+    #[schemars(required)]
+    pub secret: SecretSources,
+    /// The header of the signature. Default: `X-Grafana-Alerting-Signature`.
+    pub header: Option<String>,
+    /// The header of the timestamp, which is then signed as well and must be fresh. Without it a request that somebody
+    /// recorded stays good for ever. Default: none.
+    pub timestamp_header: Option<String>,
 }
 
 /// Credentials that a sender may show. Any one of them lets it in; with none, everybody is let in, which is only

@@ -52,6 +52,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     doors::check_server(settings, out);
     doors::check_open_doors(settings, out);
     doors::check_receiver(&settings.receivers.alertmanager, &["receivers", "alertmanager"], out);
+    doors::check_grafana(settings, out);
     doors::check_tokens_and_people(settings, out);
     doors::check_limits(&settings.limits, out);
     conduct::check_store(settings, out);

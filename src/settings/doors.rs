@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::access::Receiver;
 use super::{Limits, Server, Settings};
+use crate::clients::grafana::SIGNATURE_HEADER;
 use crate::http::auth::{ApiAuth, Credential, Hosts, ReceiverAuth, TokenHolder};
 use crate::http::body::BodyLimits;
 use crate::http::listener::{ConnectionLimits, TlsFiles};
 use crate::http::meter::DoorMeter;
+use crate::http::receive::grafana::{GrafanaDoor, GrafanaHmac};
 use crate::http::receive::slack::{INTERACTION_BYTES_MAX, INTERACTIONS_BYTES_MAX};
 use crate::secret::{Keyring, SecretError};
 
@@ -103,21 +107,33 @@ impl Settings {
         keyring: &Keyring,
         meter: DoorMeter,
     ) -> Result<ReceiverAuth, SecretError> {
-        let receiver = &self.receivers.alertmanager;
-        let mut credentials = Vec::new();
-        for token in &receiver.bearer_tokens {
-            credentials.push(Credential::Bearer(keyring.open_all(token)?));
-        }
-        for basic in &receiver.basic_auth {
-            let password = keyring.open_all(&basic.password)?;
-            credentials.push(Credential::Basic { username: basic.username.clone(), password });
-        }
-        for header in &receiver.headers {
-            let name =
-                HeaderName::from_str(&header.name).expect("the checks refuse names that are no header names");
-            credentials.push(Credential::Header { name, value: keyring.open_all(&header.value)? });
-        }
+        let credentials = credentials(&self.receivers.alertmanager, keyring)?;
         Ok(ReceiverAuth::new("alertmanager", credentials, self.server.hosts(), meter))
+    }
+
+    /// The door of `POST /webhooks/grafana`; none where it stays closed.
+    ///
+    /// # Errors
+    /// Where a secret cannot be resolved.
+    pub fn grafana_door(
+        &self,
+        keyring: &Keyring,
+        meter: DoorMeter,
+    ) -> Result<Option<GrafanaDoor>, SecretError> {
+        let Some(grafana) = &self.receivers.grafana else { return Ok(None) };
+        let receiver = grafana.credentials();
+        let credentials = credentials(&receiver, keyring)?;
+        let hmac = match &grafana.hmac {
+            None => None,
+            Some(hmac) => Some(GrafanaHmac {
+                secrets: keyring.open_all(&hmac.secret)?,
+                header: hmac.header.clone().unwrap_or_else(|| SIGNATURE_HEADER.to_owned()),
+                timestamp_header: hmac.timestamp_header.clone(),
+            }),
+        };
+        let shows_credentials = receiver.asks_for_credentials() || hmac.is_none();
+        let auth = ReceiverAuth::new("grafana", credentials, self.server.hosts(), meter);
+        Ok(Some(GrafanaDoor { auth: Arc::new(auth), shows_credentials, hmac: hmac.map(Arc::new) }))
     }
 
     /// The door of the API.
@@ -135,6 +151,23 @@ impl Settings {
         let auth = ApiAuth::new(holders.collect::<Result<_, _>>()?, self.server.hosts(), meter);
         Ok(auth.with_encrypted_sessions(self.server.is_reached_over_https()))
     }
+}
+
+fn credentials(receiver: &Receiver, keyring: &Keyring) -> Result<Vec<Credential>, SecretError> {
+    let mut credentials = Vec::new();
+    for token in &receiver.bearer_tokens {
+        credentials.push(Credential::Bearer(keyring.open_all(token)?));
+    }
+    for basic in &receiver.basic_auth {
+        let password = keyring.open_all(&basic.password)?;
+        credentials.push(Credential::Basic { username: basic.username.clone(), password });
+    }
+    for header in &receiver.headers {
+        let name =
+            HeaderName::from_str(&header.name).expect("the checks refuse names that are no header names");
+        credentials.push(Credential::Header { name, value: keyring.open_all(&header.value)? });
+    }
+    Ok(credentials)
 }
 
 #[cfg(test)]
@@ -170,6 +203,26 @@ mod tests {
         let tls = load("server: { tls: { cert_file: a, key_file: b } }").server;
         assert_eq!(tls.public_url(bound), "https://127.0.0.1:4711");
         assert_eq!(tls.tls_files().map(|files| files.client_certificate_required), Some(false));
+    }
+
+    #[test]
+    fn grafanas_door_is_closed_until_it_is_set_up_and_never_open_to_strangers() {
+        let keyring = Keyring::new(BTreeMap::from([("S".to_owned(), "secret".to_owned())]));
+        let door = |text: &str| load(text).grafana_door(&keyring, DoorMeter::default()).expect("secrets");
+        assert!(door("").is_none());
+        let signed = door("receivers: { grafana: { hmac: { secret: { env: S } } } }").expect("a door");
+        assert!(!signed.shows_credentials, "whoever only signs is a stranger until the body is read");
+        assert_eq!(signed.hmac.expect("a signature").header, SIGNATURE_HEADER);
+        let both = "receivers: { grafana: { bearer_tokens: [{ env: S }], hmac: { secret: { env: S } } } }";
+        assert!(door(both).expect("a door").shows_credentials);
+        let refused = |text: &str| {
+            let read = Settings::from_text("f", text, Path::new(""), &BTreeMap::new());
+            read.expect_err("a contradiction").to_string()
+        };
+        let open = "server: { listen: '0.0.0.0:1' }\nreceivers: { grafana: {} }\n";
+        assert!(refused(open).contains("`receivers.grafana` asks for no credentials"), "{}", refused(open));
+        let unnamed = "receivers: { grafana: { hmac: { secret: { env: S }, timestamp_header: 'no name' } } }";
+        assert!(refused(unnamed).contains("expected the name of a header"), "{}", refused(unnamed));
     }
 
     #[test]

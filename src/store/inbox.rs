@@ -105,6 +105,7 @@ fn delivery(row: &Row) -> Result<Delivery, Failure> {
     let id = unescaped(columns.text("id")?);
     let source = match columns.text("source")?.as_str() {
         "alertmanager" => Source::Alertmanager,
+        "grafana" => Source::Grafana,
         "slack" => Source::Slack,
         other => {
             return Err(corrupt(format_args!("delivery {id}"), format_args!("unknown source `{other}`")));

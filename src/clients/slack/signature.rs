@@ -7,19 +7,17 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ring::hmac;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use thiserror::Error;
+
+use crate::clients::signing::{self, Keys, parse_seconds};
 
 /// Requests this far from our clock, on either side, are refused (Slack's own rule).
 pub const WINDOW: Duration = Duration::from_secs(300);
 
-/// Secrets that may be valid at once: the current one and, while rotating, the next.
-pub const SIGNING_SECRETS_MAX: usize = 2;
-
 /// The secrets that a signature is checked against; never empty.
-#[derive(Clone)]
-pub struct SigningSecrets(Vec<hmac::Key>);
+#[derive(Debug, Clone)]
+pub struct SigningSecrets(Keys);
 
 /// Why a request is not taken for Slack's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -45,19 +43,7 @@ impl SigningSecrets {
     /// [`SignatureError::Secrets`] for none, more than two, or a blank one: with an empty secret anyone could
     /// sign.
     pub fn new(secrets: &[SecretString]) -> Result<Self, SignatureError> {
-        let blank = secrets.iter().any(|secret| secret.expose_secret().trim().is_empty());
-        if blank || secrets.is_empty() || secrets.len() > SIGNING_SECRETS_MAX {
-            return Err(SignatureError::Secrets);
-        }
-        let key =
-            |secret: &SecretString| hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
-        Ok(Self(secrets.iter().map(key).collect()))
-    }
-}
-
-impl std::fmt::Debug for SigningSecrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SigningSecrets({} of them)", self.0.len())
+        Keys::new(secrets).map(Self).ok_or(SignatureError::Secrets)
     }
 }
 
@@ -75,26 +61,17 @@ pub fn verify_signature(
     check_fresh(timestamp, now)?;
     let tag = decode_tag(signature).ok_or(SignatureError::Mismatch)?;
     let signed = [b"v0:", timestamp.as_bytes(), b":", raw_body].concat();
-    // Every secret is tried, so that the time taken does not tell which one matched; `verify` itself compares
-    // in constant time.
-    let matched =
-        secrets.0.iter().map(|key| hmac::verify(key, &signed, &tag).is_ok()).fold(false, |a, b| a | b);
-    if matched { Ok(()) } else { Err(SignatureError::Mismatch) }
+    if secrets.0.match_tag(&signed, &tag) { Ok(()) } else { Err(SignatureError::Mismatch) }
 }
 
 /// Signs as Slack does: what stand-ins and tests send.
 pub fn sign(secret: &SecretString, timestamp: &str, raw_body: &[u8]) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
     let signed = [b"v0:", timestamp.as_bytes(), b":", raw_body].concat();
-    format!("v0={}", hex::encode(hmac::sign(&key, &signed)))
+    format!("v0={}", signing::sign_hex(secret, &signed))
 }
 
 fn check_fresh(timestamp: &str, now: Timestamp) -> Result<(), SignatureError> {
-    // `parse` alone would take a leading plus sign.
-    if timestamp.is_empty() || !timestamp.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(SignatureError::Timestamp);
-    }
-    let seconds: i64 = timestamp.parse().map_err(|_| SignatureError::Timestamp)?;
+    let seconds = parse_seconds(timestamp).ok_or(SignatureError::Timestamp)?;
     if now.as_second().abs_diff(seconds) > WINDOW.as_secs() {
         return Err(SignatureError::Stale);
     }
@@ -103,11 +80,5 @@ fn check_fresh(timestamp: &str, now: Timestamp) -> Result<(), SignatureError> {
 
 /// The 32 bytes of `v0=<64 lower-case hex digits>`; anything else is not a signature of Slack's.
 fn decode_tag(signature: &str) -> Option<[u8; 32]> {
-    let digits = signature.strip_prefix("v0=")?;
-    if digits.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return None;
-    }
-    let mut tag = [0; 32];
-    hex::decode_to_slice(digits, &mut tag).ok()?;
-    Some(tag)
+    signing::decode_tag(signature.strip_prefix("v0=")?)
 }

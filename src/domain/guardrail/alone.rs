@@ -81,6 +81,8 @@ pub struct Standing<'a> {
     pub acknowledged_by: Option<&'a str>,
     /// When it was opened again, oldest first.
     pub reopened_at: &'a [Timestamp],
+    /// Where its alert says that data is missing, and not that something is wrong: in whose words.
+    pub without_data: Option<&'a str>,
 }
 
 /// Something larger than one target.
@@ -216,6 +218,11 @@ pub(super) fn correlation(
 
 /// Who cannot see must not touch: what looks like a fault may be the monitoring that broke.
 pub(super) fn blind(subject: Subject<'_>, vitals: Option<&Vitals>, now: Timestamp) -> GuardrailVerdict {
+    // Whoever decides it: nobody knows what is wrong, if anything is.
+    if let Some(words) = subject.standing.without_data {
+        let text = format!("its alert says that data is missing ({words}), and not that something is wrong");
+        return denied(Guardrail::Blind, text, None);
+    }
     let in_cluster = subject.touch.kind().is_some();
     let is_dark = |sign: &Sign| match sign {
         Sign::Blind(_) => true,

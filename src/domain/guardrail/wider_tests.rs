@@ -251,7 +251,7 @@ fn alone(facts: &GuardFacts, standing: Standing<'_>) -> Option<Guardrail> {
 
 #[test]
 fn nothing_starts_alone_once_a_person_has_the_incident() {
-    let standing = Standing { acknowledged_by: Some("una"), reopened_at: &[] };
+    let standing = Standing { acknowledged_by: Some("una"), ..Standing::default() };
     assert_eq!(alone(&mk_facts(Vec::new()), standing), Some(Guardrail::Acknowledged));
 }
 
@@ -268,12 +268,22 @@ fn nothing_starts_alone_right_after_the_start_of_the_service() {
 fn nothing_starts_alone_for_an_incident_that_flaps() {
     let facts = mk_facts(Vec::new());
     let flapping = [at(1), at(4), at(7)];
-    let standing = Standing { acknowledged_by: None, reopened_at: &flapping };
+    let standing = Standing { reopened_at: &flapping, ..Standing::default() };
     assert_eq!(alone(&facts, standing), Some(Guardrail::Flapping));
     let calmer = Standing { reopened_at: &flapping[1..], ..standing };
     assert_eq!(alone(&facts, calmer), None);
     let long_ago = [at(-60), at(4), at(7)];
     assert_eq!(alone(&facts, Standing { reopened_at: &long_ago, ..standing }), None);
+}
+
+#[test]
+fn nothing_is_done_about_an_alert_that_has_no_data_behind_it_whoever_decides() {
+    let standing = Standing { without_data: Some("DatasourceNoData"), ..Standing::default() };
+    for tier in [Tier::T1, Tier::T2, Tier::T3] {
+        let blind = Subject { standing, tier, ..subject("x", "shop") };
+        let denied = denial(blind, &mk_facts(Vec::new()), 10).map(|(guardrail, _)| guardrail);
+        assert_eq!(denied, Some(Guardrail::Blind));
+    }
 }
 
 fn crowd(targets: u32, is_first: bool) -> Crowd {

@@ -21,20 +21,27 @@ use http::StatusCode;
 pub async fn receive(State(services): State<Services>, body: Bytes) -> Result<StatusCode, Problem> {
     let read = read(&body)?;
     store(&services, Source::Alertmanager, body).await?;
-    services.meter.alerts(read.kept as u64);
-    services.meter.alerts_refused(read.refused as u64);
+    read.count(&services);
     Ok(StatusCode::OK)
 }
 
 /// How many alerts of a body can be read, and how many cannot.
-struct Read {
+pub(super) struct Read {
     kept: usize,
     refused: usize,
 }
 
-fn read(body: &[u8]) -> Result<Read, Problem> {
+impl Read {
+    /// Counts what was stored.
+    pub(super) fn count(&self, services: &Services) {
+        services.meter.alerts(self.kept as u64);
+        services.meter.alerts_refused(self.refused as u64);
+    }
+}
+
+pub(super) fn read(body: &[u8]) -> Result<Read, Problem> {
     let payload = alertmanager::parse(body).map_err(|error| {
-        tracing::warn!(error = %error, "a webhook was refused: it is no Alertmanager payload");
+        tracing::warn!(error = %error, "a webhook was refused: it is no payload of alerts");
         Problem::bad_request(error.to_string())
     })?;
     let read = Read { kept: payload.alerts.len(), refused: payload.refused.len() };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use super::{Findings, require_time};
-use crate::settings::access::Receiver;
+use crate::settings::access::{GrafanaReceiver, Receiver};
 use crate::settings::{ClientCertificate, Limits, Settings};
 
 /// Least room for a request's head that the HTTP library works with.
@@ -45,10 +45,36 @@ pub(super) fn check_open_doors(settings: &Settings, out: &mut Findings) {
         )
         .help(format!("set `receivers.alertmanager.bearer_tokens: [{{ env: NAME }}]`, {way_out}"));
     }
+    let grafana = settings.receivers.grafana.as_ref();
+    let is_open =
+        |grafana: &GrafanaReceiver| !grafana.credentials().asks_for_credentials() && grafana.hmac.is_none();
+    if grafana.is_some_and(is_open) && !behind_certificates {
+        out.add(
+            &["server", "listen"],
+            format!("{reachable}, and `receivers.grafana` asks for no credentials"),
+        )
+        .help(format!("set `receivers.grafana.hmac: {{ secret: {{ env: NAME }} }}`, {way_out}"));
+    }
     if settings.api.tokens.is_empty() {
         out.add(&["server", "listen"], format!("{reachable}, and the API has no tokens")).help(format!(
             "set `api.tokens: [{{ name: me, role: admin, token: {{ env: NAME }} }}]`, {way_out}"
         ));
+    }
+}
+
+pub(super) fn check_grafana(settings: &Settings, out: &mut Findings) {
+    let Some(grafana) = &settings.receivers.grafana else { return };
+    let path = ["receivers", "grafana"];
+    check_receiver(&grafana.credentials(), &path, out);
+    let Some(hmac) = &grafana.hmac else { return };
+    out.require(hmac.secret.is_set(), &["receivers", "grafana", "hmac", "secret"]);
+    for (key, name) in [("header", &hmac.header), ("timestamp_header", &hmac.timestamp_header)] {
+        if name.as_ref().is_some_and(|name| http::HeaderName::from_str(name).is_err()) {
+            out.add(
+                &["receivers", "grafana", "hmac", key],
+                "expected the name of a header, such as `X-Time`",
+            );
+        }
     }
 }
 
