@@ -9,7 +9,7 @@ use super::*;
 use crate::clients::kubernetes::fake::{Answer, Seen, mk_reads};
 use crate::domain::correlate::Target;
 
-fn mk_observer(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Diagnostics {
+pub(super) fn mk_observer(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Diagnostics {
     let access = KubernetesAccess { reads: mk_reads(answer), commands: BTreeMap::new() };
     let options = DiagnosticsOptions {
         prometheus: None,
@@ -21,7 +21,7 @@ fn mk_observer(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Diag
     Diagnostics::new(options).expect("diagnostics")
 }
 
-async fn ask(diagnostics: &Diagnostics, kind: &str, params: Value) -> Finding {
+pub(super) async fn ask(diagnostics: &Diagnostics, kind: &str, params: Value) -> Finding {
     let target = Target { kind: "Pod".to_owned(), namespace: "prod".to_owned(), name: "api-0".to_owned() };
     let spec = DiagnosticSpec { name: "evidence".to_owned(), kind: kind.to_owned(), params: Value::Null };
     let context = DiagnosisContext { target: Some(target), ..mk_context() };
@@ -236,4 +236,49 @@ async fn use_is_shown_against_limits_and_absent_metrics_are_unknown() {
         let finding = ask(&diagnostics, "k8s.top", json!({})).await;
         assert!(reason(&finding).contains("is there a metrics server?"), "{finding:?}");
     }
+}
+
+#[tokio::test]
+async fn a_quantity_that_cannot_be_read_is_unknown_and_no_sum_is_too_small() {
+    let container = |name: &str, cpu: &str| json!({"name": name, "usage": {"cpu": cpu, "memory": "4Mi"}});
+    let broken = |first: &str, limit: &str| {
+        let metrics = json!({"metadata": {"name": "api-0"},
+            "containers": [container("main", first), container("proxy", "100m")]});
+        let mut pod = pod("api-0");
+        pod["spec"]["containers"][0]["resources"]["limits"]["cpu"] = json!(limit);
+        mk_observer(move |seen| match seen.target.contains("metrics.k8s.io") {
+            true => Answer::Says(200, metrics.to_string()),
+            false => Answer::Says(200, pod.to_string()),
+        })
+    };
+    for containers in [false, true] {
+        let found = ask(&broken("lots", "500m"), "k8s.top", json!({"containers": containers})).await;
+        assert_known(&found);
+        for field in ["cpu_cores", "cpu_max_cores", "cpu_of_limit_max"] {
+            assert!(!found.fields.contains_key(field), "{field}: {found:?}");
+        }
+        assert_eq!(
+            (&found.fields["unread"], &found.fields["memory_bytes"]),
+            (&json!(1), &json!(8_388_608.0))
+        );
+        let first = &found.fields["items"][0];
+        assert_eq!(first.get("cpu_cores"), None, "{first}");
+        let why = "its cpu (in use): `lots` is no quantity";
+        assert!(first["unread"].as_str().is_some_and(|said| said.starts_with(why)), "{first}");
+        assert!(found.text.contains("unknown cores") && found.text.contains(why), "{}", found.text);
+    }
+    // A limit that cannot be read hides how close its container is, and nothing else.
+    let found = ask(&broken("400m", "half"), "k8s.top", json!({"containers": true})).await;
+    assert_eq!((&found.fields["cpu_cores"], found.fields.get("cpu_of_limit_max")), (&json!(0.5), None));
+    assert!(found.text.contains("its cpu (limit): `half` is no quantity"), "{}", found.text);
+
+    let diagnostics = mk_observer(|seen| match seen.target.contains("metrics.k8s.io") {
+        true => Answer::Says(
+            200,
+            r#"{"metadata": {"name": "api-0"}, "containers": [{"name": "main"}]}"#.to_owned(),
+        ),
+        false => Answer::Says(200, pod("api-0").to_string()),
+    });
+    let finding = ask(&diagnostics, "k8s.top", json!({})).await;
+    assert!(reason(&finding).contains("api-0: its cpu (in use): not measured"), "{finding:?}");
 }
