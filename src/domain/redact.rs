@@ -4,8 +4,12 @@
 //! Two nets are drawn through each text: the exact values of the secrets that this installation knows, and the
 //! shapes that common credentials have. It errs towards taking too much: a masked word costs a glance, a leaked
 //! token costs a rotation. It must never need more than linear time, as the text comes from outside.
+//!
+//! Rooms that know no secrets cut texts before they come here. So the beginning of a known value is taken too where it
+//! stands before the mark of a cut: whoever cuts a text from outside ends it with [`CUT`].
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -17,6 +21,13 @@ pub const REDACTED: &str = "[redacted]";
 
 /// Shortest known value that is searched for. A shorter one would hit ordinary words all over the text.
 pub const KNOWN_SECRET_CHARS_MIN: usize = 4;
+
+/// What stands where a text was cut.
+pub const CUT: char = '…';
+
+/// Characters of a known value whose loss to a cut is recognised. Nothing that is cut before it comes here is shown
+/// longer to people, and a keyring may hold whole files.
+const BEGINNING_CHARS_MAX: usize = 1_024;
 
 /// One shape of a credential. The capture `keep`, where there is one, stays in the text: it names what was taken.
 struct Shape {
@@ -39,6 +50,8 @@ const SHAPES: &[Shape] = &[
     always(r#"(?P<keep>://)[^/\s"'<>?#]+@"#),
     // The same without a scheme, as Go's drivers for databases take it: `user:password@tcp(host)/name`.
     always(r#"[^\s"'<>:@/=]+:[^\s"'<>@]+@(?:tcp|unix)\("#),
+    // The same with a password that was cut off.
+    always(r#"(?P<keep>://)[^/\s"'<>?#@:…]+:[^/\s"'<>?#@…]*…"#),
     // Headers whose whole value is a credential, up to the end of the line or the closing quote.
     always(concat!(
         r#"(?i-u:(?P<keep>\b(?:proxy-)?authorization(?:\\?["'])?[ \t]*[:=][ \t]*(?:\\?["'])?|"#,
@@ -108,6 +121,8 @@ fn is_no_value(value: &str) -> bool {
 #[derive(Clone, Default)]
 pub struct Redactor {
     known: Option<AhoCorasick>,
+    /// Beginnings of the known values, each with the mark of a cut after it.
+    beginnings: Option<AhoCorasick>,
 }
 
 impl Redactor {
@@ -116,7 +131,7 @@ impl Redactor {
     /// Each value is also found as it looks inside a JSON string and percent-encoded in a URL. Values shorter than
     /// [`KNOWN_SECRET_CHARS_MIN`] are left out.
     pub fn new<S: AsRef<str>>(known_secrets: impl IntoIterator<Item = S>) -> Self {
-        let forms: Vec<String> = known_secrets
+        let forms: BTreeSet<String> = known_secrets
             .into_iter()
             .filter(|secret| secret.as_ref().chars().count() >= KNOWN_SECRET_CHARS_MIN)
             .flat_map(|secret| spellings(secret.as_ref()))
@@ -124,16 +139,16 @@ impl Redactor {
         if forms.is_empty() {
             return Self::default();
         }
-        // The longest wins, so that a secret which begins with another one is taken whole.
-        let known = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).expect(
-            "only billions of states could fail, and the keyring bounds number and length of secrets",
-        );
-        Self { known: Some(known) }
+        let beginnings = forms.iter().flat_map(|form| beginnings(form));
+        Self { beginnings: Some(finder(beginnings)), known: Some(finder(&forms)) }
     }
 
     /// The text with every secret replaced by [`REDACTED`]; the same text, not copied, where there is none.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut text = Cow::Borrowed(text);
+        if let Some(beginnings) = self.beginnings.as_ref().filter(|_| text.contains(CUT)) {
+            text = apply(text, |text| mask_known(beginnings, text));
+        }
         if let Some(known) = &self.known {
             text = apply(text, |text| mask_known(known, text));
         }
@@ -146,13 +161,32 @@ impl Redactor {
     }
 }
 
+/// Finds any of these; the longest wins, so that a secret which begins with another one is taken whole.
+fn finder<S: AsRef<[u8]>>(forms: impl IntoIterator<Item = S>) -> AhoCorasick {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostLongest)
+        .build(forms)
+        .expect("only billions of states could fail, and the keyring bounds number and length of secrets")
+}
+
+/// What a cut leaves of a value, with the mark of the cut. The whole value is among it, since its end may look like its
+/// beginning.
+fn beginnings(form: &str) -> impl Iterator<Item = String> {
+    let ends = form.char_indices().map(|(start, c)| start + c.len_utf8());
+    let ends = ends.take(BEGINNING_CHARS_MAX).skip(KNOWN_SECRET_CHARS_MIN - 1);
+    ends.map(|end| format!("{}{CUT}", &form[..end]))
+}
+
 fn mask_known<'t>(known: &AhoCorasick, text: &'t str) -> Cow<'t, str> {
     if !known.is_match(text) {
         return Cow::Borrowed(text);
     }
     let mut masked = String::with_capacity(text.len());
-    known.replace_all_with(text, &mut masked, |_, _, out| {
+    known.replace_all_with(text, &mut masked, |_, found, out| {
         out.push_str(REDACTED);
+        if found.ends_with(CUT) {
+            out.push(CUT);
+        }
         true
     });
     Cow::Owned(masked)
@@ -194,9 +228,9 @@ fn apply<'t>(text: Cow<'t, str>, replace: impl for<'a> Fn(&'a str) -> Cow<'a, st
     replaced.map_or(text, Cow::Owned)
 }
 
-/// The ways in which a value is written: as it is, inside a JSON string, inside a JSON string that quotes another
-/// one, inside a URL.
-fn spellings(secret: &str) -> [String; 4] {
+/// The ways in which a value is written: as it is, on one line, inside a JSON string, inside a JSON string that quotes
+/// another one, inside a URL.
+fn spellings(secret: &str) -> [String; 5] {
     let json = in_json(secret);
     let json_in_json = in_json(&json);
     let mut url = String::with_capacity(secret.len());
@@ -206,7 +240,8 @@ fn spellings(secret: &str) -> [String; 4] {
             _ => write!(url, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
-    [secret.to_owned(), json, json_in_json, url]
+    let line = secret.split_whitespace().collect::<Vec<_>>().join(" ");
+    [secret.to_owned(), line, json, json_in_json, url]
 }
 
 /// The text as it stands between the quotes of a JSON string.

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::domain::timeline::one_line;
+
 /// Billionths in one.
 const NANOS: i128 = 1_000_000_000;
 
@@ -29,7 +31,7 @@ impl Amount {
     /// # Errors
     /// Where the text is none, or is too large for any cluster.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        let error = || QuantityError(text.chars().take(TEXT_BYTES_MAX).collect());
+        let error = || QuantityError(one_line(text, TEXT_BYTES_MAX));
         if text.len() > TEXT_BYTES_MAX {
             return Err(error());
         }

@@ -3,7 +3,9 @@
 use jiff::SignedDuration;
 use serde_json::json;
 
+use super::kubernetes_logs::{ask, mk_observer};
 use super::*;
+use crate::clients::kubernetes::fake::Answer;
 use crate::clients::kubernetes::{ConnectOptions, ReadHandle};
 use crate::domain::catalog::{Reference, Slot, SlotLanguage};
 use crate::domain::correlate::Target;
@@ -491,6 +493,26 @@ async fn a_certificate_tells_when_it_ends() {
         "{}",
         found.text
     );
+}
+
+#[tokio::test]
+async fn no_half_of_a_known_secret_shows_where_an_event_or_a_refusal_is_cut() {
+    let half = &SECRET[..SECRET.len() / 2];
+    let scenery = mk_scenery(&mk_deployment("api", 1, "api:1").to_string()).await;
+    // The last character that is kept stands in the middle of what the keyring knows.
+    let said = |kept: usize| format!("{} {SECRET} and more", "x".repeat(kept - half.len() - 1));
+    let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "prod"},
+        "involvedObject": {"kind": "Pod", "name": "api-1"}, "type": "Warning", "reason": "Failed",
+        "message": said(240)});
+    scenery.cluster.put(event).expect("put");
+    let found = scenery.known("k8s.events", json!({"name": "api-1"})).await;
+    assert!(found.fields["events"][0]["message"].as_str().is_some_and(|said| said.ends_with("[redacted]…")));
+    assert!(!format!("{found:?}").contains(half), "{found:?}");
+
+    let refusal = json!({"kind": "Status", "message": said(400)}).to_string();
+    let diagnostics = mk_observer(move |_| Answer::Says(403, refusal.clone()));
+    let unknown = ask(&diagnostics, "k8s.describe", json!({})).await;
+    assert!(reason(&unknown).ends_with("[redacted]…"), "{unknown:?}");
 }
 
 /// One good use of each kind that needs a cluster.

@@ -92,6 +92,35 @@ fn known_values_are_found_plain_in_json_of_any_depth_and_in_urls() {
 }
 
 #[test]
+fn the_half_of_a_known_value_that_a_cut_leaves_is_taken() {
+    let redactor = Redactor::new(["hunter2-hunter2-x", "p\"w/ 1"]);
+    for (cut, expected) in [
+        ("login hunt…", "login [redacted]…"),
+        ("login hunter2-hunter2…, then hunter2-h…", "login [redacted]…, then [redacted]…"),
+        ("login hunter2-hunter2-x…", "login [redacted]…"),
+        ("/q?a=p%22w%…", "/q?a=[redacted]…"),
+        (r#"{"a":"p\"w…"}"#, r#"{"a":"[redacted]…"}"#),
+        ("the hunter2-hunter of… and hun…", "the hunter2-hunter of… and hun…"),
+        ("dial postgres://app:hun…", "dial postgres://[redacted]@"),
+    ] {
+        assert_eq!(redactor.redact(cut), expected, "for {cut}");
+    }
+    assert_eq!(
+        Redactor::new(["abcdxabcd"]).redact("abcdxabcd…"),
+        "[redacted]…",
+        "its end looks like its start"
+    );
+}
+
+#[test]
+fn a_known_value_of_several_lines_is_found_on_one() {
+    assert_eq!(
+        Redactor::new(["first half\nsecond half"]).redact("a first half second half b"),
+        "a [redacted] b"
+    );
+}
+
+#[test]
 fn debug_output_hides_the_values() {
     assert_eq!(format!("{:?}", Redactor::new(["hunter2hunter2"])), "Redactor { .. }");
 }
@@ -118,6 +147,9 @@ fn a_megabyte_made_to_hurt_takes_linear_time() {
         "secret=\"\\",
         "a",
         "--password ",
+        "://a:",
+        "known-secret-valu…",
+        "know…",
     ];
     let redactor = Redactor::new(["known-secret-value"]);
     for unit in unit_texts {

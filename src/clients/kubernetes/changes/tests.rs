@@ -135,6 +135,16 @@ fn what_people_are_shown_is_one_short_line() {
 }
 
 #[test]
+fn the_half_of_a_secret_that_is_left_of_a_long_value_is_still_redacted() {
+    let secret = "planted-secret-4711";
+    let path = FieldPath::fields(["data", "config"]);
+    let to = json!(format!("{} {secret} and more", "x".repeat(SHOWN_CHARS_MAX - 9)));
+    let change = Change { path, from: Value::Null, to };
+    let shown = crate::domain::redact::Redactor::new([secret]).redact(&change.to_string()).into_owned();
+    assert!(shown.ends_with(" [redacted]…") && !shown.contains("planted"), "{shown}");
+}
+
+#[test]
 fn paths_are_kept_as_they_are_read() {
     let change = Change::of(&mk_object(), variable("LEVEL"), Value::Null);
     let kept = serde_json::to_value(&change).expect("JSON");
