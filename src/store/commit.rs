@@ -11,19 +11,32 @@ use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::load::record_columns;
-use super::sql::{ROWS_MAX, Statement, Value};
+use super::sql::{ROWS_MAX, Statement, Value, columns};
 use super::trail;
 use crate::domain::guardrail::StartEnd;
 use crate::domain::incident::Incident;
 use crate::domain::temporary::TemporaryChange;
 use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
+use std::iter::Take;
+use std::vec::IntoIter;
 
 /// About what the usual incident, alert, effect and list of objects take as JSON.
 const INCIDENT_BYTES: usize = 4_096;
 const ALERT_BYTES: usize = 1_024;
 const EFFECT_BYTES: usize = 128;
 const OTHERS_BYTES: usize = 256;
+
+/// Which effects a list of leases means. The row itself is compared, so that PostgreSQL looks at it again when it had to
+/// wait for somebody who claimed it.
+const OF_LEASE: &str = " WHERE owner IS NOT NULL AND id = column1 AND attempt = column2";
+
+/// Most changes of an incident leave alone what the indexes are over. PostgreSQL sees that by itself; SQLite writes an
+/// index anew wherever a column of it is set.
+const SAME_STANDING: &str = "UPDATE incident SET version = column2, phase = column7, updated_at = column10, \
+     next_escalation_at = column12, body = column13 WHERE id = column1 AND version = column3 AND key = column4 \
+     AND status = column5 AND severity = column6 AND rule = column8 AND started_at = column9 \
+     AND ended_at = column11";
 
 /// A statement with the number of rows that it must change; none where any number will do.
 struct Step {
@@ -100,24 +113,37 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Adds one statement for each batch of rows.
-    fn each<const N: usize>(
+    /// Adds one statement for each batch of rows, made by `statement`.
+    fn batches<const N: usize>(
         &mut self,
-        before: &'static str,
         rows: Vec<[Value; N]>,
-        after: &'static str,
         must_change_all: bool,
+        statement: impl Fn(Dialect, Take<&mut IntoIter<[Value; N]>>) -> Statement,
     ) {
         let mut rows = rows.into_iter();
         while rows.len() > 0 {
             let count = rows.len().min(ROWS_MAX);
-            let statement = Statement::over(self.dialect, before, rows.by_ref().take(count), after);
+            let statement = statement(self.dialect, rows.by_ref().take(count));
             let expected = must_change_all.then_some(count as u64);
             self.steps.push(Step { statement, expected });
         }
     }
 
-    /// The same for new rows of a table.
+    /// Adds a change of rows that are there, or a deletion.
+    fn each<const N: usize>(
+        &mut self,
+        before: &'static str,
+        joined: &'static str,
+        rows: Vec<[Value; N]>,
+        after: &'static str,
+        must_change_all: bool,
+    ) {
+        self.batches(rows, must_change_all, |dialect, rows| {
+            Statement::each(dialect, before, joined, rows, after)
+        });
+    }
+
+    /// Adds new rows of a table.
     fn insert<const N: usize>(
         &mut self,
         into: &'static str,
@@ -125,13 +151,10 @@ impl Plan {
         after: &'static str,
         must_change_all: bool,
     ) {
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let count = rows.len().min(ROWS_MAX);
-            let statement = Statement::insert(self.dialect, into, rows.by_ref().take(count), after);
-            let expected = must_change_all.then_some(count as u64);
-            self.steps.push(Step { statement, expected });
-        }
+        let values = columns(N);
+        self.batches(rows, must_change_all, |dialect, rows| {
+            Statement::insert(dialect, into, &values, rows, after)
+        });
     }
 
     fn dead_letters(&mut self, commit: &Commit, at: i64) {
@@ -145,9 +168,10 @@ impl Plan {
             .collect();
         self.each(
             "INSERT INTO dead_letter (id, source, received_at, failed_at, error, body) \
-             SELECT inbox.id, inbox.source, inbox.received_at, column2, column3, inbox.body FROM ",
+             SELECT inbox.id, inbox.source, inbox.received_at, column2, column3, inbox.body FROM inbox",
+            ", ",
             rows.into_values().collect(),
-            " AS v JOIN inbox ON inbox.id = column1",
+            " WHERE inbox.id = column1",
             true,
         );
     }
@@ -158,29 +182,18 @@ impl Plan {
         ids.sort_unstable();
         ids.dedup();
         let rows = ids.into_iter().map(|id| [Value::from(plain(id).into_owned())]).collect();
-        self.each("DELETE FROM inbox WHERE id IN ", rows, "", true);
+        self.each("DELETE FROM inbox", " USING ", rows, " WHERE id = column1", true);
     }
 
-    /// A lease stands as long as nobody was given a later attempt. The row itself is compared, so that PostgreSQL looks
-    /// at it again when it had to wait for somebody who claimed it.
+    /// A lease stands as long as nobody was given a later attempt.
     fn finished(&mut self, commit: &Commit) {
-        self.each(
-            "DELETE FROM effect WHERE owner IS NOT NULL AND (id, attempt) IN (SELECT column1, column2 FROM ",
-            leases(&commit.finished),
-            " AS v WHERE column1 IS NOT NULL)",
-            true,
-        );
+        self.each("DELETE FROM effect", " USING ", leases(&commit.finished), OF_LEASE, true);
     }
 
     /// The row is written as it is: whoever would claim it meanwhile waits for this transaction and then sees what it
     /// brought.
     fn held(&mut self, commit: &Commit) {
-        self.each(
-            "UPDATE effect SET owner = owner WHERE owner IS NOT NULL AND (id, attempt) IN (SELECT column1, column2 FROM ",
-            leases(&commit.held),
-            " AS v WHERE column1 IS NOT NULL)",
-            true,
-        );
+        self.each("UPDATE effect SET owner = owner", " FROM ", leases(&commit.held), OF_LEASE, true);
     }
 
     /// A leased effect is left to its worker, which will find out that it is no longer wanted.
@@ -188,7 +201,7 @@ impl Plan {
         let mut ids: Vec<&str> = commit.cancelled.iter().map(|id| id.0.as_str()).collect();
         ids.sort_unstable();
         let rows = ids.into_iter().map(|id| [Value::from(plain(id).into_owned())]).collect();
-        self.each("DELETE FROM effect WHERE owner IS NULL AND id IN ", rows, "", false);
+        self.each("DELETE FROM effect", " USING ", rows, " WHERE owner IS NULL AND id = column1", false);
     }
 
     /// New incidents are inserted; others are replaced where they still have the version that was loaded. One that
@@ -205,14 +218,19 @@ impl Plan {
             " ON CONFLICT (id) DO NOTHING",
             true,
         );
-        self.each(
-            "UPDATE incident SET version = column2, key = column4, status = column5, \
-             severity = column6, phase = column7, rule = column8, started_at = column9, updated_at = column10, \
-             ended_at = column11, next_escalation_at = column12, body = column13 FROM ",
-            changed.into_iter().map(incident_columns).collect(),
-            " AS v WHERE incident.id = column1 AND incident.version = column3",
-            true,
-        );
+        let changed = changed.into_iter().map(incident_columns).collect();
+        self.batches(changed, true, |dialect, rows| {
+            Statement::each(
+                dialect,
+                "UPDATE incident SET version = column2, key = column4, status = column5, severity = column6, \
+                 phase = column7, rule = column8, started_at = column9, updated_at = column10, \
+                 ended_at = column11, next_escalation_at = column12, body = column13",
+                " FROM ",
+                rows,
+                " WHERE incident.id = column1 AND incident.version = column3",
+            )
+            .unless(SAME_STANDING)
+        });
     }
 
     fn alerts(&mut self, writes: &[AlertWrite]) {
@@ -325,16 +343,18 @@ impl Plan {
             "",
             true,
         );
-        self.each(
-            // What joins a lane whose first row was postponed waits as long: see `effects::postpone`.
-            "INSERT INTO effect (id, kind, lane, queue, seq, urgent, ready_at, due_at, created_at, body) \
-             SELECT column1, column2, column3, column4, column5, column6, \
-             COALESCE((SELECT MAX(o.ready_at) FROM effect AS o WHERE o.lane = column3 AND o.owner IS NULL \
-             AND o.ready_at > column7), column7), column8, column9, column10 FROM ",
-            in_lanes,
-            " AS v WHERE column1 IS NOT NULL",
-            true,
-        );
+        self.batches(in_lanes, true, |dialect, rows| {
+            Statement::insert(
+                dialect,
+                "effect (id, kind, lane, queue, seq, urgent, ready_at, due_at, created_at, body)",
+                // What joins a lane whose first row was postponed waits as long: see `effects::postpone`.
+                "column1, column2, column3, column4, column5, column6, COALESCE((SELECT MAX(o.ready_at) \
+                 FROM effect AS o WHERE o.lane = column3 AND o.owner IS NULL AND o.ready_at > column7), column7), \
+                 column8, column9, column10",
+                rows,
+                "",
+            )
+        });
         Ok(())
     }
 
@@ -371,12 +391,12 @@ impl Plan {
                 }
             }
         }
-        self.each("DELETE FROM temporary_fix WHERE action_id IN ", ended.into_values().collect(), "", false);
-        self.each(
-            "INSERT INTO temporary_fix (action_id, until, body) SELECT column1, column2, column3 FROM ",
+        let ended = ended.into_values().collect();
+        self.each("DELETE FROM temporary_fix", " USING ", ended, " WHERE action_id = column1", false);
+        self.insert(
+            "temporary_fix (action_id, until, body)",
             begun.into_values().collect(),
-            " AS v WHERE column1 IS NOT NULL ON CONFLICT (action_id) DO UPDATE SET until = excluded.until, \
-             body = excluded.body",
+            " ON CONFLICT (action_id) DO UPDATE SET until = excluded.until, body = excluded.body",
             true,
         );
     }
@@ -410,9 +430,10 @@ impl Plan {
             [action, Value::from(millis(end.at)), Value::from(end.result.as_str())]
         });
         self.each(
-            "UPDATE action_start SET ended_at = v.column2, result = v.column3 FROM ",
+            "UPDATE action_start SET ended_at = column2, result = column3",
+            " FROM ",
             rows.collect(),
-            " AS v WHERE action_start.action_id = v.column1 AND action_start.ended_at IS NULL",
+            " WHERE action_start.action_id = column1 AND action_start.ended_at IS NULL",
             false,
         );
         let raise = Statement::new(self.dialect, "UPDATE ledger SET version = version + 1 WHERE id = 1");

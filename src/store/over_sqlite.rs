@@ -25,15 +25,26 @@ pub(super) fn execute(
     Ok(0)
 }
 
-/// Carries a statement out for each row of arguments; returns how many rows it changed in all.
+/// Carries a statement out for each row of arguments, unless what is tried first has changed it; returns how many rows
+/// were changed in all.
 pub(super) fn execute_each<'a>(
     connection: &Connection,
+    tried_first: Option<&str>,
     text: &str,
     rows: impl Iterator<Item = &'a [Value]>,
 ) -> Result<u64, rusqlite::Error> {
+    let mut first = tried_first.map(|text| connection.prepare_cached(text)).transpose()?;
     let mut statement = connection.prepare_cached(text)?;
     let mut changed = 0;
     for row in rows {
+        if let Some(first) = &mut first {
+            bind(first, row)?;
+            let count = first.raw_execute()? as u64;
+            changed += count;
+            if count > 0 {
+                continue;
+            }
+        }
         bind(&mut statement, row)?;
         changed += statement.raw_execute()? as u64;
     }

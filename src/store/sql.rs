@@ -82,12 +82,14 @@ pub(super) struct Statement {
     arguments: Vec<Value>,
     /// Parameters of one row, where the statement is carried out for one row after the other.
     row_width: Option<usize>,
+    /// What is tried before it for each of them.
+    tried_first: Option<String>,
 }
 
 impl Statement {
     /// Begins with a text of ours. Nothing from outside may ever become text.
     pub(super) fn new(dialect: Dialect, text: &'static str) -> Self {
-        Self { dialect, text: text.to_owned(), arguments: Vec::new(), row_width: None }
+        Self { dialect, text: text.to_owned(), arguments: Vec::new(), row_width: None, tried_first: None }
     }
 
     /// Adds more text of ours.
@@ -96,32 +98,39 @@ impl Statement {
         self
     }
 
-    /// A statement over rows, of which there must be one at least: `before`, the rows, `after`. PostgreSQL gets them all
-    /// at once. SQLite gets one after the other: there is no way to be saved, and a text of hundreds of rows costs more
-    /// to build, to keep and to carry out than one of a single row that is used again.
-    pub(super) fn over<const N: usize>(
+    /// A statement over rows, of which there must be one at least. Its texts call the values of a row `column1` and so
+    /// on; `joined` is how rows come in between, such as ` FROM `. PostgreSQL gets them all at once. SQLite gets one row
+    /// after the other, as parameters: there is no way to be saved, and rows that are listed would be a table of their
+    /// own, made and thrown away each time.
+    pub(super) fn each<const N: usize>(
         dialect: Dialect,
         before: &'static str,
+        joined: &'static str,
         rows: impl IntoIterator<Item = [Value; N]>,
         after: &'static str,
     ) -> Self {
-        let mut statement = Self::new(dialect, before);
-        if dialect == Dialect::Postgres {
-            return statement.rows(rows).text(after);
+        let statement = Self::new(dialect, before);
+        match dialect {
+            Dialect::Postgres => statement.text(joined).rows(rows).text(" AS v").text(after),
+            Dialect::Sqlite => statement.text(after).one_by_one(rows),
         }
-        statement.text.push_str("(VALUES ");
-        statement.row_text::<N>(0);
-        statement.text.push(')');
-        statement.arguments = rows.into_iter().flatten().collect();
-        statement.row_width = Some(N);
-        statement.text(after)
     }
 
-    /// The same for rows that become rows of a table: `into` names it with its columns, and `after` says what to do with
-    /// those that are there. SQLite gets plain values, for which it keeps no copies of pages to go back to.
+    /// What is tried first for each row, where that spares SQLite work; the statement itself is for rows that this did
+    /// not change. Both have the same values.
+    pub(super) fn unless(mut self, text: &'static str) -> Self {
+        if self.dialect == Dialect::Sqlite {
+            self.tried_first = Some(with_parameters(text));
+        }
+        self
+    }
+
+    /// Rows that become rows of a table: `into` names it with its columns, `values` says what goes there, and `after`
+    /// what to do with those that are there.
     pub(super) fn insert<const N: usize>(
         dialect: Dialect,
         into: &'static str,
+        values: &str,
         rows: impl IntoIterator<Item = [Value; N]>,
         after: &'static str,
     ) -> Self {
@@ -129,21 +138,22 @@ impl Statement {
         match dialect {
             Dialect::Postgres => {
                 statement.text.push_str(" SELECT ");
-                for column in 1..=N {
-                    let before = if column == 1 { "column" } else { ", column" };
-                    statement.text.push_str(before);
-                    statement.text.push_str(&column.to_string());
-                }
+                statement.text.push_str(values);
                 statement.text(" FROM ").rows(rows).text(" AS v WHERE column1 IS NOT NULL").text(after)
             }
             Dialect::Sqlite => {
-                statement.text.push_str(" VALUES ");
-                statement.row_text::<N>(0);
-                statement.arguments = rows.into_iter().flatten().collect();
-                statement.row_width = Some(N);
-                statement.text(after)
+                statement.text.push_str(" VALUES (");
+                statement.text.push_str(values);
+                statement.text(")").text(after).one_by_one(rows)
             }
         }
+    }
+
+    fn one_by_one<const N: usize>(mut self, rows: impl IntoIterator<Item = [Value; N]>) -> Self {
+        self.text = with_parameters(&self.text);
+        self.arguments = rows.into_iter().flatten().collect();
+        self.row_width = Some(N);
+        self
     }
 
     /// Adds one parameter.
@@ -199,7 +209,8 @@ impl Statement {
         match session.link() {
             Link::Sqlite(connection) => match self.row_width {
                 Some(width) => {
-                    Ok(over_sqlite::execute_each(connection, &self.text, self.arguments.chunks_exact(width))?)
+                    let rows = self.arguments.chunks_exact(width);
+                    Ok(over_sqlite::execute_each(connection, self.tried_first.as_deref(), &self.text, rows)?)
                 }
                 None => Ok(over_sqlite::execute(connection, &self.text, &self.arguments)?),
             },
@@ -218,6 +229,21 @@ impl Statement {
             }
         }
     }
+}
+
+/// `column1` to `columnN`, as a list.
+pub(super) fn columns(count: usize) -> String {
+    let mut list = String::new();
+    for column in 1..=count {
+        list.push_str(if column == 1 { "column" } else { ", column" });
+        list.push_str(&column.to_string());
+    }
+    list
+}
+
+/// A text with parameters for the values of a row. No name of ours has the word in it.
+fn with_parameters(text: &str) -> String {
+    text.replace("column", "?")
 }
 
 /// A row as it was read.

@@ -22,7 +22,21 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 pub(super) type Opener = Arc<dyn Fn() -> Result<rusqlite::Connection, rusqlite::Error> + Send + Sync>;
 
 /// Takes the session, or why there is none; tells whether the session may be used again.
-type Job = Box<dyn FnOnce(Result<&mut Session, Failure>) -> bool + Send>;
+type Job = Box<dyn FnOnce(Result<&mut Session, Failure>, Busy) -> bool + Send>;
+
+/// A hand at work. Dropped, it waits for the next job, and its turn is free.
+struct Busy {
+    number: usize,
+    idle: Arc<Mutex<Vec<usize>>>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // The turn is a field, which goes after this: whoever has a turn finds a hand that waits.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+    }
+}
 
 /// How the connections of a file are opened.
 pub(super) struct Openers {
@@ -122,8 +136,11 @@ impl Threads {
 struct Crew {
     /// What they do.
     name: &'static str,
-    /// None once it is closed.
-    jobs: Mutex<Option<Sender<Job>>>,
+    /// A door to each hand; none once it is closed.
+    doors: Mutex<Vec<Sender<(Job, Busy)>>>,
+    /// Hands that wait, the one that worked last on top: most of the time few of them have a connection open, and what
+    /// it has read is still at hand.
+    idle: Arc<Mutex<Vec<usize>>>,
     turns: Arc<Semaphore>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// How long to wait for a turn.
@@ -137,17 +154,17 @@ impl Crew {
         open: Opener,
         wait: Duration,
     ) -> std::io::Result<Self> {
-        // Whoever sends has a turn, so there are never more jobs than threads.
-        let (jobs, waiting) = channel(sessions.len());
-        let waiting = Arc::new(Mutex::new(waiting));
+        let idle: Arc<Mutex<Vec<usize>>> = Arc::new(Mutex::new((0..sessions.len()).rev().collect()));
         let turns = Arc::new(Semaphore::new(sessions.len()));
-        let mut threads = Vec::with_capacity(sessions.len());
+        let (mut doors, mut threads) = (Vec::new(), Vec::new());
         for session in sessions {
-            let hand = Hand { session, open: Arc::clone(&open), waiting: Arc::clone(&waiting) };
+            let (door, jobs) = channel(1);
+            let hand = Hand { session, open: Arc::clone(&open), jobs };
             let thread = std::thread::Builder::new().name(format!("sqlite-{name}"));
             threads.push(thread.spawn(move || hand.run())?);
+            doors.push(door);
         }
-        Ok(Self { name, jobs: Mutex::new(Some(jobs)), turns, threads: Mutex::new(threads), wait })
+        Ok(Self { name, doors: Mutex::new(doors), idle, turns, threads: Mutex::new(threads), wait })
     }
 
     async fn work<T: Send + 'static>(
@@ -156,19 +173,17 @@ impl Crew {
     ) -> Result<T, Failure> {
         let turn = self.turn().await?;
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |session| {
-            let result = match session {
-                Ok(session) => carry_out(session, work),
-                Err(failure) => Err(failure),
-            };
+        let job: Job = Box::new(move |session, busy| {
+            let result = session.and_then(|session| carry_out(session, work));
             // What the engine itself said no to leaves a connection as it was; after the rest a new one is opened.
             let is_usable = matches!(&result, Ok(_) | Err(Failure::Told(_)));
+            // Before the answer: whoever asks next finds this hand, whose connection is open.
+            drop(busy);
             // A caller that gave up does not hear of it; what was committed stays committed.
             let _ = answer.send(result);
-            drop(turn);
             is_usable
         });
-        self.send(job)?;
+        self.send(job, turn)?;
         let panicked = || StoreError::Unavailable("the work on the database panicked".to_owned());
         answered.await.unwrap_or_else(|_| Err(Failure::Told(panicked())))
     }
@@ -177,10 +192,8 @@ impl Crew {
     fn post(&self, work: impl for<'s> FnOnce(&'s mut Session) -> Work<'s, ()> + Send + 'static) {
         let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() else { return };
         let name = self.name;
-        let job: Job = Box::new(move |session| {
-            let result = session.and_then(|session| carry_out(session, work));
-            drop(turn);
-            if let Err(failure) = result {
+        let job: Job = Box::new(move |session, _busy| {
+            if let Err(failure) = session.and_then(|session| carry_out(session, work)) {
                 // Whoever writes next will meet it, and tell.
                 tracing::debug!(error = %StoreError::from(failure), thread = name, "work on the file failed");
                 return false;
@@ -188,7 +201,7 @@ impl Crew {
             true
         });
         // A store that is being closed does it at the end.
-        let _ = self.send(job);
+        let _ = self.send(job, turn);
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Failure> {
@@ -203,13 +216,15 @@ impl Crew {
         }
     }
 
-    fn send(&self, job: Job) -> Result<(), Failure> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.as_ref().ok_or_else(gone)?.try_send(job).map_err(|_| gone())
+    fn send(&self, job: Job, turn: OwnedSemaphorePermit) -> Result<(), Failure> {
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop().ok_or_else(gone)?;
+        let busy = Busy { number, idle: Arc::clone(&self.idle), _turn: turn };
+        doors.get(number).ok_or_else(gone)?.try_send((job, busy)).map_err(|_| gone())
     }
 
     async fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let ended = tokio::task::spawn_blocking(move || {
             for thread in threads {
@@ -241,15 +256,12 @@ fn carry_out<T>(
 struct Hand {
     session: Option<Session>,
     open: Opener,
-    waiting: Arc<Mutex<Receiver<Job>>>,
+    jobs: Receiver<(Job, Busy)>,
 }
 
 impl Hand {
     fn run(mut self) {
-        loop {
-            // The lock is held while waiting: of several idle threads one waits for a job, and the others for it.
-            let job = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-            let Some(job) = job else { return };
+        while let Some((job, busy)) = self.jobs.blocking_recv() {
             let session = match &mut self.session {
                 Some(session) => Ok(session),
                 empty => match (self.open)() {
@@ -257,7 +269,7 @@ impl Hand {
                     Err(error) => Err(Failure::from(error)),
                 },
             };
-            let done = std::panic::catch_unwind(AssertUnwindSafe(|| job(session)));
+            let done = std::panic::catch_unwind(AssertUnwindSafe(|| job(session, busy)));
             if !done.unwrap_or(false) {
                 self.session = None;
             }
@@ -345,6 +357,25 @@ mod tests {
             file.metadata().expect("a file").len() > 32 * 1024,
             "the rows are in the file and not only in its log"
         );
+    }
+
+    #[tokio::test]
+    async fn callers_one_after_the_other_share_one_connection() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("s.db");
+        let opened = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&opened);
+        let open: Opener = Arc::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            rusqlite::Connection::open(&path)
+        });
+        let readers =
+            Crew::start("reader", vec![None, None, None], open, Duration::from_secs(5)).expect("a crew");
+        for _ in 0..16 {
+            let read = readers.work(|session| Box::pin(say("SELECT 1 AS n").fetch(session)));
+            read.await.expect("readable");
+        }
+        assert_eq!(opened.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]
