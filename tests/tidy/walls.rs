@@ -122,10 +122,11 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
 ];
 
 /// What the ground floor may depend on: pure libraries only.
-const GROUND_CRATES: [&str; 10] = [
+const GROUND_CRATES: [&str; 11] = [
     "aho-corasick",
     "jiff",
     "regex",
+    "regex-automata",
     "regex-syntax",
     "serde",
     "serde_json",
