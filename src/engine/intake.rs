@@ -113,15 +113,15 @@ async fn run(
         let (deliveries, answers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let count = deliveries.len();
         let began = Instant::now();
-        let arriving = signals.arriving(&deliveries);
-        let result = store.append(deliveries).await.map_err(|error| {
+        // The bodies are shared, not copied.
+        let result = store.append(deliveries.clone()).await.map_err(|error| {
             // Nothing else may be written meanwhile, so nobody else would say it.
             tracing::warn!(error = %error, count, "webhooks could not be stored, and their senders are told to come again");
             refusal(&error)
         });
         if result.is_ok() {
             meter.deliveries_stored(count, began.elapsed());
-            arriving.stored();
+            signals.stored(deliveries);
         }
         for answer in answers {
             // A sender that hung up does not wait for its answer; its delivery stays stored.

@@ -67,66 +67,23 @@ pub struct Signals {
     pub senders: Arc<AtomicU64>,
     /// The last of them has its answer.
     pub(super) calm: Arc<Notify>,
-    /// What is being stored into an empty inbox.
-    fresh: Arc<Mutex<Option<Fresh>>>,
-}
-
-/// Deliveries on their way into an empty inbox: nobody has to read them back, and they are judged meanwhile.
-struct Fresh {
-    deliveries: Vec<Delivery>,
-    /// Told once they are stored; an error where they are not.
-    stored: oneshot::Receiver<()>,
-}
-
-/// Deliveries while they are being stored. Dropped, they are not.
-#[must_use]
-pub(super) struct Arriving<'s> {
-    signals: &'s Signals,
-    count: u64,
-    /// For who may have begun to judge them.
-    fresh: Option<oneshot::Sender<()>>,
-}
-
-impl Arriving<'_> {
-    /// They are stored.
-    pub(super) fn stored(mut self) {
-        self.count = 0;
-        // Where nobody wants them at first hand, the inbox holds them.
-        if self.fresh.take().is_none_or(|fresh| fresh.send(()).is_err()) {
-            self.signals.arrived.notify_one();
-        }
-    }
-}
-
-impl Drop for Arriving<'_> {
-    fn drop(&mut self) {
-        self.signals.consumed(self.count);
-    }
+    /// What was stored into an empty inbox just now: nobody has to read it back.
+    fresh: Arc<Mutex<Option<Vec<Delivery>>>>,
 }
 
 impl Signals {
-    /// Deliveries are about to be stored.
-    pub(super) fn arriving(&self, deliveries: &[Delivery]) -> Arriving<'_> {
+    /// Deliveries were stored.
+    pub(super) fn stored(&self, deliveries: Vec<Delivery>) {
         let count = deliveries.len() as u64;
         // Behind others they wait their turn: the order in which an alert fires and ends is theirs as well.
-        let is_first = self.backlog.fetch_add(count, Ordering::Relaxed) == 0;
-        let fresh = is_first.then(|| {
-            let (told, stored) = oneshot::channel();
-            let fresh = Fresh { deliveries: deliveries.to_vec(), stored };
-            *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
-            self.arrived.notify_one();
-            told
-        });
-        Arriving { signals: self, count, fresh }
+        if self.backlog.load(Ordering::Relaxed) == 0 {
+            *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Some(deliveries);
+        }
+        self.backlog.fetch_add(count, Ordering::Relaxed);
+        self.arrived.notify_one();
     }
 
-    /// So many deliveries do not wait any more, or never did.
-    fn consumed(&self, count: u64) {
-        let less = |known: u64| Some(known.saturating_sub(count));
-        let _ = self.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-    }
-
-    fn take_fresh(&self) -> Option<Fresh> {
+    fn take_fresh(&self) -> Option<Vec<Delivery>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -203,7 +160,7 @@ impl Task {
     async fn run(mut self) {
         loop {
             let mut batch: Vec<Waiting> = Vec::new();
-            let mut fresh: Option<Fresh> = None;
+            let mut fresh: Vec<Delivery> = Vec::new();
             // While senders wait, one step at a time is enough: the next would take from them what they wait for.
             let is_behind = self.ahead.is_some() && self.signals.senders.load(Ordering::Relaxed) > 0;
             let gives_way = is_behind || Instant::now() < self.inbox_from;
@@ -229,7 +186,6 @@ impl Task {
                             continue;
                         }
                         fresh = self.fresh();
-                        self.inbox_may_hold |= fresh.is_none();
                     }
                     () = tokio::time::sleep(LOOK_EVERY), if !gives_way => self.inbox_may_hold = true,
                     () = self.stop.cancelled() => {
@@ -246,34 +202,27 @@ impl Task {
                 let Ok(next) = self.waiting.try_recv() else { break };
                 batch.push(next);
             }
-            let mut found = Vec::new();
-            if self.inbox_may_hold && !gives_way && fresh.is_none() {
+            if self.inbox_may_hold && !gives_way && fresh.is_empty() {
                 self.looks = self.looks.wrapping_add(1);
                 if self.looks.is_multiple_of(LOOKS_AHEAD_MAX) {
                     // From the oldest again: another replica may have stored something that sorts before.
                     self.settle().await;
                 }
-                found = self.look().await;
-                // What is on its way is not seen there yet.
-                fresh = if found.is_empty() { self.fresh() } else { None };
+                fresh = self.look().await;
             }
-            let (deliveries, stored) = match fresh {
-                Some(Fresh { deliveries, stored }) => (deliveries, Some(stored)),
-                None => (found, None),
-            };
-            self.take(batch, deliveries, stored).await;
+            self.take(batch, fresh).await;
         }
     }
 
-    /// What is just being stored; where that is not all there is, the inbox is to be looked at.
-    fn fresh(&mut self) -> Option<Fresh> {
-        let mut fresh = self.signals.take_fresh()?;
-        let count = fresh.deliveries.len();
+    /// What was just stored; where that is not all there is, the inbox is to be looked at.
+    fn fresh(&mut self) -> Vec<Delivery> {
+        let mut fresh = self.signals.take_fresh().unwrap_or_default();
+        let count = fresh.len();
         // A look may have found them in the meantime.
-        fresh.deliveries.retain(|delivery| self.seen.as_ref().is_none_or(|seen| delivery.id > *seen));
-        let is_all = fresh.deliveries.len() == count && count <= BATCH_DELIVERIES_MAX as usize;
+        fresh.retain(|delivery| self.seen.as_ref().is_none_or(|seen| delivery.id > *seen));
+        let is_all = count > 0 && fresh.len() == count && count <= BATCH_DELIVERIES_MAX as usize;
         self.inbox_may_hold = !is_all || self.signals.backlog.load(Ordering::Relaxed) > count as u64;
-        (is_all && !self.stop.is_cancelled()).then_some(fresh)
+        if is_all && !self.stop.is_cancelled() { fresh } else { Vec::new() }
     }
 
     /// The oldest deliveries of the inbox that are not being consumed.
@@ -287,11 +236,10 @@ impl Task {
         let limit = if is_calm { BATCH_DELIVERIES_CALM } else { BATCH_DELIVERIES_MAX };
         match self.stepper.store.peek(after, limit).await {
             Ok(deliveries) => {
-                // What is behind others is in the inbox, or will be: who stores it is told that nobody has it.
-                let is_behind = !deliveries.is_empty() && self.signals.take_fresh().is_some();
+                // Whoever stored more in the meantime has told so, and the inbox holds it.
+                drop(self.signals.take_fresh());
                 let bytes: u64 = deliveries.iter().map(|delivery| delivery.body.len() as u64).sum();
-                let is_full = deliveries.len() as u32 >= limit || bytes >= PEEK_BYTES_MAX;
-                self.inbox_may_hold = is_full || is_behind;
+                self.inbox_may_hold = deliveries.len() as u32 >= limit || bytes >= PEEK_BYTES_MAX;
                 deliveries
             }
             Err(error) => {
@@ -303,14 +251,8 @@ impl Task {
         }
     }
 
-    /// Judges a batch while the one before it is written, and sends it the same way. `stored` tells of deliveries that are
-    /// not stored yet.
-    async fn take(
-        &mut self,
-        batch: Vec<Waiting>,
-        deliveries: Vec<Delivery>,
-        stored: Option<oneshot::Receiver<()>>,
-    ) {
+    /// Judges a batch while the one before it is written, and sends it the same way.
+    async fn take(&mut self, batch: Vec<Waiting>, deliveries: Vec<Delivery>) {
         let (mut inputs, answers): (Vec<Input>, Vec<Answer>) = batch.into_iter().unzip();
         let began = Instant::now();
         let mut last_delivery = deliveries.last().map(|delivery| delivery.id.clone());
@@ -325,14 +267,8 @@ impl Task {
         let mut prepared = self.prepare(&inputs, touched).await;
         let judged_at = Instant::now();
         // Whatever became of this batch, the one before it has its answers first.
-        let is_settled = self.settle().await;
-        let is_stored = match stored {
-            Some(stored) => stored.await.is_ok(),
-            None => true,
-        };
-        if !is_settled || !is_stored {
-            // What was stored first is told first: an end must not overtake the beginning of what it ends. And what
-            // could not be stored comes again.
+        if !self.settle().await {
+            // What was stored first is told first: an end must not overtake the beginning of what it ends.
             inputs.truncate(answers.len());
             last_delivery = None;
             self.seen = None;
@@ -423,7 +359,10 @@ impl Task {
         began: Instant,
     ) -> bool {
         let consumed = report.consumed;
-        self.signals.consumed(consumed);
+        let _ = self
+            .signals
+            .backlog
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(consumed)));
         // A sender that is not answered soon comes again, with more to read. So those who wait get the store for
         // longer than the step had it; deliveries that are stored can wait.
         if consumed > 0 && self.signals.senders.load(Ordering::Relaxed) > 0 {

@@ -55,8 +55,6 @@ pub struct CrashingStore {
     pub pause_first: Arc<AtomicBool>,
     /// The next commit waits for this, as for a slow disk.
     pub slow: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
-    /// The next webhook waits for this on its way into the store, and gets there or not.
-    pub slow_append: Arc<Mutex<Option<oneshot::Receiver<bool>>>>,
     /// The next commit that waited fails all the same, as with a server that is restarted.
     pub fails: Arc<AtomicBool>,
     /// The next commit meets a defect.
@@ -75,7 +73,6 @@ impl CrashingStore {
             crashes,
             pause_first: Arc::default(),
             slow: Arc::default(),
-            slow_append: Arc::default(),
             fails: Arc::default(),
             panics: Arc::default(),
             loads: Arc::default(),
@@ -122,15 +119,7 @@ impl CrashingStore {
 
 impl Store for CrashingStore {
     fn append(&self, deliveries: Vec<Delivery>) -> PortFuture<'_, Result<(), StoreError>> {
-        let slow = self.slow_append.lock().expect("not poisoned").take();
-        Box::pin(async move {
-            if let Some(slow) = slow
-                && !slow.await.expect("somebody lets it go on")
-            {
-                return Err(StoreError::Unavailable("restarting".to_owned()));
-            }
-            self.call(move |store| store.append(deliveries)).await
-        })
+        self.call(move |store| store.append(deliveries))
     }
     fn peek(&self, after: Option<&str>, limit: u32) -> PortFuture<'_, Result<Vec<Delivery>, StoreError>> {
         let after = after.map(str::to_owned);

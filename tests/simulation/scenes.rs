@@ -91,17 +91,6 @@ impl Scene {
         go_on
     }
 
-    /// Posts a delivery that is held up on its way into the store, and is judged before it gets there, or does not.
-    async fn post_slowly(&self, alerts: &[Alert], gets_there: bool) -> bool {
-        let (go_on, slow) = tokio::sync::oneshot::channel();
-        *self.process.store.slow_append.lock().expect("not poisoned") = Some(slow);
-        let lets_go_on = async {
-            self.judged(1).await;
-            go_on.send(gets_there).expect("the webhook waits");
-        };
-        tokio::join!(self.process.post(alerts), lets_go_on).0
-    }
-
     /// Waits until so many steps were judged: each loads once.
     async fn judged(&self, count: u64) {
         let judged = async {
@@ -268,28 +257,6 @@ async fn a_step_that_waited_long_to_be_written_is_judged_anew() {
     scene.inbox_is_read().await;
     assert_eq!(scene.incidents().await.len(), 2);
     assert_eq!(store.loads.load(Ordering::SeqCst), 3, "the second one is judged twice");
-}
-
-#[tokio::test]
-async fn what_is_on_its_way_into_the_store_is_judged_once_and_written_after_it() {
-    let scene = Scene::new().await;
-    assert!(scene.post_slowly(&[scene.firing("a")], true).await, "it is stored");
-    scene.inbox_is_read().await;
-    assert_eq!(scene.incidents().await.len(), 1);
-    let loads = scene.process.store.loads.load(Ordering::SeqCst);
-    assert_eq!(loads, 1, "a step that is written before its delivery would conflict and be judged again");
-}
-
-#[tokio::test]
-async fn what_did_not_get_into_the_store_changes_nothing_until_it_comes_again() {
-    let scene = Scene::new().await;
-    let alerts = [scene.firing("a")];
-    assert!(!scene.post_slowly(&alerts, false).await, "the sender is told to come again");
-    assert_eq!(scene.incidents().await.len(), 0);
-    scene.post(&alerts).await;
-    assert_eq!(scene.incidents().await[0].alerts.total(), 1);
-    let loads = scene.process.store.loads.load(Ordering::SeqCst);
-    assert_eq!(loads, 2, "what was judged in vain was not written in vain as well");
 }
 
 #[tokio::test]
