@@ -13,7 +13,7 @@ use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::{IncidentId, IncidentStatus};
 use smokejumper::domain::notification::Notice;
 use smokejumper::domain::people::{Actor, Role, Via};
-use smokejumper::domain::timeline::{LineKind, verify_chain};
+use smokejumper::domain::timeline::{LineKind, TimelineLine, verify_chain};
 use smokejumper::engine::ports::{Clock, IncidentQuery, IncidentView, PauseChange, Reader, Store};
 use smokejumper::store::{OpenOptions, SqlStore};
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,7 +244,10 @@ impl Story {
 
     /// A person goes on by hand, whatever is under way.
     async fn take_over(&mut self) {
-        let Some(incident) = self.open_incidents().await.into_iter().next_back() else { return };
+        let open = self.open_incidents().await;
+        // Best where there is something to stop.
+        let busy = open.iter().find(|incident| incident.current_action().is_some());
+        let Some(incident) = busy.or(open.last()).cloned() else { return };
         let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
         let Some(process) = self.any_replica() else { return };
         let _ = process.commands.take_over(incident.id, actor, None).await;
@@ -380,8 +383,12 @@ impl Story {
         if incident.episode > 0 {
             return;
         }
+        // The first time that somebody had it: who calls the next level may acknowledge once more.
+        let had = |line: &&TimelineLine| {
+            line.kind == LineKind::Acknowledged || line.reason.as_deref() == Some("taken_over")
+        };
         let quiet_from = [
-            incident.acknowledged.as_ref().map(|by| by.at),
+            view.timeline.iter().find(had).map(|line| line.at),
             incident.resolved.as_ref().map(|resolution| resolution.at),
         ]
         .into_iter()
