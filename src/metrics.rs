@@ -22,6 +22,7 @@ use crate::domain::incident::IncidentStatus;
 use crate::domain::severity::Severity;
 use crate::engine::ports::IncidentCounts;
 use crate::http::meter::DoorMeter;
+use crate::http::receive::slack::meter::SocketMeter;
 use engine::EngineMetrics;
 use labels::{DirectionLabel, IncidentLabels, KindLabel, NAMES_MAX, OutcomeLabel, RuleLabel};
 
@@ -33,6 +34,7 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     doors: DoorMeter,
+    slack_socket: SocketMeter,
     engine: EngineMetrics,
     inbox_depth: Gauge,
     effect_depth: Family<KindLabel, Gauge>,
@@ -58,6 +60,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("smokejumper");
         let (doors, engine) = (DoorMeter::default(), EngineMetrics::default());
         doors.register(&mut registry);
+        let slack_socket = SocketMeter::default();
+        slack_socket.register(&mut registry);
         engine.register(&mut registry);
         let (inbox_depth, effect_depth) = (Gauge::default(), Family::default());
         let (incidents_open, rules_loaded) = (Family::default(), Gauge::default());
@@ -100,6 +104,7 @@ impl Metrics {
         let metrics = Self(Arc::new(Inner {
             registry,
             doors,
+            slack_socket,
             engine,
             inbox_depth,
             effect_depth,
@@ -119,6 +124,11 @@ impl Metrics {
     /// The counters of the doors.
     pub fn doors(&self) -> DoorMeter {
         self.0.doors.clone()
+    }
+
+    /// The counters of Slack's Socket Mode.
+    pub fn slack_socket(&self) -> SocketMeter {
+        self.0.slack_socket.clone()
     }
 
     /// The rules were reloaded, or the last good ones were kept. `count` is the number of rules in force now.

@@ -4,10 +4,13 @@ mod kubernetes;
 
 use super::permissions::Permissions;
 use crate::actions::{Actions, ActionsOptions, Endpoint};
+use crate::clients::answer::SendError;
 use crate::clients::http::{Credentials, HttpClient, HttpOptions, Method, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
+use crate::clients::slack::socket::SocketClient;
 use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn, VitalsOptions};
 use crate::engine::clock::LastJump;
+use crate::http::receive::slack::socket::Connect;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
 use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
@@ -30,6 +33,8 @@ pub(super) struct Adapters {
     pub(super) notifiers: Arc<Notifiers>,
     pub(super) slack_decoder: SlackDecoder,
     pub(super) slack_secrets: SecretSet,
+    /// Opens connections of Socket Mode; none where it is not set up.
+    pub(super) slack_socket: Option<Arc<Connect>>,
     cluster: Option<Cluster>,
     looks_at_nodes: bool,
 }
@@ -57,6 +62,7 @@ impl Adapters {
                 Some(slack) => keyring.open_all(&slack.signing_secret)?,
                 None => SecretSet::default(),
             },
+            slack_socket: slack_socket(settings, keyring)?,
             cluster,
             looks_at_nodes: settings.guardrails.looks_at_nodes(),
         })
@@ -226,6 +232,25 @@ fn slack(settings: &Settings, keyring: &Keyring, links: &str) -> anyhow::Result<
         alertmanager_url: settings.alertmanager.as_ref().map(|alertmanager| alertmanager.url.to_string()),
     };
     Ok(Some(SlackNotifier::new(options, messenger(slack.timeout)?, keyring.clone())?))
+}
+
+/// Opens connections of Socket Mode, each with the token as it is then.
+fn slack_socket(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<Arc<Connect>>> {
+    let Some(slack) = &settings.slack else { return Ok(None) };
+    let tokens = keyring.open_all(&slack.app_token)?;
+    let Some(token) = tokens.first().cloned() else { return Ok(None) };
+    let options =
+        HttpOptions { request_timeout: slack.timeout.get(), http1_only: true, ..HttpOptions::configured() };
+    let http = HttpClient::new(&options).context("the HTTP client cannot be built")?;
+    let api_url = slack.api_url.as_str().to_owned();
+    Ok(Some(Arc::new(move || {
+        let client = SocketClient::new(http.clone(), &api_url, token.current());
+        Box::pin(async move {
+            let client =
+                client.map_err(|error| SendError::Retry { after: None, reason: error.to_string() })?;
+            client.connect().await
+        })
+    })))
 }
 
 fn pagerduty(

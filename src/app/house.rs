@@ -19,6 +19,7 @@ use crate::engine::stepping::{Signals, Steps, seed_backlog};
 use crate::engine::worker;
 use crate::http::body::BodyGate;
 use crate::http::listener::Listener;
+use crate::http::receive::slack::socket::SocketMode;
 use crate::http::routes::{Doors, router};
 use crate::http::services::{Parts, Services};
 use crate::metrics::Metrics;
@@ -48,6 +49,7 @@ pub struct Running {
     pub address: SocketAddr,
     store: Arc<SqlStore>,
     doors: Floor,
+    slack_socket: Floor,
     workers: Floor,
     steps: Floor,
     intake: JoinHandle<()>,
@@ -162,6 +164,7 @@ impl House {
             clock: Arc::clone(&clock),
             ids,
             slack_secrets: Arc::new(adapters.slack_secrets),
+            slack_socket: adapters.slack_socket.as_ref().map(|_| metrics.slack_socket()),
             meter: metrics.doors(),
             rules_refused: rulebook::refused(book.clone()),
             reload: rulebook::reloader(book.clone(), metrics.clone()),
@@ -188,9 +191,27 @@ impl House {
             bodies: BodyGate::new(settings.limits.of_bodies()),
             signed_bodies: BodyGate::new(settings.limits.of_interactions()),
         };
+        let slack_socket = adapters.slack_socket.map(|connect| SocketMode {
+            connect,
+            services: services.clone(),
+            meter: metrics.slack_socket(),
+        });
+        let slack_socket = Floor::spawn("slack", |stop| match slack_socket {
+            Some(socket) => Box::pin(socket.run(stop)),
+            None => Box::pin(stop.cancelled_owned()),
+        });
         let router = router(services, doors);
         let doors = Floor::spawn("doors", |stop| Box::pin(listener.serve(router, stop)));
-        Ok(Running { address, store, doors, workers, steps: steps_floor, intake: intake_task, upkeep })
+        Ok(Running {
+            address,
+            store,
+            doors,
+            slack_socket,
+            workers,
+            steps: steps_floor,
+            intake: intake_task,
+            upkeep,
+        })
     }
 }
 
@@ -217,6 +238,7 @@ impl Running {
         let ended = tokio::select! {
             () = stop.cancelled() => None,
             _ = &mut self.doors.task => Some(self.doors.name),
+            _ = &mut self.slack_socket.task => Some(self.slack_socket.name),
             _ = &mut self.workers.task => Some(self.workers.name),
             _ = &mut self.steps.task => Some(self.steps.name),
             _ = &mut self.upkeep.task => Some(self.upkeep.name),
@@ -235,7 +257,7 @@ impl Running {
     /// Stops everything, doors first, and closes the store.
     pub async fn stop(self) {
         tracing::info!("stopping");
-        for floor in [self.doors, self.upkeep] {
+        for floor in [self.doors, self.slack_socket, self.upkeep] {
             floor.stop.cancel();
             let _ = floor.task.await;
         }

@@ -23,7 +23,8 @@ use tokio::time::Instant;
 
 pub use error::HttpError;
 pub use exchange::{Credentials, HttpAnswer, HttpRequest};
-pub use reqwest::{Method, StatusCode, Url};
+pub use reqwest::header::HeaderMap;
+pub use reqwest::{Method, StatusCode, Upgraded, Url};
 
 use error::place_of;
 use guard::GuardedResolver;
@@ -85,6 +86,8 @@ pub struct HttpOptions {
     pub authorities_pem: Option<Vec<u8>>,
     /// Time for one exchange, where the request sets none itself; see [`REQUEST_TIMEOUT`].
     pub request_timeout: Duration,
+    /// Speaks HTTP/1.1 only, which [`HttpClient::upgrade`] needs.
+    pub http1_only: bool,
 }
 
 impl HttpOptions {
@@ -96,6 +99,7 @@ impl HttpOptions {
             connect_timeout: CONNECT_TIMEOUT,
             authorities_pem: None,
             request_timeout: REQUEST_TIMEOUT,
+            http1_only: false,
         }
     }
 
@@ -150,6 +154,9 @@ impl HttpClient {
         if let Some(pem) = &options.authorities_pem {
             builder = builder.tls_certs_merge(authorities(pem)?);
         }
+        if options.http1_only {
+            builder = builder.http1_only();
+        }
         let inner =
             builder.build().map_err(|error| HttpError::setup(error::chain_of(&error.without_url())))?;
         Ok(Self { inner, reach: options.reach, request_timeout: options.request_timeout })
@@ -161,22 +168,53 @@ impl HttpClient {
     /// [`HttpError`], which says whether the request may have been carried out.
     pub async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, HttpError> {
         let place = place_of(&request.url);
+        let timeout = request.timeout.unwrap_or(self.request_timeout);
+        let answer_bytes_max = request.answer_bytes_max;
+        let started = Instant::now();
+        let response = self.begin(request, &place, timeout).await?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let (body, truncated) = read_up_to(response, answer_bytes_max)
+            .await
+            .map_err(|error| HttpError::from_reqwest(place, timeout, error))?;
+        Ok(HttpAnswer { status, headers, body, truncated, latency: started.elapsed() })
+    }
+
+    /// Sends a request after which the connection speaks another protocol, and hands the connection over with the
+    /// headers of the answer. The deadline holds until then.
+    ///
+    /// # Errors
+    /// As [`Self::send`], and where the other side does not switch.
+    pub async fn upgrade(&self, request: HttpRequest) -> Result<(HeaderMap, Upgraded), HttpError> {
+        let place = place_of(&request.url);
+        let timeout = request.timeout.unwrap_or(self.request_timeout);
+        let response = self.begin(request, &place, timeout).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let reason = format!("HTTP {} instead of a switch of protocols", response.status().as_u16());
+            return Err(HttpError::Broken { place, reason });
+        }
+        let headers = response.headers().clone();
+        let upgraded = response.upgrade().await;
+        Ok((headers, upgraded.map_err(|error| HttpError::from_reqwest(place, timeout, error))?))
+    }
+
+    /// Sends a request and reads the head of its answer.
+    async fn begin(
+        &self,
+        request: HttpRequest,
+        place: &str,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, HttpError> {
         if let Reach::Probes { loopback } = self.reach {
             guard::check_url(&request.url, loopback)
-                .map_err(|why| HttpError::Denied { place: place.clone(), reason: why.to_string() })?;
+                .map_err(|why| HttpError::Denied { place: place.to_owned(), reason: why.to_string() })?;
         }
-        let timeout = request.timeout.unwrap_or(self.request_timeout);
-        let fail = |error| HttpError::from_reqwest(place.clone(), timeout, error);
-        let started = Instant::now();
         let mut outgoing = self.inner.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
             outgoing = outgoing.body(body);
         }
-        let response = outgoing.timeout(timeout).send().await.map_err(fail)?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let (body, truncated) = read_up_to(response, request.answer_bytes_max).await.map_err(fail)?;
-        Ok(HttpAnswer { status, headers, body, truncated, latency: started.elapsed() })
+        let sent = outgoing.timeout(timeout).send().await;
+        sent.map_err(|error| HttpError::from_reqwest(place.to_owned(), timeout, error))
     }
 }
 

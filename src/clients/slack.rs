@@ -3,11 +3,13 @@
 //! Requests and sessions are `slack-morphism`'s, sent through our own connector ([`connector`]); why, stands in
 //! `docs/decisions/0001-slack-client.md`. Blocks are raw JSON and pass through unchanged. Every answer goes
 //! through one table ([`table`]). Incoming interactions are checked in [`signature`] and read in
-//! [`interaction`]. What a message says, and what a click does, is decided elsewhere.
+//! [`interaction`], or come over the connections of [`socket`]. What a message says, and what a click does, is
+//! decided elsewhere.
 
 mod connector;
 pub mod interaction;
 pub mod signature;
+pub mod socket;
 mod table;
 
 #[cfg(test)]
@@ -119,6 +121,13 @@ struct MessageAnswer {
     ts: Option<String>,
 }
 
+/// What `apps.connections.open` answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ConnectionAnswer {
+    url: Option<SecretString>,
+}
+
 /// `chat.update` with an argument that the library's type does not have.
 #[derive(Serialize)]
 struct UpdateRequest {
@@ -204,6 +213,21 @@ impl SlackClient {
     pub async fn auth_test(&self) -> Result<Identity, SendError> {
         let no_arguments = BTreeMap::<String, String>::new();
         self.call("auth.test", &no_arguments, Repeat::Harmless, None).await
+    }
+
+    /// `apps.connections.open`, with an app-level token: the address of one connection of Socket Mode, good once and
+    /// for a short time. Whoever has it receives what people press, so it is a secret.
+    ///
+    /// # Errors
+    /// As the table says; never ambiguous.
+    pub async fn open_connection(&self) -> Result<SecretString, SendError> {
+        let no_arguments = BTreeMap::<String, String>::new();
+        let answer: ConnectionAnswer =
+            self.call("apps.connections.open", &no_arguments, Repeat::Harmless, None).await?;
+        answer.url.ok_or_else(|| SendError::Retry {
+            after: None,
+            reason: "apps.connections.open: Slack named no address".to_owned(),
+        })
     }
 
     /// Forgets idle channels; called now and then by whoever keeps house.

@@ -33,6 +33,9 @@ pub struct Readiness {
     store: String,
     /// `ok`, or that the newest rules were refused and the last good ones are in force.
     rules: String,
+    /// Where Slack's Socket Mode is set up: `ok`, or that it is not connected and presses on buttons wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slack: Option<&'static str>,
 }
 
 /// What is in force after a reload.
@@ -69,8 +72,12 @@ pub async fn ready(State(services): State<Services>) -> Response {
         false => "ok",
         true => "the newest rules were refused, and the last good ones are in force; the log says why",
     };
-    let body =
-        Readiness { status: if ready { "ready" } else { "not ready" }, store, rules: rules.to_owned() };
+    let slack = services.slack_socket.as_ref().map(|socket| match socket.connections() {
+        0 => "Socket Mode is not connected, and presses on buttons wait; the log says why",
+        _ => "ok",
+    });
+    let status_word = if ready { "ready" } else { "not ready" };
+    let body = Readiness { status: status_word, store, rules: rules.to_owned(), slack };
     (status, Json(body)).into_response()
 }
 

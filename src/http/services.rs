@@ -1,6 +1,7 @@
 //! What the handlers need from the rest of the house. Filled by the roof.
 
 use super::meter::DoorMeter;
+use super::receive::slack::meter::SocketMeter;
 use crate::clients::slack::signature::SigningSecrets;
 use crate::engine::commands::Commands;
 use crate::engine::intake::Intake;
@@ -35,6 +36,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     /// Slack's signing secrets; empty where Slack is not set up.
     pub slack_secrets: Arc<SecretSet>,
+    /// Connections of Slack's Socket Mode; none where it is not set up.
+    pub slack_socket: Option<SocketMeter>,
     /// Counts at the doors.
     pub meter: DoorMeter,
     /// Whether newer rules than those in force were refused.

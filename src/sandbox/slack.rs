@@ -9,8 +9,9 @@
 //! | about one message a second and channel, HTTP 429 with `Retry-After` | docs.slack.dev/apis/web-api/rate-limits; the burst is ours |
 //! | signed interactions, three seconds to answer, never repeated | "Verifying requests from Slack", "Handling user interaction" |
 //! | `response_url`: five uses within thirty minutes | "Handling user interaction" |
+//! | Socket Mode: addresses good once, acknowledgements within three seconds, announced ends | see `socket` |
 //!
-//! Not there: Socket Mode, modals, files, ephemeral messages. It must never speak to the real Slack.
+//! Not there: modals, files. It must never speak to the real Slack.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,11 +27,13 @@ mod interaction;
 pub mod limits;
 mod rate;
 mod routes;
+mod socket;
 mod workspace;
 
 pub use api::MAX_UPDATE_TEXT_CHARS;
 pub use interaction::{ACKNOWLEDGE_WITHIN, Click, ClickError, Interaction, SignedInteraction, sign};
 pub use rate::{CHANNEL_BURST, RateLimits};
+pub use socket::{Acknowledged, CONNECTIONS_MAX, EnvelopeSent};
 pub use workspace::{Channel, Message, TEXT_CUT_CHARS, User};
 
 use super::faults::{Fault, FaultPlan};
@@ -38,6 +41,7 @@ use super::record::{DEFAULT_CAPACITY, Record};
 use super::seed::random_hex;
 use super::server::{Port, Server, StartError, loopback_client};
 use rate::RateLimiter;
+use socket::Sockets;
 use workspace::Workspace;
 
 /// A `response_url` works so often.
@@ -54,6 +58,10 @@ pub struct SlackOptions {
     pub port: u16,
     /// The only valid bot token.
     pub bot_token: String,
+    /// The only valid app-level token, for Socket Mode.
+    pub app_token: String,
+    /// Whether presses go over Socket Mode from the start.
+    pub socket_mode: bool,
     /// The secret that interactions are signed with.
     pub signing_secret: String,
     /// The deprecated verification token inside interactions; products must ignore it.
@@ -85,6 +93,8 @@ impl Default for SlackOptions {
         Self {
             port: 0,
             bot_token: format!("xoxb-sandbox-{}", random_hex(12)),
+            app_token: format!("xapp-sandbox-{}", random_hex(12)),
+            socket_mode: false,
             signing_secret: random_hex(16),
             verification_token: random_hex(12),
             scopes: ["chat:write", "channels:read", "channels:history"].map(str::to_owned).to_vec(),
@@ -156,6 +166,7 @@ struct Shared {
     calls: Record<ApiCall>,
     interactions: Record<Interaction>,
     follow_ups: Record<FollowUp>,
+    sockets: Sockets,
     client: reqwest::Client,
 }
 
@@ -170,6 +181,7 @@ impl SlackSandbox {
         let router = Router::new()
             .route("/api/{method}", get(api::handle).post(api::handle))
             .route("/actions/{team}/{key}", post(routes::follow_up))
+            .route("/link", get(socket::link))
             .with_state(Arc::clone(&shared))
             .merge(routes::page_and_ground_truth("", &shared));
         Ok(Self { server: port.serve(router), shared })
@@ -284,6 +296,7 @@ impl Shared {
             calls: Record::new(capacity),
             interactions: Record::new(capacity),
             follow_ups: Record::new(capacity),
+            sockets: Sockets::new(options.socket_mode, capacity),
             client: loopback_client(ACKNOWLEDGE_WITHIN)?,
             options,
         })

@@ -66,6 +66,9 @@ pub struct Slack {
     pub bot_token: SecretSources,
     /// Secret that signs the buttons' requests. Without it `/webhooks/slack` stays closed.
     pub signing_secret: SecretSources,
+    /// App-level token (`xapp-…`) for Socket Mode: buttons reach us over a connection that we open, and no public
+    /// address is needed.
+    pub app_token: SecretSources,
     /// The only workspace whose buttons count, such as `T0123456789`. Default: any that signs correctly.
     pub team_id: Option<String>,
     /// The only app whose buttons count, such as `A0123456789`. Default: any that signs correctly.
@@ -85,6 +88,7 @@ impl Default for Slack {
             api_url: HttpUrl::constant("https://slack.com/api"),
             bot_token: SecretSources::default(),
             signing_secret: SecretSources::default(),
+            app_token: SecretSources::default(),
             team_id: None,
             app_id: None,
             anyone_may_acknowledge: true,

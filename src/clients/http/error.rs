@@ -82,6 +82,19 @@ impl HttpError {
         matches!(self, Self::Setup { .. } | Self::Invalid { .. } | Self::Denied { .. })
     }
 
+    /// What happened, without the place: for addresses whose path is a secret.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Setup { reason }
+            | Self::Invalid { reason, .. }
+            | Self::Denied { reason, .. }
+            | Self::NotSent { reason, .. }
+            | Self::Unresolved { reason, .. }
+            | Self::Broken { reason, .. } => reason.clone(),
+            Self::TimedOut { timeout, .. } => format!("no answer within {} ms", timeout.as_millis()),
+        }
+    }
+
     pub(crate) fn setup(reason: impl Into<String>) -> Self {
         Self::Setup { reason: reason.into() }
     }

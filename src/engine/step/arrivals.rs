@@ -8,7 +8,8 @@ use super::reading::{Place, ReadAlert};
 use super::working::Working;
 use crate::domain::action::{ActionId, PlanDigest};
 use crate::domain::alert::{self, Alert, AlertRecord, AlertStatus, Observation};
-use crate::domain::approval::{Ballot, Verdict};
+use crate::domain::apply::Refused;
+use crate::domain::approval::{ApprovalRefused, Ballot, Verdict};
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::event::Event;
 use crate::domain::fingerprint::Fingerprint;
@@ -263,6 +264,21 @@ pub(super) fn event_of(click: Click) -> Event {
         ClickVerb::TakeOver => Event::TakeOver { actor, reason },
         ClickVerb::Escalate => Event::Escalate { actor, seen: digest, reason },
         ClickVerb::Resolve => Event::Resolve { actor, reason },
+    }
+}
+
+/// Whether a press is refused for having counted before: the same person has done just this.
+pub(super) fn said_before(refused: &Refused, verb: ClickVerb, actor: &Actor) -> bool {
+    match (refused, verb) {
+        (Refused::AlreadyAcknowledged(who), ClickVerb::Acknowledge)
+        | (Refused::AlreadyTakenOver(who), ClickVerb::TakeOver) => *who == actor.name,
+        (Refused::Approval(ApprovalRefused::AlreadyDecided { verdict, who }), ClickVerb::Approve) => {
+            *verdict == Verdict::Approve.past() && *who == actor.name
+        }
+        (Refused::Approval(ApprovalRefused::AlreadyDecided { verdict, who }), ClickVerb::Reject) => {
+            *verdict == Verdict::Reject.past() && *who == actor.name
+        }
+        _ => false,
     }
 }
 

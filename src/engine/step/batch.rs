@@ -229,12 +229,14 @@ impl<'s> Batch<'s> {
     /// Takes in a press on a button. One that is refused changes nothing, and whoever pressed is told why.
     async fn take_click(&mut self, mut click: Click) -> Result<(), StoreError> {
         let incident = incident_of(&click.subject);
-        let (spot, actor) = (click.spot.take(), click.actor.clone());
+        let (spot, actor, verb) = (click.spot.take(), click.actor.clone(), click.verb);
         let Taken::Refused(refused) = self.happen(&incident, arrivals::event_of(click)).await? else {
             return Ok(());
         };
         tracing::info!(incident.id = %incident, %actor, reason = %refused, "a press on a button did not count");
-        if let Some(Spot { channel, user }) = spot {
+        // A press may come twice, and whoever's press counted has nothing to be told.
+        if let Some(Spot { channel, user }) = spot.filter(|_| !arrivals::said_before(&refused, verb, &actor))
+        {
             let why = refused.to_string();
             self.happen(&incident, Event::PressRefused { channel, user, why }).await?;
         }

@@ -1,7 +1,11 @@
 //! `POST /webhooks/slack`: clicks on our buttons, signed by Slack.
 //!
 //! The signature is checked over the raw body before anything is read. Slack waits three seconds for the answer;
-//! what the click means is worked out after it is stored.
+//! what the click means is worked out after it is stored. What comes over Socket Mode ([`socket`]) goes the same way
+//! from there on.
+
+pub mod meter;
+pub mod socket;
 
 use super::store;
 use crate::clients::slack::interaction::parse_interaction;
@@ -12,6 +16,7 @@ use crate::http::services::Services;
 use axum::extract::State;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde_json::Value;
 
 /// Size of one interaction. It carries the message with its blocks, which is some 100 kB when it is encoded.
 pub const INTERACTION_BYTES_MAX: usize = 1024 * 1024;
@@ -51,7 +56,21 @@ pub async fn receive(
         tracing::warn!(error = %error, "an interaction was refused");
         Problem::unauthorized()
     })?;
-    parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-    store(&services, Source::Slack, body).await?;
+    interaction(&services, body).await?;
     Ok(StatusCode::OK)
+}
+
+/// Takes in one interaction, whichever way it came; returns what is to be shown at once, if anything.
+///
+/// # Errors
+/// As [`receive`], without what concerns the signature.
+async fn interaction(services: &Services, body: Bytes) -> Result<Option<Value>, Problem> {
+    parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+    store(services, Source::Slack, body).await?;
+    Ok(None)
+}
+
+/// A payload as a form, which is how it is posted and stored.
+fn form_of(payload: &str) -> Bytes {
+    form_urlencoded::Serializer::new(String::new()).append_pair("payload", payload).finish().into()
 }

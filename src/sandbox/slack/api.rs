@@ -185,6 +185,7 @@ impl Shared {
     fn carry_out(&self, request: &ApiRequest) -> Result<Value, Refusal> {
         let needed = match request.method.as_str() {
             "auth.test" => None,
+            "apps.connections.open" => return self.open_connection(request.bearer.as_deref()),
             "chat.postMessage" | "chat.postEphemeral" | "chat.update" => Some("chat:write"),
             "conversations.info" => Some("channels:read"),
             "conversations.history" | "conversations.replies" => Some("channels:history"),
@@ -209,6 +210,24 @@ impl Shared {
             "conversations.info" => self.channel_info(args),
             _ => self.read_messages(args, request.method == "conversations.replies"),
         }
+    }
+
+    /// An address for one connection of Socket Mode. Only the app-level token opens it.
+    fn open_connection(&self, bearer: Option<&str>) -> Result<Value, Refusal> {
+        match bearer {
+            None | Some("") => return refuse("not_authed"),
+            Some(token) if token == self.options.bot_token => return refuse("not_allowed_token_type"),
+            Some(token) if token != self.options.app_token => return refuse("invalid_auth"),
+            Some(_) => {}
+        }
+        let wait = self.rate().take("apps.connections.open", "", Instant::now());
+        wait.map_err(Refusal::RateLimited)?;
+        if !self.sockets.is_enabled() {
+            return refuse("socket_mode_disabled");
+        }
+        let base = self.base_url.replacen("http://", "ws://", 1);
+        let (ticket, app) = (self.sockets.ticket(), &self.options.app_id);
+        Ok(json!({"ok": true, "url": format!("{base}/link?ticket={ticket}&app_id={app}")}))
     }
 
     fn authenticate(&self, bearer: Option<&str>) -> Result<(), Refusal> {

@@ -218,6 +218,9 @@ impl Shared {
     }
 
     pub(super) async fn deliver(&self, interaction: &SignedInteraction) -> Result<Interaction, ClickError> {
+        if self.sockets.is_enabled() {
+            return Ok(self.deliver_by_socket(interaction).await);
+        }
         let url = self.interactivity_url().ok_or(ClickError::NoUrl)?;
         let mut request = self
             .client
@@ -249,6 +252,21 @@ impl Shared {
         let done = Interaction { sent: interaction.clone(), status, answer, latency_ms, problem };
         self.interactions.push(done.clone());
         Ok(done)
+    }
+
+    async fn deliver_by_socket(&self, interaction: &SignedInteraction) -> Interaction {
+        let started = Instant::now();
+        let answered = self.sockets.deliver("interactive", &interaction.payload(), false).await;
+        let problem = answered.is_none().then(|| "the app did not acknowledge it".to_owned());
+        let done = Interaction {
+            sent: interaction.clone(),
+            status: answered.is_some().then_some(200),
+            answer: answered.filter(|answer| !answer.is_null()).map(|it| it.to_string()).unwrap_or_default(),
+            latency_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            problem,
+        };
+        self.interactions.push(done.clone());
+        done
     }
 
     fn click_payload(&self, message: &Message, button: &Value, user: &User) -> Value {
