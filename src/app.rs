@@ -16,6 +16,7 @@ mod permissions;
 pub mod rbac;
 mod rulebook;
 mod upkeep;
+mod watching;
 
 pub use demo::{DemoOptions, FIRST_SCENARIO, demo};
 pub use house::{House, Running};

@@ -18,6 +18,7 @@ pub mod intake;
 pub mod meter;
 pub mod playbook;
 pub mod ports;
+pub mod reconciling;
 mod settings;
 pub mod step;
 pub mod stepping;

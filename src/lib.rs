@@ -4,6 +4,7 @@
 pub use smokejumper_domain as domain;
 
 pub mod actions;
+pub mod alerting;
 pub mod app;
 pub mod cli;
 pub mod clients;

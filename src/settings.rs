@@ -34,7 +34,9 @@ pub use kubernetes::{ActIdentity, Kubernetes};
 pub use load::{PartOfSettings, SettingsError, process_environment};
 pub use locate::Locator;
 pub use server::{ClientCertificate, Limits, Server, Tls};
-pub use services::{Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Slack};
+pub use services::{
+    Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Reconcile, Slack,
+};
 pub use values::{HttpUrl, PlainOrSecret, TextList};
 
 /// Everything that an operator can set. Holds references to secrets, never their values.
@@ -50,7 +52,7 @@ pub struct Settings {
     pub receivers: Receivers,
     /// Who may use the API.
     pub api: Api,
-    /// The Alertmanager in which people silence alerts.
+    /// The Alertmanager that sends its alerts here.
     pub alertmanager: Option<Alertmanager>,
     /// The Prometheus that diagnostics ask.
     pub prometheus: Option<Prometheus>,

@@ -5,7 +5,7 @@
 //! attempt or the lock that proves that nobody else was first. Nothing from outside becomes SQL text. Statements are
 //! never logged: they hold labels.
 //!
-//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` →
+//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` → `firing` →
 //! `prune` → `hints`.
 
 mod codec;
@@ -14,6 +14,7 @@ mod database;
 mod dialect;
 mod effects;
 mod error;
+mod firing;
 mod hints;
 mod inbox;
 mod ledger;
@@ -37,14 +38,15 @@ pub use open::OpenOptions;
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::diagnosis::Finding;
 use crate::domain::effect::EffectKind;
+use crate::domain::fingerprint::Fingerprint;
 use crate::domain::guardrail::Pause;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    Claim, Commit, Delivery, Finish, IncidentQuery, IncidentView, Leased, Ledger, Loaded, Neighbours,
-    PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
+    Claim, Commit, Delivery, Finish, FiringPage, IncidentQuery, IncidentView, Leased, Ledger, Loaded,
+    Neighbours, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
 use hints::Hints;
@@ -137,6 +139,19 @@ impl Store for SqlStore {
 
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {
         Box::pin(ledger::ledger(&self.database, since))
+    }
+
+    fn firing(&self, after: Option<&IncidentId>) -> PortFuture<'_, Result<FiringPage, StoreError>> {
+        let after = after.cloned();
+        Box::pin(async move { firing::firing(&self.database, after.as_ref()).await })
+    }
+
+    fn confirm(
+        &self,
+        alerts: Vec<(IncidentId, Fingerprint)>,
+        at: Timestamp,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
+        Box::pin(firing::confirm(&self.database, alerts, at))
     }
 
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {

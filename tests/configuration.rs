@@ -71,8 +71,9 @@ const SECTIONS: [&str; 19] = [
 ];
 
 /// Settings that lack what some of their keys must have: the checks themselves say which keys those are.
-const INCOMPLETE: [&str; 9] = [
+const INCOMPLETE: [&str; 10] = [
     "alertmanager: {}",
+    "alertmanager: { basic_auth: {} }",
     "prometheus: { basic_auth: {} }",
     "slack: {}",
     "pagerduty: { services: { NAME: {} } }",

@@ -4,6 +4,8 @@ mod kubernetes;
 
 use super::permissions::Permissions;
 use crate::actions::{Actions, ActionsOptions, Endpoint};
+use crate::alerting::Alertmanagers;
+use crate::clients::alertmanager::api::AlertmanagerClient;
 use crate::clients::answer::SendError;
 use crate::clients::http::{Credentials, HttpClient, HttpOptions, Method, ProxyChoice, Url};
 use crate::clients::prometheus::PrometheusClient;
@@ -17,13 +19,14 @@ use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
 use crate::rules::book::RuleBook;
-use crate::secret::{Keyring, LiveText, SecretSet};
-use crate::settings::{Period, PlainOrSecret, Prometheus, Settings};
+use crate::secret::{Keyring, LiveText, SecretSet, SecretSources};
+use crate::settings::{BasicAuth, HttpUrl, Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
 use kubernetes::Cluster;
 use secrecy::ExposeSecret;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Everything that reaches out.
@@ -35,6 +38,7 @@ pub(super) struct Adapters {
     pub(super) slack_secrets: SecretSet,
     /// Opens connections of Socket Mode; none where it is not set up.
     pub(super) slack_socket: Option<Arc<Connect>>,
+    pub(super) alertmanagers: Option<Arc<Alertmanagers>>,
     cluster: Option<Cluster>,
     looks_at_nodes: bool,
 }
@@ -63,6 +67,7 @@ impl Adapters {
                 None => SecretSet::default(),
             },
             slack_socket: slack_socket(settings, keyring)?,
+            alertmanagers: alertmanagers(settings, keyring)?.map(Arc::new),
             cluster,
             looks_at_nodes: settings.guardrails.looks_at_nodes(),
         })
@@ -123,29 +128,53 @@ fn diagnostics_with(
     Diagnostics::new(options).context("the diagnostics cannot be built")
 }
 
+/// Certificates of a file, to trust besides the system's.
+fn authorities(ca_file: Option<&Path>, key: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(path) = ca_file else { return Ok(None) };
+    let place = || format!("`{key}`: {} cannot be read", path.display());
+    Ok(Some(std::fs::read(path).with_context(place)?))
+}
+
+/// The Alertmanager of the settings, all peers of it.
+pub(super) fn alertmanagers(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Option<Alertmanagers>> {
+    let Some(upstream) = &settings.alertmanager else { return Ok(None) };
+    let authorities_pem = authorities(upstream.ca_file.as_deref(), "alertmanager.ca_file")?;
+    let request_timeout = upstream.timeout.get();
+    let http =
+        HttpClient::new(&HttpOptions { authorities_pem, request_timeout, ..HttpOptions::configured() })
+            .context("the HTTP client for `alertmanager` cannot be built")?;
+    let client = |url: &HttpUrl| AlertmanagerClient::new(http.clone(), url.as_str());
+    let peers = upstream.asked().iter().map(client).collect::<Result<_, _>>().context("`alertmanager`")?;
+    let sign_in = sign_in(&upstream.bearer_token, upstream.basic_auth.as_ref(), keyring)?;
+    let headers = headers(&upstream.headers, keyring).context("`alertmanager.headers`")?;
+    let sign_in = Arc::new(move || {
+        let headers = headers.iter().map(|(name, text)| (name.clone(), text.current())).collect();
+        (sign_in.credentials(), headers)
+    });
+    Ok(Some(Alertmanagers { peers, sign_in, keyring: keyring.clone() }))
+}
+
 fn prometheus(upstream: &Prometheus, keyring: &Keyring) -> anyhow::Result<PrometheusAccess> {
-    let authorities_pem = match &upstream.ca_file {
-        None => None,
-        Some(path) => {
-            let place = || format!("`prometheus.ca_file`: {} cannot be read", path.display());
-            Some(std::fs::read(path).with_context(place)?)
-        }
-    };
+    let authorities_pem = authorities(upstream.ca_file.as_deref(), "prometheus.ca_file")?;
     let http = HttpClient::new(&HttpOptions { authorities_pem, ..HttpOptions::configured() })
         .context("the HTTP client for `prometheus` cannot be built")?;
     Ok(PrometheusAccess {
         client: PrometheusClient::new(http, upstream.url.as_str(), Credentials::None)?,
-        sign_in: sign_in(upstream, keyring)?,
+        sign_in: sign_in(&upstream.bearer_token, upstream.basic_auth.as_ref(), keyring)?,
         headers: headers(&upstream.headers, keyring).context("`prometheus.headers`")?,
         timeout: upstream.timeout.get(),
     })
 }
 
-fn sign_in(upstream: &Prometheus, keyring: &Keyring) -> anyhow::Result<SignIn> {
-    if let Some(token) = keyring.open_all(&upstream.bearer_token)?.first() {
+fn sign_in(
+    bearer_token: &SecretSources,
+    basic_auth: Option<&BasicAuth>,
+    keyring: &Keyring,
+) -> anyhow::Result<SignIn> {
+    if let Some(token) = keyring.open_all(bearer_token)?.first() {
         return Ok(SignIn::Bearer(token.clone()));
     }
-    let Some(basic) = &upstream.basic_auth else { return Ok(SignIn::Anonymous) };
+    let Some(basic) = basic_auth else { return Ok(SignIn::Anonymous) };
     let passwords = keyring.open_all(&basic.password)?;
     let password = passwords.first().context("`basic_auth.password` is not set")?.clone();
     Ok(SignIn::Basic { username: basic.username.clone(), password })
@@ -294,7 +323,6 @@ mod tests {
     use crate::domain::notification::{Destination, Notice};
     use crate::engine::ports::{Delivered, Notifier};
     use crate::notify::stories;
-    use std::path::Path;
 
     fn mk_adapters(text: &str) -> Adapters {
         let environment = ["BOT", "KEY"].map(|name| (name.to_owned(), "a-secret-of-some-length".to_owned()));

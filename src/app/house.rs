@@ -6,6 +6,7 @@ use super::decoder::HouseDecoder;
 use super::files;
 use super::rulebook::{self, engine_settings};
 use super::upkeep;
+use super::watching;
 use crate::clients::http::install_crypto_provider;
 use crate::engine::EngineSettings;
 use crate::engine::clock::{LastJump, SystemClock, TimeOrderedIds};
@@ -142,6 +143,16 @@ impl House {
             steps: steps.clone(),
             holds: Arc::default(),
         });
+        let reconciler = watching::Reconciling {
+            settings: &settings,
+            store: &store,
+            intake: &intake,
+            steps: &steps,
+            clock: &clock,
+            ids: &ids,
+            meter: Arc::new(metrics.clone()),
+        }
+        .reconciler(adapters.alertmanagers);
         let owner = ids.delivery();
         let (working, worker_signals) = (Arc::clone(&executor), signals.clone());
         let hinted = signals.clone();
@@ -182,6 +193,7 @@ impl House {
             notifiers: adapters.notifiers,
             executor,
             permissions,
+            reconciler,
         };
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
         let doors = Doors {

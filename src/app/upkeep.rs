@@ -7,6 +7,7 @@ use crate::engine::clock::{ClockWatch, Jump, LastJump};
 use crate::engine::executor::Executor;
 use crate::engine::fixes;
 use crate::engine::ports::{Clock, Store};
+use crate::engine::reconciling::Reconciler;
 use crate::engine::stepping::Signals;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
@@ -51,14 +52,18 @@ pub struct Upkeep {
     pub executor: Arc<Executor>,
     /// Asks the cluster what it permits; none without a cluster.
     pub(super) permissions: Option<Permissions>,
+    /// Compares what Alertmanager holds with what we hold, and how often; none without an Alertmanager.
+    pub(super) reconciler: Option<(Reconciler, Duration)>,
 }
 
 impl Upkeep {
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let permissions = self.permissions.take().map(|permissions| permissions.follow(stop.clone()));
+        let reconciling = self.reconciler.take().map(|(it, every)| reconcile(it, every, &stop));
         tokio::join!(
             futures::future::OptionFuture::from(permissions),
+            futures::future::OptionFuture::from(reconciling),
             rulebook::follow(Arc::clone(&self.book), self.metrics.clone(), stop.clone()),
             self.refresh_gauges(&stop),
             self.prune(&stop),
@@ -160,6 +165,16 @@ impl Upkeep {
         if let Some(pagerduty) = &self.notifiers.pagerduty {
             pagerduty.prune();
         }
+    }
+}
+
+/// The first round comes at once, so that what happened while nobody was here is found soon.
+async fn reconcile(mut reconciler: Reconciler, every: Duration, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = reconciler.round().await {
+            tracing::warn!(error = %error, "what Alertmanager holds could not be compared with what is stored");
+        }
+        pause(every, stop).await;
     }
 }
 

@@ -6,6 +6,7 @@
 //! Alertmanager computes them after it has cut the list to `max_alerts`. Text is borrowed from the body where it
 //! stands there unescaped; this is the hot path of every webhook. Nothing here decides what an alert means.
 
+pub mod api;
 mod build;
 mod error;
 mod values;

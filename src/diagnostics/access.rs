@@ -32,7 +32,7 @@ pub struct PrometheusAccess {
     pub timeout: Duration,
 }
 
-/// How to sign in at Prometheus.
+/// How to sign in at Prometheus, or at Alertmanager.
 #[derive(Debug, Clone, Default)]
 pub enum SignIn {
     /// Not at all.
@@ -49,16 +49,23 @@ pub enum SignIn {
     },
 }
 
+impl SignIn {
+    /// What to show now.
+    pub fn credentials(&self) -> Credentials {
+        match self {
+            Self::Anonymous => Credentials::None,
+            Self::Bearer(token) => Credentials::Bearer(token.current()),
+            Self::Basic { username, password } => {
+                Credentials::Basic { username: username.clone(), password: password.current() }
+            }
+        }
+    }
+}
+
 impl PrometheusAccess {
     /// The client with the credentials that are valid now.
     pub(super) fn client_now(&self) -> PrometheusClient {
-        let credentials = match &self.sign_in {
-            SignIn::Anonymous => Credentials::None,
-            SignIn::Bearer(token) => Credentials::Bearer(token.current()),
-            SignIn::Basic { username, password } => {
-                Credentials::Basic { username: username.clone(), password: password.current() }
-            }
-        };
+        let credentials = self.sign_in.credentials();
         let headers: Vec<(String, SecretString)> =
             self.headers.iter().map(|(name, text)| (name.clone(), text.current())).collect();
         self.client.signed_in(credentials, headers)

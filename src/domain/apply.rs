@@ -119,9 +119,10 @@ pub fn apply(
 ) -> Result<Transition, Refused> {
     let mut draft = Draft::new(incident, now);
     match event {
-        Event::AlertSeen { alert, observation, counted } => {
-            alerts::seen(&mut draft, &alert, observation, counted, facts);
+        Event::AlertSeen { alert, observation, counted, found } => {
+            alerts::seen(&mut draft, &alert, observation, alerts::Telling { counted, found }, facts);
         }
+        Event::SuppressedThere { suppressed } => alerts::suppressed(&mut draft, suppressed),
         Event::DiagnosisDone { purpose, round, findings, .. } => {
             verifying::diagnosis_done(&mut draft, purpose, round, findings, facts);
         }

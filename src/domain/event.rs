@@ -7,6 +7,7 @@ use crate::diagnosis::{DiagnosisPurpose, Finding};
 use crate::effect::{EffectId, Wake};
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::people::Actor;
+use crate::silence::Suppressed;
 use crate::survey::Survey;
 use crate::vitals::Vitals;
 use std::sync::Arc;
@@ -22,6 +23,13 @@ pub enum Event {
         observation: Observation,
         /// Whether it is counted in this incident already.
         counted: bool,
+        /// Whether nobody told us, and we found out by asking Alertmanager.
+        found: bool,
+    },
+    /// What Alertmanager keeps quiet of this incident's alerts has changed.
+    SuppressedThere {
+        /// By now.
+        suppressed: Suppressed,
     },
     /// A round of diagnostics ended.
     DiagnosisDone {
@@ -163,6 +171,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AlertSeen { .. } => "alert_seen",
+            Self::SuppressedThere { .. } => "suppressed_there",
             Self::DiagnosisDone { .. } => "diagnosis_done",
             Self::Decide => "decide",
             Self::Ballot { .. } => "ballot",

@@ -15,6 +15,7 @@ use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
 use crate::rule::RuleHash;
 use crate::severity::Severity;
+use crate::silence::Suppressed;
 use crate::timeline::{TimelineHead, digest_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -182,6 +183,9 @@ pub struct Incident {
     pub updated_at: Timestamp,
     /// Its alerts.
     pub alerts: AlertCounts,
+    /// What Alertmanager keeps quiet of them, as it said last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppressed: Option<Suppressed>,
     /// Number of the current round of diagnostics.
     #[serde(default)]
     pub diagnosis_round: u32,
@@ -272,6 +276,7 @@ impl Incident {
             started_at: now,
             updated_at: now,
             alerts: AlertCounts::default(),
+            suppressed: None,
             diagnosis_round: 0,
             redecisions: 0,
             actions: Vec::new(),

@@ -35,6 +35,7 @@ pub mod rule;
 pub mod schedule;
 pub mod selector;
 pub mod severity;
+pub mod silence;
 pub mod survey;
 pub mod temporary;
 pub mod timeline;

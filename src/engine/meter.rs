@@ -1,5 +1,6 @@
 //! What the engine counts. The roof turns it into metrics; tests ignore it or read it.
 
+use super::reconciling::Round;
 use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
 use crate::domain::notification::Destination;
@@ -25,6 +26,8 @@ pub trait Meter: Send + Sync {
     fn notified(&self, _destination: &Destination, _after: Duration) {}
     /// A wake of the escalation was handled this long after it was due.
     fn escalation_lag(&self, _lag: Duration) {}
+    /// What Alertmanager holds was compared with what we hold.
+    fn reconciled(&self, _round: &Round) {}
 }
 
 /// Counts nothing.

@@ -4,9 +4,11 @@
 //! row is an order of magnitude slower. Adapters implement them; tests implement them in memory or against the
 //! real databases with one contract suite.
 
+mod alerting;
 mod decoded;
 mod hands;
 
+pub use alerting::{Alerting, Held, HeldAlert, Peer};
 pub use decoded::{Click, ClickVerb, Decoded, Decoder, Spot};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
 
@@ -61,6 +63,8 @@ pub enum Source {
     Grafana,
     /// `POST /webhooks/slack`.
     Slack,
+    /// What was found by asking Alertmanager, for which no webhook came.
+    Reconciler,
 }
 
 impl Source {
@@ -70,6 +74,7 @@ impl Source {
             Self::Alertmanager => "alertmanager",
             Self::Grafana => "grafana",
             Self::Slack => "slack",
+            Self::Reconciler => "reconciler",
         }
     }
 }
@@ -97,6 +102,26 @@ pub struct Wanted {
     /// Remembered alerts, in every incident that holds them, with those incidents where they are open or where
     /// the alert is still recorded as firing; for one of these that is over, also the open incident of its key.
     pub fingerprints: Vec<Fingerprint>,
+}
+
+/// An alert that fires in an open incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The alert as it was told.
+    pub alert: Alert,
+    /// Whether Alertmanager was seen to hold it.
+    pub confirmed: bool,
+}
+
+/// Alerts that fire in some open incidents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FiringPage {
+    /// The alerts.
+    pub alerts: Vec<Firing>,
+    /// The last incident of this page; none when there is no further page.
+    pub next: Option<IncidentId>,
 }
 
 /// A remembered alert with its place.
@@ -312,6 +337,14 @@ pub trait Store: Send + Sync {
     -> PortFuture<'_, Result<Vec<CorrelationKey>, StoreError>>;
     /// Pauses, and starts since then.
     fn ledger(&self, since: Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>>;
+    /// Alerts that fire in open incidents that sort after this one, a bounded page of them.
+    fn firing(&self, after: Option<&IncidentId>) -> PortFuture<'_, Result<FiringPage, StoreError>>;
+    /// Takes note that Alertmanager was seen to hold these alerts.
+    fn confirm(
+        &self,
+        alerts: Vec<(IncidentId, Fingerprint)>,
+        at: Timestamp,
+    ) -> PortFuture<'_, Result<(), StoreError>>;
     /// Writes one step. What can be prepared without the database is prepared at the call.
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>>;
     /// Leases effects that are due, urgent ones first, each lane's oldest only, and of each queue one.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -13,6 +14,7 @@ use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
 use crate::domain::notification::Destination;
 use crate::engine::meter::Meter;
+use crate::engine::reconciling::Round;
 
 /// Transactions of the intake, which many deliveries share.
 const INTAKE: &str = "intake";
@@ -47,6 +49,10 @@ pub(super) struct EngineMetrics {
     effects: Family<EffectLabels, Counter>,
     notification_seconds: Family<DestinationLabel, Histogram, fn() -> Histogram>,
     escalation_lag_seconds: Histogram,
+    rounds: Counter,
+    peers: Family<KindLabel, Gauge>,
+    ends_found: Counter,
+    alerts_missed: Gauge,
 }
 
 impl Default for EngineMetrics {
@@ -63,6 +69,10 @@ impl Default for EngineMetrics {
             effects: Family::default(),
             notification_seconds: Family::new_with_constructor(delivery_seconds),
             escalation_lag_seconds: delivery_seconds(),
+            rounds: Counter::default(),
+            peers: Family::default(),
+            ends_found: Counter::default(),
+            alerts_missed: Gauge::default(),
         }
     }
 }
@@ -103,6 +113,26 @@ impl EngineMetrics {
             "Time between the due time of an escalation and its handling",
             self.escalation_lag_seconds.clone(),
         );
+        registry.register(
+            "alertmanager_rounds",
+            "How often what Alertmanager holds was compared with what is stored",
+            self.rounds.clone(),
+        );
+        registry.register(
+            "alertmanager_peers",
+            "Alertmanagers that were asked what they hold, by whether they answered last time",
+            self.peers.clone(),
+        );
+        registry.register(
+            "alertmanager_ends_found",
+            "Alerts that were ended because Alertmanager does not hold them any more and never said so",
+            self.ends_found.clone(),
+        );
+        registry.register(
+            "alertmanager_alerts_missed",
+            "Alerts that fire in Alertmanager for our receiver and that nobody told us of, as last looked",
+            self.alerts_missed.clone(),
+        );
     }
 }
 
@@ -112,6 +142,9 @@ impl EngineMetrics {
         for kind in [INTAKE, STEP] {
             let _ = self.commits.get_or_create(&KindLabel { kind });
             let _ = self.commit_seconds.get_or_create(&KindLabel { kind });
+        }
+        for kind in ["answering", "silent"] {
+            let _ = self.peers.get_or_create_owned(&KindLabel { kind });
         }
     }
 }
@@ -160,5 +193,16 @@ impl Meter for Metrics {
 
     fn escalation_lag(&self, lag: Duration) {
         self.0.engine.escalation_lag_seconds.observe(seconds(lag));
+    }
+
+    fn reconciled(&self, round: &Round) {
+        let metrics = &self.0.engine;
+        metrics.rounds.inc();
+        for (kind, count) in [("answering", round.answering), ("silent", round.silent)] {
+            let gauge = metrics.peers.get_or_create_owned(&KindLabel { kind });
+            gauge.set(count.try_into().unwrap_or(i64::MAX));
+        }
+        metrics.ends_found.inc_by(round.ended as u64);
+        metrics.alerts_missed.set(round.missed.try_into().unwrap_or(i64::MAX));
     }
 }

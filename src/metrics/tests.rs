@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::decision::{Decision, Reason, RemedyDecision};
 use crate::domain::notification::Destination;
 use crate::engine::meter::Meter as _;
+use crate::engine::reconciling::Round;
 use crate::http::meter::WebhookOutcome;
 
 fn mk_decision(decision: Decision, reason: Reason) -> RemedyDecision {
@@ -50,6 +51,10 @@ fn the_names_and_types_are_a_contract() {
             "effects counter",
             "notification_latency_seconds histogram",
             "escalation_lag_seconds histogram",
+            "alertmanager_rounds counter",
+            "alertmanager_peers gauge",
+            "alertmanager_ends_found counter",
+            "alertmanager_alerts_missed gauge",
             "inbox_depth gauge",
             "effect_queue_depth gauge",
             "incidents_open gauge",
@@ -87,6 +92,7 @@ fn what_the_engine_notes_is_on_the_page() {
     notes.doors().alerts(3);
     notes.rules_reloaded(true, 7);
     notes.rules_reloaded(false, 7);
+    notes.reconciled(&Round { answering: 2, silent: 1, ended: 3, missed: 4, taken_in: 1 });
     let page = metrics.page();
     for line in [
         "smokejumper_store_commits_total{kind=\"intake\"} 1",
@@ -104,6 +110,10 @@ fn what_the_engine_notes_is_on_the_page() {
         "smokejumper_rule_reloads_total{outcome=\"accepted\"} 1",
         "smokejumper_rule_reloads_total{outcome=\"refused\"} 1",
         "smokejumper_rules_loaded 7",
+        "smokejumper_alertmanager_rounds_total 1",
+        "smokejumper_alertmanager_peers{kind=\"silent\"} 1",
+        "smokejumper_alertmanager_ends_found_total 3",
+        "smokejumper_alertmanager_alerts_missed 4",
         "smokejumper_rules_refused 1",
     ] {
         assert_line(&page, line);

@@ -14,13 +14,83 @@ use crate::secret::SecretSources;
 /// Time for one call to another service: long enough for a busy Prometheus, far shorter than an effect's lease.
 const CALL_TIMEOUT: Period = Period::from_secs(10);
 
-/// The Alertmanager in which people silence alerts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The Alertmanager that sends its alerts here, and how to ask it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alertmanager {
-    /// Address of its pages, as people reach it: cards link to its form for a silence. Nothing is sent there.
+    /// Address of its pages, as people reach it, for links.
     #[schemars(required)]
     pub url: HttpUrl,
+    /// Addresses of its API, as this service reaches it, one for each peer of a cluster. Default: `url`.
+    pub peers: Vec<HttpUrl>,
+    /// Token to send as `Authorization: Bearer …`.
+    pub bearer_token: SecretSources,
+    /// User and password to send.
+    pub basic_auth: Option<BasicAuth>,
+    /// Further headers to send, such as a tenant's name.
+    pub headers: BTreeMap<String, PlainOrSecret>,
+    /// Certificates in PEM to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Time for one call, at most 10s.
+    pub timeout: Period,
+    /// Compares what it holds with what incidents hold, so that no incident stays open because a webhook never came.
+    pub reconcile: Reconcile,
+}
+
+impl Default for Alertmanager {
+    fn default() -> Self {
+        Self {
+            url: HttpUrl::default(),
+            peers: Vec::new(),
+            bearer_token: SecretSources::default(),
+            basic_auth: None,
+            headers: BTreeMap::new(),
+            ca_file: None,
+            timeout: CALL_TIMEOUT,
+            reconcile: Reconcile::default(),
+        }
+    }
+}
+
+impl Alertmanager {
+    /// The addresses that are asked.
+    pub fn asked(&self) -> &[HttpUrl] {
+        if self.peers.is_empty() { std::slice::from_ref(&self.url) } else { &self.peers }
+    }
+}
+
+/// How what Alertmanager holds is compared with what incidents hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reconcile {
+    /// Whether it is compared.
+    pub enabled: bool,
+    /// How often. An alert that is gone twice in a row has ended.
+    pub every: Period,
+    /// How long an Alertmanager must have been running, and one that holds nothing must have held nothing, before it is
+    /// believed that an alert is gone: after its start it has to hear from Prometheus first.
+    pub grace: Period,
+    /// Name of the receiver in Alertmanager's configuration that sends here. With it, alerts that fire there and were never
+    /// told here are counted and logged.
+    pub receiver: Option<String>,
+    /// Take such alerts in. Off, because Alertmanager may have a reason not to tell, such as a time interval that mutes.
+    pub take_in_missed: bool,
+    /// How long an alert must have fired before it counts as never told: longer than `group_wait` and `group_interval`.
+    pub missed_after: Period,
+}
+
+impl Default for Reconcile {
+    /// Prometheus sends again after a minute, and Alertmanager's default `group_interval` is five.
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            every: Period::from_mins(1),
+            grace: Period::from_mins(5),
+            receiver: None,
+            take_in_missed: false,
+            missed_after: Period::from_mins(10),
+        }
+    }
 }
 
 /// A Prometheus, and how to sign in to it.

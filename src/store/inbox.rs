@@ -107,6 +107,7 @@ fn delivery(row: &Row) -> Result<Delivery, Failure> {
         "alertmanager" => Source::Alertmanager,
         "grafana" => Source::Grafana,
         "slack" => Source::Slack,
+        "reconciler" => Source::Reconciler,
         other => {
             return Err(corrupt(format_args!("delivery {id}"), format_args!("unknown source `{other}`")));
         }

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "text ages", include_str!("migrations/0005_text_ages.sql")),
     (6, "places", include_str!("migrations/0006_places.sql")),
     (7, "others", include_str!("migrations/0007_others.sql")),
+    (8, "confirmed", include_str!("migrations/0008_confirmed.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -3,12 +3,13 @@
 use smokejumper::domain::correlate::CorrelationKey;
 use smokejumper::domain::diagnosis::Finding;
 use smokejumper::domain::effect::EffectKind;
+use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::guardrail::Pause;
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{
-    Claim, Commit, Delivery, Finish, Leased, Ledger, Loaded, Neighbours, PauseChange, PortFuture, Store,
-    StoreError, Wanted,
+    Claim, Commit, Delivery, Finish, FiringPage, Leased, Ledger, Loaded, Neighbours, PauseChange, PortFuture,
+    Store, StoreError, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -155,6 +156,18 @@ impl Store for CrashingStore {
 
     fn ledger(&self, since: jiff::Timestamp) -> PortFuture<'_, Result<Ledger, StoreError>> {
         self.call(move |store| store.ledger(since))
+    }
+    fn firing(&self, after: Option<&IncidentId>) -> PortFuture<'_, Result<FiringPage, StoreError>> {
+        let after = after.cloned();
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.firing(after.as_ref()).await })
+    }
+    fn confirm(
+        &self,
+        alerts: Vec<(IncidentId, Fingerprint)>,
+        at: jiff::Timestamp,
+    ) -> PortFuture<'_, Result<(), StoreError>> {
+        self.call(move |store| store.confirm(alerts, at))
     }
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
         let pauses = self.pause_first.swap(false, Ordering::SeqCst);

@@ -136,7 +136,11 @@ pub async fn prometheus(folder: &Path, config: &str) -> Server {
 
 /// Alertmanager with this configuration.
 pub async fn alertmanager(folder: &Path, config: &str) -> Server {
-    let port = free_port();
+    alertmanager_at(free_port(), folder, config).await
+}
+
+/// The same on this port.
+pub async fn alertmanager_at(port: u16, folder: &Path, config: &str) -> Server {
     let file = folder.join("alertmanager.yml");
     std::fs::write(&file, config).expect("the folder takes a file");
     let mut command = program("prometheus-alertmanager", "prometheus-alertmanager");

@@ -48,6 +48,8 @@ const ROOMS: &[Room] = &[
     adapter("actions", &["domain", "period", "params", "engine", "clients", "secret"]),
     // Both hold live secrets: keys that are sent, and credentials that are compared.
     adapter("notify", &["domain", "engine", "clients", "secret"]),
+    // Keeps a secret out of what Alertmanager's proxy may quote.
+    adapter("alerting", &["domain", "engine", "clients", "secret"]),
     adapter("http", &["domain", "period", "engine", "clients", "secret"]),
     // The simulated world would share the mistakes of whatever it imported.
     room("sandbox", &["domain"]),
@@ -116,6 +118,7 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
     ("Playbook for", &["rules"], "only `rules/` knows what a rule says"),
     ("ActHandle", &["actions", "clients", "app/adapters"], "only `actions/` is given a handle that writes"),
     ("SlackClient", &["clients", "notify", "app"], "only `notify/` speaks to Slack"),
+    ("AlertmanagerClient", &["clients", "alerting", "app"], "only `alerting` asks Alertmanager"),
     ("PagerDutyClient", &["clients", "notify", "app"], "only `notify/` speaks to PagerDuty"),
     ("apply::apply", &["engine/step", "domain"], "`engine::step` is the only writer of incident state"),
     (".commit", &["engine/step", "store"], "`engine::step` is the only writer of incident state"),

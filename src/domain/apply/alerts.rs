@@ -9,6 +9,7 @@ use crate::effect::Effect;
 use crate::incident::{IncidentStatus, Phase, Resolution};
 use crate::notification::Notice;
 use crate::people::Actor;
+use crate::silence::Suppressed;
 use crate::timeline::LineKind;
 use jiff::SignedDuration;
 
@@ -21,26 +22,35 @@ pub(super) const PERSON_RESOLVE_HOLD: SignedDuration = SignedDuration::from_hour
 /// How many single alerts get a line of their own; later ones are counted on the card.
 const ALERT_LINES_MAX: u32 = 20;
 
+/// What is to be known of a telling beside what it means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Telling {
+    /// Whether the alert is counted in this incident already.
+    pub(super) counted: bool,
+    /// Whether we found out by asking Alertmanager.
+    pub(super) found: bool,
+}
+
 pub(super) fn seen(
     draft: &mut Draft,
     alert: &Alert,
     observation: Observation,
-    counted: bool,
+    telling: Telling,
     facts: &Facts<'_>,
 ) {
     match observation {
-        Observation::Started => started(draft, alert, counted, facts),
+        Observation::Started => started(draft, alert, telling, facts),
         Observation::Repeated => repeated(draft, alert, facts),
-        Observation::Ended => ended(draft, alert, facts),
+        Observation::Ended => ended(draft, alert, telling.found, facts),
         // A tombstone keeps a late firing from opening what is over; there is nothing to count.
         Observation::AlreadyEnded | Observation::LateFiring => {}
     }
 }
 
-fn started(draft: &mut Draft, alert: &Alert, counted: bool, facts: &Facts<'_>) {
+fn started(draft: &mut Draft, alert: &Alert, telling: Telling, facts: &Facts<'_>) {
     let counts = &mut draft.incident.alerts;
     counts.firing = counts.firing.saturating_add(1);
-    if counted {
+    if telling.counted {
         counts.resolved = counts.resolved.saturating_sub(1);
     }
     draft.changed = true;
@@ -59,6 +69,32 @@ fn started(draft: &mut Draft, alert: &Alert, counted: bool, facts: &Facts<'_>) {
         }
         draft.visible();
     }
+    if telling.found {
+        let text = format!(
+            "Alertmanager never told of {} ({}): we found it there by asking",
+            alert.title(),
+            alert.fingerprint
+        );
+        draft.line(LineKind::Alert, Some("alert_found"), text);
+    }
+}
+
+/// Alertmanager keeps alerts quiet, or tells of them again. Nothing follows from it: who silenced them decided about
+/// Alertmanager's notifications, and not about what is done here.
+pub(super) fn suppressed(draft: &mut Draft, suppressed: Suppressed) {
+    let suppressed = suppressed.some();
+    if suppressed == draft.incident.suppressed || !draft.incident.is_open() {
+        return;
+    }
+    draft.incident.suppressed = suppressed;
+    let text = match suppressed {
+        Some(quiet) => {
+            format!("Alertmanager keeps alerts quiet: {quiet} of {} that fire", draft.incident.alerts.firing)
+        }
+        None => "Alertmanager does not keep these alerts quiet any more".to_owned(),
+    };
+    draft.line(LineKind::Alert, Some("suppressed"), text);
+    draft.visible();
 }
 
 fn repeated(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
@@ -68,7 +104,7 @@ fn repeated(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     }
 }
 
-fn ended(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+fn ended(draft: &mut Draft, alert: &Alert, found: bool, facts: &Facts<'_>) {
     let counts = &mut draft.incident.alerts;
     counts.firing = counts.firing.saturating_sub(1);
     counts.resolved = counts.resolved.saturating_add(1);
@@ -76,12 +112,14 @@ fn ended(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     if !draft.incident.is_open() {
         return;
     }
-    if draft.incident.alerts.total() <= ALERT_LINES_MAX {
-        draft.line(
-            LineKind::Alert,
-            Some("alert_ended"),
-            format!("{} ended ({})", alert.title(), alert.fingerprint),
+    let (title, fingerprint) = (alert.title(), alert.fingerprint);
+    if found {
+        let text = format!(
+            "{title} ended ({fingerprint}): Alertmanager does not hold it any more, and never said so"
         );
+        draft.line(LineKind::Alert, Some("alert_gone"), text);
+    } else if draft.incident.alerts.total() <= ALERT_LINES_MAX {
+        draft.line(LineKind::Alert, Some("alert_ended"), format!("{title} ended ({fingerprint})"));
     }
     draft.visible();
     close_if_over(draft, facts);
@@ -158,6 +196,7 @@ pub(super) fn close(draft: &mut Draft, by: Option<Actor>, why: String, facts: &F
     draft.incident.status = IncidentStatus::Resolved;
     draft.incident.phase = Phase::Closed;
     draft.incident.resolved = Some(Resolution { actor: by.clone(), at: draft.now });
+    draft.incident.suppressed = None;
     if let Some(escalation) = &mut draft.incident.escalation {
         escalation.next = None;
     }

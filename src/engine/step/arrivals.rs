@@ -60,10 +60,23 @@ impl Memory {
     }
 }
 
+/// What is known of an alert beside what it says.
+#[derive(Clone, Copy)]
+struct Known {
+    /// Whether its incident counts it already.
+    counted: bool,
+    /// Whether we found out by asking Alertmanager.
+    found: bool,
+}
+
+impl Known {
+    const COUNTED: Self = Self { counted: true, found: false };
+}
+
 impl Batch<'_> {
     /// Takes in one alert.
     pub(super) async fn take_alert(&mut self, read: ReadAlert) -> Result<(), StoreError> {
-        let ReadAlert { alert, places } = read;
+        let ReadAlert { alert, places, found } = read;
         let firing_in: Vec<IncidentId> = self
             .memory
             .of(alert.fingerprint)
@@ -73,12 +86,12 @@ impl Batch<'_> {
             .collect();
         if !firing_in.is_empty() {
             for incident in firing_in {
-                self.tell(&incident, &alert).await?;
+                self.tell(&incident, &alert, found).await?;
             }
             return Ok(());
         }
         match alert.status {
-            AlertStatus::Firing => self.start(alert, places).await,
+            AlertStatus::Firing => self.start(alert, places, found).await,
             AlertStatus::Resolved => {
                 self.bury(&alert);
                 Ok(())
@@ -87,7 +100,12 @@ impl Batch<'_> {
     }
 
     /// Tells an incident about an alert that it knows.
-    async fn tell(&mut self, incident: &IncidentId, alert: &Arc<Alert>) -> Result<(), StoreError> {
+    async fn tell(
+        &mut self,
+        incident: &IncidentId,
+        alert: &Arc<Alert>,
+        found: bool,
+    ) -> Result<(), StoreError> {
         if alert.status == AlertStatus::Firing
             && let Some(open) = self.successor(incident)
         {
@@ -100,7 +118,7 @@ impl Batch<'_> {
         if observation == Observation::Repeated && is_open {
             return Ok(());
         }
-        self.note(incident, Arc::clone(alert), observation, true).await
+        self.note(incident, Arc::clone(alert), observation, Known { counted: true, found }).await
     }
 
     /// The incident that is open for the key of one that is over.
@@ -119,11 +137,12 @@ impl Batch<'_> {
         alert: &Arc<Alert>,
     ) -> Result<(), StoreError> {
         let there = self.record_in(alert.fingerprint, Some(to)).map(|record| record.status);
-        self.note(from, Arc::clone(alert), Observation::Ended, true).await?;
+        self.note(from, Arc::clone(alert), Observation::Ended, Known::COUNTED).await?;
         if there == Some(AlertStatus::Firing) {
             return Ok(());
         }
-        self.note(to, Arc::clone(alert), Observation::Started, there.is_some()).await
+        let known = Known { counted: there.is_some(), found: false };
+        self.note(to, Arc::clone(alert), Observation::Started, known).await
     }
 
     /// Remembers an alert in an incident and lets it happen there.
@@ -132,13 +151,14 @@ impl Batch<'_> {
         incident: &IncidentId,
         alert: Arc<Alert>,
         observation: Observation,
-        counted: bool,
+        known: Known,
     ) -> Result<(), StoreError> {
         let record = self.record_in(alert.fingerprint, Some(incident)).cloned();
         if let Some(record) = alert::remember(record.as_ref(), &alert, observation, self.now) {
             self.memory.remember(&alert, Some(incident.clone()), record);
         }
-        let event = Event::AlertSeen { alert, observation, counted };
+        let Known { counted, found } = known;
+        let event = Event::AlertSeen { alert, observation, counted, found };
         self.happen(incident, event).await?;
         self.stands_again(incident);
         Ok(())
@@ -153,7 +173,7 @@ impl Batch<'_> {
     }
 
     /// An alert that is news: every rule that matches gets its incident.
-    async fn start(&mut self, alert: Arc<Alert>, places: Vec<Place>) -> Result<(), StoreError> {
+    async fn start(&mut self, alert: Arc<Alert>, places: Vec<Place>, found: bool) -> Result<(), StoreError> {
         let remembered = self.latest_record(alert.fingerprint).cloned();
         if alert::observe(remembered.as_ref(), &alert, self.now) == Observation::LateFiring {
             return Ok(());
@@ -162,7 +182,8 @@ impl Batch<'_> {
             self.stepper.meter.matched(&rule.rule.name);
             let incident = self.incident_for(&key, &rule, &alert);
             let counted = self.record_in(alert.fingerprint, Some(&incident)).is_some();
-            self.note(&incident, Arc::clone(&alert), Observation::Started, counted).await?;
+            let known = Known { counted, found };
+            self.note(&incident, Arc::clone(&alert), Observation::Started, known).await?;
         }
         Ok(())
     }

@@ -109,7 +109,7 @@ impl<'s> Batch<'s> {
         for (delivery, read) in reading.all(deliveries).await? {
             match &read {
                 Ok(Read::Alerts(alerts)) => {
-                    for ReadAlert { alert, places } in alerts {
+                    for ReadAlert { alert, places, .. } in alerts {
                         wanted.fingerprints.push(alert.fingerprint);
                         wanted.keys.extend(places.iter().map(|place| place.key.clone()));
                     }

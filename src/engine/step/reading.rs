@@ -4,7 +4,7 @@
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::correlate::CorrelationKey;
 use crate::engine::playbook::{KeptRule, Playbook};
-use crate::engine::ports::{Click, Decoded, Decoder, Delivery, StoreError};
+use crate::engine::ports::{Click, Decoded, Decoder, Delivery, Source, StoreError};
 use std::sync::Arc;
 
 /// Deliveries from which on a second hand is worth its start.
@@ -21,6 +21,8 @@ pub(super) struct ReadAlert {
     pub(super) alert: Arc<Alert>,
     /// Where it belongs, should it be news; empty for one that has ended.
     pub(super) places: Vec<Place>,
+    /// Whether we found out by asking Alertmanager, and nobody told us.
+    pub(super) found: bool,
 }
 
 /// A rule that matches an alert, and the key of the incident.
@@ -64,7 +66,8 @@ impl Reading {
         let read = |delivery: Delivery| {
             let read = self.decoder.decode(&delivery).map(|decoded| match decoded {
                 Decoded::Alerts(alerts) => {
-                    Read::Alerts(alerts.into_iter().map(|alert| self.matched(alert)).collect())
+                    let found = delivery.source == Source::Reconciler;
+                    Read::Alerts(alerts.into_iter().map(|alert| self.matched(alert, found)).collect())
                 }
                 Decoded::Clicks(clicks) => Read::Clicks(clicks),
             });
@@ -73,12 +76,12 @@ impl Reading {
         deliveries.into_iter().map(read).collect()
     }
 
-    fn matched(&self, alert: Alert) -> ReadAlert {
+    fn matched(&self, alert: Alert, found: bool) -> ReadAlert {
         let place = |rule: Arc<KeptRule>| Place { key: self.playbook.key(&rule, &alert), rule };
         let places = match alert.status {
             AlertStatus::Firing => self.playbook.matching(&alert).into_iter().map(place).collect(),
             AlertStatus::Resolved => Vec::new(),
         };
-        ReadAlert { alert: Arc::new(alert), places }
+        ReadAlert { alert: Arc::new(alert), places, found }
     }
 }

@@ -98,6 +98,7 @@ impl<'s> Rehearsal<'s> {
             alert: Arc::new(alert.clone()),
             observation: Observation::Started,
             counted: false,
+            found: false,
         };
         rehearsal.happen(seen, stage.now);
         rehearsal

@@ -7,7 +7,7 @@ use super::{Findings, require_time};
 use crate::period::Period;
 use crate::settings::Settings;
 use crate::settings::access::BasicAuth;
-use crate::settings::services::Prometheus;
+use crate::settings::services::{Alertmanager, Prometheus};
 use crate::settings::values::PlainOrSecret;
 
 /// Longest time for one call to a messenger. A page must reach somebody within half a minute; what takes longer is
@@ -22,7 +22,7 @@ pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
         check_prometheus(prometheus, out);
     }
     if let Some(alertmanager) = &settings.alertmanager {
-        out.require(alertmanager.url.is_set(), &["alertmanager", "url"]);
+        check_alertmanager(alertmanager, out);
     }
     if let Some(slack) = &settings.slack {
         out.require(slack.api_url.is_set(), &["slack", "api_url"]);
@@ -50,16 +50,45 @@ fn require_time_up_to(most: Period, period: Period, path: &[&str], out: &mut Fin
     }
 }
 
+fn check_alertmanager(alertmanager: &Alertmanager, out: &mut Findings) {
+    let name = "alertmanager";
+    let Alertmanager { url, peers, bearer_token, basic_auth, headers, timeout, reconcile, ca_file: _ } =
+        alertmanager;
+    out.require(url.is_set(), &[name, "url"]);
+    for (index, peer) in peers.iter().enumerate() {
+        out.require(peer.is_set(), &[name, "peers", &index.to_string()]);
+    }
+    require_time_up_to(MESSENGER_TIMEOUT_MAX, *timeout, &[name, "timeout"], out);
+    check_headers(headers, &[name], out);
+    check_basic_auth(name, basic_auth.as_ref(), bearer_token.is_set(), out);
+    for (key, period) in
+        [("every", reconcile.every), ("grace", reconcile.grace), ("missed_after", reconcile.missed_after)]
+    {
+        require_time(period, &[name, "reconcile", key], out);
+    }
+    if reconcile.take_in_missed && reconcile.receiver.is_none() {
+        out.add(
+            &[name, "reconcile", "take_in_missed"],
+            "this needs the name of our receiver in Alertmanager",
+        )
+        .help("write `receiver: NAME` beside it, as it stands in Alertmanager's configuration");
+    }
+}
+
 fn check_prometheus(prometheus: &Prometheus, out: &mut Findings) {
     let name = "prometheus";
     let Prometheus { url, bearer_token, basic_auth, headers, timeout, ca_file: _ } = prometheus;
     out.require(url.is_set(), &[name, "url"]);
     require_time(*timeout, &[name, "timeout"], out);
     check_headers(headers, &[name], out);
+    check_basic_auth(name, basic_auth.as_ref(), bearer_token.is_set(), out);
+}
+
+fn check_basic_auth(name: &str, basic_auth: Option<&BasicAuth>, has_token: bool, out: &mut Findings) {
     if let Some(BasicAuth { username, password }) = basic_auth {
         out.require(!username.is_empty(), &[name, "basic_auth", "username"]);
         out.require(password.is_set(), &[name, "basic_auth", "password"]);
-        if bearer_token.is_set() {
+        if has_token {
             out.add(
                 &[name, "bearer_token"],
                 "a request carries one `Authorization`: keep this or `basic_auth`",

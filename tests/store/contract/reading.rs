@@ -51,3 +51,45 @@ pub async fn a_view_lists_a_bounded_number_of_alerts(store: Subject) {
     assert_eq!(view.alerts.len(), 500);
     assert_eq!(view.alerts[499].1.fingerprint, Fingerprint::from(499));
 }
+
+/// Every firing alert of open incidents, page by page, as `incident:alert`, with a star where it was confirmed.
+async fn all_firing(store: &Subject) -> Vec<String> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.firing(after.as_ref()).await.expect("readable");
+        all.extend(page.alerts.iter().map(|firing| {
+            let star = if firing.confirmed { "*" } else { "" };
+            format!("{}:{}{star}", firing.incident.0, firing.alert.fingerprint.as_u64())
+        }));
+        let Some(next) = page.next else { return all };
+        assert!(after.is_none_or(|before| before < next), "it goes on");
+        after = Some(next);
+    }
+}
+
+pub async fn firing_alerts_of_open_incidents_come_each_once_with_what_was_confirmed(store: Subject) {
+    assert_eq!(all_firing(&store).await, Vec::<String>::new());
+    for number in 0..300 {
+        let (name, key) = (format!("i{number:03}"), format!("k{number}"));
+        let mut write = mk_incident(&name, &key);
+        if number % 3 == 1 {
+            write.incident.status = IncidentStatus::Acknowledged;
+        }
+        let alerts = vec![mk_firing(2 * number, &name), mk_ended(2 * number + 1, Some(&name))];
+        store.commit(Commit { alerts, ..committing(vec![write]) }).await.expect("stored");
+    }
+    let over = store.incident(&id("i007")).await.expect("readable").expect("there").incident;
+    store.commit(committing(vec![mk_resolved(&over, 1)])).await.expect("over");
+    let place = |name: &str, number| (id(name), Fingerprint::from(number));
+    store.confirm(vec![place("i000", 0), place("i299", 598), place("gone", 1)], at(1)).await.expect("noted");
+
+    let star = |number| if number == 0 || number == 299 { "*" } else { "" };
+    let expected = (0..300_u64).filter(|number| *number != 7);
+    let expected: Vec<String> =
+        expected.map(|number| format!("i{number:03}:{}{}", 2 * number, star(number))).collect();
+    assert_eq!(all_firing(&store).await, expected);
+    // What is written over stays confirmed: it is the same alert of the same incident.
+    let again = Commit { alerts: vec![mk_firing(0, "i000")], ..committing(vec![]) };
+    store.commit(again).await.expect("stored");
+    assert_eq!(all_firing(&store).await, expected);
+}

@@ -69,8 +69,12 @@ fn a_repeat_of_a_firing_alert_changes_nothing() {
     world.fire("a");
     let version = world.incident.version;
     let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
-    let transition =
-        world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
+    let transition = world.happen(Event::AlertSeen {
+        alert,
+        observation: Observation::Repeated,
+        counted: true,
+        found: false,
+    });
     assert!(!transition.changed);
     assert_eq!(world.incident.version, version);
 }
@@ -100,7 +104,12 @@ fn a_persons_resolve_holds_against_repeats_for_an_hour() {
     world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
     let repeat = |world: &mut World| {
         let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
-        world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
+        world.happen(Event::AlertSeen {
+            alert,
+            observation: Observation::Repeated,
+            counted: true,
+            found: false,
+        });
     };
     world.now = world.now.checked_add(minutes(59)).expect("in range");
     repeat(&mut world);
@@ -171,6 +180,7 @@ fn an_alert_without_a_name_is_told_of_in_words() {
         alert: Arc::new(alert),
         observation: Observation::Started,
         counted: false,
+        found: false,
     });
     let opened = &world.lines[0].text;
     assert!(opened.contains("opened by an alert without a name under rule"), "{opened}");
@@ -190,7 +200,7 @@ fn a_persons_end_stops_a_verification_and_the_next_episode_goes_its_whole_way() 
     assert!(world.reasons().contains(&"not_verified"), "{:?}", world.reasons());
     world.now = world.now.checked_add(minutes(60)).expect("in range");
     let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
-    world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true });
+    world.happen(Event::AlertSeen { alert, observation: Observation::Repeated, counted: true, found: false });
     world.candidates = vec![mk_candidate("again", Tier::T2)];
     world.diagnosed();
     assert_eq!(world.incident.phase, Phase::AwaitingApproval, "the new episode is decided");

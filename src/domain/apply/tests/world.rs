@@ -253,17 +253,27 @@ impl World {
 
     pub(super) fn fire(&mut self, instance: &str) -> Transition {
         let alert = Arc::new(mk_alert(AlertStatus::Firing, instance, self.now));
-        self.happen(Event::AlertSeen { alert, observation: Observation::Started, counted: false })
+        self.happen(Event::AlertSeen {
+            alert,
+            observation: Observation::Started,
+            counted: false,
+            found: false,
+        })
     }
 
     pub(super) fn fire_again(&mut self, instance: &str) -> Transition {
         let alert = Arc::new(mk_alert(AlertStatus::Firing, instance, self.now));
-        self.happen(Event::AlertSeen { alert, observation: Observation::Started, counted: true })
+        self.happen(Event::AlertSeen {
+            alert,
+            observation: Observation::Started,
+            counted: true,
+            found: false,
+        })
     }
 
     pub(super) fn end_alert(&mut self, instance: &str) -> Transition {
         let alert = Arc::new(mk_alert(AlertStatus::Resolved, instance, self.now));
-        self.happen(Event::AlertSeen { alert, observation: Observation::Ended, counted: true })
+        self.happen(Event::AlertSeen { alert, observation: Observation::Ended, counted: true, found: false })
     }
 
     /// Finishes the diagnosis that is wished.

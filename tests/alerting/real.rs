@@ -1,0 +1,174 @@
+//! The built binary beside a real Alertmanager.
+
+use crate::servers::{self, Server, eventually, free_port, http_client};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const RECEIVER_TOKEN: &str = "alertmanager-token-for-tests";
+const API_TOKEN: &str = "admin-token-for-tests";
+
+/// Generous: a loaded machine with two cores runs everything at once.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+const RULES: &str = r#"
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: errors }
+spec: { matchers: ['alertname="HighErrorRate"'], severity: P1, groupBy: [service] }
+"#;
+
+/// Alertmanager never tells of an end.
+fn alertmanager_config(receiver: u16) -> String {
+    format!(
+        r#"
+route: {{ receiver: smokejumper, group_by: [service], group_wait: 0s, group_interval: 1s, repeat_interval: 1h }}
+receivers:
+  - name: smokejumper
+    webhook_configs:
+      - url: "http://127.0.0.1:{receiver}/webhooks/alertmanager"
+        send_resolved: false
+        http_config: {{ authorization: {{ credentials: {RECEIVER_TOKEN} }} }}
+"#
+    )
+}
+
+struct Pair {
+    folder: tempfile::TempDir,
+    alertmanager: Server,
+    port: u16,
+    _smokejumper: Server,
+}
+
+impl Pair {
+    async fn begin(grace: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        std::fs::write(folder.path().join("rules.yaml"), RULES).expect("a file");
+        let alertmanager = servers::alertmanager(folder.path(), &alertmanager_config(port)).await;
+        let settings = format!(
+            "server: {{ listen: '127.0.0.1:{port}' }}\n\
+             store: {{ url: 'sqlite://{}/s.db' }}\n\
+             receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: AM_TOKEN }}] }} }}\n\
+             api: {{ tokens: [{{ name: una, role: admin, token: {{ env: API_TOKEN }} }}] }}\n\
+             alertmanager:\n  url: '{}'\n  reconcile: {{ every: 500ms, grace: {grace}, receiver: smokejumper }}\n\
+             rules: ['rules.yaml']\n",
+            folder.path().display(),
+            alertmanager.url(),
+        );
+        let environment = [("AM_TOKEN", RECEIVER_TOKEN), ("API_TOKEN", API_TOKEN)];
+        let smokejumper = servers::smokejumper(folder.path(), &settings, port, &environment).await;
+        Self { folder, alertmanager, port, _smokejumper: smokejumper }
+    }
+
+    /// Prometheus says that an alert fires, or that it has ended.
+    async fn prometheus_sends(&self, service: &str, is_over: bool) {
+        let now = jiff::Timestamp::now();
+        let hour = jiff::SignedDuration::from_hours(1);
+        let ends_at = if is_over { now } else { now + hour };
+        let alert = json!({
+            "labels": { "alertname": "HighErrorRate", "service": service },
+            "startsAt": now - hour, "endsAt": ends_at,
+        });
+        let url = format!("{}/api/v2/alerts", self.alertmanager.url());
+        let answer = http_client().post(url).json(&json!([alert])).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+    }
+
+    async fn get(&self, path: &str) -> reqwest::Response {
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let answer = http_client().get(url).bearer_auth(API_TOKEN).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer
+    }
+
+    async fn api(&self, path: &str) -> Value {
+        self.get(path).await.json().await.expect("JSON")
+    }
+
+    /// A sample of the service's own metrics.
+    async fn metric(&self, name: &str) -> f64 {
+        let page = self.get("/metrics").await.text().await.expect("a page");
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).parse().expect("a number")
+    }
+
+    async fn incident(&self) -> Option<Value> {
+        let page = self.api("/api/v1/incidents").await;
+        let id = page["incidents"].get(0)?["id"].as_str()?.to_owned();
+        Some(self.api(&format!("/api/v1/incidents/{id}")).await)
+    }
+
+    async fn incident_where(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, PATIENCE, || async { self.incident().await.filter(|incident| fits(incident)) }).await
+    }
+
+    /// Waits for so many rounds of the reconciler from now.
+    async fn rounds(&self, count: u32) {
+        let name = "smokejumper_alertmanager_rounds_total";
+        let until = self.metric(name).await + f64::from(count);
+        eventually("further rounds", PATIENCE, || async { (self.metric(name).await >= until).then_some(()) })
+            .await;
+    }
+}
+
+fn says(incident: &Value, reason: &str) -> bool {
+    let lines = incident["timeline"].as_array().into_iter().flatten();
+    lines.into_iter().any(|line| line["reason"] == reason)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_alertmanager_never_tells_is_found_by_asking_it() {
+    let pair = Pair::begin("1s").await;
+    pair.prometheus_sends("api", false).await;
+    pair.prometheus_sends("watchdog", false).await;
+    eventually("both incidents", PATIENCE, || async {
+        let page = pair.api("/api/v1/incidents").await;
+        (page["incidents"].as_array()?.len() == 2).then_some(())
+    })
+    .await;
+    pair.rounds(3).await;
+    assert_eq!(
+        pair.api("/api/v1/incidents?status=open").await["incidents"].as_array().map(Vec::len),
+        Some(2)
+    );
+
+    pair.prometheus_sends("api", true).await;
+    let ended = eventually("an incident that is over", PATIENCE, || async {
+        let page = pair.api("/api/v1/incidents?status=resolved").await;
+        let id = page["incidents"].get(0)?["id"].as_str()?.to_owned();
+        Some(pair.api(&format!("/api/v1/incidents/{id}")).await)
+    })
+    .await;
+    assert_eq!(ended["labels"]["service"], "api", "{ended:#}");
+    assert!(says(&ended, "alert_gone"), "{ended:#}");
+    assert!((pair.metric("smokejumper_alertmanager_ends_found_total").await - 1.0).abs() < 0.1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alertmanager_that_dies_or_forgets_everything_ends_nothing() {
+    let mut pair = Pair::begin("1h").await;
+    pair.prometheus_sends("api", false).await;
+    pair.incident_where("an incident", |_| true).await;
+    pair.rounds(2).await;
+    pair.alertmanager.kill();
+    eventually("the loss is noticed", PATIENCE, || async {
+        let silent = pair.metric("smokejumper_alertmanager_peers{kind=\"silent\"}").await;
+        (silent > 0.5).then_some(())
+    })
+    .await;
+    pair.rounds(3).await;
+    assert_eq!(pair.incident().await.expect("it is there")["status"], "triggered");
+
+    // It comes back on its port without what it knew.
+    std::fs::remove_dir_all(pair.folder.path().join("alertmanager")).expect("its state");
+    let port = pair.alertmanager.port;
+    pair.alertmanager =
+        servers::alertmanager_at(port, pair.folder.path(), &alertmanager_config(pair.port)).await;
+    eventually("it is asked again", PATIENCE, || async {
+        let silent = pair.metric("smokejumper_alertmanager_peers{kind=\"silent\"}").await;
+        (silent < 0.5).then_some(())
+    })
+    .await;
+    pair.rounds(3).await;
+    assert_eq!(pair.incident().await.expect("it is there")["status"], "triggered");
+}
