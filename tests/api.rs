@@ -23,6 +23,7 @@ const PAGE: &str = include_str!("../docs/api.md");
 const ROUTER: &str = include_str!("../src/http/routes.rs");
 
 const TOKEN: &str = "admin-token-for-tests";
+const PAGERDUTY_SECRET: &str = "pagerduty-secret-for-tests";
 const GRAFANA_SECRET: &str = "grafana-secret-for-tests";
 const RECEIVER_TOKEN: &str = "alertmanager-token-for-tests";
 
@@ -66,7 +67,8 @@ fn settings(port: u16) -> String {
         "server: {{ listen: '127.0.0.1:{port}' }}\n\
          receivers:\n  alertmanager: {{ bearer_tokens: [{{ env: AM }}] }}\n\
          \x20 grafana: {{ bearer_tokens: [{{ env: AM }}], hmac: {{ secret: {{ env: GRAFANA }}, timestamp_header: X-Time }} }}\n\
-         people: [{{ name: una, role: approver, slack: U0123456789 }}]\n\
+         people: [{{ name: una, role: approver, slack: U0123456789, pagerduty: PU1 }}]\n\
+         pagerduty: {{ webhook_secret: {{ env: PD }} }}\n\
          api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
          endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\
          rules: [rules.yaml]\nmode: enforce\n\
@@ -85,7 +87,8 @@ impl Service {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("rules.yaml"), RULES).expect("written");
         let port = free_port();
-        let environment = [("AM", RECEIVER_TOKEN), ("API", TOKEN), ("GRAFANA", GRAFANA_SECRET)];
+        let environment =
+            [("AM", RECEIVER_TOKEN), ("API", TOKEN), ("GRAFANA", GRAFANA_SECRET), ("PD", PAGERDUTY_SECRET)];
         let server = servers::smokejumper(folder.path(), &settings(port), port, &environment).await;
         Self { server, folder }
     }
@@ -472,6 +475,53 @@ async fn grafana_signs_what_it_sends_and_what_has_no_data_behind_it_leads_to_not
     .await;
     let why = "its alert says that data is missing (NoData, KeepLast), and not that something is wrong";
     assert_eq!((text(&action["reason_code"]), text(&action["reason"])), ("blind", why));
+}
+
+#[tokio::test]
+async fn whoever_takes_an_incident_in_pagerduty_has_it_here() {
+    let service = Service::start().await;
+    service.fire("HighErrorRate", "cart").await;
+    let id = text(&service.waiting("cart").await["id"]).to_owned();
+    let url = format!("{}/webhooks/pagerduty", service.server.url());
+    let send = async |event: &str, number: u32, secret: &str| {
+        let now = jiff::Timestamp::now();
+        let una = json!({ "id": "PU1", "summary": "Somebody else", "type": "user_reference" });
+        let data = match event {
+            "incident.annotated" => {
+                json!({ "id": "PN1", "type": "incident_note", "content": "it is the *pool*",
+                "incident": { "id": "P1", "type": "incident_reference" } })
+            }
+            _ => {
+                json!({ "id": "P1", "type": "incident", "incident_key": format!("smokejumper/{id}/0"), "assignees": [una] })
+            }
+        };
+        let body = json!({ "event": { "id": format!("01B{number}"), "event_type": event, "resource_type": "incident",
+            "occurred_at": now.to_string(), "agent": una, "client": null, "data": data } })
+        .to_string();
+        let signature = format!("v1={}", sign_hex(&SecretString::from(secret), body.as_bytes()));
+        let request = http_client().post(&url).header("X-PagerDuty-Signature", signature).body(body);
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    let status = async |wanted: &str| {
+        eventually(wanted, PATIENCE, async || {
+            let incident = service.get(&format!("/api/v1/incidents/{id}")).await;
+            (incident["status"] == wanted).then_some(incident)
+        })
+        .await
+    };
+    assert_eq!(send("incident.acknowledged", 1, "another secret").await, 401);
+    assert_eq!(send("pagey.ping", 2, PAGERDUTY_SECRET).await, 200);
+    assert_eq!(send("incident.acknowledged", 3, PAGERDUTY_SECRET).await, 200);
+    assert_eq!(text(&status("acknowledged").await["acknowledged_by"]), "una");
+    assert_eq!(send("incident.unacknowledged", 4, PAGERDUTY_SECRET).await, 200);
+    assert!(status("triggered").await["acknowledged_by"].is_null());
+    assert_eq!(send("incident.annotated", 5, PAGERDUTY_SECRET).await, 200);
+    assert_eq!(send("incident.resolved", 6, PAGERDUTY_SECRET).await, 200);
+    let resolved = status("resolved").await;
+    let line = resolved["timeline"].as_array().expect("lines").iter().find(|line| line["kind"] == "resolved");
+    assert_eq!(text(&line.expect("a line")["text"]), "resolved by una");
+    let note = "note in PagerDuty by Somebody else: it is the *pool*";
+    assert!(resolved["timeline"].as_array().expect("lines").iter().any(|line| line["text"] == note));
 }
 
 #[tokio::test]

@@ -15,11 +15,12 @@ use crate::engine::clock::LastJump;
 use crate::http::receive::slack::socket::Connect;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
+use crate::notify::pagerduty::news::PagerDutyDecoder;
 use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
 use crate::rules::book::RuleBook;
-use crate::secret::{Keyring, LiveText, SecretSet, SecretSources};
+use crate::secret::{Keyring, LiveText, SecretError, SecretSet, SecretSources};
 use crate::settings::{BasicAuth, HttpUrl, Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
 use kubernetes::Cluster;
@@ -39,6 +40,8 @@ pub(super) struct Adapters {
     /// Opens connections of Socket Mode; none where it is not set up.
     pub(super) slack_socket: Option<Arc<Connect>>,
     pub(super) alertmanagers: Option<Arc<Alertmanagers>>,
+    pub(super) pagerduty_decoder: PagerDutyDecoder,
+    pub(super) pagerduty_secrets: SecretSet,
     cluster: Option<Cluster>,
     looks_at_nodes: bool,
 }
@@ -68,6 +71,8 @@ impl Adapters {
             },
             slack_socket: slack_socket(settings, keyring)?,
             alertmanagers: alertmanagers(settings, keyring)?.map(Arc::new),
+            pagerduty_decoder: PagerDutyDecoder { people: people_in_pagerduty(settings) },
+            pagerduty_secrets: webhook_secrets(settings, keyring)?,
             cluster,
             looks_at_nodes: settings.guardrails.looks_at_nodes(),
         })
@@ -301,6 +306,20 @@ fn pagerduty(
         external_url: Some(links.to_owned()),
     };
     Ok(Some(PagerDutyNotifier::new(options, messenger(pagerduty.timeout)?, keyring.clone())?))
+}
+
+/// Secrets of every subscription of PagerDuty's that may lead here: the account's, and those of its services.
+fn webhook_secrets(settings: &Settings, keyring: &Keyring) -> Result<SecretSet, SecretError> {
+    let Some(pagerduty) = &settings.pagerduty else { return Ok(SecretSet::default()) };
+    let of_services = pagerduty.services.values().map(|service| &service.webhook_secret);
+    let all = std::iter::once(&pagerduty.webhook_secret).chain(of_services);
+    all.map(|sources| keyring.open_all(sources)).collect()
+}
+
+/// Names in the audit trail by identity in PagerDuty.
+fn people_in_pagerduty(settings: &Settings) -> Vec<(String, String)> {
+    let named = |person: &crate::settings::Person| Some((person.pagerduty.clone()?, person.name.clone()));
+    settings.people.iter().filter_map(named).collect()
 }
 
 fn people(settings: &Settings) -> People {

@@ -2,17 +2,19 @@
 
 use crate::clients::alertmanager;
 use crate::engine::ports::{Decoded, Decoder, Delivery, Source};
+use crate::notify::pagerduty::news::PagerDutyDecoder;
 use crate::notify::slack::click::SlackDecoder;
 
 /// Reads deliveries of every source.
 pub struct HouseDecoder {
     slack: SlackDecoder,
+    pagerduty: PagerDutyDecoder,
 }
 
 impl HouseDecoder {
-    /// A decoder that knows the people behind Slack's users.
-    pub fn new(slack: SlackDecoder) -> Self {
-        Self { slack }
+    /// A decoder that knows the people behind Slack's and PagerDuty's users.
+    pub fn new(slack: SlackDecoder, pagerduty: PagerDutyDecoder) -> Self {
+        Self { slack, pagerduty }
     }
 }
 
@@ -28,6 +30,7 @@ impl Decoder for HouseDecoder {
                 let alerts = serde_json::from_slice(&delivery.body).map_err(|error| error.to_string())?;
                 Ok(Decoded::Alerts(alerts))
             }
+            Source::PagerDuty => self.pagerduty.read(&delivery.body).map_err(|error| error.to_string()),
             Source::Slack => self.slack.read(&delivery.body).map_err(|error| error.to_string()),
         }
     }

@@ -125,6 +125,7 @@ fn secrets(world: &World) -> BTreeMap<String, String> {
     let mut secrets = BTreeMap::from([
         ("DEMO_SLACK_TOKEN".to_owned(), world.slack.options().bot_token.clone()),
         ("DEMO_SLACK_SECRET".to_owned(), world.slack.options().signing_secret.clone()),
+        ("DEMO_PD_WEBHOOKS".to_owned(), world.pagerduty.webhook_secret().to_owned()),
         ("DEMO_REMEDY_TOKEN".to_owned(), format!("Bearer {}", world.remedies().token())),
         ("DEMO_RECEIVER_TOKEN".to_owned(), random_token()),
     ]);
@@ -183,12 +184,13 @@ slack:
   app_id: "{app}"
   default_channel: "#pss-nano-incidents"
 people:
-  - {{ name: una, slack: U0UNA, role: approver }}
+  - {{ name: una, slack: U0UNA, pagerduty: PUNA, role: approver }}
   - {{ name: ravi, slack: U0RAVI, role: approver }}
   - {{ name: mei, slack: U0MEI, role: approver }}
   - {{ name: sam, slack: U0SAM, role: responder }}
 pagerduty:
   events_url: "{pagerduty}"
+  webhook_secret: {{ env: DEMO_PD_WEBHOOKS }}
   services: {{ {services} }}
 endpoints: {{ {endpoints} }}
 probes: {{ allow_loopback: true }}

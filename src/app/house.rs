@@ -117,7 +117,7 @@ impl House {
         let stepper = Arc::new(Stepper::new(
             store.clone(),
             book.clone(),
-            Arc::new(HouseDecoder::new(adapters.slack_decoder.clone())),
+            Arc::new(HouseDecoder::new(adapters.slack_decoder.clone(), adapters.pagerduty_decoder.clone())),
             Arc::clone(&clock),
             Arc::clone(&ids),
             Arc::clone(&meter),
@@ -176,6 +176,7 @@ impl House {
             ids,
             slack_secrets: Arc::new(adapters.slack_secrets),
             slack_socket: adapters.slack_socket.as_ref().map(|_| metrics.slack_socket()),
+            pagerduty_secrets: Arc::new(adapters.pagerduty_secrets),
             meter: metrics.doors(),
             rules_refused: rulebook::refused(book.clone()),
             reload: rulebook::reloader(book.clone(), metrics.clone()),

@@ -6,6 +6,7 @@
 //! limits are in [`event`].
 
 pub mod event;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ mod acting;
 mod alerts;
 mod deciding;
 mod draft;
+mod hearing;
 mod people;
 mod restoring;
 mod telling;
@@ -145,6 +146,7 @@ pub fn apply(
             people::escalate(&mut draft, &actor, seen.as_deref(), reason, facts)?;
         }
         Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
+        Event::Heard(news) => hearing::heard(&mut draft, news, facts),
         Event::PressRefused { channel, user, why } => telling::press_refused(&mut draft, &channel, user, why),
         Event::TaskItemDone { task, item, actor } => {
             people::item_done(&mut draft, task, item, &actor, facts)?

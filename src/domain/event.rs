@@ -3,6 +3,7 @@
 use crate::action::{ActionId, ActionOutcome, Step};
 use crate::alert::{Alert, Observation};
 use crate::approval::Ballot;
+use crate::bridge::BridgeNews;
 use crate::diagnosis::{DiagnosisPurpose, Finding};
 use crate::effect::{EffectId, Wake};
 use crate::notification::{Destination, MessageRef, Notice};
@@ -124,6 +125,8 @@ pub enum Event {
         /// In their words.
         reason: Option<String>,
     },
+    /// News from where the incident is shown as well.
+    Heard(BridgeNews),
     /// Somebody's press on a button did not count. Nothing changes; they are told why.
     PressRefused {
         /// Slack's id of the channel of the message.
@@ -184,6 +187,7 @@ impl Event {
             Self::TakeOver { .. } => "take_over",
             Self::Escalate { .. } => "escalate",
             Self::Resolve { .. } => "resolve",
+            Self::Heard(_) => "heard",
             Self::PressRefused { .. } => "press_refused",
             Self::TaskItemDone { .. } => "task_item_done",
             Self::NoticeSent { .. } => "notice_sent",

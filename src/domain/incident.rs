@@ -6,6 +6,7 @@
 use crate::Labels;
 use crate::action::{Action, ActionId, ActionStatus, Task};
 use crate::alert::AlertStatus;
+use crate::bridge::BridgeMark;
 use crate::correlate::{CorrelationKey, Target};
 use crate::decision::Reason;
 use crate::effect::{EffectId, Wake};
@@ -204,6 +205,12 @@ pub struct Incident {
     /// Who took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledged: Option<Acknowledgement>,
+    /// Its identity in PagerDuty, as its webhooks name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
+    /// The last news from PagerDuty that counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge_heard: Option<BridgeMark>,
     /// Who goes on by hand: nothing more is tried, undone or proposed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Acknowledgement>,
@@ -283,6 +290,8 @@ impl Incident {
             tasks: Vec::new(),
             escalation: None,
             acknowledged: None,
+            bridge: None,
+            bridge_heard: None,
             taken_over: None,
             resolved: None,
             episode: 0,
@@ -394,6 +403,13 @@ impl Incident {
     /// PagerDuty's dedup key of one episode, which may have ended.
     pub fn dedup_key_of(&self, episode: u32) -> String {
         format!("smokejumper/{}/{episode}", self.id)
+    }
+
+    /// The incident and the episode that a dedup key of ours names; none for a key of somebody else's.
+    pub fn of_dedup_key(key: &str) -> Option<(IncidentId, u32)> {
+        let (id, episode) = key.strip_prefix("smokejumper/")?.rsplit_once('/')?;
+        let id = Some(id).filter(|id| !id.is_empty())?;
+        Some((IncidentId(id.to_owned()), episode.parse().ok()?))
     }
 
     /// Names of remedies that were taken in this incident. What was blocked, simulated, or called off before it began

@@ -14,6 +14,7 @@ pub mod action;
 pub mod alert;
 pub mod apply;
 pub mod approval;
+pub mod bridge;
 pub mod catalog;
 pub mod correlate;
 pub mod counted;

@@ -36,6 +36,8 @@ impl Role {
 pub enum Via {
     /// A button in Slack.
     Slack,
+    /// PagerDuty, where the incident is shown as well.
+    PagerDuty,
     /// The HTTP API, and so the command line.
     Api,
     /// The machine itself, by a rule or a timer.
@@ -47,6 +49,7 @@ impl Via {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Slack => "slack",
+            Self::PagerDuty => "pagerduty",
             Self::Api => "api",
             Self::Machine => "machine",
         }

@@ -9,7 +9,7 @@ mod decoded;
 mod hands;
 
 pub use alerting::{Alerting, Held, HeldAlert, Peer};
-pub use decoded::{Click, ClickVerb, Decoded, Decoder, Spot};
+pub use decoded::{Click, ClickVerb, Decoded, Decoder, Spot, Whose};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
 
 use crate::domain::Labels;
@@ -61,6 +61,8 @@ pub enum Source {
     Alertmanager,
     /// `POST /webhooks/grafana`.
     Grafana,
+    /// `POST /webhooks/pagerduty`.
+    PagerDuty,
     /// `POST /webhooks/slack`.
     Slack,
     /// What was found by asking Alertmanager, for which no webhook came.
@@ -73,6 +75,7 @@ impl Source {
         match self {
             Self::Alertmanager => "alertmanager",
             Self::Grafana => "grafana",
+            Self::PagerDuty => "pagerduty",
             Self::Slack => "slack",
             Self::Reconciler => "reconciler",
         }
@@ -102,6 +105,8 @@ pub struct Wanted {
     /// Remembered alerts, in every incident that holds them, with those incidents where they are open or where
     /// the alert is still recorded as firing; for one of these that is over, also the open incident of its key.
     pub fingerprints: Vec<Fingerprint>,
+    /// Incidents by their identity in PagerDuty.
+    pub bridges: Vec<String>,
 }
 
 /// An alert that fires in an open incident.

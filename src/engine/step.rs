@@ -14,6 +14,7 @@ mod journal;
 mod judging;
 mod last_moment;
 mod looking_up;
+mod people;
 mod reading;
 pub mod rehearsal;
 mod touched;

@@ -39,6 +39,7 @@ use utoipa::OpenApi;
         crate::http::health::reload,
         crate::http::receive::alertmanager::receive,
         crate::http::receive::grafana::receive,
+        crate::http::receive::pagerduty::receive,
         crate::http::receive::slack::receive,
         crate::http::health::alive,
         crate::http::health::ready,

@@ -5,6 +5,7 @@
 
 pub mod alertmanager;
 pub mod grafana;
+pub mod pagerduty;
 pub mod slack;
 
 use super::problem::Problem;

@@ -11,7 +11,7 @@ use super::health;
 use super::meter::{Receiving, count_deliveries};
 use super::page::{self, PageDoor};
 use super::receive::grafana::{self, GrafanaDoor};
-use super::receive::{alertmanager, slack};
+use super::receive::{alertmanager, pagerduty, slack};
 use super::services::Services;
 use crate::engine::ports::Source;
 use axum::extract::DefaultBodyLimit;
@@ -56,6 +56,8 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route_layer(alertmanager_door)
         .route_layer(counted(Source::Alertmanager));
     // Slack signs its requests instead of showing credentials; the handler checks before it reads.
+    let pagerduty =
+        post(pagerduty::receive).route_layer(signed_gate.clone()).route_layer(counted(Source::PagerDuty));
     let slack = post(slack::receive).route_layer(signed_gate.clone()).route_layer(counted(Source::Slack));
     let grafana = match doors.grafana {
         None => post(grafana::closed).put(grafana::closed),
@@ -74,6 +76,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
     let receivers = Router::new()
         .route("/webhooks/alertmanager", alertmanager)
         .route("/webhooks/grafana", grafana)
+        .route("/webhooks/pagerduty", pagerduty)
         .route("/webhooks/slack", slack);
     let api = Router::new()
         .route("/api/v1/incidents", get(api::incidents::list))

@@ -38,6 +38,8 @@ pub struct Parts {
     pub slack_secrets: Arc<SecretSet>,
     /// Connections of Slack's Socket Mode; none where it is not set up.
     pub slack_socket: Option<SocketMeter>,
+    /// Secrets of PagerDuty's webhook subscriptions; empty where none is set up.
+    pub pagerduty_secrets: Arc<SecretSet>,
     /// Counts at the doors.
     pub meter: DoorMeter,
     /// Whether newer rules than those in force were refused.

@@ -5,6 +5,7 @@
 //! acknowledgement under another key without a word. What an event says is written in [`event`].
 
 pub mod event;
+pub mod news;
 
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,9 @@
 //! | same dedup key under another routing key, or nothing open: accepted with 202 and dropped | "Alert De-Duplication" |
 //! | a trigger after a resolve opens another incident | "Event Action Behavior" |
 //! | change events are noted, and page nobody | "Send a Change Event" |
+//! | webhooks are signed, in order, repeated on 429 and 5xx, dropped on other statuses; three drops switch them off | "Webhooks v3" |
 //!
-//! Not there: the REST API and webhooks. A routing key is a credential: it is never recorded, only the service it
+//! Not there: the REST API. A routing key is a credential: it is never recorded, only the service it
 //! belongs to. The stand-in must never speak to the real PagerDuty.
 
 use std::collections::{HashMap, VecDeque};
@@ -26,17 +27,21 @@ use tokio::time::Instant;
 pub mod events;
 mod incidents;
 mod intake;
+mod responders;
 mod routes;
+pub mod webhooks;
 
 pub use events::Action;
 pub use incidents::{Effect, Incident, LogLine, Status};
+pub use responders::{Deed, DeedError};
 
 use super::faults::{Fault, FaultPlan};
 use super::record::{DEFAULT_CAPACITY, Record};
 use super::seed::random_hex;
-use super::server::{Port, Server, StartError};
+use super::server::{Port, Server, StartError, loopback_client};
 use events::MAX_EVENT_BYTES;
 use incidents::Incidents;
+use webhooks::{Subscription, WebhookAttempt};
 
 /// Events of one routing key within [`RATE_WINDOW`].
 pub const MAX_EVENTS_PER_WINDOW: usize = 120;
@@ -74,6 +79,8 @@ pub struct PagerDutyOptions {
     pub port: u16,
     /// The services.
     pub services: Vec<Service>,
+    /// What webhooks are signed with, a secret.
+    pub webhook_secret: String,
     /// Whether the published rate limit holds.
     pub rate_limited: bool,
     /// How many events are remembered.
@@ -83,7 +90,13 @@ pub struct PagerDutyOptions {
 impl Default for PagerDutyOptions {
     fn default() -> Self {
         let services = vec![Service::new("pss-nano"), Service::new("platform")];
-        Self { port: 0, services, rate_limited: true, record_capacity: DEFAULT_CAPACITY }
+        Self {
+            port: 0,
+            services,
+            webhook_secret: random_hex(32),
+            rate_limited: true,
+            record_capacity: DEFAULT_CAPACITY,
+        }
     }
 }
 
@@ -120,10 +133,14 @@ pub struct PagerDutySandbox {
 #[derive(Debug)]
 struct Shared {
     services: Vec<Service>,
+    webhook_secret: String,
     incidents: Mutex<Incidents>,
     rate: Mutex<Option<HashMap<String, VecDeque<Instant>>>>,
     faults: FaultPlan,
     events: Record<Event>,
+    subscription: Mutex<Option<Subscription>>,
+    client: reqwest::Client,
+    attempts: Record<WebhookAttempt>,
 }
 
 impl PagerDutySandbox {
@@ -135,10 +152,14 @@ impl PagerDutySandbox {
         let port = Port::bind(options.port).await?;
         let shared = Arc::new(Shared {
             services: options.services,
+            webhook_secret: options.webhook_secret,
             incidents: Mutex::default(),
             rate: Mutex::new(options.rate_limited.then(HashMap::new)),
             faults: FaultPlan::default(),
             events: Record::new(options.record_capacity),
+            subscription: Mutex::default(),
+            client: loopback_client(webhooks::ANSWER_WITHIN)?,
+            attempts: Record::new(options.record_capacity),
         });
         let router = Router::new()
             .route(ENQUEUE, post(intake::enqueue))
@@ -196,13 +217,55 @@ impl PagerDutySandbox {
         self.incidents().into_iter().rev().find(|incident| incident.dedup_key == dedup_key)
     }
 
+    /// Subscribes an address such as `http://127.0.0.1:9119/webhooks/pagerduty` to everything; it replaces the subscription
+    /// of before.
+    pub fn subscribe(&self, url: impl Into<String>) {
+        let attempts = self.shared.attempts.clone();
+        let secret = self.shared.webhook_secret.clone();
+        let subscription = Subscription::new(url.into(), secret, self.shared.client.clone(), attempts);
+        *lock(&self.shared.subscription) = Some(subscription);
+    }
+
+    /// What webhooks are signed with: the settings of the product under test come from here.
+    #[must_use]
+    pub fn webhook_secret(&self) -> &str {
+        &self.shared.webhook_secret
+    }
+
+    /// Every attempt to deliver a webhook.
+    #[must_use]
+    pub fn webhooks(&self) -> &Record<WebhookAttempt> {
+        &self.shared.attempts
+    }
+
+    /// Lets somebody do something with an incident, as on its page.
+    ///
+    /// # Errors
+    /// [`DeedError`] where there is no such incident, or where it is over.
+    pub fn act(&self, number: u64, by: &str, deed: &Deed) -> Result<Incident, DeedError> {
+        self.shared.act(number, &person(by), deed)
+    }
+
     /// Switches the rate limit on or off, and forgets what was counted.
     pub fn set_rate_limited(&self, limited: bool) {
         *lock(&self.shared.rate) = limited.then(HashMap::new);
     }
 }
 
+/// Identity and name of a person: `una` is `PUNA`.
+fn person(name: &str) -> (String, String) {
+    let letters = name.chars().filter(char::is_ascii_alphanumeric);
+    (format!("P{}", letters.collect::<String>().to_uppercase()), name.to_owned())
+}
+
 impl Shared {
+    /// Tells whoever has subscribed.
+    fn tell(&self, event: Value) {
+        if let Some(subscription) = lock(&self.subscription).as_ref() {
+            subscription.send(event);
+        }
+    }
+
     fn incidents(&self) -> MutexGuard<'_, Incidents> {
         lock(&self.incidents)
     }
@@ -215,3 +278,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 #[path = "pagerduty/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "pagerduty/webhook_tests.rs"]
+mod webhook_tests;

@@ -169,9 +169,10 @@ impl World {
         &self.stage.cluster
     }
 
-    /// Tells the world where the product is: alerts and clicks go there from now on.
+    /// Tells the world where the product is: alerts, clicks and PagerDuty's webhooks go there from now on.
     pub fn connect(&self, product: Product) {
         self.slack.set_interactivity_url(format!("{}/webhooks/slack", product.base_url));
+        self.pagerduty.subscribe(format!("{}/webhooks/pagerduty", product.base_url));
         let url = format!("{}/webhooks/alertmanager", product.base_url);
         self.sender.set_target(Target { url, bearer_token: product.alertmanager_token.clone() });
         *lock(&self.stage.product) = Some(product);

@@ -265,6 +265,13 @@ impl SecretSet {
     }
 }
 
+/// Any secret of any of the sets is accepted.
+impl FromIterator<SecretSet> for SecretSet {
+    fn from_iter<I: IntoIterator<Item = SecretSet>>(sets: I) -> Self {
+        Self(sets.into_iter().flat_map(|set| set.0).collect())
+    }
+}
+
 /// A panic elsewhere leaves plain values behind, never half-written ones, so a poisoned lock is still sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -131,6 +131,9 @@ pub struct Person {
     /// Member id in Slack, such as `U0123456789`; found under "Copy member ID" in a Slack profile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack: Option<String>,
+    /// Identity in PagerDuty, such as `PLH1HKV`; it ends the address of the profile there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pagerduty: Option<String>,
     /// Mail address, for whoever has to ask this person later. It belongs to one person, and nothing is sent there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,

@@ -176,6 +176,8 @@ pub struct PagerDuty {
     pub events_url: HttpUrl,
     /// Services by the name that rules use.
     pub services: BTreeMap<String, PagerDutyService>,
+    /// Secret of a webhook subscription (version 3) of the account or a team that leads to `/webhooks/pagerduty`.
+    pub webhook_secret: SecretSources,
     /// Time for one call, at most 10s.
     pub timeout: Period,
 }
@@ -185,6 +187,7 @@ impl Default for PagerDuty {
         Self {
             events_url: HttpUrl::constant("https://events.pagerduty.com"),
             services: BTreeMap::new(),
+            webhook_secret: SecretSources::default(),
             timeout: CALL_TIMEOUT,
         }
     }
@@ -197,6 +200,8 @@ pub struct PagerDutyService {
     /// Integration key of the service (32 characters).
     #[schemars(required)]
     pub routing_key: SecretSources,
+    /// Secret of a webhook subscription (version 3) of this service alone that leads to `/webhooks/pagerduty`.
+    pub webhook_secret: SecretSources,
 }
 
 /// A named address that `http.call` may call. Rules name endpoints; they can never give an address.

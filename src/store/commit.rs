@@ -34,9 +34,9 @@ const OF_LEASE: &str = " WHERE owner IS NOT NULL AND id = column1 AND attempt = 
 /// Most changes of an incident leave alone what the indexes are over. PostgreSQL sees that by itself; SQLite writes an
 /// index anew wherever a column of it is set.
 const SAME_STANDING: &str = "UPDATE incident SET version = column2, phase = column7, updated_at = column10, \
-     next_escalation_at = column12, body = column13 WHERE id = column1 AND version = column3 AND key = column4 \
+     next_escalation_at = column12, body = column14 WHERE id = column1 AND version = column3 AND key = column4 \
      AND status = column5 AND severity = column6 AND rule = column8 AND started_at = column9 \
-     AND ended_at = column11";
+     AND ended_at = column11 AND bridge IS NOT DISTINCT FROM column13";
 
 /// A statement with the number of rows that it must change; none where any number will do.
 struct Step {
@@ -213,7 +213,7 @@ impl Plan {
             writes.into_iter().partition(|write| write.loaded_version == 0);
         self.insert(
             "incident (id, version, replaced, key, status, severity, phase, rule, started_at, updated_at, ended_at, \
-             next_escalation_at, body)",
+             next_escalation_at, bridge, body)",
             new.into_iter().map(incident_columns).collect(),
             " ON CONFLICT (id) DO NOTHING",
             true,
@@ -224,7 +224,7 @@ impl Plan {
                 dialect,
                 "UPDATE incident SET version = column2, key = column4, status = column5, severity = column6, \
                  phase = column7, rule = column8, started_at = column9, updated_at = column10, \
-                 ended_at = column11, next_escalation_at = column12, body = column13",
+                 ended_at = column11, next_escalation_at = column12, bridge = column13, body = column14",
                 " FROM ",
                 rows,
                 " WHERE incident.id = column1 AND incident.version = column3",
@@ -458,7 +458,7 @@ fn leases(leased: &[Finish]) -> Vec<[Value; 2]> {
     rows.into_values().collect()
 }
 
-fn incident_columns(write: &IncidentWrite) -> [Value; 13] {
+fn incident_columns(write: &IncidentWrite) -> [Value; 14] {
     let Incident { id, version, key, status, severity, phase, rule, .. } = &write.incident;
     let incident = &write.incident;
     let ended_at = match (&incident.resolved, incident.is_open()) {
@@ -479,6 +479,7 @@ fn incident_columns(write: &IncidentWrite) -> [Value; 13] {
         Value::from(millis(incident.updated_at)),
         Value::from(ended_at),
         Value::from(incident.next_escalation_at().map(millis)),
+        Value::from(incident.bridge.as_deref().map(|bridge| plain(bridge).into_owned())),
         Value::from(json_of_about(INCIDENT_BYTES, incident)),
     ]
 }

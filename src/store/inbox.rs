@@ -106,6 +106,7 @@ fn delivery(row: &Row) -> Result<Delivery, Failure> {
     let source = match columns.text("source")?.as_str() {
         "alertmanager" => Source::Alertmanager,
         "grafana" => Source::Grafana,
+        "pagerduty" => Source::PagerDuty,
         "slack" => Source::Slack,
         "reconciler" => Source::Reconciler,
         other => {

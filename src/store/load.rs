@@ -43,6 +43,7 @@ async fn attempt(dialect: Dialect, session: &mut Session, wanted: &Wanted) -> Re
     by_ids(dialect, session, ids, &mut incidents).await?;
     let keys: BTreeSet<&str> = wanted.keys.iter().map(|key| key.0.as_str()).collect();
     by_keys(dialect, session, keys.clone(), &mut incidents).await?;
+    by_bridges(dialect, session, &wanted.bridges, &mut incidents).await?;
 
     let fingerprints: BTreeSet<Fingerprint> = wanted.fingerprints.iter().copied().collect();
     let alerts = by_fingerprints(dialect, session, fingerprints, &incidents).await?;
@@ -111,6 +112,23 @@ async fn by_keys(
         .text(" AS v) AS found JOIN incident ON incident.id = found.id")
         .fetch(session)
         .await?;
+        keep(&found, into)?;
+    }
+    Ok(())
+}
+
+async fn by_bridges(
+    dialect: Dialect,
+    session: &mut Session,
+    bridges: &[String],
+    into: &mut BTreeMap<IncidentId, Incident>,
+) -> Result<(), Failure> {
+    let rows: Vec<[Value; 1]> = bridges.iter().map(|name| [Value::from(plain(name).into_owned())]).collect();
+    for chunk in rows.chunks(LIST_MAX) {
+        let found = Statement::new(dialect, "SELECT body FROM incident WHERE bridge IN ")
+            .rows(chunk.iter().cloned())
+            .fetch(session)
+            .await?;
         keep(&found, into)?;
     }
     Ok(())

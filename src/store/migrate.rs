@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "places", include_str!("migrations/0006_places.sql")),
     (7, "others", include_str!("migrations/0007_others.sql")),
     (8, "confirmed", include_str!("migrations/0008_confirmed.sql")),
+    (9, "bridge", include_str!("migrations/0009_bridge.sql")),
 ];
 
 /// The table that remembers which versions were applied.

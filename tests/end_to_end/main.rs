@@ -11,6 +11,7 @@
 
 mod exporter;
 mod flood;
+mod pagerduty;
 
 #[path = "../support/servers.rs"]
 mod servers;

@@ -53,6 +53,7 @@ contract! {
     inbox::a_dead_letter_leaves_the_inbox,
     inbox::a_queue_of_large_deliveries_is_never_read_as_a_whole,
     incidents::an_incident_reads_back_equal_with_everything,
+    incidents::an_incident_is_found_by_its_name_in_pagerduty,
     incidents::a_change_needs_the_version_that_was_loaded,
     incidents::a_version_may_rise_by_more_than_one,
     incidents::an_incident_that_is_gone_does_not_come_back,

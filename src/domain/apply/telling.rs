@@ -139,6 +139,16 @@ pub(super) fn escalate_now(draft: &mut Draft, why: &str, facts: &Facts<'_>) {
     }
 }
 
+/// Nobody has it any more: whoever was told last hears again at once, and the levels above keep their distance.
+pub(super) fn escalate_again(draft: &mut Draft, facts: &Facts<'_>) {
+    let Some(reached) = draft.incident.escalation.as_ref().map(|state| state.reached.unwrap_or(0)) else {
+        tell(draft, facts.fallback_destinations, "fallback", "nobody has it any more");
+        return;
+    };
+    begin_again_at(draft, reached, facts);
+    reach(draft, EscalationStep::Level(reached), facts);
+}
+
 /// The step for somebody who wants to go further, and not to remind those who were told.
 fn higher(step: EscalationStep) -> EscalationStep {
     match step {

@@ -2,6 +2,7 @@
 
 mod acting;
 mod deciding;
+mod hearing;
 mod in_hand;
 mod lifecycle;
 mod restoring;

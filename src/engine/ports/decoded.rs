@@ -2,6 +2,8 @@
 
 use super::Delivery;
 use crate::domain::alert::Alert;
+use crate::domain::bridge::BridgeNews;
+use crate::domain::incident::IncidentId;
 use crate::domain::people::Actor;
 
 /// What a delivery says.
@@ -11,6 +13,17 @@ pub enum Decoded {
     Alerts(Vec<Alert>),
     /// Clicks on our buttons, already known to be genuine.
     Clicks(Vec<Click>),
+    /// News of incidents from where they are shown as well, already known to be genuine.
+    News(Vec<(Whose, BridgeNews)>),
+}
+
+/// Which incident news are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// This one.
+    Incident(IncidentId),
+    /// The one that is known under this identity where the news come from.
+    Bridge(String),
 }
 
 /// One click on one of our buttons.

@@ -6,7 +6,7 @@ use super::looking_up::needs_ledger;
 use super::reading::{Read, ReadAlert, Reading};
 use super::touched::Touched;
 use super::working::Working;
-use super::{Input, Judged, Lease, StepReport, Stepper, Taken, arrivals};
+use super::{Input, Judged, Lease, StepReport, Stepper, Taken, arrivals, people};
 use crate::domain::action::ActionId;
 use crate::domain::apply::{self, Refused, Transition};
 use crate::domain::correlate::CorrelationKey;
@@ -19,7 +19,7 @@ use crate::domain::incident::{Incident, IncidentId};
 use crate::domain::rule::RuleHash;
 use crate::domain::survey::{Survey, SurveyStanding};
 use crate::engine::playbook::{KeptPolicy, KeptRule};
-use crate::engine::ports::{Click, Commit, Delivery, Ledger, Spot, StoreError, Wanted};
+use crate::engine::ports::{Commit, Delivery, Ledger, StoreError, Wanted};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -117,6 +117,7 @@ impl<'s> Batch<'s> {
                 Ok(Read::Clicks(clicks)) => {
                     wanted.ids.extend(clicks.iter().map(|click| incident_of(&click.subject)));
                 }
+                Ok(Read::News(news)) => people::ask_about(news, &mut wanted),
                 Err(_) => {}
             }
             self.read.insert(delivery, read);
@@ -214,6 +215,9 @@ impl<'s> Batch<'s> {
                     self.take_click(click).await?;
                 }
             }
+            Some(Ok(Read::News(news))) => {
+                self.take_news(news).await?;
+            }
             Some(Err(error)) => {
                 self.stepper.meter.dead_letter();
                 let dead = crate::engine::ports::DeadLetter { delivery: delivery.id.clone(), error };
@@ -224,23 +228,6 @@ impl<'s> Batch<'s> {
         }
         self.commit.consumed.push(delivery.id.clone());
         Ok(Taken::Done)
-    }
-
-    /// Takes in a press on a button. One that is refused changes nothing, and whoever pressed is told why.
-    async fn take_click(&mut self, mut click: Click) -> Result<(), StoreError> {
-        let incident = incident_of(&click.subject);
-        let (spot, actor, verb) = (click.spot.take(), click.actor.clone(), click.verb);
-        let Taken::Refused(refused) = self.happen(&incident, arrivals::event_of(click)).await? else {
-            return Ok(());
-        };
-        tracing::info!(incident.id = %incident, %actor, reason = %refused, "a press on a button did not count");
-        // A press may come twice, and whoever's press counted has nothing to be told.
-        if let Some(Spot { channel, user }) = spot.filter(|_| !arrivals::said_before(&refused, verb, &actor))
-        {
-            let why = refused.to_string();
-            self.happen(&incident, Event::PressRefused { channel, user, why }).await?;
-        }
-        Ok(())
     }
 
     async fn take_event(
@@ -258,6 +245,12 @@ impl<'s> Batch<'s> {
             None => Ok(Taken::Done),
             Some(event) => self.happen(incident, event.clone()).await,
         }
+    }
+
+    /// The incident of this step that is known under this name elsewhere.
+    pub(super) fn known_as(&self, name: &str) -> Option<IncidentId> {
+        let mut working = self.working.values().map(|working| &working.incident);
+        working.find(|incident| incident.bridge.as_deref() == Some(name)).map(|incident| incident.id.clone())
     }
 
     /// Lets an event happen, and the decision that it may call for.

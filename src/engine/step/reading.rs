@@ -2,9 +2,10 @@
 //! hands share a batch.
 
 use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::bridge::BridgeNews;
 use crate::domain::correlate::CorrelationKey;
 use crate::engine::playbook::{KeptRule, Playbook};
-use crate::engine::ports::{Click, Decoded, Decoder, Delivery, Source, StoreError};
+use crate::engine::ports::{Click, Decoded, Decoder, Delivery, Source, StoreError, Whose};
 use std::sync::Arc;
 
 /// Deliveries from which on a second hand is worth its start.
@@ -14,6 +15,7 @@ const SHARED_MIN: usize = 16;
 pub(super) enum Read {
     Alerts(Vec<ReadAlert>),
     Clicks(Vec<Click>),
+    News(Vec<(Whose, BridgeNews)>),
 }
 
 /// An alert with the rules that match it.
@@ -70,6 +72,7 @@ impl Reading {
                     Read::Alerts(alerts.into_iter().map(|alert| self.matched(alert, found)).collect())
                 }
                 Decoded::Clicks(clicks) => Read::Clicks(clicks),
+                Decoded::News(news) => Read::News(news),
             });
             (delivery.id, read)
         };

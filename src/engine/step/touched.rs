@@ -48,7 +48,9 @@ impl Touched {
 
     /// Whether a step that asks for this would meet it.
     pub(super) fn meets(&self, wanted: &Wanted) -> bool {
-        wanted.ids.iter().any(|id| self.ids.contains(id))
+        // Which incident stands for an identity elsewhere is known only once the step ahead is written.
+        (!wanted.bridges.is_empty() && !self.ids.is_empty())
+            || wanted.ids.iter().any(|id| self.ids.contains(id))
             || wanted.keys.iter().any(|key| self.keys.contains(key))
             || wanted.fingerprints.iter().any(|fingerprint| self.fingerprints.contains(fingerprint))
     }

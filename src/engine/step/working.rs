@@ -120,7 +120,7 @@ impl Working {
         let last_alert = self.incident.alerts.firing <= 1;
         match event {
             Event::AlertSeen { .. } => last_alert,
-            Event::Resolve { .. } => true,
+            Event::Resolve { .. } | Event::Heard(_) => true,
             _ => {
                 self.incident.alerts.firing == 0
                     && self.incident.actions.iter().any(|action| action.status != ActionStatus::Cancelled)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::events::{Action, ValidEvent};
+use crate::sandbox::seed::random_hex;
 
 /// Incidents kept; the oldest resolved one goes first.
 const MAX_INCIDENTS: usize = 2_000;
@@ -28,6 +29,8 @@ pub enum Status {
 /// An incident derived from the events.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Incident {
+    /// Identity, which events about notes name.
+    pub id: String,
     /// Counts from 1.
     pub number: u64,
     /// The service whose routing key opened it.
@@ -40,6 +43,10 @@ pub struct Incident {
     pub severity: String,
     /// Where it stands.
     pub status: Status,
+    /// Who has it: identities and names.
+    pub assignees: Vec<(String, String)>,
+    /// Its priority, by name.
+    pub priority: Option<String>,
     /// When the first trigger came.
     pub opened_at: Timestamp,
     /// When the first acknowledgement came.
@@ -98,6 +105,17 @@ impl Incidents {
         &self.list
     }
 
+    /// The incident with this number.
+    pub(super) fn by_number(&mut self, number: u64) -> Option<&mut Incident> {
+        self.list.iter_mut().find(|incident| incident.number == number)
+    }
+
+    /// The newest incident of this service with this key.
+    pub(super) fn newest(&self, service: &str, dedup_key: &str) -> Option<&Incident> {
+        let mut newest_first = self.list.iter().rev();
+        newest_first.find(|incident| incident.service == service && incident.dedup_key == dedup_key)
+    }
+
     /// Applies a valid alert event under the dedup key that it has or was given.
     pub(super) fn apply(
         &mut self,
@@ -154,12 +172,15 @@ impl Incidents {
         }
         self.opened += 1;
         let mut incident = Incident {
+            id: format!("P{}", random_hex(4).to_uppercase()),
             number: self.opened,
             service: service.to_owned(),
             dedup_key: dedup_key.to_owned(),
             title: event.summary.clone().unwrap_or_default(),
             severity: event.severity.clone().unwrap_or_default(),
             status: Status::Triggered,
+            assignees: Vec::new(),
+            priority: None,
             opened_at: now,
             acknowledged_at: None,
             resolved_at: None,
@@ -171,7 +192,7 @@ impl Incidents {
 }
 
 impl Incident {
-    fn note(&mut self, at: Timestamp, text: String) {
+    pub(super) fn note(&mut self, at: Timestamp, text: String) {
         if self.log.len() < MAX_LOG_LINES {
             self.log.push(LogLine { at, text });
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::events::{MAX_EVENT_BYTES, ValidEvent, checked_alert, checked_change};
+use super::webhooks::{self, Agent};
 use super::{CHANGE_ENQUEUE, ENQUEUE, Effect, Event, MAX_EVENTS_PER_WINDOW, RATE_WINDOW, Shared, lock};
 use crate::sandbox::faults::{Fault, Outcome};
 use crate::sandbox::seed::random_hex;
@@ -96,9 +97,24 @@ impl Shared {
         }
         let dedup_key = valid.dedup_key.clone().unwrap_or_else(|| random_hex(16));
         event.effect = self.incidents().apply(service, &dedup_key, valid, now);
+        self.tell_of(event.effect, service, &dedup_key, now);
         event.dedup_key = Some(dedup_key.clone());
         let answer = json!({"status": "success", "message": "Event processed", "dedup_key": dedup_key});
         Arrival { answer: (StatusCode::ACCEPTED, answer), event }
+    }
+
+    /// Tells whoever has subscribed what an event of the Events API has changed.
+    fn tell_of(&self, effect: Effect, service: &str, dedup_key: &str, now: Timestamp) {
+        let (event_type, agent) = match effect {
+            Effect::Opened => ("incident.triggered", Agent::Nobody),
+            Effect::Acknowledged => ("incident.acknowledged", Agent::Integration),
+            Effect::Resolved => ("incident.resolved", Agent::Integration),
+            _ => return,
+        };
+        let incident = self.incidents().newest(service, dedup_key).cloned();
+        if let Some(incident) = incident {
+            self.tell(webhooks::event(event_type, &agent, &incident, now));
+        }
     }
 
     pub(super) fn take_rate(&self, service: &str) -> bool {

@@ -38,6 +38,23 @@ pub async fn an_incident_reads_back_equal_with_everything(store: Subject) {
     assert_eq!(store.incident(&id("i2")).await.expect("readable"), None);
 }
 
+pub async fn an_incident_is_found_by_its_name_in_pagerduty(store: Subject) {
+    let mut write = mk_incident("i1", "one");
+    write.incident.bridge = Some("P1".to_owned());
+    let plain = mk_incident("i2", "two");
+    store.commit(committing(vec![write.clone(), plain.clone()])).await.expect("stored");
+    let named = async |name: &str| {
+        let wanted = Wanted { bridges: vec![name.to_owned()], ..Wanted::default() };
+        store.load(wanted).await.expect("it loads").incidents
+    };
+    assert_eq!(named("P1").await, [write.incident.clone()]);
+    assert!(named("P2").await.is_empty());
+    let mut changed = mk_change(&plain.incident, "told");
+    changed.incident.bridge = Some("P2".to_owned());
+    store.commit(committing(vec![changed.clone()])).await.expect("stored");
+    assert_eq!(named("P2").await, [changed.incident]);
+}
+
 pub async fn a_change_needs_the_version_that_was_loaded(store: Subject) {
     let first = open_incident(&store, "i1", "key").await;
     let change = mk_change(&first.incident, "first");
@@ -273,6 +290,7 @@ pub async fn a_thousand_rows_of_each_kind_are_one_commit(store: Subject) {
         ids: vec![id("i0000")],
         keys: (0..1_000).map(|number| key(&format!("k{number}"))).collect(),
         fingerprints: (0..1_000).map(Fingerprint::from).collect(),
+        ..Wanted::default()
     };
     let loaded = store.load(wanted).await.expect("it loads");
     assert_eq!((loaded.incidents.len(), loaded.alerts.len()), (1_000, 1_000));

@@ -1,0 +1,135 @@
+//! What a webhook of PagerDuty's means for an incident.
+//!
+//! People are known by their identity there where the settings have it, and by the name that PagerDuty shows otherwise:
+//! whoever may take an incident there may take it here. Nobody approves anything by this way.
+
+use crate::clients::pagerduty::webhook::{Agent, Happening, Webhook, WebhookError, parse};
+use crate::domain::bridge::{BridgeNews, BridgeWhat};
+use crate::domain::incident::Incident;
+use crate::domain::people::{Actor, Role, Via};
+use crate::engine::ports::{Decoded, Whose};
+
+/// Reads stored deliveries of `POST /webhooks/pagerduty`. Their signature was checked before they were stored.
+#[derive(Debug, Clone, Default)]
+pub struct PagerDutyDecoder {
+    /// Names in the audit trail by identity in PagerDuty.
+    pub people: Vec<(String, String)>,
+}
+
+impl PagerDutyDecoder {
+    /// Reads the raw body of a delivery. What is not about an incident of ours says nothing.
+    ///
+    /// # Errors
+    /// Where it is no webhook of PagerDuty's.
+    pub fn read(&self, body: &[u8]) -> Result<Decoded, WebhookError> {
+        let news = parse(body)?.and_then(|webhook| self.news(webhook));
+        Ok(Decoded::News(news.into_iter().collect()))
+    }
+
+    fn news(&self, webhook: Webhook) -> Option<(Whose, BridgeNews)> {
+        let (whose, episode) = match &webhook.dedup_key {
+            Some(key) => {
+                let (incident, episode) = Incident::of_dedup_key(key)?;
+                (Whose::Incident(incident), Some(episode))
+            }
+            None => (Whose::Bridge(webhook.incident.clone()), None),
+        };
+        let what = what_of(&webhook);
+        let actor = webhook.agent.map(|agent| self.actor(agent));
+        let Webhook { id, occurred_at, incident, .. } = webhook;
+        Some((whose, BridgeNews { id, at: occurred_at, thing: incident, episode, actor, what }))
+    }
+
+    fn actor(&self, agent: Agent) -> Actor {
+        let known = self.people.iter().find(|(id, _)| *id == agent.id).map(|(_, name)| name.clone());
+        Actor { name: known.unwrap_or(agent.name), via: Via::PagerDuty, role: Role::Responder }
+    }
+}
+
+fn what_of(webhook: &Webhook) -> BridgeWhat {
+    let by = webhook.agent.as_ref().map(|agent| format!(" by {}", agent.name)).unwrap_or_default();
+    let whom = match webhook.assignees.as_slice() {
+        [] => "nobody".to_owned(),
+        some => some.join(", "),
+    };
+    match webhook.happening {
+        Happening::Acknowledged => BridgeWhat::Acknowledged,
+        Happening::Unacknowledged => BridgeWhat::Unacknowledged,
+        Happening::Resolved => BridgeWhat::Resolved,
+        Happening::Opened => BridgeWhat::Opened,
+        Happening::Annotated => {
+            let content = webhook.content.as_deref().unwrap_or_default();
+            BridgeWhat::Noted(format!("note in PagerDuty{by}: {content}"))
+        }
+        Happening::Escalated => BridgeWhat::Noted(format!("escalated in PagerDuty{by}, to {whom}")),
+        Happening::Reassigned => BridgeWhat::Noted(format!("given in PagerDuty{by} to {whom}")),
+        Happening::PriorityUpdated => {
+            let priority = webhook.priority.as_deref().unwrap_or("none");
+            BridgeWhat::Noted(format!("priority set in PagerDuty{by}: {priority}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::incident::IncidentId;
+
+    fn read(event_type: &str, key: &str) -> Vec<(Whose, BridgeNews)> {
+        let person = |id: &str, name: &str| json!({ "id": id, "summary": name, "type": "user_reference" });
+        let body = json!({ "event": {
+            "id": "01B", "event_type": event_type, "occurred_at": "2026-11-22T06:00:00Z", "agent": person("PU1", "Una O."),
+            "data": { "id": "P7", "incident_key": key, "assignees": [person("PU2", "Ben"), person("PU3", "Ravi")] },
+        } });
+        let decoder = PagerDutyDecoder { people: vec![("PU1".to_owned(), "una".to_owned())] };
+        match decoder.read(body.to_string().as_bytes()) {
+            Ok(Decoded::News(news)) => news,
+            other => panic!("not news: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_person_is_known_by_identity_and_the_incident_by_its_key() {
+        let (whose, news) = read("incident.acknowledged", "smokejumper/i1/3").remove(0);
+        assert_eq!(whose, Whose::Incident(IncidentId("i1".to_owned())));
+        assert_eq!((news.episode, news.thing.as_str(), news.what), (Some(3), "P7", BridgeWhat::Acknowledged));
+        let actor = news.actor.expect("a person");
+        assert_eq!((actor.name.as_str(), actor.via, actor.role), ("una", Via::PagerDuty, Role::Responder));
+    }
+
+    #[test]
+    fn what_changes_nothing_here_is_told_in_words() {
+        let noted = |event_type| read(event_type, "smokejumper/i1/0").remove(0).1.what;
+        let escalated = "escalated in PagerDuty by Una O., to Ben, Ravi";
+        assert_eq!(noted("incident.escalated"), BridgeWhat::Noted(escalated.to_owned()));
+        let given = "given in PagerDuty by Una O. to Ben, Ravi";
+        assert_eq!(noted("incident.reassigned"), BridgeWhat::Noted(given.to_owned()));
+        let priority = "priority set in PagerDuty by Una O.: none";
+        assert_eq!(noted("incident.priority_updated"), BridgeWhat::Noted(priority.to_owned()));
+    }
+
+    #[test]
+    fn a_note_names_the_incident_as_pagerduty_calls_it() {
+        let body = json!({ "event": {
+            "id": "01C", "event_type": "incident.annotated", "occurred_at": "2026-11-22T06:00:00Z", "agent": null,
+            "data": { "id": "PN1", "type": "incident_note", "content": "looks like the pool",
+                "incident": { "id": "P7", "type": "incident_reference" } },
+        } });
+        let decoder = PagerDutyDecoder::default();
+        let Ok(Decoded::News(news)) = decoder.read(body.to_string().as_bytes()) else { panic!("not news") };
+        let [(whose, news)] = news.as_slice() else { panic!("not one: {news:?}") };
+        assert_eq!(*whose, Whose::Bridge("P7".to_owned()));
+        assert_eq!(news.what, BridgeWhat::Noted("note in PagerDuty: looks like the pool".to_owned()));
+    }
+
+    #[test]
+    fn incidents_of_others_say_nothing() {
+        for key in
+            ["d3640fbd41094207a1c11e58e46b1662", "smokejumper/i1", "smokejumper/i1/x", "smokejumper//0"]
+        {
+            assert!(read("incident.acknowledged", key).is_empty(), "{key}");
+        }
+    }
+}
