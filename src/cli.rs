@@ -16,6 +16,7 @@ mod explain;
 mod failure;
 mod ids;
 mod incidents;
+mod oncall;
 mod pause;
 mod rbac;
 mod remote;
@@ -78,6 +79,8 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
+    #[command(name = "oncall")]
+    OnCall(Box<oncall::OnCallArgs>),
     Pause(Box<pause::PauseArgs>),
     Resume(Box<pause::ResumeArgs>),
     Rbac(rbac::RbacArgs),
@@ -106,6 +109,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Explain(args) => explain::run(*args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
+        Command::OnCall(args) => oncall::run(&args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),
         Command::Rbac(args) => rbac::run(args),

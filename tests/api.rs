@@ -60,6 +60,14 @@ spec:
     - { name: on-call, after: 0s, destinations: [{ slack: { channel: '#night' } }] }
     - { name: lead, after: 15m, destinations: [{ slack: { channel: '#leads' } }] }
   fallback: [{ slack: { channel: '#night' } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedule
+metadata: { name: shop }
+spec:
+  location: Europe/Berlin
+  rotations:
+    - { name: primary, people: [ben, una], start: 2026-02-16, handover: '09:00', every: weekly }
 "#;
 
 fn settings(port: u16) -> String {
@@ -67,7 +75,7 @@ fn settings(port: u16) -> String {
         "server: {{ listen: '127.0.0.1:{port}' }}\n\
          receivers:\n  alertmanager: {{ bearer_tokens: [{{ env: AM }}] }}\n\
          \x20 grafana: {{ bearer_tokens: [{{ env: AM }}], hmac: {{ secret: {{ env: GRAFANA }}, timestamp_header: X-Time }} }}\n\
-         people: [{{ name: una, role: approver, slack: U0123456789, pagerduty: PU1 }}]\n\
+         people: [{{ name: una, role: approver, slack: U0123456789, pagerduty: PU1 }}, {{ name: ben, role: responder }}]\n\
          pagerduty: {{ webhook_secret: {{ env: PD }} }}\n\
          api: {{ tokens: [{{ name: laptop, person: una, role: admin, token: {{ env: API }} }}] }}\n\
          endpoints: {{ waf: {{ url: 'http://127.0.0.1:9', method: PUT }} }}\n\

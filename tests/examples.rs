@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use smokejumper::app;
+use smokejumper::domain::schedule::Contact;
 use smokejumper::rules::load::{SourceFile, load_texts};
 use smokejumper::rules::{Known, RuleSet};
 use smokejumper::settings::{Mode, Settings};
@@ -157,6 +158,20 @@ fn each_rule_of_the_docs_loads_without_a_warning() {
         let set = load_rules(vec![mk_file(page, rule), mk_file(page, policy.clone())], &known);
         assert_eq!(set.warnings(), [], "{page}");
     }
+}
+
+#[test]
+fn the_page_about_escalation_loads_as_one_without_a_warning() {
+    let page = "docs/escalation.md";
+    let files: Vec<SourceFile> =
+        blocks(page, "apiVersion:").into_iter().map(|block| mk_file(page, block)).collect();
+    assert!(files.len() >= 4, "{} files", files.len());
+    let contact = |slack: &str| Contact { slack: Some(slack.to_owned()), email: None };
+    let people = [("una", "U1"), ("ben", "U2")].map(|(name, slack)| (name.to_owned(), contact(slack)));
+    let known = Known { people: Some(people.into()), ..known_of_the_readme() };
+    let set = load_rules(files, &known);
+    assert_eq!(set.warnings(), []);
+    assert_eq!(set.schedules()["shop"].gaps(), []);
 }
 
 #[test]

@@ -170,6 +170,7 @@ impl House {
         let services = Services::new(Parts {
             intake,
             commands: Commands::new(steps, store.clone()),
+            playbook: book.clone(),
             reader: store.clone(),
             store: store.clone(),
             clock: Arc::clone(&clock),

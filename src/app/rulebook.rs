@@ -5,13 +5,14 @@ use crate::actions::{self, endpoint::outline};
 use crate::diagnostics;
 use crate::domain::catalog::Catalog;
 use crate::domain::notification::Destination;
+use crate::domain::schedule::Contact;
 use crate::engine::EngineSettings;
 use crate::metrics::Metrics;
 use crate::rules::RuleErrors;
 use crate::rules::book::{BookSource, Reload, RuleBook};
 use crate::rules::known::Known;
 use crate::rules::watch;
-use crate::settings::{Endpoint, Mode, Settings};
+use crate::settings::{Endpoint, Mode, Person, Settings};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -45,8 +46,16 @@ pub fn known(settings: &Settings) -> Known {
         kubernetes: settings.kubernetes.is_some(),
         read_commands: Some(read_commands.unwrap_or_default()),
         commands: Some(commands.unwrap_or_default()),
+        people: Some(
+            settings.people.iter().map(|person| (person.name.clone(), contact(settings, person))).collect(),
+        ),
         default_told: settings.escalation.default_policy.is_some() || default_channel(settings).is_some(),
     }
+}
+
+/// How a person is reached, with what the settings have set up.
+fn contact(settings: &Settings, person: &Person) -> Contact {
+    Contact { slack: person.slack.clone().filter(|_| settings.slack.is_some()), email: None }
 }
 
 /// Loads the rules that the settings name.

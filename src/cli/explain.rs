@@ -62,7 +62,7 @@ pub(super) struct ExplainArgs {
     #[command(flatten)]
     alert: AlertArgs,
     /// When the alert arrives, such as 2026-03-01T03:00:00Z. Default: now.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = super::time::parse)]
     at: Option<Timestamp>,
     /// Run the diagnostics of the rules, and look at the targets of their remedies. Nothing is changed: a cluster
     /// rehearses what would be written (dry run).
@@ -71,11 +71,6 @@ pub(super) struct ExplainArgs {
     /// File with findings to take for granted, as JSON; `-` reads it from stdin.
     #[arg(long, value_name = "FILE", conflicts_with = "diagnose")]
     findings: Option<PathBuf>,
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    text.parse()
-        .map_err(|_| "write a time with its offset, such as 2026-03-01T03:00:00Z or …+01:00".to_owned())
 }
 
 pub(super) fn run(args: ExplainArgs) -> Result<Answer, Failure> {

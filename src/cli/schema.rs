@@ -46,9 +46,15 @@ enum Kind {
     /// Who is told when.
     #[value(name = "EscalationPolicy")]
     EscalationPolicy,
-    /// Times, as for off hours.
+    /// A name for whom to tell.
+    #[value(name = "Contact")]
+    Contact,
+    /// Times, as for off hours, and who is on call.
     #[value(name = "Schedule")]
     Schedule,
+    /// Days off that schedules share.
+    #[value(name = "Calendar")]
+    Calendar,
     /// Objects of a cluster that remedies may apply and remove.
     #[value(name = "StoredManifest")]
     StoredManifest,
@@ -59,7 +65,9 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
         Kind::Settings => Settings::json_schema(),
         Kind::ResponseRule => of_rules("ResponseRule"),
         Kind::EscalationPolicy => of_rules("EscalationPolicy"),
+        Kind::Contact => of_rules("Contact"),
         Kind::Schedule => of_rules("Schedule"),
+        Kind::Calendar => of_rules("Calendar"),
         Kind::StoredManifest => of_rules("StoredManifest"),
     };
     Ok(Answer::new(format!("{schema:#}"), &schema))

@@ -10,6 +10,12 @@ pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
+/// Reads a time that somebody wrote as an argument.
+pub(super) fn parse(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .map_err(|_| "write a time with its offset, such as 2026-03-01T03:00:00Z or …+01:00".to_owned())
+}
+
 /// How far `at` is from `now`, in its largest unit: `now`, `5m ago`, `in 3h`.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.duration_since(now).as_secs();

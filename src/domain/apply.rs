@@ -4,7 +4,7 @@
 //! caller gathers [`Facts`] beforehand and writes the [`Transition`] afterwards in one transaction; nothing here
 //! knows how.
 //!
-//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`people`]; [`draft`]
+//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`waiting`] → [`people`]; [`draft`]
 //! collects what comes out.
 
 mod acting;
@@ -16,6 +16,7 @@ mod people;
 mod restoring;
 mod telling;
 mod verifying;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -140,8 +141,8 @@ pub fn apply(
         }
         Event::FoundSetBack { action, detail } => restoring::found_set_back(&mut draft, &action, &detail),
         Event::Woken { effect, wake } => telling::woken(&mut draft, &effect, &wake, facts),
-        Event::Acknowledge { actor, reason } => people::acknowledge(&mut draft, actor, reason)?,
-        Event::TakeOver { actor, reason } => people::take_over(&mut draft, actor, reason)?,
+        Event::Acknowledge { actor, reason } => people::acknowledge(&mut draft, actor, reason, facts)?,
+        Event::TakeOver { actor, reason } => people::take_over(&mut draft, actor, reason, facts)?,
         Event::Escalate { actor, seen, reason } => {
             people::escalate(&mut draft, &actor, seen.as_deref(), reason, facts)?;
         }

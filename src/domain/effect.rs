@@ -99,6 +99,8 @@ pub enum Wake {
     Verify(ActionId),
     /// A guardrail that blocked may now let a remedy pass.
     Decide,
+    /// An acknowledgement does not count any more.
+    AcknowledgementExpires,
     /// A task for people is due.
     TaskDue(ActionId),
     /// The time of a temporary change is over.

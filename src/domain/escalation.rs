@@ -1,13 +1,14 @@
 //! Escalation: who hears next, and when, while nobody acknowledges.
 //!
-//! All times count from the incident's start. A level outside its hours is skipped at once in favour of the next
+//! All times count from the incident's start. A mild incident may wait for the morning where its policy says so
+//! ([`EscalationPolicy::deferred`]), and an acknowledgement may count for a time only. A level outside its hours is skipped at once in favour of the next
 //! reachable one: an urgent incident never waits for the morning. When levels and repeats are used up, the
 //! fallback hears, and for urgent incidents goes on hearing.
 
 use crate::matcher::Matchers;
 use crate::notification::Destination;
 use crate::rule::RuleHash;
-use crate::schedule::Schedule;
+use crate::schedule::{Contact, Schedule};
 use crate::severity::Severity;
 use crate::verification::after;
 use jiff::{SignedDuration, Timestamp};
@@ -33,6 +34,12 @@ pub struct EscalationPolicy {
     /// A level that did not acknowledge within this time is told again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acknowledge_within: Option<SignedDuration>,
+    /// How long an acknowledgement counts, where it does not count until the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledgement_expires_after: Option<SignedDuration>,
+    /// Schedule outside of which mild incidents wait for it to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defer_until: Option<String>,
     /// In order of `after`.
     pub levels: Vec<Level>,
     /// What happens after the last level.
@@ -67,6 +74,9 @@ pub struct Level {
     pub hours: Option<String>,
     /// Whom.
     pub destinations: Vec<Destination>,
+    /// Schedules whose person on call is told as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_call: Vec<String>,
 }
 
 /// What happens after the last level: every reachable level is told again.
@@ -117,21 +127,77 @@ pub struct EscalationState {
     /// The highest level reached so far, as its index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reached: Option<usize>,
+    /// Until when the next step waits for people to be at work; none while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred_until: Option<Timestamp>,
 }
 
 /// What reaching a step means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reached {
     /// Whom to tell now, without repetition.
     pub destinations: Vec<Destination>,
     /// What to call it for people.
     pub name: String,
-    /// Levels that were skipped because they are off hours.
-    pub skipped: Vec<String>,
+    /// Who is on call, of the levels that are told.
+    pub called: Vec<Called>,
+    /// Schedules of these levels in which nobody is on call, or nobody who can be reached.
+    pub vacant: Vec<String>,
+    /// Levels that were skipped.
+    pub skipped: Vec<Skipped>,
     /// The highest level told, as its index.
     pub level: Option<usize>,
     /// What comes next.
     pub next: Option<DueStep>,
+}
+
+/// A person who is told because they are on call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// Who.
+    pub person: String,
+    /// The schedule that says so.
+    pub schedule: String,
+    /// Their member id in Slack, by which they are called where the level tells a channel.
+    pub slack: Option<String>,
+}
+
+/// A level that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// The level.
+    pub name: String,
+    /// Why.
+    pub why: SkippedFor,
+}
+
+/// Why a level is skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkippedFor {
+    /// It is outside of its hours.
+    OffHours,
+    /// It tells whoever is on call, and nobody is, or nobody who can be reached.
+    NobodyOnCall,
+}
+
+impl SkippedFor {
+    /// The word for timelines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OffHours => "off_hours",
+            Self::NobodyOnCall => "nobody_on_call",
+        }
+    }
+}
+
+/// The level with the reason, in a few words.
+impl std::fmt::Display for Skipped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.why {
+            SkippedFor::OffHours => write!(f, "{} off hours", self.name),
+            SkippedFor::NobodyOnCall => write!(f, "nobody on call for {}", self.name),
+        }
+    }
 }
 
 impl EscalationPolicy {
@@ -146,6 +212,19 @@ impl EscalationPolicy {
             DueStep { due_at: started_at, step: EscalationStep::Fallback(0) },
             |level| DueStep { due_at: after(started_at, level.after), step: EscalationStep::Level(0) },
         )
+    }
+
+    /// When a step that is due at `now` is carried out instead: a mild incident waits until people are at work. None where
+    /// it does not wait; urgent incidents never do, and neither does anything where that time is not in sight.
+    pub fn deferred(
+        &self,
+        severity: Severity,
+        schedules: &BTreeMap<String, Schedule>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let hours = self.defer_until.as_ref().and_then(|name| schedules.get(name));
+        let begins_at = hours.filter(|_| !severity.is_urgent())?.next_active(now)?;
+        (begins_at > now).then_some(begins_at)
     }
 
     /// Carries out one step at `now`: whom to tell, and what follows.
@@ -204,7 +283,7 @@ impl EscalationPolicy {
         self.reach_fallback(0, severity, skipped, now)
     }
 
-    fn reach_fallback(&self, lap: u32, severity: Severity, skipped: Vec<String>, now: Timestamp) -> Reached {
+    fn reach_fallback(&self, lap: u32, severity: Severity, skipped: Vec<Skipped>, now: Timestamp) -> Reached {
         let every = self.repeat.map_or(FALLBACK_EVERY, |repeat| repeat.every).max(FALLBACK_EVERY / 6);
         // An urgent incident is never forgotten; a mild one is told once and then waits for people.
         let next = severity.is_urgent().then(|| DueStep {
@@ -212,33 +291,34 @@ impl EscalationPolicy {
             step: EscalationStep::Fallback(lap.saturating_add(1)),
         });
         Reached {
-            destinations: self.fallback.clone(),
             name: "fallback".to_owned(),
+            destinations: self.fallback.clone(),
             skipped,
             level: self.levels.len().checked_sub(1),
             next,
+            ..Reached::default()
         }
     }
 
     fn tell(&self, indexes: &[usize], schedules: &BTreeMap<String, Schedule>, now: Timestamp) -> Reached {
-        let mut reached = Reached {
-            destinations: Vec::new(),
-            name: String::new(),
-            skipped: Vec::new(),
-            level: None,
-            next: None,
-        };
+        let mut reached = Reached::default();
         for index in indexes {
             let Some(level) = self.levels.get(*index) else { continue };
             if !level.is_reachable(schedules, now) {
-                reached.skipped.push(level.name.clone());
+                reached.skipped.push(Skipped { name: level.name.clone(), why: SkippedFor::OffHours });
+                continue;
+            }
+            let mut told = level.destinations.clone();
+            reached.call(level, &mut told, schedules, now);
+            if told.is_empty() {
+                reached.skipped.push(Skipped { name: level.name.clone(), why: SkippedFor::NobodyOnCall });
                 continue;
             }
             reached.name.clone_from(&level.name);
             reached.level = Some(*index);
-            for destination in &level.destinations {
-                if !reached.destinations.contains(destination) {
-                    reached.destinations.push(destination.clone());
+            for destination in told {
+                if !reached.destinations.contains(&destination) {
+                    reached.destinations.push(destination);
                 }
             }
         }
@@ -259,7 +339,12 @@ impl EscalationPolicy {
                 due_at: after(started_at, level.after).max(now),
                 step: EscalationStep::Level(index + 1),
             }),
-            None => self.after_last(now),
+            // Counted from when it was first told, so that reminders put nothing off.
+            None => {
+                let within = self.acknowledge_within.unwrap_or_default();
+                let told_at = now.checked_sub(within * i32::try_from(reminders).unwrap_or(0)).unwrap_or(now);
+                self.after_last(told_at).map(|next| DueStep { due_at: next.due_at.max(now), ..next })
+            }
         };
         let reminder = self.acknowledge_within.filter(|_| reminders < REMINDERS_MAX).map(|within| DueStep {
             due_at: after(now, within),
@@ -289,6 +374,36 @@ impl EscalationPolicy {
         let step =
             if lap < repeat.times { EscalationStep::Repeat(lap + 1) } else { EscalationStep::Fallback(0) };
         Some(DueStep { due_at: after(now, repeat.every), step })
+    }
+}
+
+impl Reached {
+    /// Adds whoever is on call for a level: by their name in a channel that it tells, or else by a message of their own.
+    fn call(
+        &mut self,
+        level: &Level,
+        told: &mut Vec<Destination>,
+        schedules: &BTreeMap<String, Schedule>,
+        now: Timestamp,
+    ) {
+        let has_channel = told.iter().any(|destination| matches!(destination, Destination::Slack { .. }));
+        for name in &level.on_call {
+            let turn = schedules.get(name).and_then(|schedule| Some((schedule, schedule.on_call_at(now)?)));
+            let Some((schedule, turn)) = turn else {
+                self.vacant.push(name.clone());
+                continue;
+            };
+            let Contact { slack, .. } = schedule.contact_of(turn.person);
+            match &slack {
+                Some(_) if has_channel => {}
+                Some(member) => told.push(Destination::Slack { channel: member.clone() }),
+                None => self.vacant.push(name.clone()),
+            }
+            let called = Called { person: turn.person.to_owned(), schedule: name.clone(), slack };
+            if !self.called.contains(&called) {
+                self.called.push(called);
+            }
+        }
     }
 }
 

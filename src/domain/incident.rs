@@ -130,6 +130,9 @@ pub struct Acknowledgement {
     pub actor: Actor,
     /// When.
     pub at: Timestamp,
+    /// Until when it counts, where it does not count until the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// How it ended.
@@ -356,6 +359,11 @@ impl Incident {
         self.actions.iter().rev().find(|action| !action.status.is_final() && action.restores.is_none())
     }
 
+    /// Until when telling people waits for the start of business hours; none while it does not.
+    pub fn deferred_until(&self) -> Option<Timestamp> {
+        self.escalation.as_ref().and_then(|state| state.deferred_until)
+    }
+
     /// When the escalation goes on; none when it does not.
     pub fn next_escalation_at(&self) -> Option<Timestamp> {
         self.escalation.as_ref().and_then(|state| state.next).map(|next| next.due_at)
@@ -373,14 +381,17 @@ impl Incident {
     }
 
     /// Whether nobody would hear of it at a destination if this notice did not reach it: nobody has it, and the notice
-    /// is no edit of a message that stands, nor of an episode that is over.
+    /// is no edit of a message that stands, nor of an episode that is over. Nobody need hear of one that waits for the
+    /// morning.
     pub fn is_untold_without(&self, destination: &Destination, notice: &Notice) -> bool {
         let stands = self.destination(destination).is_some_and(|state| state.message.is_some());
         self.status == IncidentStatus::Triggered
+            && self.deferred_until().is_none()
             && match notice {
                 Notice::Card => !stands,
                 Notice::Trigger { episode, .. } => *episode == self.episode,
                 Notice::Reply { page, .. } => *page,
+                Notice::Call { .. } => true,
                 _ => false,
             }
     }

@@ -55,6 +55,13 @@ pub enum Notice {
         /// Whether people must look now.
         page: bool,
     },
+    /// Slack: a line below the card that calls people by their names.
+    Call {
+        /// What to say. May quote labels: the notifier escapes it.
+        text: String,
+        /// Slack's ids of the people.
+        users: Vec<String>,
+    },
     /// Evidence below the card that the card has no room for. Taken from the incident when it is sent.
     Evidence,
     /// Slack: an answer that only one person sees, such as why their press did not count.
@@ -93,7 +100,10 @@ pub enum Notice {
 impl Notice {
     /// Whether the trail says that it arrived. Cards and what hangs below them come by the dozen.
     pub fn is_told_in_the_trail(&self) -> bool {
-        !matches!(self, Self::Card | Self::Reply { .. } | Self::Evidence | Self::Whisper { .. })
+        !matches!(
+            self,
+            Self::Card | Self::Reply { .. } | Self::Call { .. } | Self::Evidence | Self::Whisper { .. }
+        )
     }
 
     /// The kind, for metrics and timelines.
@@ -101,6 +111,7 @@ impl Notice {
         match self {
             Self::Card => "card",
             Self::Reply { .. } => "reply",
+            Self::Call { .. } => "call",
             Self::Evidence => "evidence",
             Self::Whisper { .. } => "whisper",
             Self::Trigger { .. } => "trigger",

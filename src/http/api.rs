@@ -4,6 +4,7 @@ pub mod actions;
 mod bounded;
 mod complete;
 pub mod incidents;
+pub mod oncall;
 pub mod pause;
 mod refusal;
 pub mod shapes;
@@ -32,6 +33,7 @@ use utoipa::OpenApi;
         incidents::task_done,
         actions::list,
         temporary::list,
+        oncall::show,
         actions::approve,
         actions::reject,
         pause::show,

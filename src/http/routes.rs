@@ -90,6 +90,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/api/v1/actions/{id}/approve", post(api::actions::approve))
         .route("/api/v1/actions/{id}/reject", post(api::actions::reject))
         .route("/api/v1/temporary", get(api::temporary::list))
+        .route("/api/v1/oncall", get(api::oncall::show))
         .route("/api/v1/pause", get(api::pause::show).put(api::pause::change))
         .route("/-/reload", post(health::reload))
         .route_layer(gate)

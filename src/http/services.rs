@@ -5,6 +5,7 @@ use super::receive::slack::meter::SocketMeter;
 use crate::clients::slack::signature::SigningSecrets;
 use crate::engine::commands::Commands;
 use crate::engine::intake::Intake;
+use crate::engine::playbook::Playbook;
 use crate::engine::ports::{Clock, Ids, Reader, Store};
 use crate::secret::SecretSet;
 use std::ops::Deref;
@@ -26,6 +27,8 @@ pub struct Parts {
     pub intake: Intake,
     /// Carries out what people ask for.
     pub commands: Commands,
+    /// The rules, policies and schedules in force.
+    pub playbook: Arc<dyn Playbook>,
     /// Reads incidents.
     pub reader: Arc<dyn Reader>,
     /// Answers whether it is there.

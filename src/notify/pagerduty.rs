@@ -78,7 +78,11 @@ impl PagerDutyNotifier {
                 self.client.change(&routing_key, &writer.change(summary, details)).await
             }
             // These are Slack's.
-            Notice::Card | Notice::Reply { .. } | Notice::Evidence | Notice::Whisper { .. } => {
+            Notice::Card
+            | Notice::Reply { .. }
+            | Notice::Call { .. }
+            | Notice::Evidence
+            | Notice::Whisper { .. } => {
                 return Delivered::Yes { message: None };
             }
         };

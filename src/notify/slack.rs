@@ -115,6 +115,14 @@ impl SlackNotifier {
                     self.post(channel, message_of(drawn, view, None, false)).await.map(|_| None)
                 }
             },
+            Notice::Call { text, users } => match known {
+                Some(message) => self.reply(message, view, true, reply::call(text, users, &frame)).await,
+                None if self.card_may_come(destination, view, now) => return wait_for_card(),
+                None => {
+                    let drawn = reply::above(reply::call(text, users, &frame), view, &frame);
+                    self.post(channel, message_of(drawn, view, None, false)).await.map(|_| None)
+                }
+            },
             Notice::Evidence => match (known, card::details(view, &frame)) {
                 (Some(message), Some(Card { text, blocks })) => {
                     self.reply(message, view, false, Reply { text, blocks }).await

@@ -74,6 +74,7 @@ pub(crate) fn opened() -> IncidentView {
         started_at: start(),
         next: Some(DueStep { due_at: minutes(15), step: EscalationStep::Level(1) }),
         reached: Some(0),
+        deferred_until: None,
     });
     let record =
         AlertRecord { status: AlertStatus::Firing, starts_at: start(), ends_at: None, updated_at: start() };
@@ -211,7 +212,7 @@ pub(crate) fn awaiting_second_approval() -> IncidentView {
 
 pub(crate) fn acknowledged(mut view: IncidentView, actor: Actor) -> IncidentView {
     view.incident.status = IncidentStatus::Acknowledged;
-    view.incident.acknowledged = Some(Acknowledgement { actor, at: minutes(3) });
+    view.incident.acknowledged = Some(Acknowledgement { actor, at: minutes(3), expires_at: None });
     if let Some(escalation) = &mut view.incident.escalation {
         escalation.next = None;
     }

@@ -1,7 +1,8 @@
 //! What the settings know: names outside of rule files that rules refer to.
 
 use crate::domain::catalog::Reference;
-use std::collections::BTreeSet;
+use crate::domain::schedule::Contact;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names that the settings define. `None` means that nobody has said, so that nothing is complained about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Known {
     pub read_commands: Option<BTreeSet<String>>,
     /// Keys of `kubernetes.commands`; empty where Kubernetes is not set up.
     pub commands: Option<BTreeSet<String>>,
+    /// How people are reached, by their names.
+    pub people: Option<BTreeMap<String, Contact>>,
     /// Whether somebody hears of incidents for which no escalation policy is found.
     pub default_told: bool,
 }
@@ -38,6 +41,7 @@ impl Known {
             kubernetes: true,
             read_commands: None,
             commands: None,
+            people: None,
             default_told: true,
         }
     }

@@ -1,15 +1,17 @@
 //! Rule files to a checked [`RuleSet`], or to all the mistakes in them at once.
 //!
 //! Loading is all or nothing: a set with one error is no set. Every mistake is shown with file, line, column, the
-//! line itself and a way out. [`files`] finds and splits, [`rule`], [`remedies`], [`policy`] and [`manifest`] give the
+//! line itself and a way out. [`files`] finds and splits, [`rule`], [`remedies`], [`policy`], [`contact`], [`schedule`] and [`manifest`] give the
 //! documents their meaning, [`uses`] checks what the catalog and the settings must know, [`set`] looks at all of it together.
 
+mod contact;
 mod files;
 mod manifest;
 mod policy;
 mod remedies;
 mod report;
 mod rule;
+mod schedule;
 mod set;
 mod uses;
 
@@ -25,14 +27,16 @@ use crate::domain::catalog::Catalog;
 use crate::domain::escalation::EscalationPolicy;
 use crate::domain::manifest::Stored;
 use crate::domain::rule::ResponseRule;
-use crate::domain::schedule::{Schedule, ScheduleSpec};
+use crate::domain::schedule::{Holiday, Schedule};
 use crate::yaml::{self, Partly, Problem, Remainder, nearest};
+use contact::Told;
 use report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Kinds of documents that a rule file may hold. `ResponseTest` belongs to the rule tester and is skipped here.
-const KINDS: [&str; 5] = ["ResponseRule", "EscalationPolicy", "Schedule", "StoredManifest", "ResponseTest"];
+const KINDS: [&str; 7] =
+    ["ResponseRule", "EscalationPolicy", "Contact", "Schedule", "Calendar", "StoredManifest", "ResponseTest"];
 
 /// Why rules cannot be used: every mistake that was found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
@@ -141,7 +145,9 @@ struct Parsed<'t> {
 enum Content {
     Rule(Box<raw::Rule>),
     Policy(raw::Policy),
-    Schedule(ScheduleSpec),
+    Contact(raw::Contact),
+    Schedule(raw::Schedule),
+    Calendar(raw::Calendar),
     Manifest(raw::Manifest),
 }
 
@@ -156,7 +162,11 @@ struct Checked {
 struct Names {
     rules: usize,
     policies: BTreeSet<String>,
+    contacts: BTreeSet<String>,
     schedules: BTreeSet<String>,
+    /// Schedules of which it is certain that they do not say who is on call.
+    without_rotations: BTreeSet<String>,
+    calendars: BTreeSet<String>,
     manifests: BTreeSet<String>,
     /// Texts of documents that do not even say what they are: a name that stands there may be theirs.
     unreadable: String,
@@ -168,6 +178,8 @@ struct Surroundings<'c> {
     known: &'c Known,
     names: Names,
     manifests: BTreeMap<String, Stored>,
+    calendars: BTreeMap<String, Vec<Holiday>>,
+    contacts: BTreeMap<String, Told>,
 }
 
 fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
@@ -190,7 +202,10 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
 
     let names = names(&parsed, &texts);
     let manifests = manifest::take(&mut parsed, &mut reports);
-    let surroundings = Surroundings { catalog, known, names, manifests };
+    let calendars = schedule::take_calendars(&mut parsed, &mut reports);
+    let mut surroundings =
+        Surroundings { catalog, known, names, manifests, calendars, contacts: BTreeMap::new() };
+    surroundings.contacts = contact::take(&mut parsed, &surroundings, &mut reports);
     let mut rules: Vec<(usize, ResponseRule)> = Vec::new();
     let mut policies = BTreeMap::new();
     let mut schedules = BTreeMap::new();
@@ -203,10 +218,11 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
                 let policy: EscalationPolicy = policy::convert(name.clone(), raw, &surroundings, report);
                 policies.insert(name, policy);
             }
-            Some(Content::Schedule(spec)) => {
-                schedules.insert(name.clone(), Schedule { name, spec });
+            Some(Content::Schedule(raw)) => {
+                let schedule: Schedule = schedule::convert(name.clone(), raw, &surroundings, report);
+                schedules.insert(name, schedule);
             }
-            Some(Content::Manifest(_)) | None => {}
+            Some(Content::Contact(_) | Content::Calendar(_) | Content::Manifest(_)) | None => {}
         }
     }
     rules.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
@@ -259,7 +275,9 @@ fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
     match parsed.kind.as_str() {
         "ResponseRule" => read(&mut parsed, text, report, |rule| Content::Rule(Box::new(rule))),
         "EscalationPolicy" => read(&mut parsed, text, report, Content::Policy),
+        "Contact" => read(&mut parsed, text, report, Content::Contact),
         "Schedule" => read(&mut parsed, text, report, Content::Schedule),
+        "Calendar" => read(&mut parsed, text, report, Content::Calendar),
         "StoredManifest" => read(&mut parsed, text, report, Content::Manifest),
         _ => {}
     }
@@ -332,7 +350,14 @@ fn names(parsed: &[Parsed<'_>], texts: &[(&str, String)]) -> Names {
         let Some(name) = document.name.clone() else { continue };
         match document.kind.as_str() {
             "EscalationPolicy" => names.policies.insert(name),
-            "Schedule" => names.schedules.insert(name),
+            "Contact" => names.contacts.insert(name),
+            "Schedule" => {
+                if matches!(&document.content, Some(Content::Schedule(raw)) if !raw.says_who()) {
+                    names.without_rotations.insert(name.clone());
+                }
+                names.schedules.insert(name)
+            }
+            "Calendar" => names.calendars.insert(name),
             "StoredManifest" => names.manifests.insert(name),
             _ => false,
         };

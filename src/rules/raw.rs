@@ -1,10 +1,14 @@
 //! Rule files as they are written: the shapes of the YAML documents, before anything is checked against anything.
 //!
 //! Unknown keys are refused here. Diagnostics and actions stay maps with the kind as their key, because their
-//! parameters belong to the catalog; [`mod@super::load`] gives all of it its meaning.
+//! parameters belong to the catalog; [`mod@super::load`] gives all of it its meaning. Schedules, calendars and contacts
+//! stand in [`roster`].
+
+mod roster;
+
+pub(super) use roster::{Calendar, Contact, Moment, Override, Rotation, Schedule, Weekday, Whom};
 
 use crate::domain::action::Tier;
-use crate::domain::notification::Destination;
 use crate::domain::rule::OnFail;
 use crate::domain::severity::Severity;
 use crate::period::Period;
@@ -180,6 +184,12 @@ pub(super) struct Policy {
     /// A level that did not acknowledge within this time is told again.
     #[serde(default)]
     pub(super) acknowledge_within: Option<Period>,
+    /// How long an acknowledgement counts. Default: until the incident is over.
+    #[serde(default)]
+    pub(super) acknowledgement: Option<AcknowledgementTerms>,
+    /// Lets incidents of P2 and P3 wait for the morning. Default: nothing waits.
+    #[serde(default)]
+    pub(super) defer: Option<Defer>,
     /// In order of `after`.
     #[serde(default)]
     pub(super) levels: Vec<Level>,
@@ -188,7 +198,23 @@ pub(super) struct Policy {
     pub(super) repeat: Option<Repeat>,
     /// Who hears when nobody else can be reached.
     #[schemars(length(min = 1))]
-    pub(super) fallback: Vec<Destination>,
+    pub(super) fallback: Vec<Whom>,
+}
+
+/// How long an acknowledgement counts.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct AcknowledgementTerms {
+    /// After this time the escalation goes on where it was, unless whoever has the incident acknowledges it again.
+    pub(super) expires_after: Period,
+}
+
+/// Lets mild incidents wait.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Defer {
+    /// Name of a `Schedule`: what of an incident of P2 or P3 is due outside of it is told when it begins.
+    pub(super) until: String,
 }
 
 /// Selects incidents by severity and labels.
@@ -215,7 +241,7 @@ pub(super) struct Level {
     #[serde(default)]
     pub(super) hours: Option<String>,
     /// Whom.
-    pub(super) destinations: Vec<Destination>,
+    pub(super) destinations: Vec<Whom>,
 }
 
 /// What happens after the last level: every reachable level is told again.

@@ -5,20 +5,22 @@
 
 use super::raw::{self, API_VERSION};
 use crate::domain::catalog::Catalog;
-use crate::domain::schedule::ScheduleSpec;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// The kinds that have a schema, in the order of the reference.
-pub const KINDS: [&str; 4] = ["ResponseRule", "EscalationPolicy", "Schedule", "StoredManifest"];
+pub const KINDS: [&str; 6] =
+    ["ResponseRule", "EscalationPolicy", "Contact", "Schedule", "Calendar", "StoredManifest"];
 
 /// The JSON Schema (draft 2020-12) of documents of one kind; `None` for a kind that is not in [`KINDS`].
 pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
     match kind {
         "ResponseRule" => Some(document::<raw::Rule>(kind, Some(catalog))),
         "EscalationPolicy" => Some(document::<raw::Policy>(kind, None)),
-        "Schedule" => Some(document::<ScheduleSpec>(kind, None)),
+        "Contact" => Some(document::<raw::Contact>(kind, None)),
+        "Schedule" => Some(document::<raw::Schedule>(kind, None)),
+        "Calendar" => Some(document::<raw::Calendar>(kind, None)),
         "StoredManifest" => Some(document::<raw::Manifest>(kind, None)),
         _ => None,
     }

@@ -217,7 +217,7 @@ impl Guardrails {
     /// The freeze windows as the guardrails judge them.
     pub fn freezes(&self) -> BTreeMap<String, Schedule> {
         let schedule = |(name, spec): (&String, &ScheduleSpec)| {
-            (name.clone(), Schedule { name: name.clone(), spec: spec.clone() })
+            (name.clone(), Schedule { name: name.clone(), spec: spec.clone(), on_call: None })
         };
         self.freeze_windows.iter().map(schedule).collect()
     }

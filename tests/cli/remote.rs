@@ -162,6 +162,37 @@ fn the_kill_switch_is_set_shown_and_lifted() {
 }
 
 #[test]
+fn who_is_on_call_is_a_table_for_people() {
+    let duty = |schedule: &str,
+                person: Option<&str>,
+                is_override: bool,
+                until: Option<String>,
+                next: Option<&str>| {
+        json!({ "schedule": schedule, "person": person, "slack": null, "rotation": (!is_override).then_some("primary"),
+            "override": is_override, "until": until, "next": next })
+    };
+    let later = crate::stand_in::in_seconds(7_290);
+    let schedules = [
+        duty("leads", Some("ben"), true, Some(later.clone()), None),
+        duty("pss-nano", Some("una"), false, Some(later.clone()), Some("ben")),
+        duty("shop", None, false, None, None),
+    ];
+    let service =
+        StandIn::start().json("GET /api/v1/oncall", &json!({ "at": later, "schedules": schedules }));
+    let printed = run(&service, &["oncall"]).good().replace(&later, "LATER");
+    let rows: Vec<Vec<&str>> = printed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["SCHEDULE", "ON", "CALL", "BY", "UNTIL", "NEXT"]);
+    assert_eq!(rows[1], ["leads", "ben", "override", "LATER", "(in", "2h)", "nobody"]);
+    assert_eq!(rows[2], ["pss-nano", "una", "primary", "LATER", "(in", "2h)", "ben"]);
+    assert_eq!(rows[3], ["shop", "nobody", "primary", "-", "-"]);
+    assert_eq!(service.last().line, "GET /api/v1/oncall");
+    run(&service, &["oncall", "shop", "--at", "2026-12-31T23:00:00Z"]).good();
+    assert_eq!(service.last().line, "GET /api/v1/oncall?at=2026-12-31T23%3A00%3A00Z&schedule=shop");
+    let refused = run(&service, &["oncall", "--at", "tomorrow"]).refused(EXIT_USAGE);
+    assert!(refused.contains("tomorrow"), "{refused}");
+}
+
+#[test]
 fn a_token_comes_from_the_environment_or_a_file() {
     let service = StandIn::start().json("GET /api/v1/pause", &json!({ "paused": false, "pauses": [] }));
     run(&service, &["pause", "--show"]).good();

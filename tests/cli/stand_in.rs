@@ -124,6 +124,8 @@ pub fn mk_summary(id: &str) -> IncidentSummary {
         resolved_at: None,
         next_escalation_at: Some(in_seconds(330)),
         acknowledged_by: None,
+        acknowledged_until: None,
+        deferred_until: None,
         taken_over_by: None,
         alerts_firing: 1,
         alerts_total: 2,

@@ -122,11 +122,14 @@ impl OneRule {
             after,
             hours: None,
             destinations: vec![destination],
+            on_call: Vec::new(),
         };
         let policy = EscalationPolicy {
             name: "night".to_owned(),
             selector: None,
             acknowledge_within: None,
+            acknowledgement_expires_after: None,
+            defer_until: None,
             levels: vec![
                 level("first", SignedDuration::ZERO, first_level()),
                 level("second", SECOND_AFTER, second_level()),

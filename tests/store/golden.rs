@@ -57,13 +57,15 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Notify { notice: Notice::Change { .. }, .. } => 15,
             Effect::Notify { notice: Notice::Evidence, .. } => 16,
             Effect::Notify { notice: Notice::Whisper { .. }, .. } => 17,
+            Effect::Notify { notice: Notice::Call { .. }, .. } => 18,
             Effect::Wake(Wake::Escalate) => 20,
             Effect::Wake(Wake::ApprovalExpires(_)) => 21,
             Effect::Wake(Wake::Verify(_)) => 22,
             Effect::Wake(Wake::Decide) => 23,
             Effect::Wake(Wake::TaskDue(_)) => 24,
             Effect::Wake(Wake::Restore(_)) => 25,
+            Effect::Wake(Wake::AcknowledgementExpires) => 26,
         })
         .collect();
-    assert_eq!(shapes.len(), 18, "every shape has an example");
+    assert_eq!(shapes.len(), 20, "every shape has an example");
 }

@@ -51,7 +51,7 @@ fn mk_view(summary: &str) -> IncidentView {
     );
     incident.status = IncidentStatus::Resolved;
     incident.alerts = AlertCounts { firing: 0, resolved: 2 };
-    incident.acknowledged = Some(Acknowledgement { actor: mk_una(), at: minutes(3) });
+    incident.acknowledged = Some(Acknowledgement { actor: mk_una(), at: minutes(3), expires_at: None });
     incident.resolved = Some(Resolution { actor: None, at: minutes(42) });
     let timeline =
         vec![incident.timeline.append(mk_now(), LineKind::Opened, &Actor::machine(), None, summary)];

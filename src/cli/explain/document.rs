@@ -160,8 +160,13 @@ pub(super) struct TellingEntry {
     pub(super) at: Timestamp,
     pub(super) level: String,
     pub(super) destinations: Vec<String>,
-    /// Levels that are off hours then.
+    /// Who is on call there, by their names.
+    pub(super) on_call: Vec<String>,
+    /// Levels that are off hours then, or that tell whoever is on call when nobody is.
     pub(super) skipped: Vec<String>,
+    /// The same with the reasons, for people.
+    #[serde(skip)]
+    pub(super) skipped_why: Vec<String>,
     /// Seconds after which the same is told again, and again, until somebody acknowledges; null where it
     /// is not.
     pub(super) again_every_seconds: Option<i64>,
@@ -349,7 +354,9 @@ impl TellingEntry {
             at: telling.at,
             level: telling.told.name.clone(),
             destinations: telling.told.destinations.iter().map(ToString::to_string).collect(),
-            skipped: telling.told.skipped.clone(),
+            on_call: telling.told.on_call.clone(),
+            skipped: telling.told.skipped.iter().map(|skipped| skipped.name.clone()).collect(),
+            skipped_why: telling.told.skipped.iter().map(ToString::to_string).collect(),
             again_every_seconds: None,
         }
     }

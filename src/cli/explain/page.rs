@@ -189,15 +189,20 @@ fn write_escalation(page: &mut String, answer: &RuleEntry, incident: &IncidentEn
         page.push_str("    nobody: it is recorded and shown\n");
     }
     for telling in &answer.escalation {
-        let skipped = match telling.skipped.as_slice() {
+        let skipped = match telling.skipped_why.as_slice() {
             [] => String::new(),
-            skipped => format!(" ({} off hours)", skipped.join(", ")),
+            skipped => format!(" ({})", skipped.join(", ")),
+        };
+        let on_call = match telling.on_call.as_slice() {
+            [] => String::new(),
+            people => format!(" (on call: {})", people.join(", ")),
         };
         let when = format!("{} ({})", telling.at, relative(telling.at, now));
         let whom = telling.destinations.join(", ");
         let again = telling.again_every_seconds.map(SignedDuration::from_secs);
         let again = again.map(|every| format!("; again every {every:#}, for as long as nobody acknowledges"));
-        let text = format!("{when}  {}{skipped}: {whom}{}", telling.level, again.unwrap_or_default());
+        let text =
+            format!("{when}  {}{skipped}: {whom}{on_call}{}", telling.level, again.unwrap_or_default());
         writeln!(page, "    {}", line(&text)).expect("a string");
     }
 }

@@ -199,6 +199,7 @@ pub(super) fn close(draft: &mut Draft, by: Option<Actor>, why: String, facts: &F
     draft.incident.suppressed = None;
     if let Some(escalation) = &mut draft.incident.escalation {
         escalation.next = None;
+        escalation.deferred_until = None;
     }
     let reason = if by.is_some() { "resolved_by_person" } else { "alerts_ended" };
     draft.line_by(&by.unwrap_or_else(Actor::machine), LineKind::Resolved, Some(reason), why);

@@ -4,6 +4,7 @@ use crate::action::{Action, ActionId};
 use crate::decision::RemedyDecision;
 use crate::diagnosis::Finding;
 use crate::effect::{Effect, EffectId, NewEffect, Wake};
+use crate::escalation::Skipped;
 use crate::guardrail::{Start, StartEnd};
 use crate::incident::Incident;
 use crate::notification::{Destination, DestinationState, Notice};
@@ -28,8 +29,10 @@ pub struct Told {
     pub name: String,
     /// Whom.
     pub destinations: Vec<Destination>,
-    /// Levels that were skipped because they are off hours.
-    pub skipped: Vec<String>,
+    /// Who is on call there.
+    pub on_call: Vec<String>,
+    /// Levels that were skipped, as they are off hours or nobody is on call.
+    pub skipped: Vec<Skipped>,
 }
 
 /// How a worker goes on that was about to carry out a plan.
@@ -217,7 +220,9 @@ impl Draft {
         // A call for people must not wait behind an edit that a channel refuses: only by failing itself does it find
         // another way.
         let lane = match &notice {
-            Notice::Reply { page: true, .. } if known => format!("{}|{destination}|page", self.incident.id),
+            Notice::Reply { page: true, .. } | Notice::Call { .. } if known => {
+                format!("{}|{destination}|page", self.incident.id)
+            }
             Notice::Whisper { user, .. } => format!("{}|{destination}|{user}", self.incident.id),
             _ => format!("{}|{destination}", self.incident.id),
         };

@@ -9,6 +9,7 @@ use crate::incident::{Acknowledgement, IncidentStatus, Phase};
 use crate::notification::Notice;
 use crate::people::{Actor, Role};
 use crate::timeline::LineKind;
+use crate::verification::after;
 
 fn need(actor: &Actor, needed: Role) -> Result<(), Refused> {
     if actor.role >= needed {
@@ -17,11 +18,26 @@ fn need(actor: &Actor, needed: Role) -> Result<(), Refused> {
     Err(Refused::NotAllowed { who: actor.name.clone(), role: actor.role.as_str(), needed: needed.as_str() })
 }
 
-/// Somebody has taken the incident: nothing escalates after this.
-pub(super) fn acknowledge(draft: &mut Draft, actor: Actor, reason: Option<String>) -> Result<(), Refused> {
+/// Somebody has taken the incident: nothing escalates while that counts. Whoever has it may say so again, and it counts
+/// anew.
+pub(super) fn acknowledge(
+    draft: &mut Draft,
+    actor: Actor,
+    reason: Option<String>,
+    facts: &Facts<'_>,
+) -> Result<(), Refused> {
     need(&actor, Role::Responder)?;
     match (draft.incident.status, &draft.incident.acknowledged) {
         (IncidentStatus::Resolved, _) => return Err(Refused::AlreadyResolved),
+        (IncidentStatus::Acknowledged, Some(by))
+            if by.actor.name == actor.name && by.expires_at.is_some() =>
+        {
+            let text = said("acknowledged again by", &actor, reason);
+            draft.line_by(&actor, LineKind::Acknowledged, Some("acknowledged_again"), text);
+            begin_to_count(draft, actor, facts);
+            draft.visible();
+            return Ok(());
+        }
         (IncidentStatus::Acknowledged, Some(by)) => {
             return Err(Refused::AlreadyAcknowledged(by.actor.name.clone()));
         }
@@ -29,18 +45,30 @@ pub(super) fn acknowledge(draft: &mut Draft, actor: Actor, reason: Option<String
     }
     let text = said("acknowledged by", &actor, reason);
     draft.line_by(&actor, LineKind::Acknowledged, Some("acknowledged"), text);
-    hold_escalation(draft, actor);
+    hold_escalation(draft, actor, facts);
     draft.visible();
     Ok(())
 }
 
+/// An acknowledgement counts from now on, for as long as the policy says.
+fn begin_to_count(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
+    let counts_for = facts.policy.and_then(|policy| policy.acknowledgement_expires_after);
+    let expires_at = counts_for.map(|time| after(draft.now, time));
+    draft.incident.acknowledged = Some(Acknowledgement { actor, at: draft.now, expires_at });
+    match expires_at {
+        Some(expires_at) => draft.wake_at(expires_at, Wake::AcknowledgementExpires),
+        None => draft.cancel_wake(&Wake::AcknowledgementExpires),
+    }
+}
+
 /// Nothing escalates from here on.
-fn hold_escalation(draft: &mut Draft, actor: Actor) {
+fn hold_escalation(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
     draft.incident.status = IncidentStatus::Acknowledged;
-    draft.incident.acknowledged = Some(Acknowledgement { actor, at: draft.now });
+    begin_to_count(draft, actor, facts);
     draft.cancel_wake(&Wake::Escalate);
     if let Some(escalation) = &mut draft.incident.escalation {
         escalation.next = None;
+        escalation.deferred_until = None;
     }
     for destination in draft.pagerduty_destinations() {
         let episode = draft.incident.episode;
@@ -50,7 +78,12 @@ fn hold_escalation(draft: &mut Draft, actor: Actor) {
 
 /// Somebody goes on by hand. What waits is called off and nothing is undone any more; an attempt under way comes to its
 /// end, whether a remedy helped is still looked at, and what was changed for a limited time is set back when it is due.
-pub(super) fn take_over(draft: &mut Draft, actor: Actor, reason: Option<String>) -> Result<(), Refused> {
+pub(super) fn take_over(
+    draft: &mut Draft,
+    actor: Actor,
+    reason: Option<String>,
+    facts: &Facts<'_>,
+) -> Result<(), Refused> {
     need(&actor, Role::Responder)?;
     if !draft.incident.is_open() {
         return Err(Refused::AlreadyResolved);
@@ -60,14 +93,15 @@ pub(super) fn take_over(draft: &mut Draft, actor: Actor, reason: Option<String>)
     }
     let text = said("nothing more is tried here: taken over by", &actor, reason);
     draft.line_by(&actor, LineKind::HandedOver, Some("taken_over"), text);
-    draft.incident.taken_over = Some(Acknowledgement { actor: actor.clone(), at: draft.now });
+    draft.incident.taken_over =
+        Some(Acknowledgement { actor: actor.clone(), at: draft.now, expires_at: None });
     acting::stand_back(draft, &actor.name);
     draft.cancel_wake(&Wake::Decide);
     if draft.incident.current_action().is_none() {
         draft.incident.phase = Phase::HandedOver;
     }
     if draft.incident.status == IncidentStatus::Triggered {
-        hold_escalation(draft, actor);
+        hold_escalation(draft, actor, facts);
     }
     draft.visible();
     Ok(())
@@ -91,6 +125,7 @@ pub(super) fn escalate(
     }
     draft.line_by(actor, LineKind::Escalation, Some("escalated"), said("escalated by", actor, reason));
     draft.incident.status = IncidentStatus::Triggered;
+    draft.cancel_wake(&Wake::AcknowledgementExpires);
     telling::escalate_now(draft, "escalated by a person", facts);
     draft.visible();
     Ok(())

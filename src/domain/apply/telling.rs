@@ -1,10 +1,10 @@
 //! Who hears what: escalation as time passes, messages that arrive, and messages that do not.
 
 use super::draft::{Draft, Told};
-use super::{Facts, alerts, deciding, restoring, verifying};
+use super::{Facts, alerts, deciding, restoring, verifying, waiting};
 use crate::action::Task;
 use crate::effect::{EffectId, Wake};
-use crate::escalation::{EscalationState, EscalationStep, Reached};
+use crate::escalation::{Called, EscalationState, EscalationStep, Reached};
 use crate::incident::IncidentStatus;
 use crate::notification::{Destination, DestinationState, MessageRef, Notice};
 use crate::timeline::LineKind;
@@ -29,11 +29,16 @@ pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
         started_at: draft.now,
         next: Some(first),
         reached: None,
+        deferred_until: None,
     });
     if first.due_at <= draft.now {
         reach(draft, first.step, facts);
     } else {
         draft.wake_at(first.due_at, Wake::Escalate);
+    }
+    if draft.incident.deferred_until().is_some() {
+        waiting::show_quietly(draft, facts);
+        return;
     }
     // Where the policy begins without a channel, the default channels carry the story.
     if draft.slack_destinations().is_empty() {
@@ -44,11 +49,16 @@ pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
 /// Tells destinations that no level of a policy names.
 fn tell(draft: &mut Draft, destinations: &[Destination], name: &str, level: &str) {
     for destination in destinations {
-        open_at(draft, destination, level);
+        open_at(draft, destination, level, &[]);
     }
     if !destinations.is_empty() {
         let destinations = destinations.to_vec();
-        draft.told.push(Told { name: name.to_owned(), destinations, skipped: Vec::new() });
+        draft.told.push(Told {
+            name: name.to_owned(),
+            destinations,
+            on_call: Vec::new(),
+            skipped: Vec::new(),
+        });
     }
 }
 
@@ -68,6 +78,7 @@ pub(super) fn woken(draft: &mut Draft, effect: &EffectId, wake: &Wake, facts: &F
     match wake {
         Wake::Restore(_) => {}
         Wake::Escalate => escalation_due(draft, facts),
+        Wake::AcknowledgementExpires => waiting::acknowledgement_expired(draft, facts),
         Wake::ApprovalExpires(id) => deciding::approval_expired(draft, id),
         Wake::Verify(id) => verifying::wanted(draft, id, facts),
         Wake::Decide => {
@@ -122,18 +133,13 @@ pub(super) fn escalate_now(draft: &mut Draft, why: &str, facts: &Facts<'_>) {
     match draft.incident.escalation.as_ref().map(|state| (state.next, state.reached)) {
         Some((Some(next), _)) => {
             draft.cancel_wake(&Wake::Escalate);
-            reach(draft, higher(next.step), facts);
+            reach_after(draft, higher(next.step), Manner::BY_HAND, facts, |_, _| {});
         }
         // It stood still since somebody has it: the level above the last one that was told is next.
         Some((None, reached)) => {
             let above = reached.map_or(0, |index| index + 1);
             begin_again_at(draft, above, facts);
-            let known = draft.pagerduty_destinations();
-            reach_after(draft, EscalationStep::Level(above), facts, |draft, next| {
-                if next.iter().any(|destination| known.contains(destination)) {
-                    page_anew(draft, &known);
-                }
-            });
+            reach_after(draft, EscalationStep::Level(above), Manner::BY_HAND, facts, page_those_who_had_it);
         }
         None => tell(draft, facts.fallback_destinations, "fallback", why),
     }
@@ -141,6 +147,7 @@ pub(super) fn escalate_now(draft: &mut Draft, why: &str, facts: &Facts<'_>) {
 
 /// Nobody has it any more: whoever was told last hears again at once, and the levels above keep their distance.
 pub(super) fn escalate_again(draft: &mut Draft, facts: &Facts<'_>) {
+    draft.cancel_wake(&Wake::AcknowledgementExpires);
     let Some(reached) = draft.incident.escalation.as_ref().map(|state| state.reached.unwrap_or(0)) else {
         tell(draft, facts.fallback_destinations, "fallback", "nobody has it any more");
         return;
@@ -158,7 +165,7 @@ fn higher(step: EscalationStep) -> EscalationStep {
 }
 
 /// Lets a level be due now, so that those above it keep their distance.
-fn begin_again_at(draft: &mut Draft, index: usize, facts: &Facts<'_>) {
+pub(super) fn begin_again_at(draft: &mut Draft, index: usize, facts: &Facts<'_>) {
     let since = facts.policy.and_then(|policy| policy.levels.get(index)).map(|level| level.after);
     if let (Some(since), Some(state)) = (since, &mut draft.incident.escalation) {
         state.started_at = draft.now.checked_sub(since).unwrap_or(state.started_at);
@@ -166,27 +173,53 @@ fn begin_again_at(draft: &mut Draft, index: usize, facts: &Facts<'_>) {
 }
 
 /// PagerDuty rings nobody for an alert that somebody has there: it is ended, and the next page has a new name.
-fn page_anew(draft: &mut Draft, known: &[Destination]) {
+pub(super) fn page_those_who_had_it(draft: &mut Draft, next: &[Destination]) {
+    let known = draft.pagerduty_destinations();
+    if !next.iter().any(|destination| known.contains(destination)) {
+        return;
+    }
     let episode = draft.incident.episode;
-    for destination in known {
+    for destination in &known {
         draft.notify(destination, Notice::Resolve { episode });
     }
     draft.incident.begin_episode();
 }
 
+/// How a step is carried out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner<'n> {
+    /// A person wants it now, whatever the hour.
+    pub(super) by_hand: bool,
+    /// What people should know besides the name of the level.
+    pub(super) note: Option<&'n str>,
+}
+
+impl Manner<'_> {
+    const IN_TIME: Self = Self { by_hand: false, note: None };
+    const BY_HAND: Self = Self { by_hand: true, note: None };
+}
+
 fn reach(draft: &mut Draft, step: EscalationStep, facts: &Facts<'_>) {
-    reach_after(draft, step, facts, |_, _| {});
+    reach_after(draft, step, Manner::IN_TIME, facts, |_, _| {});
 }
 
 /// Carries out a step, after `before` has seen whom it tells.
-fn reach_after(
+pub(super) fn reach_after(
     draft: &mut Draft,
     step: EscalationStep,
+    manner: Manner<'_>,
     facts: &Facts<'_>,
     before: impl FnOnce(&mut Draft, &[Destination]),
 ) {
     let Some(state) = draft.incident.escalation.clone() else { return };
-    let reached = match facts.policy {
+    let deferred = facts.policy.filter(|_| !manner.by_hand);
+    let deferred =
+        deferred.and_then(|policy| policy.deferred(draft.incident.severity, facts.schedules, draft.now));
+    if let Some(until) = deferred {
+        waiting::postpone(draft, step, until);
+        return;
+    }
+    let mut reached = match facts.policy {
         Some(policy) => {
             policy.reach(step, state.started_at, draft.incident.severity, facts.schedules, draft.now)
         }
@@ -194,37 +227,56 @@ fn reach_after(
         None => Reached {
             destinations: facts.fallback_destinations.to_vec(),
             name: "fallback, since the policy is gone".to_owned(),
-            skipped: Vec::new(),
             level: state.reached,
-            next: None,
+            ..Reached::default()
         },
     };
-    for skipped in &reached.skipped {
-        draft.line(LineKind::Escalation, Some("off_hours"), format!("{skipped} is off hours: skipped"));
+    if let Some(note) = manner.note {
+        reached.name = format!("{} ({note})", reached.name);
     }
-    let names: Vec<String> = reached.destinations.iter().map(ToString::to_string).collect();
-    draft.line(
-        LineKind::Escalation,
-        Some(step_word(step)),
-        format!("{} is told: {}", reached.name, names.join(", ")),
-    );
+    for skipped in &reached.skipped {
+        draft.line(LineKind::Escalation, Some(skipped.why.as_str()), format!("skipped: {skipped}"));
+    }
+    draft.line(LineKind::Escalation, Some(step_word(step)), told_text(&reached));
+    for schedule in reached.vacant.iter().filter(|_| !reached.destinations.is_empty()) {
+        let text = format!("{schedule}: nobody is on call who can be reached");
+        draft.line(LineKind::Escalation, Some("nobody_on_call"), text);
+    }
     before(draft, &reached.destinations);
     for destination in &reached.destinations {
-        open_at(draft, destination, &reached.name);
+        open_at(draft, destination, &reached.name, &reached.called);
     }
     draft.told.push(Told {
         name: reached.name.clone(),
         destinations: reached.destinations.clone(),
+        on_call: reached.called.iter().map(|called| called.person.clone()).collect(),
         skipped: reached.skipped.clone(),
     });
     if let Some(state) = &mut draft.incident.escalation {
         state.next = reached.next;
+        state.deferred_until = None;
         state.reached = reached.level.max(state.reached);
     }
     if let Some(next) = reached.next {
         draft.wake_at(next.due_at, Wake::Escalate);
     }
     draft.visible();
+}
+
+/// Who is told, as a line of the trail.
+fn told_text(reached: &Reached) -> String {
+    let whom: Vec<String> = reached.destinations.iter().map(ToString::to_string).collect();
+    let text = format!("{} is told: {}", reached.name, whom.join(", "));
+    match on_call_text(&reached.called) {
+        None => text,
+        Some(people) => format!("{text} ({people})"),
+    }
+}
+
+/// Who is on call, for people; none where nobody is called by name.
+fn on_call_text(called: &[Called]) -> Option<String> {
+    let people: Vec<&str> = called.iter().map(|called| called.person.as_str()).collect();
+    (!people.is_empty()).then(|| format!("on call: {}", people.join(", ")))
 }
 
 fn step_word(step: EscalationStep) -> &'static str {
@@ -237,7 +289,7 @@ fn step_word(step: EscalationStep) -> &'static str {
 }
 
 /// Tells a destination of the incident, or again that it needs people.
-fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
+fn open_at(draft: &mut Draft, destination: &Destination, level: &str, called: &[Called]) {
     let episode = draft.incident.episode;
     if let Some(state) =
         draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
@@ -248,16 +300,24 @@ fn open_at(draft: &mut Draft, destination: &Destination, level: &str) {
         Destination::Slack { .. } => {
             let known = draft.incident.destination(destination).is_some();
             draft.notify(destination, Notice::Card);
-            if known {
-                let text = format!("Not acknowledged yet: {level}");
+            let users: Vec<String> = called.iter().filter_map(|called| called.slack.clone()).collect();
+            let text = if known { format!("Not acknowledged yet: {level}") } else { level.to_owned() };
+            if !users.is_empty() {
+                draft.notify(destination, Notice::Call { text, users });
+            } else if known {
                 draft.notify(destination, Notice::Reply { text, page: true });
-            } else if draft.incident.diagnosis_round > 0 {
+            }
+            if !known && draft.incident.diagnosis_round > 0 {
                 // Whoever joins later finds below the card what the others found.
                 draft.notify(destination, Notice::Evidence);
             }
         }
         Destination::PagerDuty { .. } => {
-            draft.notify(destination, Notice::Trigger { note: level.to_owned(), episode });
+            let note = match on_call_text(called) {
+                None => level.to_owned(),
+                Some(people) => format!("{level}, {people}"),
+            };
+            draft.notify(destination, Notice::Trigger { note, episode });
         }
     }
 }
@@ -406,7 +466,7 @@ pub(super) fn failed(
     match next_destination(draft, destination, facts) {
         Some(next) => {
             draft.line(LineKind::Notification, Some("rerouted"), format!("{next} is told instead"));
-            open_at(draft, &next, &format!("instead of {destination}"));
+            open_at(draft, &next, &format!("instead of {destination}"), &[]);
         }
         None => {
             draft.line(LineKind::Notification, Some("unreachable"), "no destination is left to tell instead")

@@ -61,11 +61,12 @@ impl<'a> Boundaries<'a> {
 }
 
 /// The first instant after `at` at which `answer` differs from its answer at `at`; `None` if there is none within
-/// [`HORIZON_DAYS`]. `boundaries` must name every instant at which it can change.
-pub(super) fn next(
+/// [`HORIZON_DAYS`]. `boundaries` and `edges` must name every instant at which it can change.
+pub(super) fn next<T: PartialEq>(
     at: Timestamp,
     boundaries: &[Boundaries<'_>],
-    answer: impl Fn(Timestamp) -> bool,
+    edges: &[Timestamp],
+    answer: impl Fn(Timestamp) -> T,
 ) -> Option<Timestamp> {
     let before = answer(at);
     let mut from = at;
@@ -73,6 +74,7 @@ pub(super) fn next(
     for _ in 0..HORIZON_DAYS {
         let to = from.checked_add(SignedDuration::from_hours(24)).unwrap_or(Timestamp::MAX);
         instants.clear();
+        instants.extend(edges);
         for part in boundaries {
             part.collect(from, to, &mut instants);
         }

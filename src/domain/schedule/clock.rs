@@ -81,8 +81,16 @@ impl From<TimeRange> for Written {
     }
 }
 
-/// A minute of the day.
-struct TimeOfDay(u16);
+/// A minute of the day, written `HH:MM`; `24:00` is its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOfDay(u16);
+
+impl TimeOfDay {
+    /// Minutes since midnight.
+    pub fn minute(self) -> u16 {
+        self.0
+    }
+}
 
 impl Serialize for TimeOfDay {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -56,7 +56,7 @@ impl TimeInterval {
     /// nothing changes within [`HORIZON_DAYS`](super::HORIZON_DAYS).
     pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
         let utc = Zone::default();
-        change::next(at, &[self.boundaries(&utc)], |instant| self.contains_in(instant, &utc))
+        change::next(at, &[self.boundaries(&utc)], &[], |instant| self.contains_in(instant, &utc))
     }
 
     fn contains_local(&self, local: DateTime) -> bool {
@@ -99,9 +99,10 @@ fn none_or_some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D)
 }
 
 /// Reads a list of intervals with at least one entry.
-pub(super) fn at_least_one<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<TimeInterval>, D::Error> {
+///
+/// # Errors
+/// Where the list is empty, or an interval in it cannot be read.
+pub fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TimeInterval>, D::Error> {
     let list = Vec::<TimeInterval>::deserialize(deserializer)?;
     if list.is_empty() {
         return Err(D::Error::custom(

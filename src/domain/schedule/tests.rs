@@ -1,6 +1,7 @@
 //! Schedules against their own cases; Alertmanager's tables stand in `tables`, the search for changes in `changes`.
 
 mod changes;
+mod on_call;
 mod tables;
 
 use super::*;
@@ -15,7 +16,7 @@ fn mk_interval(yaml: &str) -> TimeInterval {
 
 fn mk_schedule(yaml: &str) -> Schedule {
     let spec = serde_saphyr::from_str(yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
-    Schedule { name: "business".to_owned(), spec }
+    Schedule { name: "business".to_owned(), spec, on_call: None }
 }
 
 fn interval_error(yaml: &str) -> String {

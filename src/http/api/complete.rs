@@ -7,9 +7,10 @@ use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 
 /// The parts of the API: what a path begins with, and what it is for. The first that fits counts.
-const TAGS: [(&str, &str, &str); 5] = [
+const TAGS: [(&str, &str, &str); 6] = [
     ("incidents", "/api/v1/incidents", "What is wrong, what was found and done, and who has it."),
     ("actions", "/api/v1/actions", "What waits for people, and their decisions."),
+    ("oncall", "/api/v1/oncall", "Who is on call, by the schedules in force."),
     ("pause", "/api/v1/pause", "The kill switch: it stops actions, never messages."),
     ("receivers", "/webhooks/", "Where alerts and presses on buttons come in."),
     ("service", "/", "The service itself: health, metrics, rules, this description."),

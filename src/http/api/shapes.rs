@@ -5,7 +5,7 @@ use crate::domain::action::Action;
 use crate::domain::alert::{Alert, AlertRecord};
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::guardrail::{GuardrailVerdict, Pause};
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::timeline::TimelineLine;
 use crate::engine::ports::IncidentView;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,12 @@ pub struct IncidentSummary {
     pub next_escalation_at: Option<String>,
     /// Who took it; null while nobody has.
     pub acknowledged_by: Option<String>,
+    /// RFC 3339; until when that counts. Null where it counts until the end.
+    #[serde(default)]
+    pub acknowledged_until: Option<String>,
+    /// RFC 3339; until when telling people waits, as it is off hours. Null where it does not wait.
+    #[serde(default)]
+    pub deferred_until: Option<String>,
     /// Who goes on by hand, so that nothing more is tried; null while the machine may.
     pub taken_over_by: Option<String>,
     /// Alerts that fire now.
@@ -217,6 +223,13 @@ impl From<&Incident> for IncidentSummary {
             resolved_at: incident.resolved.as_ref().map(|resolution| resolution.at.to_string()),
             next_escalation_at: incident.next_escalation_at().map(|at| at.to_string()),
             acknowledged_by: incident.acknowledged.as_ref().map(|by| by.actor.name.clone()),
+            acknowledged_until: incident
+                .acknowledged
+                .as_ref()
+                .filter(|_| incident.status == IncidentStatus::Acknowledged)
+                .and_then(|by| by.expires_at)
+                .map(|at| at.to_string()),
+            deferred_until: incident.deferred_until().map(|at| at.to_string()),
             taken_over_by: incident.taken_over.as_ref().map(|by| by.actor.name.clone()),
             alerts_firing: incident.alerts.firing,
             alerts_total: incident.alerts.total(),

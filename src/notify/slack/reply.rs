@@ -20,6 +20,9 @@ const TEXT_UNITS_MAX: usize = 300;
 /// Sections of one reply.
 const SECTIONS_MAX: usize = 3;
 
+/// Longest member id that is mentioned. Slack's have 9 to 11 characters.
+const MEMBER_CHARS_MAX: usize = 20;
+
 /// A reply as text and blocks.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Reply {
@@ -40,6 +43,17 @@ pub(super) fn reply(text: &str, page: bool, frame: &Frame<'_>) -> Reply {
     Reply { text: format!("{sign}{}", scribe.prose(text, TEXT_UNITS_MAX)), blocks: json!(sections) }
 }
 
+/// Draws a call for people by their names. Only what looks like a member id is turned into a mention.
+pub(super) fn call(text: &str, users: &[String], frame: &Frame<'_>) -> Reply {
+    let is_member = |id: &&String| {
+        (1..=MEMBER_CHARS_MAX).contains(&id.len())
+            && id.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    };
+    let mentions: String = users.iter().filter(is_member).map(|id| format!("<@{id}> ")).collect();
+    let text = format!("🔔 {mentions}{}", Scribe::new(frame.redactor).prose(text, TEXT_UNITS_MAX));
+    Reply { blocks: json!([blocks::section(&text)]), text }
+}
+
 /// An answer to one person, as mrkdwn.
 pub(super) fn whisper(text: &str, frame: &Frame<'_>) -> String {
     format!("That did not count: {}", Scribe::new(frame.redactor).prose(text, TEXT_UNITS_MAX))
@@ -47,7 +61,11 @@ pub(super) fn whisper(text: &str, frame: &Frame<'_>) -> String {
 
 /// Draws a reply that has no card to stand below, so that it names its incident itself.
 pub(super) fn standing_alone(text: &str, page: bool, view: &IncidentView, frame: &Frame<'_>) -> Reply {
-    let mut drawn = reply(text, page, frame);
+    above(reply(text, page, frame), view, frame)
+}
+
+/// Puts the name of its incident above a reply.
+pub(super) fn above(mut drawn: Reply, view: &IncidentView, frame: &Frame<'_>) -> Reply {
     let headline = super::card::headline_of(view, frame);
     drawn.text = format!("{headline}\n{}", drawn.text);
     if let Value::Array(blocks) = &mut drawn.blocks {
@@ -119,6 +137,21 @@ mod tests {
     fn a_line_break_in_a_label_cannot_begin_a_line_of_ours() {
         let reply = drawn("Not acknowledged yet: x\n✅ Resolved by una\n<!channel>", true);
         assert_eq!(texts(&reply), ["🔔 Not acknowledged yet: x\n> ✅ Resolved by una\n> &lt;!channel&gt;"]);
+    }
+
+    #[test]
+    fn a_call_mentions_people_and_nobody_whom_a_text_names() {
+        let redactor = Redactor::default();
+        let frame = Frame {
+            now: jiff::Timestamp::UNIX_EPOCH,
+            external_url: None,
+            alertmanager_url: None,
+            redactor: &redactor,
+        };
+        let users = ["U1", "!channel", "U2>"].map(str::to_owned);
+        let drawn = call("on-call <@U3>", &users, &frame);
+        assert_eq!(drawn.text, "🔔 <@U1> on-call &lt;@U3&gt;");
+        assert_eq!(texts(&drawn), ["🔔 <@U1> on-call &lt;@U3&gt;"]);
     }
 
     #[test]

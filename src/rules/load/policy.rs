@@ -1,17 +1,20 @@
 //! One `EscalationPolicy`: levels in rising order, and a fallback that can be reached whatever the hour.
 
 use super::Surroundings;
+use super::contact::{self, Told};
 use super::report::Report;
 use super::rule::{matchers, matches_anything, object_name};
 use super::uses;
 use crate::domain::escalation::{EscalationPolicy, Level, PolicySelector, Repeat};
 use crate::domain::notification::Destination;
 use crate::period::Period;
-use crate::rules::raw;
+use crate::rules::raw::{self, Whom};
 use jiff::SignedDuration;
 
 /// Shortest time between two tellings. Below it a page is noise.
 const EVERY_MIN: SignedDuration = SignedDuration::from_mins(1);
+
+const FALLBACK_HELP: &str = "name somebody who can always be reached, such as a PagerDuty service";
 
 pub(super) fn convert(
     name: String,
@@ -21,7 +24,11 @@ pub(super) fn convert(
 ) -> EscalationPolicy {
     object_name(&name, report);
     let levels = levels(raw.levels, surroundings, report);
-    check_fallback(&raw.fallback, surroundings, report);
+    // Who waits for the morning need not be reached at any hour.
+    let severities = raw.selector.iter().flat_map(|selector| &selector.severities);
+    let is_mild =
+        severities.clone().next().is_some() && !severities.clone().any(|severity| severity.is_urgent());
+    let fallback = fallback(&raw.fallback, is_mild, surroundings, report);
     let acknowledge_within = raw.acknowledge_within.map(Period::signed);
     if acknowledge_within.is_some_and(|within| within < EVERY_MIN) {
         let message = format!("this is shorter than {EVERY_MIN:#}");
@@ -35,10 +42,25 @@ pub(super) fn convert(
         name,
         selector: raw.selector.map(|raw| selector(raw, report)),
         acknowledge_within,
+        acknowledgement_expires_after: raw.acknowledgement.map(|terms| expires_after(terms, report)),
+        defer_until: raw.defer.map(|defer| {
+            uses::schedule(&defer.until, surroundings, "/spec/defer/until", report);
+            defer.until
+        }),
         levels,
         repeat,
-        fallback: raw.fallback,
+        fallback,
     }
+}
+
+fn expires_after(terms: raw::AcknowledgementTerms, report: &mut Report<'_>) -> SignedDuration {
+    let time = terms.expires_after.signed();
+    if time < EVERY_MIN {
+        let message = format!("this is shorter than {EVERY_MIN:#}");
+        let help = "leave people time to work on it, such as `30m`".to_owned();
+        report.error("/spec/acknowledgement/expiresAfter", message, Some(help));
+    }
+    time
 }
 
 fn selector(raw: raw::Selector, report: &mut Report<'_>) -> PolicySelector {
@@ -70,12 +92,15 @@ fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Re
         if raw.destinations.is_empty() {
             report.error(&format!("{at}/destinations"), "this level tells nobody", None);
         }
-        warn_unreachable(&raw.destinations, &format!("{at}/destinations"), surroundings, report);
+        let Told { destinations, on_call } =
+            contact::whom(&raw.destinations, &format!("{at}/destinations"), surroundings, report);
+        contact::warn_unreachable(&raw.destinations, &format!("{at}/destinations"), surroundings, report);
         levels.push(Level {
             name: raw.name,
             after: raw.after.signed(),
             hours: raw.hours,
-            destinations: raw.destinations,
+            destinations,
+            on_call,
         });
     }
     if levels.is_empty() {
@@ -95,13 +120,34 @@ fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Re
     levels
 }
 
-/// The fallback is the promise that somebody hears: one of its destinations must be there.
-fn check_fallback(fallback: &[Destination], surroundings: &Surroundings<'_>, report: &mut Report<'_>) {
-    if fallback.is_empty() {
-        let help = "name somebody who can always be reached, such as a PagerDuty service".to_owned();
-        report.error("/spec/fallback", "the fallback tells nobody", Some(help));
-        return;
+/// The fallback is the promise that somebody hears: one of its destinations must be there. Whoever is on call may be
+/// nobody, so they cannot be part of it.
+fn fallback(
+    list: &[Whom],
+    is_mild: bool,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> Vec<Destination> {
+    let Told { destinations, on_call } = contact::whom(list, "/spec/fallback", surroundings, report);
+    if let Some(schedule) = on_call.first() {
+        let message =
+            format!("the fallback cannot be whoever is on call in `{schedule}`: there may be nobody");
+        report.error("/spec/fallback", message, Some(FALLBACK_HELP.to_owned()));
+    } else if destinations.is_empty() {
+        report.error("/spec/fallback", "the fallback tells nobody", Some(FALLBACK_HELP.to_owned()));
+    } else if check_fallback(&destinations, is_mild, surroundings, report) {
+        contact::warn_unreachable(list, "/spec/fallback", surroundings, report);
     }
+    destinations
+}
+
+/// Whether one of them can be reached.
+fn check_fallback(
+    fallback: &[Destination],
+    is_mild: bool,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> bool {
     let refusals: Vec<String> =
         fallback.iter().filter_map(|destination| uses::reachable(destination, surroundings).err()).collect();
     if surroundings.known.tells_nobody() {
@@ -115,24 +161,12 @@ fn check_fallback(fallback: &[Destination], surroundings: &Surroundings<'_>, rep
     } else if refusals.len() == fallback.len() {
         let message = format!("nobody in the fallback can be reached: {}", refusals.join("; "));
         let help = "set one of them up in the settings".to_owned();
-        report.error("/spec/fallback", message, Some(help));
-    } else {
-        warn_unreachable(fallback, "/spec/fallback", surroundings, report);
-    }
-}
-
-fn warn_unreachable(
-    destinations: &[Destination],
-    at: &str,
-    surroundings: &Surroundings<'_>,
-    report: &mut Report<'_>,
-) {
-    if surroundings.known.tells_nobody() {
-        return;
-    }
-    for (index, destination) in destinations.iter().enumerate() {
-        if let Err(why) = uses::reachable(destination, surroundings) {
-            report.warn(&format!("{at}/{index}"), why, Some("others are told instead".to_owned()));
+        if is_mild {
+            report.warn("/spec/fallback", message, Some(help));
+        } else {
+            report.error("/spec/fallback", message, Some(help));
         }
+        return false;
     }
+    true
 }

@@ -1,5 +1,7 @@
 //! Rule files load, or show every mistake at its place.
 
+mod roster;
+
 use super::*;
 use crate::domain::Labels;
 use crate::rules::test_support::{load_one, mk_catalog, mk_known};

@@ -249,6 +249,27 @@ pub(super) fn schedule(name: &str, surroundings: &Surroundings<'_>, pointer: &st
     named(name, (&names.schedules, &names.unreadable), ("schedule", "Schedule"), pointer, report);
 }
 
+/// Checks the name of a schedule that says who is on call.
+pub(super) fn on_call(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
+    schedule(name, surroundings, pointer, report);
+    if surroundings.names.without_rotations.contains(name) {
+        let message = format!("nobody is on call in the schedule `{name}`");
+        report.error(pointer, message, Some("give it `rotations`".to_owned()));
+    }
+}
+
+/// Checks the name of a calendar.
+pub(super) fn calendar(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
+    let names = &surroundings.names;
+    named(name, (&names.calendars, &names.unreadable), ("calendar", "Calendar"), pointer, report);
+}
+
+/// Checks the name of a contact.
+pub(super) fn contact(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
+    let names = &surroundings.names;
+    named(name, (&names.contacts, &names.unreadable), ("contact", "Contact"), pointer, report);
+}
+
 /// Checks the name of a stored manifest.
 fn manifest(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &mut Report<'_>) {
     let names = &surroundings.names;

@@ -113,12 +113,30 @@ fn a_level_that_does_not_answer_is_told_again_within_its_time() {
 }
 
 #[test]
+fn reminders_of_the_last_level_do_not_put_off_what_follows() {
+    let mut world = World::new(vec![]);
+    if let Some(policy) = &mut world.policy {
+        policy.acknowledge_within = Some(minutes(5));
+    }
+    let started_at = world.now;
+    world.fire("a");
+    // The lead after 15 minutes, again at 20, 25 and 30, and everybody 30 minutes after the lead.
+    let mut at = Vec::new();
+    for _ in 0..7 {
+        escalate(&mut world);
+        at.push(world.now.duration_since(started_at).as_mins());
+    }
+    assert_eq!(at, [5, 10, 15, 20, 25, 30, 45]);
+    assert!(world.reasons().contains(&"repeated"));
+}
+
+#[test]
 fn a_level_off_hours_is_skipped_at_once() {
     let mut world = World::new(vec![]);
     // A year long gone: never active now.
     let spec = serde_json::json!({ "timeIntervals": [{ "years": ["2001"] }] });
     let spec = serde_json::from_value(spec).expect("a schedule");
-    let never = crate::schedule::Schedule { name: "never".to_owned(), spec };
+    let never = crate::schedule::Schedule { name: "never".to_owned(), spec, on_call: None };
     world.schedules.insert("never".to_owned(), never);
     if let Some(policy) = &mut world.policy {
         let mut manager = policy.levels[1].clone();

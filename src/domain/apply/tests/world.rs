@@ -80,12 +80,19 @@ pub(super) fn mk_alert(status: AlertStatus, instance: &str, now: Timestamp) -> A
 }
 
 pub(super) fn mk_policy() -> EscalationPolicy {
-    let level =
-        |name: &str, after, destinations| Level { name: name.to_owned(), after, hours: None, destinations };
+    let level = |name: &str, after, destinations| Level {
+        name: name.to_owned(),
+        after,
+        hours: None,
+        destinations,
+        on_call: Vec::new(),
+    };
     EscalationPolicy {
         name: "shop".to_owned(),
         selector: None,
         acknowledge_within: None,
+        acknowledgement_expires_after: None,
+        defer_until: None,
         levels: vec![
             level("on-call", SignedDuration::ZERO, vec![pagerduty("shop"), slack("#incidents")]),
             level("lead", minutes(15), vec![slack("#leads")]),

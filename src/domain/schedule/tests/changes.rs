@@ -221,6 +221,7 @@ fn any_schedule() -> impl Strategy<Value = Schedule> {
     );
     (prop::collection::vec(any_interval(), 1..3), holidays, prop::sample::select(ZONES.to_vec())).prop_map(
         |(time_intervals, holidays, zone)| Schedule {
+            on_call: None,
             name: "any".to_owned(),
             spec: ScheduleSpec { time_intervals, holidays, location: zone.parse().expect("a zone") },
         },

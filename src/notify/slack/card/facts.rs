@@ -71,7 +71,9 @@ fn on_it(incident: &Incident, scribe: Scribe<'_>) -> Option<(&'static str, Strin
     }
     match &incident.acknowledged {
         Some(taken) => {
-            Some(("On it", format!("{} since {}", person(&taken.actor, scribe), moment(taken.at))))
+            let counts = taken.expires_at.filter(|_| incident.status == IncidentStatus::Acknowledged);
+            let until = counts.map_or_else(String::new, |until| format!(", until {}", moment(until)));
+            Some(("On it", format!("{} since {}{until}", person(&taken.actor, scribe), moment(taken.at))))
         }
         None => Some(("On it", "*nobody yet*".to_owned())),
     }
@@ -91,6 +93,9 @@ fn next_escalation(incident: &Incident, scribe: Scribe<'_>) -> Option<String> {
     }
     let state = incident.escalation.as_ref()?;
     Some(match state.next {
+        Some(next) if state.deferred_until.is_some() => {
+            format!("off hours: {}, {}", moment(next.due_at), step(state, next, scribe))
+        }
         Some(next) => format!("{}, {}", moment(next.due_at), step(state, next, scribe)),
         None => "no further: everybody was told".to_owned(),
     })

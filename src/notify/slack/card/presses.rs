@@ -20,9 +20,12 @@ pub(super) fn rows(view: &IncidentView, scribe: Scribe<'_>) -> Vec<Value> {
     }
     let asked = asked(incident);
     let mut buttons: Vec<Value> = asked.map(|action| decision(action, scribe)).unwrap_or_default();
-    if incident.status == IncidentStatus::Triggered {
+    // An acknowledgement that ends can be made anew by whoever has it.
+    let ends = incident.acknowledged.as_ref().is_some_and(|taken| taken.expires_at.is_some());
+    if incident.status == IncidentStatus::Triggered || ends {
         // One loud button a card: where a decision is wanted, that is the one.
-        let style = if asked.is_some() { None } else { Some("primary") };
+        let is_loud = asked.is_none() && incident.status == IncidentStatus::Triggered;
+        let style = is_loud.then_some("primary");
         let value = ButtonValue { subject: incident.id.0.clone(), digest: None };
         buttons.extend(draw(ClickVerb::Acknowledge, style, &value));
     }

@@ -1,0 +1,62 @@
+//! What waits: mild incidents for the morning, and everybody for whoever has acknowledged.
+
+use super::Facts;
+use super::draft::{Draft, Told};
+use super::telling::{self, Manner};
+use crate::effect::Wake;
+use crate::escalation::{DueStep, EscalationStep};
+use crate::incident::IncidentStatus;
+use crate::notification::{Destination, Notice};
+use crate::timeline::LineKind;
+use jiff::Timestamp;
+
+/// Nobody has come back to what they acknowledged: the level that was told last hears again, and those above it keep
+/// their distance.
+pub(super) fn acknowledgement_expired(draft: &mut Draft, facts: &Facts<'_>) {
+    if draft.incident.status != IncidentStatus::Acknowledged {
+        return;
+    }
+    let by = draft.incident.acknowledged.as_ref().map_or("somebody", |taken| taken.actor.name.as_str());
+    let note = format!("the acknowledgement of {by} has expired");
+    draft.line(LineKind::Escalation, Some("acknowledgement_expired"), note.clone());
+    draft.incident.status = IncidentStatus::Triggered;
+    draft.incident.acknowledged = None;
+    draft.visible();
+    let Some(state) = &draft.incident.escalation else { return };
+    let last = state.reached.unwrap_or(0);
+    telling::begin_again_at(draft, last, facts);
+    let manner = Manner { by_hand: false, note: Some(&note) };
+    telling::reach_after(draft, EscalationStep::Level(last), manner, facts, telling::page_those_who_had_it);
+}
+
+/// Lets a step of a mild incident wait until people are at work. Later ones keep their distance.
+pub(super) fn postpone(draft: &mut Draft, step: EscalationStep, until: Timestamp) {
+    let wait = until.duration_since(draft.now);
+    if let Some(state) = &mut draft.incident.escalation {
+        state.started_at = state.started_at.checked_add(wait).unwrap_or(state.started_at);
+        state.next = Some(DueStep { due_at: until, step });
+        state.deferred_until = Some(until);
+    }
+    draft.line(LineKind::Escalation, Some("deferred"), format!("off hours: people are told at {until}"));
+    draft.wake_at(until, Wake::Escalate);
+    draft.visible();
+}
+
+/// Shows a deferred incident to whoever looks at the channels, and calls nobody: those of its first level, or else those
+/// that are told by default.
+pub(super) fn show_quietly(draft: &mut Draft, facts: &Facts<'_>) {
+    let is_channel = |destination: &&Destination| matches!(destination, Destination::Slack { .. });
+    let first = facts.policy.and_then(|policy| policy.levels.first());
+    let mut channels: Vec<Destination> =
+        first.iter().flat_map(|level| &level.destinations).filter(is_channel).cloned().collect();
+    if channels.is_empty() {
+        channels = facts.default_destinations.iter().filter(is_channel).cloned().collect();
+    }
+    for channel in &channels {
+        draft.notify(channel, Notice::Card);
+    }
+    if !channels.is_empty() {
+        let name = "shown quietly, as it is off hours".to_owned();
+        draft.told.push(Told { name, destinations: channels, on_call: Vec::new(), skipped: Vec::new() });
+    }
+}
