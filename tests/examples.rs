@@ -184,8 +184,10 @@ fn the_rule_of_the_readme_loads_without_a_warning() {
 fn the_shipped_rules_find_all_they_name_in_the_example_settings() {
     let settings = load(&read(EXAMPLE));
     let known = app::known(&settings);
-    let names = ["nodes", "pss-nano", "services"].map(|name| format!("rules/{name}.yaml"));
-    let files = names.iter().map(|name| mk_file(name, read(name))).collect();
+    let escalation = ["escalation/contacts", "escalation/hsc-jit", "escalation/pss-nano"];
+    let names =
+        ["nodes", "pss-nano", "services"].iter().chain(&escalation).map(|name| format!("rules/{name}.yaml"));
+    let files = names.map(|name| mk_file(&name, read(&name))).collect();
     assert_eq!(load_rules(files, &known).warnings(), []);
 }
 

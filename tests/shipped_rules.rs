@@ -41,7 +41,7 @@ fn mk_catalog() -> Catalog {
 fn mk_known() -> Known {
     Known {
         endpoints: Some(ENDPOINTS.map(str::to_owned).into()),
-        pagerduty_services: Some(["pss-nano".to_owned()].into()),
+        pagerduty_services: Some(["hsc-jit", "pss-nano"].map(str::to_owned).into()),
         ..Known::everything()
     }
 }

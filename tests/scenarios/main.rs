@@ -7,6 +7,7 @@
 
 mod absence;
 mod guards;
+mod nights;
 mod rollouts;
 mod scaling;
 mod stage;
