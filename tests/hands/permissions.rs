@@ -20,7 +20,7 @@ const BY_IMPERSONATION: &str = "impersonate: 'system:serviceaccount:smokejumper:
 
 /// All shipped rules as one text. Their waits are their own, or short ones: permissions do not depend on them.
 fn shipped_rules(waits_are_short: bool) -> String {
-    let files = glob::glob(concat!(env!("CARGO_MANIFEST_DIR"), "/rules/*.yaml")).expect("a pattern");
+    let files = glob::glob(concat!(env!("CARGO_MANIFEST_DIR"), "/rules/**/*.yaml")).expect("a pattern");
     let texts = files.map(|file| std::fs::read_to_string(file.expect("a file")).expect("readable"));
     let texts = texts.map(|text| if waits_are_short { in_a_hurry(&text) } else { text });
     texts.collect::<Vec<_>>().join("\n---\n")

@@ -126,7 +126,7 @@ fn rules_without_a_cluster_need_nothing_of_it() {
 fn the_shipped_rules_need_this() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
     let catalog = crate::app::kinds();
-    let pattern = format!("{}/*.yaml", folder.display());
+    let pattern = format!("{}/**/*.yaml", folder.display());
     let set = crate::rules::load::load(&[pattern], &catalog, &Known::everything())
         .unwrap_or_else(|errors| panic!("{errors}"));
     insta::assert_snapshot!(Manifest::new(&grants(&needs(&set, &catalog, true)), &mk_accounts()).yaml());
