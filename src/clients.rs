@@ -17,6 +17,8 @@ pub mod pagerduty;
 pub mod prometheus;
 pub mod signing;
 pub mod slack;
+pub mod smtp;
+pub mod webhook;
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests find their tables through the environment")]

@@ -1,12 +1,16 @@
-//! Tells people: Slack and PagerDuty, one folder for each kind of destination.
+//! Tells people: Slack, PagerDuty, webhooks, mail and Teams, one folder or file for each kind of destination.
 //!
 //! A notifier turns a notice of the engine into one exchange with its vendor, and the vendor's answer into what the
 //! engine may do next. It keeps nothing that must survive a restart, never decides whom to tell, and never sends text
 //! from outside as it came. When in doubt it sends twice rather than not at all: a repeated message is harmless,
 //! since its buttons carry only what the store knows anyway.
 
+pub mod email;
+mod message;
 pub mod pagerduty;
 pub mod slack;
+pub mod teams;
+pub mod webhook;
 mod words;
 
 use jiff::Timestamp;
@@ -14,8 +18,11 @@ use jiff::Timestamp;
 use crate::clients::answer::SendError;
 use crate::domain::notification::{Destination, Notice};
 use crate::engine::ports::{Delivered, IncidentView, Notifier, PortFuture};
+use email::EmailNotifier;
 use pagerduty::PagerDutyNotifier;
 use slack::SlackNotifier;
+use teams::TeamsNotifier;
+use webhook::WebhookNotifier;
 
 /// All notifiers of the process, behind the engine's port.
 #[derive(Debug, Default)]
@@ -24,11 +31,28 @@ pub struct Notifiers {
     pub slack: Option<SlackNotifier>,
     /// PagerDuty, where it is configured.
     pub pagerduty: Option<PagerDutyNotifier>,
+    /// Webhooks, where there are any.
+    pub webhooks: Option<WebhookNotifier>,
+    /// Mail, where it is configured.
+    pub email: Option<EmailNotifier>,
+    /// Microsoft Teams, where it is configured.
+    pub teams: Option<TeamsNotifier>,
 }
 
 impl Notifier for Notifiers {
     fn notify<'a>(
         &'a self,
+        destination: &'a Destination,
+        notice: &'a Notice,
+        view: &'a IncidentView,
+        now: Timestamp,
+    ) -> PortFuture<'a, Delivered> {
+        self.deliver("", destination, notice, view, now)
+    }
+
+    fn deliver<'a>(
+        &'a self,
+        key: &'a str,
         destination: &'a Destination,
         notice: &'a Notice,
         view: &'a IncidentView,
@@ -43,6 +67,18 @@ impl Notifier for Notifiers {
                 Destination::PagerDuty { service } => match &self.pagerduty {
                     Some(pagerduty) => pagerduty.notify(service, notice, view).await,
                     None => not_configured("PagerDuty", "pagerduty.services"),
+                },
+                Destination::Webhook { name } => match &self.webhooks {
+                    Some(webhooks) => webhooks.notify(name, key, notice, view, now).await,
+                    None => not_configured("a webhook", "webhooks"),
+                },
+                Destination::Email { to } => match &self.email {
+                    Some(email) => email.notify(to, key, notice, view).await,
+                    None => not_configured("mail", "email.host"),
+                },
+                Destination::Teams { channel } => match &self.teams {
+                    Some(teams) => teams.notify(channel, key, notice, view, now).await,
+                    None => not_configured("Teams", "teams.channels"),
                 },
             }
         })

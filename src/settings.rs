@@ -14,6 +14,7 @@ mod dump;
 mod kubernetes;
 mod load;
 mod locate;
+mod messengers;
 mod overlay;
 mod server;
 mod services;
@@ -33,6 +34,7 @@ pub use conduct::{
 pub use kubernetes::{ActIdentity, Kubernetes};
 pub use load::{PartOfSettings, SettingsError, process_environment};
 pub use locate::Locator;
+pub use messengers::{Email, EmailSecurity, Teams, TeamsChannel, Webhook};
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{
     Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Reconcile, Slack,
@@ -67,6 +69,12 @@ pub struct Settings {
     pub endpoints: BTreeMap<String, Endpoint>,
     /// PagerDuty services to page.
     pub pagerduty: Option<PagerDuty>,
+    /// Webhooks of others, by the name that rules use.
+    pub webhooks: BTreeMap<String, Webhook>,
+    /// The server that mail is sent by.
+    pub email: Option<Email>,
+    /// Microsoft Teams.
+    pub teams: Option<Teams>,
     /// Files with rules, as patterns (`**` for any depth). Relative ones start at the directory of this file.
     pub rules: TextList,
     /// Whether the service touches anything.
@@ -99,6 +107,9 @@ impl Default for Settings {
             people: Vec::new(),
             endpoints: BTreeMap::new(),
             pagerduty: None,
+            webhooks: BTreeMap::new(),
+            email: None,
+            teams: None,
             rules: TextList(vec!["rules/**/*.yaml".to_owned()]),
             mode: Mode::default(),
             guardrails: Guardrails::default(),

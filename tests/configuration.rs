@@ -48,7 +48,7 @@ Exit code 64 says that settings or rules cannot be used.
 ";
 
 /// The sections in the order of the page.
-const SECTIONS: [&str; 19] = [
+const SECTIONS: [&str; 22] = [
     "mode",
     "rules",
     "server",
@@ -61,6 +61,9 @@ const SECTIONS: [&str; 19] = [
     "slack",
     "people",
     "pagerduty",
+    "webhooks",
+    "email",
+    "teams",
     "endpoints",
     "guardrails",
     "escalation",
@@ -71,13 +74,16 @@ const SECTIONS: [&str; 19] = [
 ];
 
 /// Settings that lack what some of their keys must have: the checks themselves say which keys those are.
-const INCOMPLETE: [&str; 10] = [
+const INCOMPLETE: [&str; 13] = [
     "alertmanager: {}",
     "alertmanager: { basic_auth: {} }",
     "prometheus: { basic_auth: {} }",
     "slack: {}",
     "pagerduty: { services: { NAME: {} } }",
     "endpoints: { NAME: {} }",
+    "webhooks: { NAME: {} }",
+    "email: {}",
+    "teams: { channels: { NAME: {} } }",
     "server: { tls: {} }",
     "receivers: { alertmanager: { basic_auth: [{}] } }",
     "receivers: { alertmanager: { headers: [{}] } }",

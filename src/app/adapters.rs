@@ -1,6 +1,7 @@
 //! Builds the adapters from settings and secrets: evidence, actions, notifiers, and who may click.
 
 mod kubernetes;
+mod messengers;
 
 use super::permissions::Permissions;
 use crate::actions::{Actions, ActionsOptions, Endpoint};
@@ -63,6 +64,9 @@ impl Adapters {
             notifiers: Arc::new(Notifiers {
                 slack: slack(settings, keyring, &links)?,
                 pagerduty: pagerduty(settings, keyring, &links)?,
+                webhooks: messengers::webhooks(settings, keyring, &links)?,
+                email: messengers::email(settings, keyring, &links)?,
+                teams: messengers::teams(settings, keyring, &links)?,
             }),
             slack_decoder: SlackDecoder { people: people(settings) },
             slack_secrets: match &settings.slack {

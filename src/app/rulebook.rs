@@ -40,6 +40,11 @@ pub fn known(settings: &Settings) -> Known {
     Known {
         endpoints: Some(settings.endpoints.keys().cloned().collect()),
         pagerduty_services: Some(services.unwrap_or_default()),
+        webhooks: Some(settings.webhooks.keys().cloned().collect()),
+        teams_channels: Some(
+            settings.teams.iter().flat_map(|teams| teams.channels.keys().cloned()).collect(),
+        ),
+        email: settings.email.is_some(),
         slack: settings.slack.is_some(),
         slack_channels: None,
         prometheus: settings.prometheus.is_some(),
@@ -55,7 +60,10 @@ pub fn known(settings: &Settings) -> Known {
 
 /// How a person is reached, with what the settings have set up.
 fn contact(settings: &Settings, person: &Person) -> Contact {
-    Contact { slack: person.slack.clone().filter(|_| settings.slack.is_some()), email: None }
+    Contact {
+        slack: person.slack.clone().filter(|_| settings.slack.is_some()),
+        email: person.email.clone().filter(|_| settings.email.is_some()),
+    }
 }
 
 /// Loads the rules that the settings name.

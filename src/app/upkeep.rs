@@ -165,6 +165,12 @@ impl Upkeep {
         if let Some(pagerduty) = &self.notifiers.pagerduty {
             pagerduty.prune();
         }
+        if let Some(webhooks) = &self.notifiers.webhooks {
+            webhooks.prune();
+        }
+        if let Some(teams) = &self.notifiers.teams {
+            teams.prune();
+        }
     }
 }
 

@@ -393,11 +393,12 @@ impl Reached {
                 self.vacant.push(name.clone());
                 continue;
             };
-            let Contact { slack, .. } = schedule.contact_of(turn.person);
-            match &slack {
-                Some(_) if has_channel => {}
-                Some(member) => told.push(Destination::Slack { channel: member.clone() }),
-                None => self.vacant.push(name.clone()),
+            let Contact { slack, email } = schedule.contact_of(turn.person);
+            match (&slack, email) {
+                (Some(_), _) if has_channel => {}
+                (Some(member), _) => told.push(Destination::Slack { channel: member.clone() }),
+                (None, Some(to)) => told.push(Destination::Email { to }),
+                (None, None) => self.vacant.push(name.clone()),
             }
             let called = Called { person: turn.person.to_owned(), schedule: name.clone(), slack };
             if !self.called.contains(&called) {

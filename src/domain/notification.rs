@@ -20,14 +20,37 @@ pub enum Destination {
         /// Key of `pagerduty.services`.
         service: String,
     },
+    /// A webhook of the settings.
+    Webhook {
+        /// Key of `webhooks`.
+        name: String,
+    },
+    /// A mailbox.
+    Email {
+        /// Its address.
+        to: String,
+    },
+    /// A channel of Microsoft Teams.
+    Teams {
+        /// Key of `teams.channels`.
+        channel: String,
+    },
 }
 
 impl Destination {
+    /// Whether it shows one message an incident, which is edited. All others are told of each thing that happens.
+    pub fn keeps_a_card(&self) -> bool {
+        matches!(self, Self::Slack { .. })
+    }
+
     /// The kind, for metrics and for choosing the notifier.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Slack { .. } => "slack",
             Self::PagerDuty { .. } => "pagerduty",
+            Self::Webhook { .. } => "webhook",
+            Self::Email { .. } => "email",
+            Self::Teams { .. } => "teams",
         }
     }
 }
@@ -37,6 +60,9 @@ impl std::fmt::Display for Destination {
         match self {
             Self::Slack { channel } => write!(f, "slack:{channel}"),
             Self::PagerDuty { service } => write!(f, "pagerduty:{service}"),
+            Self::Webhook { name } => write!(f, "webhook:{name}"),
+            Self::Email { to } => write!(f, "email:{to}"),
+            Self::Teams { channel } => write!(f, "teams:{channel}"),
         }
     }
 }
@@ -71,19 +97,19 @@ pub enum Notice {
         /// What to say, as plain text.
         text: String,
     },
-    /// PagerDuty: open or repeat the alert.
+    /// Where messages are not edited: open or repeat the alert.
     Trigger {
         /// Why it is sent, such as the level's name.
         note: String,
         /// Of which episode it tells. Fixed when it is wished: one that waited must not speak of a later episode.
         episode: u32,
     },
-    /// PagerDuty: somebody has taken it.
+    /// Where messages are not edited: somebody has taken it.
     Acknowledge {
         /// Which episode.
         episode: u32,
     },
-    /// PagerDuty: it is over.
+    /// Where messages are not edited: it is over.
     Resolve {
         /// Which episode.
         episode: u32,

@@ -222,7 +222,7 @@ impl Executor {
         };
         let shown_version = view.incident.visible_version;
         let now = self.clock.now();
-        let sending = self.notifier.notify(destination, notice, &view, now);
+        let sending = self.notifier.deliver(&leased.id.0, destination, notice, &view, now);
         let delivered = tokio::time::timeout(NOTIFY_TIMEOUT, sending).await.unwrap_or(Delivered::Later {
             wait: None,
             reason: format!("no answer within {NOTIFY_TIMEOUT:?}"),

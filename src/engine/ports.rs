@@ -7,10 +7,12 @@
 mod alerting;
 mod decoded;
 mod hands;
+mod notifier;
 
 pub use alerting::{Alerting, Held, HeldAlert, Peer};
 pub use decoded::{Click, ClickVerb, Decoded, Decoder, Spot, Whose};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
+pub use notifier::{Delivered, Notifier};
 
 use crate::domain::Labels;
 use crate::domain::action::ActionId;
@@ -22,7 +24,6 @@ use crate::domain::effect::{Effect, EffectId, EffectKind, NewEffect};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::guardrail::{Pause, Start, StartEnd};
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
-use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::rule::{DiagnosticSpec, RuleHash};
 use crate::domain::severity::Severity;
 use crate::domain::temporary::{TemporaryChange, TemporaryFix};
@@ -454,47 +455,4 @@ pub struct DiagnosisContext {
     pub labels: Labels,
     /// What the incident is about, for diagnostics that are told no object of their own.
     pub target: Option<Target>,
-}
-
-/// How a notice fared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Delivered {
-    /// It arrived.
-    Yes {
-        /// Where our message is, for destinations that keep one.
-        message: Option<MessageRef>,
-    },
-    /// The destination wants patience, for this notice and all others.
-    Paced {
-        /// How long.
-        wait: Duration,
-        /// Why, without secrets.
-        reason: String,
-    },
-    /// Not yet: try again no sooner than after this.
-    Later {
-        /// How long to wait at least.
-        wait: Option<Duration>,
-        /// Why, without secrets.
-        reason: String,
-        /// Whether the destination was tried and failed.
-        failed: bool,
-    },
-    /// Never: the destination refuses it.
-    Never {
-        /// Why, without secrets.
-        reason: String,
-    },
-}
-
-/// Tells people.
-pub trait Notifier: Send + Sync {
-    /// Delivers one notice. Cards are drawn from `view` as it is now.
-    fn notify<'a>(
-        &'a self,
-        destination: &'a Destination,
-        notice: &'a Notice,
-        view: &'a IncidentView,
-        now: Timestamp,
-    ) -> PortFuture<'a, Delivered>;
 }

@@ -11,6 +11,12 @@ pub struct Known {
     pub endpoints: Option<BTreeSet<String>>,
     /// Keys of `pagerduty.services`; empty where PagerDuty is not set up.
     pub pagerduty_services: Option<BTreeSet<String>>,
+    /// Keys of `webhooks`.
+    pub webhooks: Option<BTreeSet<String>>,
+    /// Keys of `teams.channels`; empty where Teams is not set up.
+    pub teams_channels: Option<BTreeSet<String>>,
+    /// Whether mail is set up.
+    pub email: bool,
     /// Whether Slack is set up.
     pub slack: bool,
     /// Slack's channels, where they are known.
@@ -35,6 +41,9 @@ impl Known {
         Self {
             endpoints: None,
             pagerduty_services: None,
+            webhooks: None,
+            teams_channels: None,
+            email: true,
             slack: true,
             slack_channels: None,
             prometheus: true,
@@ -80,8 +89,13 @@ impl Known {
         }
     }
 
-    /// Whether there is no way at all to tell people: neither Slack nor PagerDuty is set up.
+    /// Whether there is no way at all to tell people: nothing of all that is set up.
     pub fn tells_nobody(&self) -> bool {
-        !self.slack && self.pagerduty_services.as_ref().is_some_and(BTreeSet::is_empty)
+        let is_empty = |names: &Option<BTreeSet<String>>| names.as_ref().is_some_and(BTreeSet::is_empty);
+        let named = [&self.pagerduty_services, &self.webhooks, &self.teams_channels];
+        // Where only PagerDuty and Slack are said to be missing, the others are not known and do not count.
+        let others = [&self.webhooks, &self.teams_channels].iter().all(|names| names.is_none());
+        let email = self.email && !others;
+        !self.slack && !email && named.into_iter().all(|names| is_empty(names) || (others && names.is_none()))
     }
 }

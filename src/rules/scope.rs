@@ -36,6 +36,12 @@ impl Scope {
         scope
     }
 
+    /// The same with one more name.
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        Arc::make_mut(&mut self.values).insert(name.to_owned(), value);
+        self
+    }
+
     /// The values by their first name.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values

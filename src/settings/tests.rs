@@ -159,6 +159,23 @@ telemetry: { log_level: "smokejumper=loud" }
 }
 
 #[test]
+fn messengers_that_could_not_work_are_shown_with_their_places() {
+    let shown = shown(
+        r#"
+webhooks:
+  room: { url: "ftp://example.com", headers: { Authorization: hunter2 }, body: "{% if", timeout: 1m }
+email: { host: smtp.example.com, from: nobody, security: plain, username: una, password: { env: P } }
+teams: { channels: { ops: {} } }
+escalation:
+  fallback: [{ webhook: { name: rom } }, { email: { to: "ops" } }, { teams: { channel: op } }]
+"#,
+        &[],
+    );
+    assert!(!shown.contains("hunter2"), "{shown}");
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
 fn a_door_open_to_other_machines_must_ask_for_credentials() {
     let open = |text: &str| load(&format!("server: {{ listen: \"[::]:9119\", {text} }}"), &[]);
     let problems = open("").expect_err("nobody is asked").problems;

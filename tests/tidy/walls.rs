@@ -47,7 +47,8 @@ const ROOMS: &[Room] = &[
     adapter("diagnostics", &["domain", "period", "params", "engine", "clients", "secret"]),
     adapter("actions", &["domain", "period", "params", "engine", "clients", "secret"]),
     // Both hold live secrets: keys that are sent, and credentials that are compared.
-    adapter("notify", &["domain", "engine", "clients", "secret"]),
+    // Bodies of webhooks are templates, rendered where everything they are given is escaped.
+    adapter("notify", &["domain", "engine", "rules", "clients", "secret"]),
     // Keeps a secret out of what Alertmanager's proxy may quote.
     adapter("alerting", &["domain", "engine", "clients", "secret"]),
     adapter("http", &["domain", "period", "engine", "clients", "secret"]),
@@ -73,6 +74,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         "`clients::http` sets deadlines, limits and the TLS provider",
     ),
     ("slack_morphism", &["clients"], "notifiers know messages, not protocols"),
+    ("lettre", &["clients", "settings"], "notifiers know messages, not protocols"),
     ("kube", &["clients"], "read and write handles are told apart in `clients`"),
     ("k8s_openapi", &["clients", "diagnostics", "actions"], "Kubernetes types stay in the adapters"),
     ("tera", &["rules", "http"], "templates are rendered where everything they are given is escaped"),

@@ -203,7 +203,7 @@ pub(super) fn close(draft: &mut Draft, by: Option<Actor>, why: String, facts: &F
     }
     let reason = if by.is_some() { "resolved_by_person" } else { "alerts_ended" };
     draft.line_by(&by.unwrap_or_else(Actor::machine), LineKind::Resolved, Some(reason), why);
-    for destination in draft.pagerduty_destinations() {
+    for destination in draft.told_destinations() {
         let episode = draft.incident.episode;
         draft.notify(&destination, Notice::Resolve { episode });
     }

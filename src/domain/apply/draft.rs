@@ -254,6 +254,11 @@ impl Draft {
         self.destinations_where(|destination| matches!(destination, Destination::Slack { .. }))
     }
 
+    /// Those that are told of each thing that happens, as they keep no card.
+    pub(super) fn told_destinations(&self) -> Vec<Destination> {
+        self.destinations_where(|destination| !destination.keeps_a_card())
+    }
+
     pub(super) fn pagerduty_destinations(&self) -> Vec<Destination> {
         self.destinations_where(|destination| matches!(destination, Destination::PagerDuty { .. }))
     }

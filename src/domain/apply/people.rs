@@ -70,7 +70,7 @@ fn hold_escalation(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
         escalation.next = None;
         escalation.deferred_until = None;
     }
-    for destination in draft.pagerduty_destinations() {
+    for destination in draft.told_destinations() {
         let episode = draft.incident.episode;
         draft.notify(&destination, Notice::Acknowledge { episode });
     }

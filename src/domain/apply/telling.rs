@@ -312,7 +312,10 @@ fn open_at(draft: &mut Draft, destination: &Destination, level: &str, called: &[
                 draft.notify(destination, Notice::Evidence);
             }
         }
-        Destination::PagerDuty { .. } => {
+        Destination::PagerDuty { .. }
+        | Destination::Webhook { .. }
+        | Destination::Email { .. }
+        | Destination::Teams { .. } => {
             let note = match on_call_text(called) {
                 None => level.to_owned(),
                 Some(people) => format!("{level}, {people}"),
@@ -340,7 +343,7 @@ pub(super) fn page(draft: &mut Draft, text: &str, facts: &Facts<'_>) {
     if !draft.incident.is_open() {
         return;
     }
-    for destination in draft.pagerduty_destinations() {
+    for destination in draft.told_destinations() {
         let episode = draft.incident.episode;
         draft.notify(&destination, Notice::Trigger { note: text.to_owned(), episode });
     }
@@ -375,7 +378,10 @@ pub(super) fn say(draft: &mut Draft, destination: &Destination, text: &str) {
             }
             draft.notify(destination, Notice::Reply { text: text.to_owned(), page: false });
         }
-        Destination::PagerDuty { .. } => {
+        Destination::PagerDuty { .. }
+        | Destination::Webhook { .. }
+        | Destination::Email { .. }
+        | Destination::Teams { .. } => {
             let episode = draft.incident.episode;
             draft.notify(destination, Notice::Trigger { note: text.to_owned(), episode });
         }

@@ -41,7 +41,7 @@ impl Story {
         let options_http = HttpOptions { proxy: ProxyChoice::Direct, ..HttpOptions::configured() };
         let http = HttpClient::new(&options_http).expect("an HTTP client");
         let pagerduty = PagerDutyNotifier::new(options, http, keyring).expect("a notifier");
-        Self { account, notifiers: Notifiers { slack: None, pagerduty: Some(pagerduty) } }
+        Self { account, notifiers: Notifiers { pagerduty: Some(pagerduty), ..Notifiers::default() } }
     }
 
     async fn tell(&self, notice: &Notice, view: &IncidentView) -> Delivered {

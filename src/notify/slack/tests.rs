@@ -39,7 +39,7 @@ fn mk_notifiers(slack: &SlackSandbox, token: &SecretSource) -> Notifiers {
         alertmanager_url: None,
     };
     let slack = SlackNotifier::new(options, mk_http(), keyring).expect("a notifier");
-    Notifiers { slack: Some(slack), pagerduty: None }
+    Notifiers { slack: Some(slack), ..Notifiers::default() }
 }
 
 struct Story {

@@ -86,7 +86,11 @@ pub(super) fn whom(
                 uses::contact(name, surroundings, &pointer, report);
                 told.add(&surroundings.contacts.get(name).cloned().unwrap_or_default());
             }
-            Whom::Slack { .. } | Whom::PagerDuty { .. } => {
+            Whom::Slack { .. }
+            | Whom::PagerDuty { .. }
+            | Whom::Webhook { .. }
+            | Whom::Email { .. }
+            | Whom::Teams { .. } => {
                 let destinations = whom.destination().into_iter().collect();
                 told.add(&Told { destinations, on_call: Vec::new() });
             }

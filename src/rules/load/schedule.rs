@@ -201,9 +201,11 @@ fn person(name: &str, surroundings: &Surroundings<'_>, pointer: &str, report: &m
             };
             report.error(pointer, format!("there is no person `{name}` in the settings"), Some(help));
         }
-        Some(Contact { slack: None, .. }) => {
-            let help = "add `slack` to this person under `people` in the settings".to_owned();
-            report.warn(pointer, format!("`{name}` cannot be told: there is no Slack id"), Some(help));
+        Some(Contact { slack: None, email: None }) => {
+            let help =
+                "add `slack` to this person under `people` in the settings, or `email` where mail is set up";
+            let message = format!("`{name}` cannot be told: there is neither a Slack id nor a mail address");
+            report.warn(pointer, message, Some(help.to_owned()));
         }
         Some(_) => {}
     }

@@ -167,7 +167,7 @@ apiVersion: smokejumper.dev/v1
 kind: EscalationPolicy
 metadata: { name: q }
 spec:
-  levels: [{ name: a, after: 0s, destinations: [{ email: { to: x } }] }]
+  levels: [{ name: a, after: 0s, destinations: [{ phone: { to: x } }] }]
 ---
 apiVersion: smokejumper.dev/v1
 kind: Schedule

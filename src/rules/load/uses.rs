@@ -304,11 +304,29 @@ pub(super) fn unnamed<'n>(
     (format!("there is no {what} `{name}`"), help)
 }
 
+/// Whether a text can be a mail address; the server has the last word.
+fn is_mail_address(text: &str) -> bool {
+    let strange = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';' | '"');
+    let parts: Vec<&str> = text.split('@').collect();
+    matches!(parts[..], [name, domain] if !name.is_empty() && !domain.is_empty()) && !text.contains(strange)
+}
+
 /// Whether a destination can be reached as far as the settings tell, or why not.
 pub(super) fn reachable(destination: &Destination, surroundings: &Surroundings<'_>) -> Result<(), String> {
-    let reference = match destination.clone() {
-        Destination::Slack { channel } => Reference::SlackChannel(channel),
-        Destination::PagerDuty { service } => Reference::PagerDutyService(service),
+    let known = surroundings.known;
+    let lacks = |names: &Option<BTreeSet<String>>, name: &str| {
+        names.as_ref().is_some_and(|names| !names.contains(name))
     };
-    surroundings.known.missing(&reference).map_or(Ok(()), Err)
+    let why = match destination.clone() {
+        Destination::Slack { channel } => known.missing(&Reference::SlackChannel(channel)),
+        Destination::PagerDuty { service } => known.missing(&Reference::PagerDutyService(service)),
+        Destination::Webhook { name } => {
+            lacks(&known.webhooks, &name).then(|| format!("there is no webhook `{name}` in the settings"))
+        }
+        Destination::Teams { channel } => lacks(&known.teams_channels, &channel)
+            .then(|| format!("there is no channel `{channel}` under `teams.channels` in the settings")),
+        Destination::Email { .. } if !known.email => Some("mail is not set up in the settings".to_owned()),
+        Destination::Email { to } => (!is_mail_address(&to)).then(|| format!("`{to}` is no mail address")),
+    };
+    why.map_or(Ok(()), Err)
 }

@@ -115,6 +115,21 @@ pub(in crate::rules) enum Whom {
         /// Key of `pagerduty.services`.
         service: String,
     },
+    /// A webhook of the settings.
+    Webhook {
+        /// Key of `webhooks`.
+        name: String,
+    },
+    /// A mailbox.
+    Email {
+        /// Its address.
+        to: String,
+    },
+    /// A channel of Microsoft Teams.
+    Teams {
+        /// Key of `teams.channels`.
+        channel: String,
+    },
     /// Whoever is on call in a `Schedule` with rotations: by their name in the channels beside this, or else by a message
     /// of their own.
     OnCall(String),
@@ -128,6 +143,9 @@ impl Whom {
         match self {
             Self::Slack { channel } => Some(Destination::Slack { channel: channel.clone() }),
             Self::PagerDuty { service } => Some(Destination::PagerDuty { service: service.clone() }),
+            Self::Webhook { name } => Some(Destination::Webhook { name: name.clone() }),
+            Self::Email { to } => Some(Destination::Email { to: to.clone() }),
+            Self::Teams { channel } => Some(Destination::Teams { channel: channel.clone() }),
             Self::OnCall(_) | Self::Contact(_) => None,
         }
     }

@@ -44,7 +44,7 @@ fn loader_and_schema_agree_on_shapes() {
         ("ResponseRule", format!("{{ {rule}, remedies: [{{ action: {{ escalate: {{}} }} }}] }}"), false),
         ("EscalationPolicy", format!("{{ {policy} }}"), true),
         ("EscalationPolicy", "{}".to_owned(), false),
-        ("EscalationPolicy", "{ fallback: [{ email: { to: x } }] }".to_owned(), false),
+        ("EscalationPolicy", "{ fallback: [{ phone: { to: x } }] }".to_owned(), false),
         (
             "EscalationPolicy",
             format!("{{ {policy}, levels: [{{ name: a, after: 0s, destinations: [] }}] }}"),

@@ -120,5 +120,20 @@ fn check_destination(settings: &Settings, destination: &Destination, path: &[&st
                 finding.help(format!("did you mean `{close}`?"));
             }
         }
+        Destination::Webhook { name } if !settings.webhooks.contains_key(name) => {
+            out.add(path, format!("`webhooks` has no `{name}`"));
+        }
+        Destination::Teams { channel }
+            if !settings.teams.as_ref().is_some_and(|teams| teams.channels.contains_key(channel)) =>
+        {
+            out.add(path, format!("`teams.channels` has no `{channel}`"));
+        }
+        Destination::Email { .. } if settings.email.is_none() => {
+            out.add(path, "there is no section `email` to send this with");
+        }
+        Destination::Email { to } if to.parse::<lettre::Address>().is_err() => {
+            out.add(path, format!("`{to}` is no mail address"));
+        }
+        Destination::Webhook { .. } | Destination::Teams { .. } | Destination::Email { .. } => {}
     }
 }

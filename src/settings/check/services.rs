@@ -7,6 +7,7 @@ use super::{Findings, require_time};
 use crate::period::Period;
 use crate::settings::Settings;
 use crate::settings::access::BasicAuth;
+use crate::settings::messengers::EmailSecurity;
 use crate::settings::services::{Alertmanager, Prometheus};
 use crate::settings::values::PlainOrSecret;
 
@@ -36,11 +37,64 @@ pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
             out.require(service.routing_key.is_set(), &["pagerduty", "services", name, "routing_key"]);
         }
     }
+    check_messengers(settings, out);
     for (name, endpoint) in &settings.endpoints {
         out.require(endpoint.url.is_set(), &["endpoints", name, "url"]);
         require_time_up_to(ENDPOINT_TIMEOUT_MAX, endpoint.timeout, &["endpoints", name, "timeout"], out);
         check_headers(&endpoint.headers, &["endpoints", name], out);
     }
+}
+
+fn check_messengers(settings: &Settings, out: &mut Findings) {
+    for (name, webhook) in &settings.webhooks {
+        check_address(&webhook.url, &["webhooks", name, "url"], out);
+        check_headers(&webhook.headers, &["webhooks", name], out);
+        require_time_up_to(MESSENGER_TIMEOUT_MAX, webhook.timeout, &["webhooks", name, "timeout"], out);
+        if let Some(Err(error)) = webhook.body.as_deref().map(check_body) {
+            out.add(&["webhooks", name, "body"], format!("this template cannot be used: {error}"));
+        }
+    }
+    if let Some(teams) = &settings.teams {
+        require_time_up_to(MESSENGER_TIMEOUT_MAX, teams.timeout, &["teams", "timeout"], out);
+        for (name, channel) in &teams.channels {
+            check_address(&channel.url, &["teams", "channels", name, "url"], out);
+        }
+    }
+    let Some(email) = &settings.email else { return };
+    out.require(!email.host.is_empty(), &["email", "host"]);
+    out.require(!email.from.is_empty(), &["email", "from"]);
+    require_time_up_to(MESSENGER_TIMEOUT_MAX, email.timeout, &["email", "timeout"], out);
+    if !email.from.is_empty() && email.from.parse::<lettre::message::Mailbox>().is_err() {
+        out.add(&["email", "from"], "this is no mail address")
+            .help("write such as `Smokejumper <smokejumper@example.com>`");
+    }
+    if email.username.is_some() != email.password.is_set() {
+        out.add(&["email", "username"], "a user name and a password go together");
+    }
+    if email.security == EmailSecurity::Plain && email.password.is_set() {
+        out.add(&["email", "security"], "without TLS the password could be read on the way")
+            .help("write `starttls` or `tls`");
+    }
+}
+
+/// An address that may be a secret as a whole.
+fn check_address(url: &PlainOrSecret, path: &[&str], out: &mut Findings) {
+    let PlainOrSecret::Plain(text) = url else { return };
+    out.require(!text.is_empty(), path);
+    let parsed = crate::clients::http::Url::parse(text);
+    let is_web = parsed.is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !text.is_empty() && !is_web {
+        out.add(path, "expected an http or https address");
+    } else if text.contains('@') {
+        out.add(path, "an address that may hold a password must be a secret")
+            .help("write `{ env: NAME }` and set that variable to the whole address, or `{ file: PATH }`")
+            .hide_value();
+    }
+}
+
+/// Whether a body is a template that comes to JSON; what it names is only known when it is used.
+fn check_body(text: &str) -> Result<(), String> {
+    crate::rules::render::Templates::compile([text]).map(drop).map_err(|error| error.to_string())
 }
 
 fn require_time_up_to(most: Period, period: Period, path: &[&str], out: &mut Findings) {

@@ -75,6 +75,17 @@ fn without_a_channel_they_get_a_message_of_their_own() {
 }
 
 #[test]
+fn whoever_has_no_slack_gets_a_mail() {
+    let mut world = mk_world(&[("una", None), ("ben", None)], Some("#leads"));
+    let people = world.schedules.get_mut(SCHEDULE).and_then(|schedule| schedule.on_call.as_mut());
+    for (name, contact) in people.into_iter().flat_map(|on_call| &mut on_call.people) {
+        contact.email = Some(format!("{name}@example.com"));
+    }
+    assert_eq!(calls(&mut world), Vec::<String>::new());
+    assert!(world.notices().contains(&"email:ben@example.com trigger".to_owned()));
+}
+
+#[test]
 fn a_level_whose_person_cannot_be_reached_is_skipped_for_the_next() {
     let mut world = mk_world(&[("una", None), ("ben", None)], None);
     assert_eq!(calls(&mut world), Vec::<String>::new());

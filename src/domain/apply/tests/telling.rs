@@ -59,6 +59,32 @@ fn whom_the_escalation_tells_is_what_it_says() {
 }
 
 #[test]
+fn where_messages_are_not_edited_each_thing_that_happens_is_told() {
+    let mut world = World::new(vec![]);
+    let kinds = [
+        Destination::Webhook { name: "room".to_owned() },
+        Destination::Email { to: "ops@example.com".to_owned() },
+        Destination::Teams { channel: "ops".to_owned() },
+    ];
+    if let Some(policy) = &mut world.policy {
+        policy.levels[0].destinations = kinds.to_vec();
+    }
+    let told = |world: &mut World, word: &str| {
+        let notices = world.notices();
+        for kind in &kinds {
+            assert!(notices.contains(&format!("{kind} {word}")), "{word}: {notices:?}");
+        }
+    };
+    world.fire("a");
+    told(&mut world, "trigger");
+    let una = person("una", Role::Responder);
+    world.happen(Event::Acknowledge { actor: una.clone(), reason: None });
+    told(&mut world, "acknowledge");
+    world.happen(Event::Resolve { actor: una, reason: None });
+    told(&mut world, "resolve");
+}
+
+#[test]
 fn without_a_policy_the_default_destinations_are_told() {
     let mut world = World::new(vec![]);
     world.policy = None;

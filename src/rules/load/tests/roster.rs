@@ -147,6 +147,40 @@ fn mistakes_are_shown_at_their_places() {
 }
 
 #[test]
+fn whom_the_settings_cannot_reach_is_a_warning() {
+    let text = r##"
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: shop }
+spec:
+  levels:
+    - name: all
+      after: 0s
+      destinations: [{ webhook: { name: rom } }, { email: { to: ops@example.com } }, { teams: { channel: op } }]
+  fallback: [{ slack: { channel: "#shop" } }, { email: { to: "ops, all" } }]
+"##;
+    let file = || vec![SourceFile { name: "people.yaml".to_owned(), text: text.to_owned() }];
+    let warned = |known: &Known| -> Vec<String> {
+        let set = load_texts(file(), &mk_catalog(), known).unwrap_or_else(|errors| panic!("{errors}"));
+        set.warnings().iter().map(|warning| warning.message.clone()).collect()
+    };
+    let mut known = mk_people();
+    assert_eq!(warned(&known), ["`ops, all` is no mail address"]);
+    known.webhooks = Some(["room".to_owned()].into());
+    known.teams_channels = Some(["ops".to_owned()].into());
+    known.email = false;
+    assert_eq!(
+        warned(&known),
+        [
+            "there is no webhook `rom` in the settings",
+            "mail is not set up in the settings",
+            "there is no channel `op` under `teams.channels` in the settings",
+            "mail is not set up in the settings",
+        ]
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_said_in_words() {
     let rotation = |part: &str| {
         let text = format!(
