@@ -7,6 +7,7 @@ mod adapters;
 pub mod check;
 mod decoder;
 pub mod demo;
+mod desk;
 pub mod explain;
 mod files;
 mod gauges;

@@ -3,6 +3,7 @@
 use super::adapters::{self, Adapters};
 use super::check;
 use super::decoder::HouseDecoder;
+use super::desk;
 use super::files;
 use super::rulebook::{self, engine_settings};
 use super::upkeep;
@@ -24,6 +25,7 @@ use crate::http::receive::slack::socket::SocketMode;
 use crate::http::routes::{Doors, router};
 use crate::http::services::{Parts, Services};
 use crate::metrics::Metrics;
+use crate::notify::slack::desk::Desk;
 use crate::secret::Keyring;
 use crate::settings::Settings;
 use crate::store::{OpenOptions, SqlStore};
@@ -176,6 +178,10 @@ impl House {
             clock: Arc::clone(&clock),
             ids,
             slack_secrets: Arc::new(adapters.slack_secrets),
+            ask_why: desk::asking(Desk {
+                people: adapters.slack_decoder.people.clone(),
+                notifiers: adapters.notifiers.clone(),
+            }),
             slack_socket: adapters.slack_socket.as_ref().map(|_| metrics.slack_socket()),
             pagerduty_secrets: Arc::new(adapters.pagerduty_secrets),
             meter: metrics.doors(),

@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use governor::Quota;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use slack_morphism::prelude::{
     SlackApiChatPostMessageRequest, SlackApiChatUpdateRequest, SlackApiToken, SlackBlock,
     SlackMessageContent, SlackMessageMetadata,
@@ -121,6 +121,10 @@ struct MessageAnswer {
     ts: Option<String>,
 }
 
+/// An answer of which nothing is needed but that it is one.
+#[derive(Deserialize)]
+struct Ignored {}
+
 /// What `apps.connections.open` answers.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -203,6 +207,16 @@ impl SlackClient {
         let request = BTreeMap::from([("channel", channel), ("user", user), ("text", text)]);
         // Slack's tier 4, which presses do not reach; a limit that is met all the same holds up no message.
         let _: MessageAnswer = self.call("chat.postEphemeral", &request, Repeat::Harmless, None).await?;
+        Ok(())
+    }
+
+    /// `views.open`: shows a modal to whoever got the trigger, which is good for three seconds and once.
+    ///
+    /// # Errors
+    /// As the table says; after an ambiguous end the modal may be there.
+    pub async fn open_view(&self, trigger_id: &str, view: &Value) -> Result<(), SendError> {
+        let request = json!({ "trigger_id": trigger_id, "view": view });
+        let _: Ignored = self.call("views.open", &request, Repeat::Harmful, None).await?;
         Ok(())
     }
 

@@ -8,6 +8,8 @@ use crate::engine::intake::Intake;
 use crate::engine::playbook::Playbook;
 use crate::engine::ports::{Clock, Ids, Reader, Store};
 use crate::secret::SecretSet;
+use bytes::Bytes;
+use futures::future::BoxFuture;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -16,6 +18,9 @@ pub type Reload = dyn Fn() -> Result<String, String> + Send + Sync;
 
 /// Text of the metrics page.
 pub type MetricsPage = dyn Fn() -> String + Send + Sync;
+
+/// Opens the form that asks why for a press that wants a reason; whether it is open now.
+pub type AskWhy = dyn Fn(Bytes) -> BoxFuture<'static, bool> + Send + Sync;
 
 /// What the handlers need. Cheap to clone: every request does so several times.
 #[derive(Clone)]
@@ -39,6 +44,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     /// Slack's signing secrets; empty where Slack is not set up.
     pub slack_secrets: Arc<SecretSet>,
+    /// Asks why somebody pressed a button, where that is wanted.
+    pub ask_why: Arc<AskWhy>,
     /// Connections of Slack's Socket Mode; none where it is not set up.
     pub slack_socket: Option<SocketMeter>,
     /// Secrets of PagerDuty's webhook subscriptions; empty where none is set up.

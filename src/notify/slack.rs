@@ -2,14 +2,17 @@
 //!
 //! The message is found again by the channel id and timestamp that the engine keeps; where Slack no longer knows it, a
 //! new one is posted. What a message says is drawn in `card` and `reply`, what a button carries is in [`button`],
-//! and what a press means is read in [`click`]. Slack has no idempotency key for posts: after an unclear end the
+//! and what a press means is read in [`click`]. What has to be answered at once is answered at the [`desk`]. Slack has no idempotency key for posts: after an unclear end the
 //! message is posted again, and there may be two.
 
 mod blocks;
 pub mod button;
 pub mod card;
 pub mod click;
+pub mod desk;
 mod markup;
+mod modal;
+mod reason;
 mod reply;
 
 #[cfg(test)]
@@ -21,6 +24,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
@@ -141,6 +145,11 @@ impl SlackNotifier {
             Ok(message) => Delivered::Yes { message },
             Err(error) => super::after(error),
         }
+    }
+
+    /// Shows a modal to whoever got the trigger.
+    async fn open_modal(&self, trigger_id: &str, view: &Value) -> Result<(), SendError> {
+        self.client()?.open_view(trigger_id, view).await
     }
 
     /// Forgets what is idle; called now and then by whoever keeps house.

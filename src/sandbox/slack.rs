@@ -9,9 +9,10 @@
 //! | about one message a second and channel, HTTP 429 with `Retry-After` | docs.slack.dev/apis/web-api/rate-limits; the burst is ours |
 //! | signed interactions, three seconds to answer, never repeated | "Verifying requests from Slack", "Handling user interaction" |
 //! | `response_url`: five uses within thirty minutes | "Handling user interaction" |
+//! | modals: triggers good for three seconds and once, limits of views | see `views` |
 //! | Socket Mode: addresses good once, acknowledgements within three seconds, announced ends | see `socket` |
 //!
-//! Not there: modals, files. It must never speak to the real Slack.
+//! Not there: files. It must never speak to the real Slack.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,12 +29,14 @@ pub mod limits;
 mod rate;
 mod routes;
 mod socket;
+mod views;
 mod workspace;
 
 pub use api::MAX_UPDATE_TEXT_CHARS;
 pub use interaction::{ACKNOWLEDGE_WITHIN, Click, ClickError, Interaction, SignedInteraction, sign};
 pub use rate::{CHANNEL_BURST, RateLimits};
 pub use socket::{Acknowledged, CONNECTIONS_MAX, EnvelopeSent};
+pub use views::{TRIGGER_LIFETIME, View};
 pub use workspace::{Channel, Message, TEXT_CUT_CHARS, User};
 
 use super::faults::{Fault, FaultPlan};
@@ -42,6 +45,7 @@ use super::seed::random_hex;
 use super::server::{Port, Server, StartError, loopback_client};
 use rate::RateLimiter;
 use socket::Sockets;
+use views::Views;
 use workspace::Workspace;
 
 /// A `response_url` works so often.
@@ -167,6 +171,7 @@ struct Shared {
     interactions: Record<Interaction>,
     follow_ups: Record<FollowUp>,
     sockets: Sockets,
+    views: Mutex<Views>,
     client: reqwest::Client,
 }
 
@@ -297,6 +302,7 @@ impl Shared {
             interactions: Record::new(capacity),
             follow_ups: Record::new(capacity),
             sockets: Sockets::new(options.socket_mode, capacity),
+            views: Mutex::default(),
             client: loopback_client(ACKNOWLEDGE_WITHIN)?,
             options,
         })

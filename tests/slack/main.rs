@@ -8,6 +8,7 @@
 )]
 
 mod kills;
+mod modals;
 mod sockets;
 mod world;
 

@@ -1,11 +1,14 @@
-//! Reads what Slack posts when somebody presses a button.
+//! Reads what Slack posts when somebody presses a button or sends a form off.
 //!
 //! The body is a form with one field, `payload`, whose value is JSON. Only what a decision needs is read, and
 //! the rest is skipped: an interaction echoes the whole message, and a click must not be lost because of a
 //! block or an attachment of a kind that is not known here. The signature must have been checked before.
 
+use std::collections::BTreeMap;
+
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
 
 /// Actions in one interaction; Slack sends one for a button.
@@ -16,6 +19,8 @@ pub const ACTIONS_MAX: usize = 25;
 pub enum Interaction {
     /// A press on a button, or a choice in a menu.
     BlockActions(BlockActions),
+    /// A modal was sent off.
+    ViewSubmission(ViewSubmission),
     /// Another kind of interaction, such as a shortcut or a closed modal.
     Other {
         /// Slack's name of it.
@@ -45,8 +50,28 @@ pub struct BlockActions {
     /// Lets anyone who knows it write into the channel, so it is treated as a secret. It is not called: the
     /// URL comes from the request, and a request is not who decides where we connect to.
     pub response_url: Option<SecretString>,
+    /// The text of the message beside its blocks, as we sent it; absent in a modal.
+    pub message_text: Option<String>,
     /// What was pressed or chosen; at least one.
     pub actions: Vec<Action>,
+}
+
+/// Somebody sent a modal off.
+#[derive(Debug)]
+pub struct ViewSubmission {
+    /// The workspace; compare with the settings.
+    pub team_id: Option<String>,
+    /// The app that the modal belongs to; compare with the settings.
+    pub app_id: Option<String>,
+    /// Who it was.
+    pub user_id: String,
+    /// What the modal is for, as we named it when we opened it.
+    pub callback_id: String,
+    /// What we gave the modal when we opened it. A signature says that Slack sent it, and no more: it is read as
+    /// carefully as the value of a button.
+    pub private_metadata: String,
+    /// What was written, by the `action_id` of the field. Fields that were left empty are not there.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// One interactive element and what was done with it.
@@ -77,11 +102,14 @@ pub enum InteractionError {
     /// The payload is not JSON, or lacks what every interaction has.
     #[error("the payload is not an interaction: {0}")]
     Payload(#[from] serde_json::Error),
+    /// A modal without what every modal has.
+    #[error("view_submission without a view")]
+    View,
     /// Block actions without an action, or with more than Slack ever sends.
     #[error("block_actions with {0} actions; one to 25 are expected")]
     Actions(usize),
     /// Nobody pressed the button.
-    #[error("block_actions without a user")]
+    #[error("an interaction without a user")]
     User,
 }
 
@@ -109,6 +137,33 @@ struct Payload {
     response_url: Option<SecretString>,
     #[serde(default)]
     actions: Vec<Action>,
+    #[serde(default)]
+    message: Option<EchoedMessage>,
+    #[serde(default)]
+    view: Option<View>,
+}
+
+#[derive(Deserialize)]
+struct EchoedMessage {
+    #[serde(default)]
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct View {
+    #[serde(default)]
+    callback_id: String,
+    #[serde(default)]
+    private_metadata: String,
+    #[serde(default)]
+    state: ViewState,
+}
+
+/// By the `block_id` of the block, then by the `action_id` of the field in it.
+#[derive(Deserialize, Default)]
+struct ViewState {
+    #[serde(default)]
+    values: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +202,9 @@ pub fn parse_interaction(form: &[u8]) -> Result<Interaction, InteractionError> {
         return Err(InteractionError::Form);
     };
     let Kind { kind } = serde_json::from_str(&json)?;
+    if kind == "view_submission" {
+        return Ok(Interaction::ViewSubmission(view_submission(serde_json::from_str(&json)?)?));
+    }
     if kind != "block_actions" {
         return Ok(Interaction::Other { kind });
     }
@@ -156,6 +214,21 @@ pub fn parse_interaction(form: &[u8]) -> Result<Interaction, InteractionError> {
         return Err(InteractionError::Actions(count));
     }
     Ok(Interaction::BlockActions(block_actions(payload)?))
+}
+
+fn view_submission(payload: Payload) -> Result<ViewSubmission, InteractionError> {
+    let user = payload.user.ok_or(InteractionError::User)?;
+    let View { callback_id, private_metadata, state } = payload.view.ok_or(InteractionError::View)?;
+    let fields = state.values.into_values().flatten();
+    let texts = fields.filter_map(|(id, field)| Some((id, field.get("value")?.as_str()?.to_owned())));
+    Ok(ViewSubmission {
+        team_id: payload.team.map(|team| team.id).or(user.team_id),
+        app_id: payload.api_app_id,
+        user_id: user.id,
+        callback_id,
+        private_metadata,
+        texts: texts.collect(),
+    })
 }
 
 fn block_actions(payload: Payload) -> Result<BlockActions, InteractionError> {
@@ -175,6 +248,7 @@ fn block_actions(payload: Payload) -> Result<BlockActions, InteractionError> {
         is_ephemeral,
         trigger_id: payload.trigger_id,
         response_url: payload.response_url,
+        message_text: payload.message.and_then(|message| message.text),
         actions: payload.actions,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::{ACTIONS_MAX, Facts, REDECISIONS_MAX, Refused};
-use super::{acting, alerts};
+use super::{acting, alerts, people};
 use crate::action::{Action, ActionId, ActionStatus, Step};
 use crate::alert::AlertStatus;
 use crate::approval::{self, ApprovalRefused, ApprovalState, Approvals, Ballot, Verdict};
@@ -193,10 +193,8 @@ pub(super) fn ballot(
     let digest = action.digest.clone();
     let state = approval::decide(&mut action.approvals, action.tier, &digest, ballot, now)?;
     let remedy = action.remedy.clone();
-    let text = match &ballot.reason {
-        None => format!("{remedy}: {} by {}", ballot.verdict.past(), ballot.actor.name),
-        Some(why) => format!("{remedy}: {} by {}: {why}", ballot.verdict.past(), ballot.actor.name),
-    };
+    let what = format!("{remedy}: {} by", ballot.verdict.past());
+    let text = people::said(draft, &what, &ballot.actor, ballot.reason.clone());
     draft.line_by(&ballot.actor, LineKind::Approval, Some(ballot.verdict.past()), text);
     match state {
         ApprovalState::Needs(_) => {}

@@ -32,7 +32,7 @@ pub(super) fn acknowledge(
         (IncidentStatus::Acknowledged, Some(by))
             if by.actor.name == actor.name && by.expires_at.is_some() =>
         {
-            let text = said("acknowledged again by", &actor, reason);
+            let text = said(draft, "acknowledged again by", &actor, reason);
             draft.line_by(&actor, LineKind::Acknowledged, Some("acknowledged_again"), text);
             begin_to_count(draft, actor, facts);
             draft.visible();
@@ -43,7 +43,7 @@ pub(super) fn acknowledge(
         }
         _ => {}
     }
-    let text = said("acknowledged by", &actor, reason);
+    let text = said(draft, "acknowledged by", &actor, reason);
     draft.line_by(&actor, LineKind::Acknowledged, Some("acknowledged"), text);
     hold_escalation(draft, actor, facts);
     draft.visible();
@@ -91,7 +91,7 @@ pub(super) fn take_over(
     if let Some(by) = &draft.incident.taken_over {
         return Err(Refused::AlreadyTakenOver(by.actor.name.clone()));
     }
-    let text = said("nothing more is tried here: taken over by", &actor, reason);
+    let text = said(draft, "nothing more is tried here: taken over by", &actor, reason);
     draft.line_by(&actor, LineKind::HandedOver, Some("taken_over"), text);
     draft.incident.taken_over =
         Some(Acknowledgement { actor: actor.clone(), at: draft.now, expires_at: None });
@@ -123,7 +123,8 @@ pub(super) fn escalate(
     if seen.is_some_and(|seen| seen != draft.incident.escalation_mark()) {
         return Err(Refused::AlreadyEscalated);
     }
-    draft.line_by(actor, LineKind::Escalation, Some("escalated"), said("escalated by", actor, reason));
+    let text = said(draft, "escalated by", actor, reason);
+    draft.line_by(actor, LineKind::Escalation, Some("escalated"), text);
     draft.incident.status = IncidentStatus::Triggered;
     draft.cancel_wake(&Wake::AcknowledgementExpires);
     telling::escalate_now(draft, "escalated by a person", facts);
@@ -131,11 +132,15 @@ pub(super) fn escalate(
     Ok(())
 }
 
-/// What somebody did, with their words where they gave some.
-fn said(what: &str, actor: &Actor, reason: Option<String>) -> String {
+/// What somebody did, with their words where they gave some: then it is said below every card as well.
+pub(super) fn said(draft: &mut Draft, what: &str, actor: &Actor, reason: Option<String>) -> String {
     match reason {
         None => format!("{what} {}", actor.name),
-        Some(why) => format!("{what} {}: {why}", actor.name),
+        Some(why) => {
+            let text = format!("{what} {}: {why}", actor.name);
+            draft.reply_everywhere(&text);
+            text
+        }
     }
 }
 
@@ -150,7 +155,7 @@ pub(super) fn resolve(
     if !draft.incident.is_open() {
         return Err(Refused::AlreadyResolved);
     }
-    let text = said("resolved by", &actor, reason);
+    let text = said(draft, "resolved by", &actor, reason);
     alerts::close(draft, Some(actor), text, facts);
     Ok(())
 }

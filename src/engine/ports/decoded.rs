@@ -37,6 +37,8 @@ pub struct Click {
     pub actor: Actor,
     /// Digest of what the button was drawn for: of a plan, or of where the escalation stood.
     pub digest: Option<String>,
+    /// Why, in their words, where a form asked for it.
+    pub reason: Option<String>,
     /// Where they clicked, so that a refusal reaches them alone. `None` where that is not known.
     pub spot: Option<Spot>,
 }

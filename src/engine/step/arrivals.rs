@@ -276,12 +276,15 @@ pub(super) fn opens(
 
 /// The event that a click stands for.
 pub(super) fn event_of(click: Click) -> Event {
-    let Click { subject, verb, actor, digest, spot: _ } = click;
-    let reason = None;
+    let Click { subject, verb, actor, digest, reason, spot: _ } = click;
+    let decided = |verdict, actor, reason| {
+        let ballot = Ballot { actor, verdict, digest: digest.clone().map(PlanDigest), reason };
+        Event::Ballot { action: ActionId(subject), ballot }
+    };
     match verb {
         ClickVerb::Acknowledge => Event::Acknowledge { actor, reason },
-        ClickVerb::Approve => decided(subject, Verdict::Approve, actor, digest),
-        ClickVerb::Reject => decided(subject, Verdict::Reject, actor, digest),
+        ClickVerb::Approve => decided(Verdict::Approve, actor, reason),
+        ClickVerb::Reject => decided(Verdict::Reject, actor, reason),
         ClickVerb::TakeOver => Event::TakeOver { actor, reason },
         ClickVerb::Escalate => Event::Escalate { actor, seen: digest, reason },
         ClickVerb::Resolve => Event::Resolve { actor, reason },
@@ -301,9 +304,4 @@ pub(super) fn said_before(refused: &Refused, verb: ClickVerb, actor: &Actor) -> 
         }
         _ => false,
     }
-}
-
-fn decided(action: String, verdict: Verdict, actor: Actor, digest: Option<String>) -> Event {
-    let ballot = Ballot { actor, verdict, digest: digest.map(PlanDigest), reason: None };
-    Event::Ballot { action: ActionId(action), ballot }
 }

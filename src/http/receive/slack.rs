@@ -8,7 +8,7 @@ pub mod meter;
 pub mod socket;
 
 use super::store;
-use crate::clients::slack::interaction::parse_interaction;
+use crate::clients::slack::interaction::{Interaction, parse_interaction};
 use crate::clients::slack::signature::verify_signature;
 use crate::engine::ports::Source;
 use crate::http::problem::Problem;
@@ -65,7 +65,12 @@ pub async fn receive(
 /// # Errors
 /// As [`receive`], without what concerns the signature.
 async fn interaction(services: &Services, body: Bytes) -> Result<Option<Value>, Problem> {
-    parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let read = parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+    // A press that opens a form has not been meant yet; the form, sent off, is stored like a press. The trigger for it is
+    // good for three seconds, so nothing slow may come before.
+    if matches!(read, Interaction::BlockActions(_)) && (services.ask_why)(body.clone()).await {
+        return Ok(None);
+    }
     store(services, Source::Slack, body).await?;
     Ok(None)
 }

@@ -101,7 +101,7 @@ fn action_id(verb: ClickVerb) -> String {
 }
 
 /// What a button is called in its `action_id`, and on its face.
-fn names(verb: ClickVerb) -> (&'static str, &'static str) {
+pub(super) fn names(verb: ClickVerb) -> (&'static str, &'static str) {
     match verb {
         ClickVerb::Acknowledge => ("acknowledge", "Acknowledge"),
         ClickVerb::Approve => ("approve", "Approve"),

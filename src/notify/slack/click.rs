@@ -6,7 +6,8 @@
 
 use thiserror::Error;
 
-use super::button::{ValueError, parse_value, verb_of};
+use super::button::{ButtonValue, ValueError, parse_value, verb_of};
+use super::reason::{self, Asked};
 use crate::clients::slack::interaction::{
     Action, BlockActions, Interaction, InteractionError, parse_interaction,
 };
@@ -77,46 +78,84 @@ pub enum ClickRefused {
 /// # Errors
 /// Where nothing in it may count.
 pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, ClickRefused> {
-    let Interaction::BlockActions(actions) = interaction else { return Ok(Vec::new()) };
-    check_origin(actions, people)?;
-    let actor = actor_of(actions, people)?;
-    let channel = actions.channel_id.clone();
-    let spot = channel.map(|channel| Spot { channel, user: actions.user_id.clone() });
-    let clicks = actions.actions.iter().filter_map(|action| read(action, &actor, spot.as_ref()).transpose());
-    clicks.collect()
+    match interaction {
+        Interaction::BlockActions(actions) => {
+            let who = Sender::of_press(actions);
+            let actor = people.actor_of(&who)?;
+            let channel = actions.channel_id.clone();
+            let spot = channel.map(|channel| Spot { channel, user: actions.user_id.clone() });
+            let read = |action| read(action, &actor, spot.as_ref()).transpose();
+            actions.actions.iter().filter_map(read).collect()
+        }
+        Interaction::ViewSubmission(sent) => {
+            let Some(verb) = reason::verb_of(&sent.callback_id) else { return Ok(Vec::new()) };
+            let who = Sender {
+                team_id: sent.team_id.as_deref(),
+                app_id: sent.app_id.as_deref(),
+                user_id: &sent.user_id,
+            };
+            let actor = for_verb(people.actor_of(&who)?, verb);
+            let Asked { value, channel } = reason::parse_metadata(verb, &sent.private_metadata)?;
+            let spot = channel.map(|channel| Spot { channel, user: sent.user_id.clone() });
+            let reason = reason::given(sent);
+            Ok(vec![Click { subject: value.subject, verb, actor, digest: value.digest, reason, spot }])
+        }
+        Interaction::Other { .. } => Ok(Vec::new()),
+    }
 }
 
 fn read(action: &Action, actor: &Actor, spot: Option<&Spot>) -> Result<Option<Click>, ClickRefused> {
     let Some(verb) = verb_of(&action.action_id) else { return Ok(None) };
-    let value = parse_value(verb, action.value.as_deref())?;
-    let mut actor = actor.clone();
-    // A workspace may let everybody take an incident; to stop the machine or to end it is for people who are known.
+    let ButtonValue { subject, digest } = parse_value(verb, action.value.as_deref())?;
+    let actor = for_verb(actor.clone(), verb);
+    Ok(Some(Click { subject, verb, actor, digest, reason: None, spot: spot.cloned() }))
+}
+
+/// A workspace may let everybody take an incident; to stop the machine or to end it is for people who are known.
+fn for_verb(mut actor: Actor, verb: ClickVerb) -> Actor {
     if unknown_user_id(&actor.name).is_some() && matches!(verb, ClickVerb::TakeOver | ClickVerb::Resolve) {
         actor.role = Role::Viewer;
     }
-    Ok(Some(Click { subject: value.subject, verb, actor, digest: value.digest, spot: spot.cloned() }))
+    actor
 }
 
-fn check_origin(actions: &BlockActions, people: &People) -> Result<(), ClickRefused> {
-    if let Some(allowed) = people.team_id.clone().filter(|id| actions.team_id.as_ref() != Some(id)) {
-        return Err(ClickRefused::OtherTeam { allowed, found: actions.team_id.clone() });
-    }
-    if let Some(allowed) = people.app_id.clone().filter(|id| actions.app_id.as_ref() != Some(id)) {
-        return Err(ClickRefused::OtherApp { allowed, found: actions.app_id.clone() });
-    }
-    Ok(())
+/// Whom Slack names as the sender of something, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) team_id: Option<&'a str>,
+    pub(super) app_id: Option<&'a str>,
+    pub(super) user_id: &'a str,
 }
 
-fn actor_of(actions: &BlockActions, people: &People) -> Result<Actor, ClickRefused> {
-    let id = actions.user_id.as_str();
-    if !is_user_id(id) {
-        return Err(ClickRefused::NoUser);
+impl<'a> Sender<'a> {
+    fn of_press(actions: &'a BlockActions) -> Self {
+        Self {
+            team_id: actions.team_id.as_deref(),
+            app_id: actions.app_id.as_deref(),
+            user_id: &actions.user_id,
+        }
     }
-    if let Some(person) = people.known.iter().find(|person| person.slack == id) {
-        return Ok(Actor { name: person.name.clone(), via: Via::Slack, role: person.role });
+}
+
+impl People {
+    /// Who it is to us, where it comes from the right workspace and app.
+    pub(super) fn actor_of(&self, sender: &Sender<'_>) -> Result<Actor, ClickRefused> {
+        if let Some(allowed) = self.team_id.clone().filter(|id| sender.team_id != Some(id)) {
+            return Err(ClickRefused::OtherTeam { allowed, found: sender.team_id.map(str::to_owned) });
+        }
+        if let Some(allowed) = self.app_id.clone().filter(|id| sender.app_id != Some(id)) {
+            return Err(ClickRefused::OtherApp { allowed, found: sender.app_id.map(str::to_owned) });
+        }
+        let id = sender.user_id;
+        if !is_user_id(id) {
+            return Err(ClickRefused::NoUser);
+        }
+        if let Some(person) = self.known.iter().find(|person| person.slack == id) {
+            return Ok(Actor { name: person.name.clone(), via: Via::Slack, role: person.role });
+        }
+        let role = if self.anyone_may_acknowledge { Role::Responder } else { Role::Viewer };
+        Ok(Actor { name: format!("{UNKNOWN_PREFIX}{id}"), via: Via::Slack, role })
     }
-    let role = if people.anyone_may_acknowledge { Role::Responder } else { Role::Viewer };
-    Ok(Actor { name: format!("{UNKNOWN_PREFIX}{id}"), via: Via::Slack, role })
 }
 
 /// The user id within the name of somebody whom only Slack knows.

@@ -1,4 +1,5 @@
-//! The Web API methods: `auth.test`, `chat.postMessage`, `chat.postEphemeral`, `chat.update`, `conversations.info`, `.history`, `.replies`.
+//! The Web API methods: `auth.test`, `chat.postMessage`, `chat.postEphemeral`, `chat.update`, `conversations.info`, `.history`, `.replies`;
+//! those of Socket Mode and of modals are called from here.
 //!
 //! As with Slack, a refusal is HTTP 200 with `{"ok":false,"error":…}`; only a rate limit is HTTP 429. Error names and
 //! argument rules come from the methods' reference pages on docs.slack.dev. Stricter than Slack, because nothing is
@@ -54,7 +55,7 @@ impl Refusal {
     }
 }
 
-fn refuse<T>(name: &str) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(name: &str) -> Result<T, Refusal> {
     Err(Refusal::Named(name.to_owned()))
 }
 
@@ -184,7 +185,7 @@ impl Shared {
 
     fn carry_out(&self, request: &ApiRequest) -> Result<Value, Refusal> {
         let needed = match request.method.as_str() {
-            "auth.test" => None,
+            "auth.test" | "views.open" | "views.publish" => None,
             "apps.connections.open" => return self.open_connection(request.bearer.as_deref()),
             "chat.postMessage" | "chat.postEphemeral" | "chat.update" => Some("chat:write"),
             "conversations.info" => Some("channels:read"),
@@ -204,6 +205,8 @@ impl Shared {
         self.take_rate(&request.method, args)?;
         match request.method.as_str() {
             "auth.test" => Ok(self.auth_test()),
+            "views.open" => self.open_view(args.required("trigger_id")?, args.view()?),
+            "views.publish" => self.publish_view(args.required("user_id")?, args.view()?),
             "chat.postMessage" => self.post_message(args),
             "chat.postEphemeral" => self.post_ephemeral(args),
             "chat.update" => self.update_message(args),
@@ -446,6 +449,10 @@ impl<'a> Args<'a> {
             Err(BlockError::TooLong) => refuse("msg_blocks_too_long"),
             Err(BlockError::Invalid(lines)) => Err(Refusal::Explained("invalid_blocks", lines)),
         }
+    }
+
+    fn view(self) -> Result<Value, Refusal> {
+        self.structured("view", "invalid_arguments")?.map_or_else(|| refuse("invalid_arguments"), Ok)
     }
 
     fn metadata(self) -> Result<Option<Value>, Refusal> {

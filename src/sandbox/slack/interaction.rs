@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 use super::{Message, Shared, SlackSandbox, User};
 use crate::sandbox::form::{Spaces, encode};
-use crate::sandbox::seed::random_hex;
 
 /// Slack waits so long for 200 before it tells the person that it did not work.
 pub const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(3);
@@ -91,7 +90,7 @@ pub fn sign(secret: &str, timestamp: &str, body: &str) -> String {
 }
 
 impl SignedInteraction {
-    fn new(secret: &str, body: String, about: Click) -> Self {
+    pub(super) fn new(secret: &str, body: String, about: Click) -> Self {
         let timestamp = Timestamp::now().as_second().to_string();
         let signature = Some(sign(secret, &timestamp, &body));
         Self { timestamp: Some(timestamp), signature, body, about }
@@ -149,6 +148,11 @@ fn payload_of(body: &str) -> Value {
 fn with_changed_payload(body: &str, change: impl FnOnce(&mut Value)) -> String {
     let mut payload = payload_of(body);
     change(&mut payload);
+    payload_form(&payload)
+}
+
+/// A payload as the form that Slack posts.
+pub(super) fn payload_form(payload: &Value) -> String {
     format!("payload={}", encode(&payload.to_string(), Spaces::Plus))
 }
 
@@ -213,7 +217,7 @@ impl Shared {
             value: button["value"].as_str().map(str::to_owned),
             user: user.id.clone(),
         };
-        let body = format!("payload={}", encode(&payload.to_string(), Spaces::Plus));
+        let body = payload_form(&payload);
         Ok(SignedInteraction::new(&self.options.signing_secret, body, about))
     }
 
@@ -287,7 +291,7 @@ impl Shared {
             "api_app_id": options.app_id,
             "token": options.verification_token,
             "container": container,
-            "trigger_id": format!("{}.{}", now.as_millisecond(), random_hex(16)),
+            "trigger_id": self.new_trigger(&user.id),
             "team": {"id": options.team_id, "domain": options.team_domain},
             "enterprise": null,
             "is_enterprise_install": false,

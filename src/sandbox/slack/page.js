@@ -175,6 +175,49 @@ function confirmed(confirm) {
   });
 }
 
+/** The form that stands open before the chosen person, if any. */
+function showForm() {
+  const dialog = $("form");
+  const open = (page.state.views ?? []).filter((one) => one.user === $("who").value).at(-1);
+  if (!open) { if (dialog.open) dialog.close(); page.form = null; return; }
+  if (page.form === open.id) return;
+  page.form = open.id;
+  $("form-title").replaceChildren(textOf(open.view.title));
+  $("form-blocks").replaceChildren(...open.view.blocks.flatMap((block) => (block.type === "input" ? [field(block)] : blockNodes(block, null))));
+  const [send, back] = [$("form-send"), $("form-back")];
+  send.textContent = open.view.submit?.text ?? "Submit";
+  back.textContent = open.view.close?.text ?? "Cancel";
+  const leave = async () => { await order("close", { view: open.id }); await poll(); };
+  send.onclick = async () => {
+    const texts = {};
+    for (const input of dialog.querySelectorAll("[data-action]")) texts[input.dataset.action] = input.value;
+    const done = await order("submit", { view: open.id, texts });
+    if (done?.problem) notify(`The form did not work: ${done.problem}.`);
+    await poll();
+  };
+  back.onclick = leave;
+  dialog.oncancel = (event) => { event.preventDefault(); leave(); };
+  if (!dialog.open) dialog.showModal();
+}
+
+function field(block) {
+  const id = `field-${block.element.action_id}`;
+  const input = make(block.element.multiline ? "textarea" : "input", { id, "data-action": block.element.action_id,
+    maxlength: block.element.max_length, placeholder: block.element.placeholder?.text, rows: block.element.multiline ? 3 : null });
+  return make("div", { class: "block field" }, make("label", { for: id }, textOf(block.label), block.optional ? " (optional)" : ""), input);
+}
+
+/** Asks something of the sandbox; what it says, or nothing. */
+async function order(what, body) {
+  try {
+    const response = await fetch(`_sandbox/${what}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    return response.status === 204 ? null : await response.json();
+  } catch {
+    notify("The sandbox does not answer.");
+    return null;
+  }
+}
+
 async function press(made, message, element, label) {
   const user = page.state.users.find((one) => one.id === $("who").value);
   made.disabled = true;
@@ -358,6 +401,7 @@ async function poll() {
       page.version = answer.version;
       page.seen.set(page.channel, state.channels.find((one) => one.id === page.channel)?.messages ?? 0);
       render();
+      showForm();
     }
   } catch {
     notify("The sandbox does not answer. It may have been stopped.");
@@ -367,7 +411,7 @@ async function poll() {
 }
 
 document.body.classList.toggle("embedded", EMBEDDED);
-$("who").addEventListener("change", () => { localStorage.setItem("sandbox-user", $("who").value); render(); });
+$("who").addEventListener("change", () => { localStorage.setItem("sandbox-user", $("who").value); render(); showForm(); });
 $("close-thread").addEventListener("click", () => { page.thread = null; render(); });
 keepFollowing($("log"));
 keepFollowing($("thread-log"));

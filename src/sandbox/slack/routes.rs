@@ -2,6 +2,7 @@
 //!
 //! Every change needs a JSON body, which a foreign web page cannot send to localhost without being asked first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -12,7 +13,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Channel, FollowUp, Shared};
+use super::{Channel, ClickError, FollowUp, Interaction, Shared};
 use crate::sandbox::faults::FaultOrder;
 use crate::sandbox::pages::Page;
 
@@ -36,6 +37,8 @@ fn ground_truth(at: impl Fn(&str) -> String, shared: &Arc<Shared>) -> Router {
         .route(&at("calls"), get(calls))
         .route(&at("interactions"), get(interactions))
         .route(&at("click"), post(click))
+        .route(&at("submit"), post(submit))
+        .route(&at("close"), post(close))
         .route(&at("faults"), post(faults))
         .with_state(Arc::clone(shared))
 }
@@ -56,6 +59,7 @@ async fn state(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "team": {"id": options.team_id, "domain": options.team_domain},
         "bot": {"id": options.bot_user_id, "name": options.bot_name},
         "users": options.users,
+        "views": shared.open_views(),
         "channels": workspace.channels().map(channel).collect::<Vec<_>>(),
     }))
 }
@@ -105,10 +109,38 @@ struct ClickOrder {
 
 async fn click(State(shared): State<Arc<Shared>>, Json(order): Json<ClickOrder>) -> Response {
     let prepared = shared.prepare_click(&order.channel, &order.message_ts, &order.action_id, &order.user);
-    let delivered = match prepared {
+    told(match prepared {
         Ok(click) => shared.deliver(&click).await,
         Err(error) => Err(error),
-    };
+    })
+}
+
+/// A form that is sent off, with what was written into it by `action_id`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SubmitOrder {
+    view: String,
+    #[serde(default)]
+    texts: BTreeMap<String, String>,
+}
+
+async fn submit(State(shared): State<Arc<Shared>>, Json(order): Json<SubmitOrder>) -> Response {
+    told(shared.submit_view(&order.view, &order.texts).await)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CloseOrder {
+    view: String,
+}
+
+async fn close(State(shared): State<Arc<Shared>>, Json(order): Json<CloseOrder>) -> StatusCode {
+    shared.close_view(&order.view);
+    StatusCode::NO_CONTENT
+}
+
+/// What became of something that was sent to the app.
+fn told(delivered: Result<Interaction, ClickError>) -> Response {
     match delivered {
         Ok(done) => Json(json!({
             "status": done.status, "latency_ms": done.latency_ms, "problem": done.problem,

@@ -150,6 +150,11 @@ impl Workspace {
         self.version
     }
 
+    /// Something beside the messages changed that the page shows.
+    pub fn touch(&mut self) {
+        self.version += 1;
+    }
+
     /// Every channel, in the order given at the start.
     pub fn channels(&self) -> impl Iterator<Item = &Channel> {
         self.channels.iter().map(|(channel, _)| channel)

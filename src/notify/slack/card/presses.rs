@@ -36,21 +36,13 @@ pub(super) fn rows(view: &IncidentView, scribe: Scribe<'_>) -> Vec<Value> {
 /// What whoever looks at it may want to do, with what it means.
 fn in_hand(incident: &Incident) -> Vec<Value> {
     let of = |digest| ButtonValue { subject: incident.id.0.clone(), digest };
+    // Those that open a form ask there; the others ask before they count.
     let take_over = draw(ClickVerb::TakeOver, None, &of(None)).filter(|_| incident.taken_over.is_none());
-    let take_over = take_over.map(|button| {
-        let text = "Nothing more is tried, undone or proposed in this incident. Temporary fixes are still set back \
-                    when their time is over.";
-        with_confirmation(button, "Go on by hand?", text, "Take over", "primary")
-    });
     let escalate = draw(ClickVerb::Escalate, None, &of(Some(incident.escalation_mark()))).map(|button| {
         let text = "The next level is told at once, and somebody has to acknowledge.";
         with_confirmation(button, "Call the next level?", text, "Escalate now", "primary")
     });
-    let resolve = draw(ClickVerb::Resolve, None, &of(None)).map(|button| {
-        let text = "What waits is called off, and everybody who was told hears that it is over. While its alerts \
-                    fire on, it is opened again after an hour.";
-        with_confirmation(button, "Is it over?", text, "Resolve", "danger")
-    });
+    let resolve = draw(ClickVerb::Resolve, None, &of(None));
     [take_over, escalate, resolve].into_iter().flatten().collect()
 }
 
@@ -66,9 +58,6 @@ fn decision(action: &Action, scribe: Scribe<'_>) -> Vec<Value> {
         let text = format!("*{plan}*\nThis will be carried out.");
         with_confirmation(button, "Approve this plan?", &text, "Approve", "primary")
     });
-    let reject = draw(ClickVerb::Reject, Some("danger"), &value).map(|button| {
-        let text = format!("*{plan}*\nThis will not be carried out. People go on.");
-        with_confirmation(button, "Reject this plan?", &text, "Reject", "danger")
-    });
+    let reject = draw(ClickVerb::Reject, Some("danger"), &value);
     approve.into_iter().chain(reject).collect()
 }

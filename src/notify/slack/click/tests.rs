@@ -50,6 +50,7 @@ fn a_known_person_approves_under_the_name_and_role_of_the_settings() {
         verb: ClickVerb::Approve,
         actor,
         digest: Some(DIGEST.to_owned()),
+        reason: None,
         spot: Some(Spot { channel: "C1".to_owned(), user: "U0UNA".to_owned() }),
     };
     assert_eq!(clicks, [expected]);
