@@ -1,15 +1,23 @@
 //! Hands what has to be answered at once from the doors to the desk that answers it: rooms of one floor do not know each
 //! other.
 
-use crate::http::services::AskWhy;
+use crate::http::services::SlackDesk;
 use crate::notify::slack::desk::Desk;
 use std::sync::Arc;
 
-/// Asks why, for the doors.
-pub(super) fn asking(desk: Desk) -> Arc<AskWhy> {
+/// The desk, for the doors.
+pub(super) fn behind_the_doors(desk: Desk) -> SlackDesk {
     let desk = Arc::new(desk);
-    Arc::new(move |body| {
-        let desk = Arc::clone(&desk);
-        Box::pin(async move { desk.ask_why(&body).await })
-    })
+    let (asking, commanding, showing) = (Arc::clone(&desk), Arc::clone(&desk), desk);
+    SlackDesk {
+        ask_why: Arc::new(move |body| {
+            let desk = Arc::clone(&asking);
+            Box::pin(async move { desk.ask_why(&body).await })
+        }),
+        command: Arc::new(move |asked| Box::pin(Arc::clone(&commanding).command(asked))),
+        open_home: Arc::new(move |opened| {
+            let desk = Arc::clone(&showing);
+            Box::pin(async move { desk.home_opened(&opened).await })
+        }),
+    }
 }

@@ -169,19 +169,24 @@ impl House {
             }
         });
         let page_of = metrics.clone();
+        let commands = Commands::new(steps, store.clone());
+        let slack_desk = desk::behind_the_doors(Desk::new(
+            adapters.slack_decoder.people.clone(),
+            adapters.notifiers.clone(),
+            commands.clone(),
+            store.clone(),
+            Arc::clone(&clock),
+        ));
         let services = Services::new(Parts {
             intake,
-            commands: Commands::new(steps, store.clone()),
+            commands,
             playbook: book.clone(),
             reader: store.clone(),
             store: store.clone(),
             clock: Arc::clone(&clock),
             ids,
             slack_secrets: Arc::new(adapters.slack_secrets),
-            ask_why: desk::asking(Desk {
-                people: adapters.slack_decoder.people.clone(),
-                notifiers: adapters.notifiers.clone(),
-            }),
+            slack_desk,
             slack_socket: adapters.slack_socket.as_ref().map(|_| metrics.slack_socket()),
             pagerduty_secrets: Arc::new(adapters.pagerduty_secrets),
             meter: metrics.doors(),

@@ -3,10 +3,12 @@
 //! Requests and sessions are `slack-morphism`'s, sent through our own connector ([`connector`]); why, stands in
 //! `docs/decisions/0001-slack-client.md`. Blocks are raw JSON and pass through unchanged. Every answer goes
 //! through one table ([`table`]). Incoming interactions are checked in [`signature`] and read in
-//! [`interaction`], or come over the connections of [`socket`]. What a message says, and what a click does, is
+//! [`interaction`], slash commands in [`command`] and events in [`event`], or they come over the connections of [`socket`]. What a message says, and what a click does, is
 //! decided elsewhere.
 
+pub mod command;
 mod connector;
+pub mod event;
 pub mod interaction;
 pub mod signature;
 pub mod socket;
@@ -28,12 +30,15 @@ use slack_morphism::prelude::{
 };
 
 use super::answer::{Repeat, SendError};
-use super::http::{HttpClient, HttpError, Url};
+use super::http::{HttpClient, HttpError, HttpRequest, Method, StatusCode, Url};
 use super::pace::Pacer;
 use connector::Connector;
 
 /// Where Slack's Web API lives.
 pub const API_URL: &str = "https://slack.com/api";
+
+/// Where the `response_url`s of the real Slack lie.
+const RESPONSE_HOST: &str = "hooks.slack.com";
 
 /// Messages that may leave for one channel at once. Slack allows about one a second for each channel and
 /// tolerates short bursts.
@@ -107,6 +112,8 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct SlackClient {
     api: slack_morphism::SlackClient<Connector>,
+    http: HttpClient,
+    base: Url,
     bot_token: SecretString,
     posts: Pacer,
     updates: Pacer,
@@ -152,7 +159,9 @@ impl SlackClient {
         let base = Url::parse(api_url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let base = base.ok_or_else(|| HttpError::setup("the Slack API URL is not an http or https URL"))?;
         Ok(Self {
-            api: slack_morphism::SlackClient::new(Connector::new(http, base)),
+            api: slack_morphism::SlackClient::new(Connector::new(http.clone(), base.clone())),
+            http,
+            base,
             bot_token,
             posts: Pacer::new(Quota::per_second(NonZeroU32::MIN).allow_burst(CHANNEL_BURST)),
             updates: Pacer::new(Quota::per_minute(UPDATES_PER_MINUTE).allow_burst(UPDATES_BURST)),
@@ -217,6 +226,40 @@ impl SlackClient {
     pub async fn open_view(&self, trigger_id: &str, view: &Value) -> Result<(), SendError> {
         let request = json!({ "trigger_id": trigger_id, "view": view });
         let _: Ignored = self.call("views.open", &request, Repeat::Harmful, None).await?;
+        Ok(())
+    }
+
+    /// `views.publish`: replaces what `user` sees on the app's home tab. Repeating it is harmless.
+    ///
+    /// # Errors
+    /// As the table says; never ambiguous.
+    pub async fn publish_home(&self, user: &str, view: &Value) -> Result<(), SendError> {
+        let request = json!({ "user_id": user, "view": view });
+        let _: Ignored = self.call("views.publish", &request, Repeat::Harmless, None).await?;
+        Ok(())
+    }
+
+    /// Posts to a `response_url`. It came with a request, and a request is not who decides where we connect to: it must
+    /// be Slack's, or lie where the API does.
+    ///
+    /// # Errors
+    /// What went wrong; it is not worth a second try, since an answer may come five times.
+    pub async fn respond(&self, url: &SecretString, answer: &Value) -> Result<(), SendError> {
+        let elsewhere =
+            || SendError::permanent("response_url", "the response_url is not an address of Slack's");
+        let url = Url::parse(url.expose_secret()).map_err(|_| elsewhere())?;
+        let is_slacks = url.scheme() == "https" && url.host_str() == Some(RESPONSE_HOST);
+        if !is_slacks && url.origin() != self.base.origin() {
+            return Err(elsewhere());
+        }
+        let request = HttpRequest::new(Method::POST, url)
+            .body("application/json; charset=utf-8", answer.to_string().into_bytes());
+        // Not the error as it is: it names the path, which is the secret.
+        let failed = |reason: String| SendError::permanent("response_url", reason);
+        let sent = self.http.send(request).await.map_err(|error| failed(error.reason()))?;
+        if sent.status != StatusCode::OK {
+            return Err(failed(format!("HTTP {}", sent.status.as_u16())));
+        }
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use super::meter::DoorMeter;
 use super::receive::slack::meter::SocketMeter;
+use crate::clients::slack::command::SlashCommand;
+use crate::clients::slack::event::HomeOpened;
 use crate::clients::slack::signature::SigningSecrets;
 use crate::engine::commands::Commands;
 use crate::engine::intake::Intake;
@@ -10,6 +12,7 @@ use crate::engine::ports::{Clock, Ids, Reader, Store};
 use crate::secret::SecretSet;
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use serde_json::Value;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -21,6 +24,22 @@ pub type MetricsPage = dyn Fn() -> String + Send + Sync;
 
 /// Opens the form that asks why for a press that wants a reason; whether it is open now.
 pub type AskWhy = dyn Fn(Bytes) -> BoxFuture<'static, bool> + Send + Sync;
+
+/// Carries out a slash command; returns what Slack is to show.
+pub type Command = dyn Fn(SlashCommand) -> BoxFuture<'static, Value> + Send + Sync;
+
+/// Shows somebody the home tab that they have opened.
+pub type OpenHome = dyn Fn(HomeOpened) -> BoxFuture<'static, ()> + Send + Sync;
+
+/// What Slack is answered at once.
+pub struct SlackDesk {
+    /// Asks why somebody pressed a button, where that is wanted.
+    pub ask_why: Arc<AskWhy>,
+    /// Carries out slash commands.
+    pub command: Arc<Command>,
+    /// Shows home tabs.
+    pub open_home: Arc<OpenHome>,
+}
 
 /// What the handlers need. Cheap to clone: every request does so several times.
 #[derive(Clone)]
@@ -44,8 +63,8 @@ pub struct Parts {
     pub ids: Arc<dyn Ids>,
     /// Slack's signing secrets; empty where Slack is not set up.
     pub slack_secrets: Arc<SecretSet>,
-    /// Asks why somebody pressed a button, where that is wanted.
-    pub ask_why: Arc<AskWhy>,
+    /// Answers people in Slack.
+    pub slack_desk: SlackDesk,
     /// Connections of Slack's Socket Mode; none where it is not set up.
     pub slack_socket: Option<SocketMeter>,
     /// Secrets of PagerDuty's webhook subscriptions; empty where none is set up.

@@ -10,8 +10,10 @@ pub mod button;
 pub mod card;
 pub mod click;
 pub mod desk;
+mod home;
 mod markup;
 mod modal;
+mod order;
 mod reason;
 mod reply;
 
@@ -30,6 +32,7 @@ use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
 use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClient};
 use crate::domain::notification::{Destination, MessageRef, Notice};
+use crate::domain::redact::Redactor;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::{Keyring, Secret};
 use card::{Card, Frame};
@@ -102,12 +105,7 @@ impl SlackNotifier {
         now: Timestamp,
     ) -> Delivered {
         let redactor = self.keyring.redactor();
-        let frame = Frame {
-            now,
-            external_url: self.options.external_url.as_deref(),
-            alertmanager_url: self.options.alertmanager_url.as_deref(),
-            redactor: redactor.as_ref(),
-        };
+        let frame = self.frame(now, redactor.as_ref());
         let known = view.incident.destination(destination).and_then(|state| state.message.as_ref());
         let outcome = match notice {
             Notice::Card => self.card(channel, known, view, &frame).await,
@@ -145,6 +143,25 @@ impl SlackNotifier {
             Ok(message) => Delivered::Yes { message },
             Err(error) => super::after(error),
         }
+    }
+
+    fn frame<'a>(&'a self, now: Timestamp, redactor: &'a Redactor) -> Frame<'a> {
+        Frame {
+            now,
+            external_url: self.options.external_url.as_deref(),
+            alertmanager_url: self.options.alertmanager_url.as_deref(),
+            redactor,
+        }
+    }
+
+    /// Answers somebody by the address that came with what they wrote.
+    async fn respond(&self, url: &SecretString, answer: &Value) -> Result<(), SendError> {
+        self.client()?.respond(url, answer).await
+    }
+
+    /// Replaces what somebody sees on the home tab.
+    async fn publish_home(&self, user: &str, view: &Value) -> Result<(), SendError> {
+        self.client()?.publish_home(user, view).await
     }
 
     /// Shows a modal to whoever got the trigger.

@@ -30,13 +30,14 @@ mod rate;
 mod routes;
 mod socket;
 mod views;
+mod words;
 mod workspace;
 
 pub use api::MAX_UPDATE_TEXT_CHARS;
 pub use interaction::{ACKNOWLEDGE_WITHIN, Click, ClickError, Interaction, SignedInteraction, sign};
 pub use rate::{CHANNEL_BURST, RateLimits};
 pub use socket::{Acknowledged, CONNECTIONS_MAX, EnvelopeSent};
-pub use views::{TRIGGER_LIFETIME, View};
+pub use views::{TRIGGER_LIFETIME, View, view_faults};
 pub use workspace::{Channel, Message, TEXT_CUT_CHARS, User};
 
 use super::faults::{Fault, FaultPlan};

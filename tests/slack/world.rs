@@ -88,6 +88,7 @@ slack:
 people:
   - {{ name: una, slack: U0UNA, role: approver }}
   - {{ name: ravi, slack: U0RAVI, role: approver }}
+  - {{ name: mei, slack: U0MEI, role: admin }}
 endpoints: {{ limiter: {{ url: "{limiter}", method: POST }} }}
 rules: ["rules.yaml"]
 mode: enforce

@@ -23,6 +23,7 @@ use serde_json::Value;
 use super::blocks;
 use super::markup::Scribe;
 use crate::domain::counted::counted;
+use crate::domain::incident::Incident;
 use crate::domain::redact::Redactor;
 use crate::engine::ports::IncidentView;
 use crate::notify::words::units;
@@ -59,7 +60,7 @@ pub struct Card {
 pub fn card(view: &IncidentView, frame: &Frame<'_>) -> Card {
     let scribe = Scribe::new(frame.redactor);
     let mut drawn = vec![
-        blocks::header(&headline::header(view)),
+        blocks::header(&headline::header(&view.incident)),
         blocks::section(&headline::summary(view, scribe)),
         blocks::fields(&facts::fields(view, scribe)),
     ];
@@ -90,6 +91,24 @@ pub fn plain(view: &IncidentView, frame: &Frame<'_>) -> String {
 pub(super) fn details(view: &IncidentView, frame: &Frame<'_>) -> Option<Card> {
     let (text, blocks) = evidence::details(view, Scribe::new(frame.redactor))?;
     Some(Card { text, blocks: Value::Array(blocks) })
+}
+
+/// An incident among others: state, what is wrong, since when, who is on it, and where to read on.
+pub(super) fn in_a_line(incident: &Incident, frame: &Frame<'_>) -> String {
+    let scribe = Scribe::new(frame.redactor);
+    let head = headline::header(incident);
+    let summary = scribe.prose(&incident.summary, SUMMARY_UNITS_MAX);
+    let link = footer::page_of(incident, frame, scribe);
+    let id = scribe.code(&incident.id.0, 80);
+    let parts = [Some(facts::in_short(incident, scribe)), link, Some(id)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{head}: *{summary}*\n> {}", parts.join(" · "))
+}
+
+/// What was found out, a line for each finding.
+pub(super) fn findings_in_lines(view: &IncidentView, frame: &Frame<'_>) -> Vec<String> {
+    let scribe = Scribe::new(frame.redactor);
+    view.findings.iter().map(|finding| evidence::line(finding, scribe)).collect()
 }
 
 /// State and summary on one line, for a message that stands alone.

@@ -4,6 +4,7 @@
 //! hexadecimal HMAC-SHA256 of `v0:TIMESTAMP:BODY` (docs.slack.dev, "Verifying requests from Slack"). Slack shows an
 //! error when 200 does not come within three seconds, and sends an interaction only once.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -45,8 +46,10 @@ pub struct SignedInteraction {
     pub timestamp: Option<String>,
     /// `X-Slack-Signature`; `None` leaves the header out.
     pub signature: Option<String>,
-    /// The form body, `payload=…`.
+    /// The body: a form, or JSON for an event.
     pub body: String,
+    /// What it is called over Socket Mode: `interactive`, `slash_commands` or `events_api`.
+    pub kind: &'static str,
     /// What the click was, for the record.
     pub about: Click,
 }
@@ -93,7 +96,13 @@ impl SignedInteraction {
     pub(super) fn new(secret: &str, body: String, about: Click) -> Self {
         let timestamp = Timestamp::now().as_second().to_string();
         let signature = Some(sign(secret, &timestamp, &body));
-        Self { timestamp: Some(timestamp), signature, body, about }
+        Self { timestamp: Some(timestamp), signature, body, kind: "interactive", about }
+    }
+
+    /// The same, as another kind of thing that Slack sends.
+    pub(super) fn of_kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// The same click signed under another secret: a forgery, or the other secret of a rotation.
@@ -134,7 +143,13 @@ impl SignedInteraction {
     /// The payload inside the body.
     #[must_use]
     pub fn payload(&self) -> Value {
-        payload_of(&self.body)
+        match self.kind {
+            "interactive" => payload_of(&self.body),
+            "slash_commands" => json!(
+                crate::sandbox::form::decode(&self.body).into_iter().collect::<BTreeMap<String, String>>()
+            ),
+            _ => serde_json::from_str(&self.body).unwrap_or(Value::Null),
+        }
     }
 }
 
@@ -226,10 +241,14 @@ impl Shared {
             return Ok(self.deliver_by_socket(interaction).await);
         }
         let url = self.interactivity_url().ok_or(ClickError::NoUrl)?;
+        let content_type = match interaction.kind {
+            "events_api" => "application/json",
+            _ => "application/x-www-form-urlencoded",
+        };
         let mut request = self
             .client
             .post(url)
-            .header("content-type", "application/x-www-form-urlencoded")
+            .header("content-type", content_type)
             .header("user-agent", "Slackbot 1.0 (+https://api.slack.com/robots)")
             .timeout(ACKNOWLEDGE_WITHIN);
         if let Some(timestamp) = &interaction.timestamp {
@@ -260,7 +279,8 @@ impl Shared {
 
     async fn deliver_by_socket(&self, interaction: &SignedInteraction) -> Interaction {
         let started = Instant::now();
-        let answered = self.sockets.deliver("interactive", &interaction.payload(), false).await;
+        let (kind, payload) = (interaction.kind, interaction.payload());
+        let answered = self.sockets.deliver(kind, &payload, kind == "slash_commands").await;
         let problem = answered.is_none().then(|| "the app did not acknowledge it".to_owned());
         let done = Interaction {
             sent: interaction.clone(),

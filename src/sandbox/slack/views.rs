@@ -229,15 +229,21 @@ impl SlackSandbox {
     }
 }
 
-/// Checks a view as Slack does.
 fn checked(view: &Value, kind: &str) -> Result<(), Refusal> {
+    if view.to_string().len() > MAX_VIEW_BYTES {
+        return refuse("view_too_large");
+    }
+    let faults = view_faults(view, kind);
+    if faults.is_empty() { Ok(()) } else { Err(Refusal::Explained("invalid_arguments", faults)) }
+}
+
+/// What Slack would find wrong with a view of a kind (`modal` or `home`).
+#[must_use]
+pub fn view_faults(view: &Value, kind: &str) -> Vec<String> {
     let mut faults = Vec::new();
     let mut fault = |what: String, at: &str| faults.push(format!("{what} [json-pointer:/view{at}]"));
     if view["type"] != kind {
         fault(format!("unsupported type, expected {kind}"), "/type");
-    }
-    if view.to_string().len() > MAX_VIEW_BYTES {
-        return refuse("view_too_large");
     }
     if chars(&view["private_metadata"]) > MAX_METADATA_CHARS {
         fault(format!("must be less than {} characters", MAX_METADATA_CHARS + 1), "/private_metadata");
@@ -287,7 +293,7 @@ fn checked(view: &Value, kind: &str) -> Result<(), Refusal> {
             Err(BlockError::Invalid(lines)) => faults_of(lines, &mut fault),
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Refusal::Explained("invalid_arguments", faults)) }
+    faults
 }
 
 fn faults_of(lines: Vec<String>, fault: &mut impl FnMut(String, &str)) {

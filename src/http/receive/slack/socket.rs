@@ -222,7 +222,9 @@ async fn acknowledge(socket: &mut Socket, envelope: &str, answer: Answer) -> Res
 async fn take(services: Services, meter: SocketMeter, envelope: Envelope) -> (String, Answer) {
     let Envelope { id, kind, payload, accepts_response } = envelope;
     let taken = match kind.as_str() {
-        "interactive" => Some(super::interaction(&services, super::form_of(&payload)).await),
+        "interactive" => Some(super::interaction(&services, super::form_of(&payload)).await.map(|()| None)),
+        "slash_commands" => Some(super::command_of(&services, &payload).await),
+        "events_api" => Some(super::event(&services, payload.as_bytes()).map(|_| None)),
         _ => None,
     };
     let (end, answer) = match taken {

@@ -107,7 +107,8 @@ fn title(view: &IncidentView) -> String {
     title
 }
 
-fn line(finding: &Finding, scribe: Scribe<'_>) -> String {
+/// One finding on one line.
+pub(super) fn line(finding: &Finding, scribe: Scribe<'_>) -> String {
     let name = scribe.code(&finding.name, NAME_UNITS_MAX);
     match &finding.status {
         FindingStatus::Unknown(why) => format!("• {name} *unknown*: {}", scribe.prose(why, LINE_UNITS_MAX)),

@@ -36,6 +36,12 @@ pub(super) fn line(view: &IncidentView, scribe: Scribe<'_>) -> String {
     parts.join(" · ")
 }
 
+/// Since when and who is on it, for a list of incidents.
+pub(super) fn in_short(incident: &Incident, scribe: Scribe<'_>) -> String {
+    let on_it = on_it(incident, scribe).map(|(name, value)| format!(" · {name}: {value}"));
+    format!("Since {}{}", since(incident), on_it.unwrap_or_default())
+}
+
 fn since(incident: &Incident) -> String {
     match incident.episode {
         0 => moment(incident.started_at),

@@ -2,6 +2,7 @@
 
 use super::Frame;
 use crate::domain::Labels;
+use crate::domain::incident::Incident;
 use crate::domain::matcher::{MatchOp, Matcher};
 use crate::engine::ports::IncidentView;
 use crate::notify::slack::markup::Scribe;
@@ -25,14 +26,18 @@ fn silence(base: &str, labels: &Labels, frame: &Frame<'_>) -> Option<String> {
     Some(format!("{}/#/silences/new?filter={encoded}", base.trim_end_matches('/')))
 }
 
+/// The page of an incident.
+pub(super) fn page_of(incident: &Incident, frame: &Frame<'_>, scribe: Scribe<'_>) -> Option<String> {
+    let base = frame.external_url?;
+    let address = format!("{}/incidents/{}", base.trim_end_matches('/'), incident.id);
+    scribe.link(&address, "Open in Smokejumper")
+}
+
 /// Links, and the incident's identity for the command line.
 pub(super) fn links(view: &IncidentView, frame: &Frame<'_>, scribe: Scribe<'_>) -> String {
     let incident = &view.incident;
     let mut parts = Vec::new();
-    if let Some(base) = frame.external_url {
-        let address = format!("{}/incidents/{}", base.trim_end_matches('/'), incident.id);
-        parts.extend(scribe.link(&address, "Open in Smokejumper"));
-    }
+    parts.extend(page_of(incident, frame, scribe));
     if let Some(runbook) = &incident.runbook {
         parts.extend(scribe.link(runbook, "Runbook"));
     }

@@ -13,8 +13,7 @@ use crate::notify::slack::markup::Scribe;
 use crate::notify::words::units;
 
 /// The large line. Nothing in it comes from outside, so nothing from outside can look like it.
-pub(super) fn header(view: &IncidentView) -> String {
-    let incident = &view.incident;
+pub(super) fn header(incident: &Incident) -> String {
     let line = format!("{} {} · {}", sign(incident), incident.severity, state(incident));
     debug_assert!(units(&line) <= HEADER_UNITS_MAX);
     line
@@ -34,7 +33,7 @@ pub(super) fn summary(view: &IncidentView, scribe: Scribe<'_>) -> String {
 /// One line for notifications.
 pub(super) fn notification(view: &IncidentView, scribe: Scribe<'_>) -> String {
     let incident = &view.incident;
-    let head = header(view);
+    let head = header(incident);
     let room = SUMMARY_UNITS_MAX.min(TEXT_UNITS_MAX - units(&head) - 2);
     format!("{head}: {}", scribe.prose(&incident.summary, room))
 }

@@ -115,7 +115,8 @@ fn edited_values_and_odd_users_are_refused() {
 fn what_is_not_ours_means_nothing() {
     let clicks = read(&mk_payload("U0UNA", "someone.elses", "x"), mk_people()).expect("no refusal");
     assert_eq!(clicks, []);
-    let modal = json!({"type": "view_submission", "user": {"id": "U0UNA"}});
+    let modal =
+        json!({"type": "view_submission", "user": {"id": "U0UNA"}, "view": {"callback_id": "someone.elses"}});
     assert_eq!(read(&modal, mk_people()).expect("no refusal"), []);
 }
 

@@ -1,0 +1,190 @@
+//! Carries out what people write after `/smokejumper`, with the rights that they have at the buttons.
+
+use super::super::card::{self, Frame};
+use super::super::home;
+use super::super::markup::Scribe;
+use super::super::order::{self, Order};
+use super::Desk;
+use crate::domain::action::{Action, ActionId, ActionStatus};
+use crate::domain::approval::Verdict;
+use crate::domain::dns::is_dns_label;
+use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
+use crate::domain::people::{Actor, Role};
+use crate::engine::commands::CommandError;
+use crate::engine::ports::{IncidentQuery, IncidentView, StoreError};
+
+/// Open incidents that are looked through. A page of the store holds no more.
+const INCIDENTS_MAX: u32 = 500;
+/// Incidents that one answer names. More are on the home tab.
+const LISTED_MAX: usize = 15;
+/// Characters of the end of an identity that are enough to name an incident.
+const TAIL_CHARS_MIN: usize = 4;
+/// UTF-16 units of one line of an answer.
+const LINE_UNITS_MAX: usize = 300;
+/// Lines of evidence in one answer.
+const EVIDENCE_LINES_MAX: usize = 20;
+
+/// Why an order was not carried out, in mrkdwn.
+type Refusal = String;
+
+impl Desk {
+    /// Carries an order out, and says in mrkdwn what became of it.
+    pub(super) async fn carry_out(&self, actor: &Actor, text: &str, frame: &Frame<'_>) -> String {
+        let done = match order::parse(text) {
+            Ok(order) => self.obey(actor, order, frame).await,
+            Err(why) => {
+                Err(format!("{}\n{}", Scribe::new(frame.redactor).prose(&why, LINE_UNITS_MAX), hint()))
+            }
+        };
+        done.unwrap_or_else(|why| why)
+    }
+
+    async fn obey(&self, actor: &Actor, order: Order, frame: &Frame<'_>) -> Result<String, Refusal> {
+        let scribe = Scribe::new(frame.redactor);
+        match order {
+            Order::Help => Ok(order::help().join("\n")),
+            Order::Status => self.status(frame).await,
+            Order::Incident(name) => {
+                let view = self.view_of(&name, scribe).await?;
+                let asked = asked(&view.incident).map(|action| {
+                    let plan = scribe.prose(&action.plan.summary, LINE_UNITS_MAX);
+                    format!("\nProposed: {plan}\n`/smokejumper approve {}`", action.id.0)
+                });
+                Ok(format!("{}{}", card::in_a_line(&view.incident, frame), asked.unwrap_or_default()))
+            }
+            Order::Evidence(name) => {
+                let view = self.view_of(&name, scribe).await?;
+                let mut lines = card::findings_in_lines(&view, frame);
+                if lines.is_empty() {
+                    lines.push("Nothing was gathered yet.".to_owned());
+                }
+                lines.truncate(EVIDENCE_LINES_MAX);
+                Ok(format!("{}\n{}", card::in_a_line(&view.incident, frame), lines.join("\n")))
+            }
+            Order::Acknowledge { incident, reason } => {
+                let incident = self.find(&incident, scribe).await?;
+                let done = self.commands.acknowledge(incident.id.clone(), actor.clone(), reason).await;
+                told(done, scribe)?;
+                Ok(format!("You have it: {}", scribe.prose(&incident.summary, LINE_UNITS_MAX)))
+            }
+            Order::Approve { subject, reason } => self.approve(actor, &subject, reason, scribe).await,
+            Order::Pause { namespace, reason } => {
+                self.pause(actor, namespace, reason).await?;
+                self.status(frame).await
+            }
+            Order::Resume { namespace } => {
+                allowed(actor, Role::Admin)?;
+                told(self.commands.resume(namespace).await, scribe)?;
+                tracing::warn!(actor.name = %actor.name, paused = false, "the kill switch was used");
+                self.status(frame).await
+            }
+        }
+    }
+
+    async fn status(&self, frame: &Frame<'_>) -> Result<String, Refusal> {
+        let mut incidents = self.open_incidents().await?;
+        home::sort(&mut incidents);
+        let pauses = self.reader.pauses().await.map_err(unavailable)?;
+        let mut lines = vec![format!("*{}*", home::headline(incidents.len()))];
+        lines.extend(home::paused(&pauses, frame));
+        lines.extend(incidents.iter().take(LISTED_MAX).map(|incident| card::in_a_line(incident, frame)));
+        let left_out = incidents.len().saturating_sub(LISTED_MAX);
+        if left_out > 0 {
+            lines.push(format!("… and {left_out} more"));
+        }
+        Ok(lines.join("\n"))
+    }
+
+    async fn approve(
+        &self,
+        actor: &Actor,
+        subject: &str,
+        reason: Option<String>,
+        scribe: Scribe<'_>,
+    ) -> Result<String, Refusal> {
+        let (name, number) = subject.split_once("-a").map_or((subject, None), |(name, n)| (name, Some(n)));
+        let incident = self.find(name, scribe).await?;
+        let action = match number {
+            Some(number) => incident.action(&ActionId(format!("{}-a{number}", incident.id))),
+            None => asked(&incident),
+        };
+        let action = action.ok_or("Nobody is asked about anything there.")?;
+        let (id, digest) = (action.id.clone(), action.digest.clone());
+        let done = self.commands.decide(id, actor.clone(), Verdict::Approve, Some(digest), reason).await;
+        told(done, scribe)?;
+        Ok(format!("You approved: {}", scribe.prose(&action.plan.summary, LINE_UNITS_MAX)))
+    }
+
+    async fn pause(&self, actor: &Actor, namespace: Option<String>, reason: String) -> Result<(), Refusal> {
+        allowed(actor, Role::Admin)?;
+        if namespace.as_deref().is_some_and(|name| !is_dns_label(name)) {
+            return Err("That is no name of a namespace: it would pause nothing.".to_owned());
+        }
+        let done = self.commands.pause(namespace, actor, reason, self.clock.now()).await;
+        done.map_err(|error| format!("That did not work: {error}"))?;
+        tracing::warn!(actor.name = %actor.name, paused = true, "the kill switch was used");
+        Ok(())
+    }
+
+    /// All that is open, in no order.
+    pub(super) async fn open_incidents(&self) -> Result<Vec<Incident>, Refusal> {
+        let statuses = vec![IncidentStatus::Triggered, IncidentStatus::Acknowledged];
+        let query = IncidentQuery { statuses, limit: INCIDENTS_MAX, after: None };
+        self.reader.incidents(query).await.map_err(unavailable)
+    }
+
+    async fn view_of(&self, name: &str, scribe: Scribe<'_>) -> Result<IncidentView, Refusal> {
+        let id = IncidentId(name.to_owned());
+        if let Some(view) = self.reader.incident(&id).await.map_err(unavailable)? {
+            return Ok(view);
+        }
+        let id = self.find(name, scribe).await?.id;
+        let view = self.reader.incident(&id).await.map_err(unavailable)?;
+        view.ok_or_else(|| nothing_called(name, scribe))
+    }
+
+    /// The open incident of this identity, or the only one that ends so.
+    async fn find(&self, name: &str, scribe: Scribe<'_>) -> Result<Incident, Refusal> {
+        let open = self.open_incidents().await?;
+        let is_meant = |incident: &&Incident| {
+            incident.id.0 == name || (name.len() >= TAIL_CHARS_MIN && incident.id.0.ends_with(name))
+        };
+        let mut found = open.iter().filter(is_meant);
+        match (found.next(), found.next()) {
+            (Some(incident), None) => Ok(incident.clone()),
+            (Some(_), Some(_)) => {
+                Err("Several open incidents end so; write more of the identity.".to_owned())
+            }
+            (None, _) => Err(nothing_called(name, scribe)),
+        }
+    }
+}
+
+fn nothing_called(name: &str, scribe: Scribe<'_>) -> Refusal {
+    format!("There is no open incident {}.\n{}", scribe.code(name, 80), hint())
+}
+
+/// The action that people are asked about.
+fn asked(incident: &Incident) -> Option<&Action> {
+    incident.current_action().filter(|action| action.status == ActionStatus::AwaitingApproval)
+}
+
+fn hint() -> &'static str {
+    "`/smokejumper status` lists what is open, `/smokejumper help` what can be written."
+}
+
+fn allowed(actor: &Actor, needed: Role) -> Result<(), Refusal> {
+    if actor.role >= needed {
+        return Ok(());
+    }
+    Err(format!("That needs the role {}, and you have {}.", needed.as_str(), actor.role.as_str()))
+}
+
+fn told(done: Result<(), CommandError>, scribe: Scribe<'_>) -> Result<(), Refusal> {
+    done.map_err(|error| format!("That did not count: {}", scribe.prose(&error.to_string(), LINE_UNITS_MAX)))
+}
+
+fn unavailable(error: StoreError) -> Refusal {
+    tracing::warn!(%error, "a command of Slack's could not read the store");
+    "The store does not answer; try again in a moment.".to_owned()
+}
