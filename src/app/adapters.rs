@@ -19,6 +19,7 @@ use crate::notify::Notifiers;
 use crate::notify::pagerduty::news::PagerDutyDecoder;
 use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
+use crate::notify::slack::directory::{Directory, Wanted};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
 use crate::rules::book::RuleBook;
 use crate::secret::{Keyring, LiveText, SecretError, SecretSet, SecretSources};
@@ -336,6 +337,20 @@ fn people(settings: &Settings) -> People {
         anyone_may_acknowledge: settings.slack.as_ref().is_none_or(|slack| slack.anyone_may_acknowledge),
         team_id: settings.slack.as_ref().and_then(|slack| slack.team_id.clone()),
         app_id: settings.slack.as_ref().and_then(|slack| slack.app_id.clone()),
+        directory: Directory::new(wanted(settings)),
+    }
+}
+
+/// Whom only Slack can tell.
+fn wanted(settings: &Settings) -> Wanted {
+    let Some(slack) = &settings.slack else { return Wanted::default() };
+    let by_email = |person: &crate::settings::Person| {
+        let email = person.email.clone().filter(|_| person.slack.is_none())?;
+        Some((email, (person.name.clone(), person.role)))
+    };
+    Wanted {
+        groups: slack.groups.iter().map(|group| (group.id.clone(), group.role)).collect(),
+        emails: settings.people.iter().filter_map(by_email).collect(),
     }
 }
 

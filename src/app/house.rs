@@ -204,6 +204,7 @@ impl House {
             last_jump,
             retention: engine_settings.retention,
             notifiers: adapters.notifiers,
+            directory: adapters.slack_decoder.people.directory,
             executor,
             permissions,
             reconciler,

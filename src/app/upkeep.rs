@@ -11,6 +11,7 @@ use crate::engine::reconciling::Reconciler;
 use crate::engine::stepping::Signals;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
+use crate::notify::slack::directory::{self, Directory};
 use crate::rules::book::RuleBook;
 use crate::store::SqlStore;
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +49,8 @@ pub struct Upkeep {
     pub retention: SignedDuration,
     /// Holds pacers that grow with destinations.
     pub notifiers: Arc<Notifiers>,
+    /// Who is behind Slack's user ids.
+    pub directory: Directory,
     /// Looks at what was changed for a limited time.
     pub executor: Arc<Executor>,
     /// Asks the cluster what it permits; none without a cluster.
@@ -69,6 +72,7 @@ impl Upkeep {
             self.prune(&stop),
             self.watch_clock(&stop),
             self.look_at_fixes(&stop),
+            self.ask_who_is_who(&stop),
         );
     }
 
@@ -135,6 +139,17 @@ impl Upkeep {
                 tracing::warn!(error = %error, "temporary fixes could not be looked at");
             }
             pause(fixes::LOOK_EVERY, stop).await;
+        }
+    }
+
+    /// Presses are judged without waiting for Slack, so it is asked ahead of time.
+    async fn ask_who_is_who(&self, stop: &CancellationToken) {
+        let Some(slack) = self.notifiers.slack.as_ref().filter(|_| self.directory.is_needed()) else {
+            return;
+        };
+        while !stop.is_cancelled() {
+            self.directory.refresh(slack).await;
+            pause(directory::ASK_EVERY, stop).await;
         }
     }
 

@@ -10,6 +10,7 @@ pub mod command;
 mod connector;
 pub mod event;
 pub mod interaction;
+mod people;
 pub mod signature;
 pub mod socket;
 mod table;
@@ -291,6 +292,16 @@ impl SlackClient {
     pub fn prune(&self) {
         self.posts.prune();
         self.updates.prune();
+    }
+
+    /// Calls a method that reads forms only, and that changes nothing people see.
+    async fn ask<R>(&self, method: &str, fields: &[(&str, &str)]) -> Result<R, SendError>
+    where
+        R: for<'de> Deserialize<'de>,
+    {
+        let connector = Connector::new(self.http.clone(), self.base.clone());
+        let answer = connector.form(method, fields, &self.bot_token).await;
+        answer.map_err(|fault| table::classify(method, fault, Repeat::Harmless))
     }
 
     async fn call<A, R>(

@@ -10,6 +10,7 @@ pub mod button;
 pub mod card;
 pub mod click;
 pub mod desk;
+pub mod directory;
 mod home;
 mod markup;
 mod modal;
@@ -162,6 +163,16 @@ impl SlackNotifier {
     /// Replaces what somebody sees on the home tab.
     async fn publish_home(&self, user: &str, view: &Value) -> Result<(), SendError> {
         self.client()?.publish_home(user, view).await
+    }
+
+    /// The members of a user group.
+    async fn members_of(&self, group: &str) -> Result<Vec<String>, SendError> {
+        self.client()?.members_of(group).await
+    }
+
+    /// The user behind a mail address.
+    async fn user_of(&self, email: &str) -> Result<Option<String>, SendError> {
+        self.client()?.user_of(email).await
     }
 
     /// Shows a modal to whoever got the trigger.

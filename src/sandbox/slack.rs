@@ -12,7 +12,9 @@
 //! | modals: triggers good for three seconds and once, limits of views | see `views` |
 //! | Socket Mode: addresses good once, acknowledgements within three seconds, announced ends | see `socket` |
 //!
-//! Not there: files. It must never speak to the real Slack.
+//! | user groups and mail addresses, by forms only | see `people` |
+//!
+//! It must never speak to the real Slack.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,7 @@ use serde_json::Value;
 mod api;
 mod interaction;
 pub mod limits;
+mod people;
 mod rate;
 mod routes;
 mod socket;
@@ -48,6 +51,17 @@ use rate::RateLimiter;
 use socket::Sockets;
 use views::Views;
 use workspace::Workspace;
+
+/// What the app asks for when it is installed.
+const GRANTED: [&str; 7] = [
+    "chat:write",
+    "channels:read",
+    "channels:history",
+    "commands",
+    "usergroups:read",
+    "users:read",
+    "users:read.email",
+];
 
 /// A `response_url` works so often.
 const RESPONSE_URL_USES: u32 = 5;
@@ -102,7 +116,7 @@ impl Default for SlackOptions {
             socket_mode: false,
             signing_secret: random_hex(16),
             verification_token: random_hex(12),
-            scopes: ["chat:write", "channels:read", "channels:history"].map(str::to_owned).to_vec(),
+            scopes: GRANTED.map(str::to_owned).to_vec(),
             team_id: "T0SANDBOX".into(),
             team_domain: "smokejumper-sandbox".into(),
             app_id: "A0SMOKEJUMPER".into(),
@@ -173,6 +187,7 @@ struct Shared {
     follow_ups: Record<FollowUp>,
     sockets: Sockets,
     views: Mutex<Views>,
+    groups: Mutex<HashMap<String, Vec<String>>>,
     client: reqwest::Client,
 }
 
@@ -262,6 +277,12 @@ impl SlackSandbox {
         *lock(&self.shared.scopes) = scopes.iter().map(|&scope| scope.to_owned()).collect();
     }
 
+    /// Says who is in a user group; a group that nobody has named does not exist.
+    pub fn set_group(&self, id: &str, members: &[&str]) {
+        let members = members.iter().map(|&member| member.to_owned()).collect();
+        lock(&self.shared.groups).insert(id.to_owned(), members);
+    }
+
     /// Switches the rate limits on or off.
     pub fn set_rate_limits(&self, limits: RateLimits) {
         self.shared.rate().set(limits);
@@ -304,6 +325,7 @@ impl Shared {
             follow_ups: Record::new(capacity),
             sockets: Sockets::new(options.socket_mode, capacity),
             views: Mutex::default(),
+            groups: Mutex::default(),
             client: loopback_client(ACKNOWLEDGE_WITHIN)?,
             options,
         })

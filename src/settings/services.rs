@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::BasicAuth;
 use super::values::{HttpUrl, PlainOrSecret};
+use crate::domain::people::Role;
 use crate::period::Period;
 use crate::secret::SecretSources;
 
@@ -146,6 +147,9 @@ pub struct Slack {
     /// Whether people who are not listed under `people` may take an incident by its button, and call the next level. They
     /// can never approve, take over or resolve.
     pub anyone_may_acknowledge: bool,
+    /// User groups whose members have a role. Slack is asked every five minutes, and what it has not confirmed for a quarter
+    /// of an hour does not count.
+    pub groups: Vec<SlackGroup>,
     /// Channel for incidents that no rule sends elsewhere.
     pub default_channel: Option<String>,
     /// Time for one call, at most 10s.
@@ -162,10 +166,21 @@ impl Default for Slack {
             team_id: None,
             app_id: None,
             anyone_may_acknowledge: true,
+            groups: Vec::new(),
             default_channel: None,
             timeout: CALL_TIMEOUT,
         }
     }
+}
+
+/// A user group of Slack's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlackGroup {
+    /// Its id, such as `S0123456789`.
+    pub id: String,
+    /// What its members may do.
+    pub role: Role,
 }
 
 /// PagerDuty, by its Events API v2.

@@ -379,6 +379,18 @@ fn a_person_has_a_mail_address_of_their_own() {
 }
 
 #[test]
+fn a_group_of_slack_is_named_by_its_id() {
+    let text =
+        |id: &str| format!("slack: {{ bot_token: {{ env: T }}, groups: [{{ id: {id}, role: approver }}] }}");
+    let groups = good(&text("S0123456789"), &[]).slack.expect("the section is there").groups;
+    assert_eq!(groups[0].id, "S0123456789");
+    for id in ["'@oncall'", "oncall", "U0123456789", "S"] {
+        let shown = shown(&text(id), &[]);
+        assert!(shown.contains("expected the id of a user group"), "{id}: {shown}");
+    }
+}
+
+#[test]
 fn a_token_belongs_to_a_person_who_is_known() {
     let token = |person: &str| {
         format!(

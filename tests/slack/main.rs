@@ -10,6 +10,7 @@
 mod commands;
 mod kills;
 mod modals;
+mod people;
 mod sockets;
 mod world;
 

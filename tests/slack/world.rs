@@ -3,7 +3,7 @@
 use crate::recorder::Recorder;
 use crate::servers::{self, Server, eventually, free_port, http_client};
 use serde_json::{Value, json};
-use smokejumper::sandbox::slack::{Interaction, Message, RateLimits, SlackOptions, SlackSandbox};
+use smokejumper::sandbox::slack::{Interaction, Message, RateLimits, SlackOptions, SlackSandbox, User};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,16 +55,20 @@ pub struct World {
 
 impl World {
     pub async fn start(transport: Transport) -> Self {
-        Self::with(transport, "").await
+        Self::with(transport, "", |_| {}).await
     }
 
     /// `more` is added to the settings of Slack, a line each, indented by two.
-    pub async fn with(transport: Transport, more: &str) -> Self {
+    /// `prepare` is done to the workspace before the service starts.
+    pub async fn with(transport: Transport, more: &str, prepare: impl FnOnce(&SlackSandbox)) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("rules.yaml"), RULES).expect("a file");
         let socket_mode = transport == Transport::SocketMode;
-        let options = SlackOptions { socket_mode, rate_limits: RateLimits::Off, ..SlackOptions::default() };
+        let mut options =
+            SlackOptions { socket_mode, rate_limits: RateLimits::Off, ..SlackOptions::default() };
+        options.users.push(User::new("U0LI", "li", "Li Wei", "On-call engineer"));
         let slack = Arc::new(SlackSandbox::start(options).await.expect("slack"));
+        prepare(&slack);
         let recorder = Recorder::start().await;
         let port = free_port();
         slack.set_interactivity_url(format!("http://127.0.0.1:{port}/webhooks/slack"));
@@ -87,6 +91,7 @@ slack:
 {more}
 people:
   - {{ name: una, slack: U0UNA, role: approver }}
+  - {{ name: li, email: li@example.com, role: approver }}
   - {{ name: ravi, slack: U0RAVI, role: approver }}
   - {{ name: mei, slack: U0MEI, role: admin }}
 endpoints: {{ limiter: {{ url: "{limiter}", method: POST }} }}
@@ -112,6 +117,11 @@ guardrails: {{ boot_hold: 0s, cooldown: 0s, correlation: {{ targets: 0, targets_
         self.service.kill();
         let (folder, port) = (self.folder.path(), self.service.port);
         self.service = serve(folder, &self.settings, port, &self.slack).await;
+    }
+
+    /// Another hand on the database of the service.
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("slack.db")).expect("it opens")
     }
 
     /// Waits until so many connections of Socket Mode are open.

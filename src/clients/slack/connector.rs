@@ -100,6 +100,25 @@ impl Connector {
         Self { http, base }
     }
 
+    /// Calls a method that reads forms only.
+    pub(super) async fn form<RS>(
+        &self,
+        method: &str,
+        fields: &[(&str, &str)],
+        token: &SecretString,
+    ) -> Result<RS, Fault>
+    where
+        RS: for<'de> Deserialize<'de>,
+    {
+        let base = self.base.as_str().trim_end_matches('/');
+        let url = Url::parse(&format!("{base}/{method}"))
+            .map_err(|error| HttpError::setup(format!("{method}: {error}")))?;
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = HttpRequest::new(Method::POST, url).bearer(token)?;
+        let request = request.body("application/x-www-form-urlencoded", form);
+        read(&self.http.send(request).await?)
+    }
+
     async fn exchange<RS>(
         &self,
         method: Method,

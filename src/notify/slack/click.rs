@@ -7,6 +7,7 @@
 use thiserror::Error;
 
 use super::button::{ButtonValue, ValueError, parse_value, verb_of};
+use super::directory::Directory;
 use super::reason::{self, Asked};
 use crate::clients::slack::interaction::{
     Action, BlockActions, Interaction, InteractionError, parse_interaction,
@@ -31,7 +32,7 @@ pub struct Person {
 }
 
 /// Whose presses count.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct People {
     /// People with a role of their own.
     pub known: Vec<Person>,
@@ -41,6 +42,8 @@ pub struct People {
     pub team_id: Option<String>,
     /// The only app whose presses count; none for any that signs correctly.
     pub app_id: Option<String>,
+    /// Whom Slack knows: members of groups, and people by their mail address.
+    pub directory: Directory,
 }
 
 /// Why presses do not count.
@@ -81,7 +84,7 @@ pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, C
     match interaction {
         Interaction::BlockActions(actions) => {
             let who = Sender::of_press(actions);
-            let actor = people.actor_of(&who)?;
+            let actor = people.recognise(&who)?;
             let channel = actions.channel_id.clone();
             let spot = channel.map(|channel| Spot { channel, user: actions.user_id.clone() });
             let read = |action| read(action, &actor, spot.as_ref()).transpose();
@@ -94,7 +97,7 @@ pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, C
                 app_id: sent.app_id.as_deref(),
                 user_id: &sent.user_id,
             };
-            let actor = for_verb(people.actor_of(&who)?, verb);
+            let actor = people.recognise(&who)?.for_verb(verb);
             let Asked { value, channel } = reason::parse_metadata(verb, &sent.private_metadata)?;
             let spot = channel.map(|channel| Spot { channel, user: sent.user_id.clone() });
             let reason = reason::given(sent);
@@ -104,19 +107,29 @@ pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, C
     }
 }
 
-fn read(action: &Action, actor: &Actor, spot: Option<&Spot>) -> Result<Option<Click>, ClickRefused> {
+fn read(action: &Action, actor: &Recognised, spot: Option<&Spot>) -> Result<Option<Click>, ClickRefused> {
     let Some(verb) = verb_of(&action.action_id) else { return Ok(None) };
     let ButtonValue { subject, digest } = parse_value(verb, action.value.as_deref())?;
-    let actor = for_verb(actor.clone(), verb);
+    let actor = actor.for_verb(verb);
     Ok(Some(Click { subject, verb, actor, digest, reason: None, spot: spot.cloned() }))
 }
 
-/// A workspace may let everybody take an incident; to stop the machine or to end it is for people who are known.
-fn for_verb(mut actor: Actor, verb: ClickVerb) -> Actor {
-    if unknown_user_id(&actor.name).is_some() && matches!(verb, ClickVerb::TakeOver | ClickVerb::Resolve) {
-        actor.role = Role::Viewer;
+/// Somebody, and whether the settings or one of their groups give them their role.
+#[derive(Debug)]
+struct Recognised {
+    actor: Actor,
+    is_known: bool,
+}
+
+impl Recognised {
+    /// A workspace may let everybody take an incident; to stop the machine or to end it is for people who are known.
+    fn for_verb(&self, verb: ClickVerb) -> Actor {
+        let mut actor = self.actor.clone();
+        if !self.is_known && matches!(verb, ClickVerb::TakeOver | ClickVerb::Resolve) {
+            actor.role = Role::Viewer;
+        }
+        actor
     }
-    actor
 }
 
 /// Whom Slack names as the sender of something, and from where.
@@ -140,6 +153,10 @@ impl<'a> Sender<'a> {
 impl People {
     /// Who it is to us, where it comes from the right workspace and app.
     pub(super) fn actor_of(&self, sender: &Sender<'_>) -> Result<Actor, ClickRefused> {
+        self.recognise(sender).map(|recognised| recognised.actor)
+    }
+
+    fn recognise(&self, sender: &Sender<'_>) -> Result<Recognised, ClickRefused> {
         if let Some(allowed) = self.team_id.clone().filter(|id| sender.team_id != Some(id)) {
             return Err(ClickRefused::OtherTeam { allowed, found: sender.team_id.map(str::to_owned) });
         }
@@ -151,10 +168,16 @@ impl People {
             return Err(ClickRefused::NoUser);
         }
         if let Some(person) = self.known.iter().find(|person| person.slack == id) {
-            return Ok(Actor { name: person.name.clone(), via: Via::Slack, role: person.role });
+            let actor = Actor { name: person.name.clone(), via: Via::Slack, role: person.role };
+            return Ok(Recognised { actor, is_known: true });
         }
-        let role = if self.anyone_may_acknowledge { Role::Responder } else { Role::Viewer };
-        Ok(Actor { name: format!("{UNKNOWN_PREFIX}{id}"), via: Via::Slack, role })
+        let by_id = || format!("{UNKNOWN_PREFIX}{id}");
+        let everybody = if self.anyone_may_acknowledge { Role::Responder } else { Role::Viewer };
+        let (name, role, is_known) = match self.directory.look_up(id) {
+            Some((name, role)) => (name.unwrap_or_else(by_id), role, true),
+            None => (by_id(), everybody, false),
+        };
+        Ok(Recognised { actor: Actor { name, via: Via::Slack, role }, is_known })
     }
 }
 

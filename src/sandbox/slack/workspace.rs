@@ -45,6 +45,8 @@ pub struct User {
     pub name: String,
     /// The full name.
     pub real_name: String,
+    /// The mail address: the handle at `example.com`.
+    pub email: String,
     /// What the person is in the story.
     pub title: String,
 }
@@ -53,7 +55,8 @@ impl User {
     /// A person; `title` is what the person is in the story.
     #[must_use]
     pub fn new(id: &str, name: &str, real_name: &str, title: &str) -> Self {
-        Self { id: id.into(), name: name.into(), real_name: real_name.into(), title: title.into() }
+        let email = format!("{name}@example.com");
+        Self { id: id.into(), name: name.into(), real_name: real_name.into(), email, title: title.into() }
     }
 }
 

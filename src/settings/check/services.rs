@@ -29,6 +29,19 @@ pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
         out.require(slack.api_url.is_set(), &["slack", "api_url"]);
         out.require(slack.bot_token.is_set(), &["slack", "bot_token"]);
         require_time_up_to(MESSENGER_TIMEOUT_MAX, slack.timeout, &["slack", "timeout"], out);
+        for (index, group) in slack.groups.iter().enumerate() {
+            let good = group.id.len() > 1
+                && group.id.starts_with('S')
+                && group.id.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+            if !good {
+                let index = index.to_string();
+                out.add(
+                    &["slack", "groups", &index, "id"],
+                    "expected the id of a user group, such as `S0123456789`",
+                )
+                .help("its name can be changed; the id is in the address of the group in a browser");
+            }
+        }
     }
     if let Some(pagerduty) = &settings.pagerduty {
         out.require(pagerduty.events_url.is_set(), &["pagerduty", "events_url"]);

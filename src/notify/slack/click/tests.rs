@@ -15,6 +15,7 @@ fn mk_people() -> People {
         anyone_may_acknowledge: true,
         team_id: Some("T1".to_owned()),
         app_id: Some("A1".to_owned()),
+        directory: Directory::default(),
     }
 }
 
