@@ -9,8 +9,10 @@
 pub mod command;
 mod connector;
 pub mod event;
+pub mod files;
 pub mod interaction;
 mod people;
+pub mod scopes;
 pub mod signature;
 pub mod socket;
 mod table;
@@ -40,6 +42,9 @@ pub const API_URL: &str = "https://slack.com/api";
 
 /// Where the `response_url`s of the real Slack lie.
 const RESPONSE_HOST: &str = "hooks.slack.com";
+
+/// Messages of a channel among which our own is looked for: what came in the minute since it was sent.
+const HISTORY_MESSAGES: u32 = 50;
 
 /// Messages that may leave for one channel at once. Slack allows about one a second for each channel and
 /// tolerates short bursts.
@@ -129,6 +134,20 @@ struct MessageAnswer {
     ts: Option<String>,
 }
 
+/// What `conversations.history` answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct History {
+    messages: Vec<PastMessage>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PastMessage {
+    ts: Option<String>,
+    metadata: Option<Value>,
+}
+
 /// An answer of which nothing is needed but that it is one.
 #[derive(Deserialize)]
 struct Ignored {}
@@ -188,6 +207,31 @@ impl SlackClient {
             reason: "Slack took the message and did not say where it stands (no ts)".to_owned(),
         })?;
         Ok(Posted { channel: answer.channel.unwrap_or_else(|| channel.to_owned()), ts })
+    }
+
+    /// `conversations.history`: our own message with this metadata among the newest of a channel (by id), no older than
+    /// `oldest`, which is in seconds. Needs a scope that posting does not need.
+    ///
+    /// # Errors
+    /// As the table says; never ambiguous.
+    pub async fn find_own(
+        &self,
+        channel: &str,
+        metadata: &Metadata,
+        oldest: i64,
+    ) -> Result<Option<Posted>, SendError> {
+        let (oldest, limit) = (oldest.to_string(), HISTORY_MESSAGES.to_string());
+        let fields =
+            [("channel", channel), ("oldest", &oldest), ("limit", &limit), ("include_all_metadata", "true")];
+        let answer: History = self.ask("conversations.history", &fields).await?;
+        let is_it = |message: &&PastMessage| {
+            message.metadata.as_ref().is_some_and(|found| {
+                found["event_type"] == metadata.event_type
+                    && found["event_payload"] == json!(metadata.payload)
+            })
+        };
+        let ts = answer.messages.iter().find(is_it).and_then(|message| message.ts.clone());
+        Ok(ts.map(|ts| Posted { channel: channel.to_owned(), ts }))
     }
 
     /// `chat.update`: replaces text and blocks of our own message. Repeating it is harmless.

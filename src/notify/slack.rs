@@ -3,7 +3,7 @@
 //! The message is found again by the channel id and timestamp that the engine keeps; where Slack no longer knows it, a
 //! new one is posted. What a message says is drawn in `card` and `reply`, what a button carries is in [`button`],
 //! and what a press means is read in [`click`]. What has to be answered at once is answered at the [`desk`]. Slack has no idempotency key for posts: after an unclear end the
-//! message is posted again, and there may be two.
+//! message is looked for in the channel, and posted again where it is not found, so that there may be two.
 
 mod blocks;
 pub mod button;
@@ -31,6 +31,7 @@ use serde_json::Value;
 
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
+use crate::clients::slack::files::File;
 use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClient};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::redact::Redactor;
@@ -46,6 +47,9 @@ const CARD_WAIT: Duration = Duration::from_secs(2);
 /// How long after the incident's last change a reply still waits for a card. A card that was not posted by then was
 /// refused; what is said then stands alone rather than be lost, or hold back what waits behind it.
 const CARD_WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
+/// How old a message may be that is taken for the one just sent: longer than a call takes, clocks included, and shorter
+/// than anything after which a message of the same kind could be posted anew.
+const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Channels whose ids are remembered. Real installations have dozens.
 const CHANNELS_MAX: usize = 1_024;
 
@@ -115,7 +119,7 @@ impl SlackNotifier {
                 None if self.card_may_come(destination, view, now) => return wait_for_card(),
                 None => {
                     let drawn = reply::standing_alone(text, *page, view, &frame);
-                    self.post(channel, message_of(drawn, view, None, false)).await.map(|_| None)
+                    self.post(channel, message_of(drawn, view, None, false), now).await.map(|_| None)
                 }
             },
             Notice::Call { text, users } => match known {
@@ -123,12 +127,16 @@ impl SlackNotifier {
                 None if self.card_may_come(destination, view, now) => return wait_for_card(),
                 None => {
                     let drawn = reply::above(reply::call(text, users, &frame), view, &frame);
-                    self.post(channel, message_of(drawn, view, None, false)).await.map(|_| None)
+                    self.post(channel, message_of(drawn, view, None, false), now).await.map(|_| None)
                 }
             },
             Notice::Evidence => match (known, card::details(view, &frame)) {
                 (Some(message), Some(Card { text, blocks })) => {
-                    self.reply(message, view, false, Reply { text, blocks }).await
+                    let told = self.reply(message, view, false, Reply { text, blocks }).await;
+                    if told.is_ok() {
+                        self.attach(message, card::document(view, &frame)).await;
+                    }
+                    told
                 }
                 // Without a card there is no thread, and in the channel it would only be in the way.
                 _ => Ok(None),
@@ -201,14 +209,14 @@ impl SlackNotifier {
             broadcast: false,
             metadata: Some(metadata(view, "card")),
         };
-        match self.place(channel, known, &full).await {
+        match self.place(channel, known, &full, frame.now).await {
             Err(error) if is_message_fault(&error) => {
                 tracing::warn!(
                     incident.id = %view.incident.id, %error,
                     "Slack does not take the card; it is sent as plain text"
                 );
                 let plain = Message { text: card::plain(view, frame), blocks: None, metadata: None, ..full };
-                self.place(channel, known, &plain).await
+                self.place(channel, known, &plain, frame.now).await
             }
             other => other,
         }
@@ -220,6 +228,7 @@ impl SlackNotifier {
         channel: &str,
         known: Option<&MessageRef>,
         message: &Message,
+        now: Timestamp,
     ) -> Result<MessageRef, SendError> {
         if let Some(known) = known {
             match self.client()?.update_message(&known.channel, &known.ts, message).await {
@@ -228,7 +237,7 @@ impl SlackNotifier {
                 Err(error) => return Err(error),
             }
         }
-        self.post(channel, message.clone()).await
+        self.post(channel, message.clone(), now).await
     }
 
     /// Posts below a card. Where Slack blames the blocks, the text alone is posted.
@@ -247,6 +256,21 @@ impl SlackNotifier {
                 client.post_message(&card.channel, &plain).await.map(|_| None)
             }
             other => other.map(|_| None),
+        }
+    }
+
+    /// Puts the whole of what was cut below the card as a file. Where that cannot be, such as without the scope for it, what
+    /// was said is enough.
+    async fn attach(&self, card: &MessageRef, document: Option<String>) {
+        let Some(text) = document else { return };
+        let (name, title) = ("evidence.txt".to_owned(), "Evidence, whole".to_owned());
+        let file = File { name, title, text };
+        let uploaded = match self.client() {
+            Ok(client) => client.upload(&card.channel, &card.ts, &file).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = uploaded {
+            tracing::info!(%error, "evidence could not be put into the thread as a file; what was said there is cut");
         }
     }
 
@@ -271,9 +295,16 @@ impl SlackNotifier {
     }
 
     /// Posts into a channel that a rule names, and remembers its id.
-    async fn post(&self, channel: &str, message: Message) -> Result<MessageRef, SendError> {
+    async fn post(&self, channel: &str, message: Message, now: Timestamp) -> Result<MessageRef, SendError> {
         let id = lock(&self.channels).get(channel).cloned();
         let outcome = self.client()?.post_message(id.as_deref().unwrap_or(channel), &message).await;
+        let outcome = match outcome {
+            Err(SendError::Ambiguous { reason }) => {
+                let id = id.as_deref().or_else(|| is_channel_id(channel).then_some(channel));
+                self.find_again(id, &message, now).await.ok_or(SendError::Ambiguous { reason })
+            }
+            other => other,
+        };
         let mut channels = lock(&self.channels);
         match &outcome {
             Ok(posted) => {
@@ -287,6 +318,19 @@ impl SlackNotifier {
             Err(_) => {}
         }
         outcome.map(|Posted { channel, ts }| MessageRef { channel, ts })
+    }
+
+    /// Our message that may have been posted. `None` also where nobody can tell, such as without the scope for looking.
+    async fn find_again(&self, id: Option<&str>, message: &Message, now: Timestamp) -> Option<Posted> {
+        let oldest = now.checked_sub(LOOK_BACK).ok()?.as_second();
+        let found = self.client().ok()?.find_own(id?, message.metadata.as_ref()?, oldest).await;
+        match found {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::info!(%error, "Slack does not show whether a message was posted; it is posted again");
+                None
+            }
+        }
     }
 
     /// Whether a card is still on its way. Notices of one incident to one channel are carried out in order, so this is
@@ -326,6 +370,13 @@ fn metadata(view: &IncidentView, kind: &str) -> Metadata {
         ("kind".to_owned(), kind.to_owned()),
     ]);
     Metadata { event_type: EVENT_TYPE.to_owned(), payload }
+}
+
+/// Whether a rule names a channel by its id, which never changes.
+fn is_channel_id(name: &str) -> bool {
+    name.len() > 8
+        && name.starts_with(['C', 'G'])
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
 }
 
 fn is_message_fault(error: &SendError) -> bool {

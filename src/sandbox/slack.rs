@@ -12,7 +12,7 @@
 //! | modals: triggers good for three seconds and once, limits of views | see `views` |
 //! | Socket Mode: addresses good once, acknowledgements within three seconds, announced ends | see `socket` |
 //!
-//! | user groups and mail addresses, by forms only | see `people` |
+//! | user groups and mail addresses by forms only, files by the external flow | see `api`, `files` |
 //!
 //! It must never speak to the real Slack.
 
@@ -26,6 +26,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 mod api;
+mod files;
 mod interaction;
 pub mod limits;
 mod people;
@@ -37,6 +38,7 @@ mod words;
 mod workspace;
 
 pub use api::MAX_UPDATE_TEXT_CHARS;
+pub use files::File;
 pub use interaction::{ACKNOWLEDGE_WITHIN, Click, ClickError, Interaction, SignedInteraction, sign};
 pub use rate::{CHANNEL_BURST, RateLimits};
 pub use socket::{Acknowledged, CONNECTIONS_MAX, EnvelopeSent};
@@ -53,11 +55,12 @@ use views::Views;
 use workspace::Workspace;
 
 /// What the app asks for when it is installed.
-const GRANTED: [&str; 7] = [
+const GRANTED: [&str; 8] = [
     "chat:write",
     "channels:read",
     "channels:history",
     "commands",
+    "files:write",
     "usergroups:read",
     "users:read",
     "users:read.email",
@@ -187,6 +190,7 @@ struct Shared {
     follow_ups: Record<FollowUp>,
     sockets: Sockets,
     views: Mutex<Views>,
+    uploads: Mutex<Vec<files::Upload>>,
     groups: Mutex<HashMap<String, Vec<String>>>,
     client: reqwest::Client,
 }
@@ -203,6 +207,7 @@ impl SlackSandbox {
             .route("/api/{method}", get(api::handle).post(api::handle))
             .route("/actions/{team}/{key}", post(routes::follow_up))
             .route("/link", get(socket::link))
+            .route("/upload/v1/{key}", post(files::receive))
             .with_state(Arc::clone(&shared))
             .merge(routes::page_and_ground_truth("", &shared));
         Ok(Self { server: port.serve(router), shared })
@@ -325,6 +330,7 @@ impl Shared {
             follow_ups: Record::new(capacity),
             sockets: Sockets::new(options.socket_mode, capacity),
             views: Mutex::default(),
+            uploads: Mutex::default(),
             groups: Mutex::default(),
             client: loopback_client(ACKNOWLEDGE_WITHIN)?,
             options,

@@ -92,6 +92,29 @@ async fn commands_from_elsewhere_or_without_a_signature_do_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_longer_than_slack_waits_is_answered_later() {
+    let world = World::start(Transport::SocketMode).await;
+    world.fire("api").await;
+    world.card_with("smokejumper.approve").await;
+    let id = world.incident().await.expect("an incident")["id"].as_str().expect("an id").to_owned();
+    let other = world.database();
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let said = read(&world, "una", &format!("ack {id}")).await;
+    assert!(said.contains("the answer follows"), "{said}");
+    other.execute_batch("ROLLBACK").expect("they may again");
+    let later = eventually("the answer", PATIENCE, async || {
+        world.slack.follow_ups().entries().pop().map(|entry| entry.what)
+    })
+    .await;
+    assert!(
+        later.accepted && later.body["text"].as_str().is_some_and(|it| it.starts_with("You have it")),
+        "{later:?}"
+    );
+    assert_eq!(later.body["response_type"], "ephemeral");
+    world.incident_where("acknowledged", |it| it["status"] == "acknowledged").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_home_tab_that_is_opened_shows_what_is_open() {
     for transport in TRANSPORTS {
         let world = World::start(transport).await;

@@ -47,6 +47,25 @@ async fn a_connection_that_breaks_is_opened_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_acknowledged_before_it_is_stored() {
+    let world = World::start(Transport::SocketMode).await;
+    world.fire("api").await;
+    let card = world.card_with("smokejumper.approve").await;
+    let other = world.database();
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let (pressed, ()) = tokio::join!(world.press(&card, "smokejumper.approve", "una"), async {
+        eventually("it is sent again", PATIENCE, async || {
+            (world.slack.envelopes().total() >= 2).then_some(())
+        })
+        .await;
+        assert_eq!(world.slack.acknowledgements().total(), 0);
+        other.execute_batch("ROLLBACK").expect("they may again");
+    });
+    assert_eq!(pressed.status, Some(200), "{pressed:?}");
+    world.judge_approved_once().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_not_known_is_acknowledged_and_counted() {
     let world = World::start(Transport::SocketMode).await;
     let answer = world.slack.send_envelope("thing_of_next_year", &json!({ "a": 1 })).await;

@@ -93,6 +93,11 @@ pub(super) fn details(view: &IncidentView, frame: &Frame<'_>) -> Option<Card> {
     Some(Card { text, blocks: Value::Array(blocks) })
 }
 
+/// The whole of the evidence that [`details`] has to cut, as plain text. `None` where nothing is missing there.
+pub(super) fn document(view: &IncidentView, frame: &Frame<'_>) -> Option<String> {
+    evidence::document(view, Scribe::new(frame.redactor))
+}
+
 /// An incident among others: state, what is wrong, since when, who is on it, and where to read on.
 pub(super) fn in_a_line(incident: &Incident, frame: &Frame<'_>) -> String {
     let scribe = Scribe::new(frame.redactor);

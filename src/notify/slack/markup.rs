@@ -91,6 +91,11 @@ impl<'a> Scribe<'a> {
         Some(CodeBlock { text, lines_left_out: lines.len() - whole })
     }
 
+    /// The lines of a text for a file, in which nothing is markup. Redacted like everything else.
+    pub(super) fn plain_lines(self, text: &str) -> Vec<String> {
+        self.words.lines(text)
+    }
+
     /// A link under words of our own, or `None` for what is no plain web address.
     pub(super) fn link(self, address: &str, label: &str) -> Option<String> {
         let url = Url::parse(address.trim()).ok()?;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clients::http::{HttpOptions, ProxyChoice};
-use crate::engine::ports::Notifier;
+use crate::engine::clock::SystemClock;
+use crate::engine::ports::{Clock as _, Notifier};
 use crate::notify::Notifiers;
 use crate::notify::stories::{self, known_at, minutes};
 use crate::sandbox::faults::Fault;
@@ -149,6 +150,68 @@ async fn long_evidence_follows_in_the_thread_and_short_evidence_is_not_repeated(
     assert!(is_yes(&story.tell(&Notice::Evidence, stories::diagnosed()).await));
     let reply = story.messages().pop().expect("a reply");
     assert!(reply.thread_ts.is_some() && reply.blocks[0].to_string().contains("waiting 9"), "{reply:?}");
+}
+
+/// Evidence of two hundred lines, with a secret in it.
+fn mk_long_evidence() -> IncidentView {
+    let mut view = stories::diagnosed();
+    let finding = view.findings.iter_mut().find(|it| it.is_known()).expect("a finding");
+    let lines: Vec<String> = (0..200).map(|n| format!("line {n} password=hunter2hunter2")).collect();
+    finding.text = lines.join("\n");
+    view
+}
+
+#[tokio::test]
+async fn evidence_that_is_cut_is_a_file_in_the_thread_as_well() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    assert!(is_yes(&story.tell(&Notice::Evidence, mk_long_evidence()).await));
+    let file = story.slack.files().pop().expect("a file");
+    assert_eq!((file.name.as_str(), file.text.matches("line ").count()), ("evidence.txt", 200));
+    assert!(!file.text.contains("hunter2"), "redacted first: {}", file.text);
+    assert_eq!(file.thread_ts, story.message.clone().map(|card| card.ts));
+    // What is shown whole is no file.
+    assert!(is_yes(&story.tell(&Notice::Evidence, stories::diagnosed()).await));
+    assert_eq!(story.slack.files().len(), 1);
+}
+
+#[tokio::test]
+async fn where_no_file_can_be_put_the_cut_text_is_enough() {
+    let faults = [
+        ("files.getUploadURLExternal", Fault::vendor_error("missing_scope")),
+        ("files.completeUploadExternal", Fault::vendor_error("not_in_channel")),
+        ("files.completeUploadExternal", Fault::dropped()),
+    ];
+    for (method, fault) in faults {
+        let mut story = Story::new().await;
+        story.tell(&Notice::Card, stories::opened()).await;
+        story.slack.faults().next(method, fault);
+        assert!(is_yes(&story.tell(&Notice::Evidence, mk_long_evidence()).await), "{method}");
+        let reply = story.messages().pop().expect("a reply");
+        assert!(reply.blocks[0].to_string().contains("in the dashboard"), "{reply:?}");
+        assert_eq!(story.slack.files(), [], "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_card_whose_answer_was_lost_is_found_again_and_not_posted_twice() {
+    let mut story = Story::new().await;
+    // The channel's id is known from here on.
+    story.tell(&Notice::Card, stories::opened()).await;
+    story.message = None;
+    story.slack.faults().next("chat.postMessage", Fault::dropped().after_effect());
+    let view = known_at(stories::acting(), destination(), None);
+    let now = SystemClock.now();
+    let told = story.notifiers.notify(&destination(), &Notice::Card, &view, now).await;
+    let Delivered::Yes { message: Some(found) } = told else { panic!("{told:?}") };
+    let messages = story.messages();
+    assert_eq!(messages.len(), 2, "the first, and the one whose answer was lost");
+    assert_eq!(messages[1].ts, found.ts);
+    // Where nobody may look, it is as it was: tried again.
+    story.slack.set_scopes(&["chat:write"]);
+    story.slack.faults().next("chat.postMessage", Fault::dropped().after_effect());
+    let told = story.notifiers.notify(&destination(), &Notice::Card, &view, now).await;
+    assert!(matches!(told, Delivered::Later { failed: true, .. }), "{told:?}");
 }
 
 #[tokio::test]

@@ -192,6 +192,7 @@ impl Shared {
             "conversations.info" => Some("channels:read"),
             "usergroups.users.list" => Some("usergroups:read"),
             "users.lookupByEmail" => Some("users:read.email"),
+            "files.getUploadURLExternal" | "files.completeUploadExternal" => Some("files:write"),
             "conversations.history" | "conversations.replies" => Some("channels:history"),
             _ => return refuse("unknown_method"),
         };
@@ -215,6 +216,13 @@ impl Shared {
             "views.publish" => self.publish_view(args.required("user_id")?, args.view()?),
             "usergroups.users.list" => self.members_of(form.required("usergroup")?),
             "users.lookupByEmail" => self.user_by_email(form.required("email")?),
+            "files.getUploadURLExternal" => {
+                self.upload_url(form.required("filename")?, form.number("length"))
+            }
+            "files.completeUploadExternal" => {
+                let files = args.structured("files", "invalid_arguments")?.unwrap_or_default();
+                self.complete_upload(&files, args.required("channel_id")?, args.string("thread_ts")?)
+            }
             "chat.postMessage" => self.post_message(args),
             "chat.postEphemeral" => self.post_ephemeral(args),
             "chat.update" => self.update_message(args),

@@ -163,7 +163,9 @@ impl Line {
                     Ok(Incoming::Disconnect { reason }) => {
                         tracing::info!(reason, "Slack is about to close a connection of Socket Mode");
                         until = Instant::now() + LEAVES_WITHIN;
-                        self.leave(Leaves::Announced);
+                        let was_greeted = self.was_greeted;
+                        // One that is closed before it was of any use is no reason to hurry.
+                        self.leave(if was_greeted { Leaves::Announced } else { Leaves::Ended { was_greeted } });
                     }
                     Ok(Incoming::Envelope(envelope)) => {
                         under_way.push(Box::pin(take(self.services.clone(), self.meter.clone(), envelope)));

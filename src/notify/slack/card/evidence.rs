@@ -23,6 +23,8 @@ const EXCERPT_LINES_MAX: usize = 5;
 const EXCERPT_UNITS_MAX: usize = 600;
 /// Findings that are shown at length below the card.
 const DETAILS_MAX: usize = 3;
+/// Findings in a file: a file of a quarter of a megabyte at most.
+const DOCUMENT_FINDINGS_MAX: usize = 32;
 /// Lines and UTF-16 units of one of them: three fill a message.
 const DETAIL_LINES_MAX: usize = 80;
 const DETAIL_UNITS_MAX: usize = 2_800;
@@ -69,6 +71,23 @@ pub(super) fn details(view: &IncidentView, scribe: Scribe<'_>) -> Option<(String
     let names: Vec<String> =
         long.iter().take(DETAILS_MAX).map(|finding| scribe.code(&finding.name, NAME_UNITS_MAX)).collect();
     (!blocks.is_empty()).then(|| (format!("Evidence at length: {}", names.join(", ")), blocks))
+}
+
+/// All of what [`details`] has to cut, whole. What is kept of a finding is bounded, and so is how many are shown.
+pub(super) fn document(view: &IncidentView, scribe: Scribe<'_>) -> Option<String> {
+    let long: Vec<&Finding> = view.findings.iter().filter(|finding| is_long(finding)).collect();
+    let is_cut = |finding: &&Finding| {
+        scribe
+            .code_block(&finding.text, DETAIL_LINES_MAX, DETAIL_UNITS_MAX)
+            .is_some_and(|block| block.lines_left_out > 0)
+    };
+    if long.len() <= DETAILS_MAX && !long.iter().any(is_cut) {
+        return None;
+    }
+    let whole = long.iter().take(DOCUMENT_FINDINGS_MAX).map(|finding| {
+        format!("# {} ({})\n{}\n", finding.name, finding.kind, scribe.plain_lines(&finding.text).join("\n"))
+    });
+    Some(whole.collect::<Vec<_>>().join("\n"))
 }
 
 /// The first findings of several lines, such as logs, with what is shown of them.
