@@ -175,6 +175,7 @@ impl House {
             adapters.notifiers.clone(),
             commands.clone(),
             store.clone(),
+            book.clone(),
             Arc::clone(&clock),
         ));
         let services = Services::new(Parts {

@@ -75,6 +75,21 @@ async fn the_kill_switch_is_for_admins_and_what_is_not_understood_is_answered_wi
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_on_call_is_said_as_the_api_says_it() {
+    let world = World::start(Transport::SocketMode).await;
+    let said = read(&world, "sam", "oncall").await;
+    let listed = world.get("/api/v1/oncall").await;
+    let person = listed["schedules"][0]["person"].as_str().expect("somebody");
+    let next = listed["schedules"][0]["next"].as_str().expect("somebody follows");
+    assert!(
+        said.contains(&format!("`primary`: *{person}* until")) && said.contains(&format!("then *{next}*")),
+        "{said}"
+    );
+    assert_eq!(read(&world, "sam", "oncall primary").await, said);
+    assert!(read(&world, "sam", "oncall second").await.contains("No schedule `second` says"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_from_elsewhere_or_without_a_signature_do_nothing() {
     let world = World::start(Transport::Https).await;
     let secret = world.slack.options().signing_secret.clone();

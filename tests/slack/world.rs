@@ -33,6 +33,14 @@ spec:
   levels:
     - { name: first, after: 0s, destinations: [{ slack: { channel: "#incidents" } }] }
   fallback: [{ slack: { channel: "#leads" } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedule
+metadata: { name: primary }
+spec:
+  location: Europe/Berlin
+  rotations:
+    - { name: week, people: [una, ravi], start: '2026-01-05', handover: '09:00', every: weekly, weekday: monday }
 "##;
 
 /// How what people press reaches the service.

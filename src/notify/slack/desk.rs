@@ -21,6 +21,7 @@ use crate::clients::slack::event::HomeOpened;
 use crate::clients::slack::interaction::{Interaction, parse_interaction};
 use crate::domain::people::Role;
 use crate::engine::commands::Commands;
+use crate::engine::playbook::Playbook;
 use crate::engine::ports::{Click, ClickVerb, Clock, Reader};
 use crate::notify::Notifiers;
 use crate::notify::slack::button::ButtonValue;
@@ -38,6 +39,7 @@ pub struct Desk {
     notifiers: Arc<Notifiers>,
     commands: Commands,
     reader: Arc<dyn Reader>,
+    playbook: Arc<dyn Playbook>,
     clock: Arc<dyn Clock>,
     places: Arc<Semaphore>,
 }
@@ -49,9 +51,11 @@ impl Desk {
         notifiers: Arc<Notifiers>,
         commands: Commands,
         reader: Arc<dyn Reader>,
+        playbook: Arc<dyn Playbook>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { people, notifiers, commands, reader, clock, places: Arc::new(Semaphore::new(AT_ONCE_MAX)) }
+        let places = Arc::new(Semaphore::new(AT_ONCE_MAX));
+        Self { people, notifiers, commands, reader, playbook, clock, places }
     }
 
     /// Carries out a slash command, and returns what Slack is to show to whoever wrote it.

@@ -25,6 +25,11 @@ pub(super) enum Order {
         /// In their words.
         reason: Option<String>,
     },
+    /// Who is on call.
+    OnCall {
+        /// Only by this schedule.
+        schedule: Option<String>,
+    },
     /// Stop acting.
     Pause {
         /// Only there.
@@ -40,12 +45,13 @@ pub(super) enum Order {
 }
 
 /// The words that begin an order, with what follows them and what it does.
-const WORDS: [(&str, &str, &str); 8] = [
+const WORDS: [(&str, &str, &str); 9] = [
     ("status", "", "what is open, and what is paused"),
     ("incident", "ID", "one incident"),
     ("diag", "ID", "what was found out about it"),
     ("ack", "ID [why]", "take it"),
     ("approve", "ID [why]", "approve the plan that it asks about"),
+    ("oncall", "[SCHEDULE]", "who is on call, and who is next"),
     ("pause", "[namespace=NAME] why", "stop all actions, there or everywhere"),
     ("resume", "[namespace=NAME]", "let them start again"),
     ("help", "", "this"),
@@ -83,6 +89,7 @@ pub(super) fn parse(text: &str) -> Result<Order, String> {
         "" | "status" => Ok(Order::Status),
         "help" => Ok(Order::Help),
         "incident" => Ok(Order::Incident(subject_of())),
+        "oncall" => Ok(Order::OnCall { schedule: Some(subject.to_owned()).filter(|name| !name.is_empty()) }),
         "diag" => Ok(Order::Evidence(subject_of())),
         "ack" => Ok(Order::Acknowledge { incident: subject_of(), reason: reason_of(more) }),
         "approve" => Ok(Order::Approve { subject: subject_of(), reason: reason_of(more) }),

@@ -2,7 +2,7 @@
 
 use super::super::card::{self, Frame};
 use super::super::home;
-use super::super::markup::Scribe;
+use super::super::markup::{Scribe, moment};
 use super::super::order::{self, Order};
 use super::Desk;
 use crate::domain::action::{Action, ActionId, ActionStatus};
@@ -10,6 +10,7 @@ use crate::domain::approval::Verdict;
 use crate::domain::dns::is_dns_label;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::people::{Actor, Role};
+use crate::domain::schedule::{Duty, Turn, duties};
 use crate::engine::commands::CommandError;
 use crate::engine::ports::{IncidentQuery, IncidentView, StoreError};
 
@@ -19,6 +20,8 @@ const INCIDENTS_MAX: u32 = 500;
 const LISTED_MAX: usize = 15;
 /// Characters of the end of an identity that are enough to name an incident.
 const TAIL_CHARS_MIN: usize = 4;
+/// UTF-16 units of a name.
+const NAME_UNITS_MAX: usize = 80;
 /// UTF-16 units of one line of an answer.
 const LINE_UNITS_MAX: usize = 300;
 /// Lines of evidence in one answer.
@@ -68,6 +71,7 @@ impl Desk {
                 Ok(format!("You have it: {}", scribe.prose(&incident.summary, LINE_UNITS_MAX)))
             }
             Order::Approve { subject, reason } => self.approve(actor, &subject, reason, scribe).await,
+            Order::OnCall { schedule } => self.on_call(schedule.as_deref(), scribe),
             Order::Pause { namespace, reason } => {
                 self.pause(actor, namespace, reason).await?;
                 self.status(frame).await
@@ -93,6 +97,21 @@ impl Desk {
             lines.push(format!("… and {left_out} more"));
         }
         Ok(lines.join("\n"))
+    }
+
+    /// Who is on call by each schedule that says so, as the API and the command line say it.
+    fn on_call(&self, only: Option<&str>, scribe: Scribe<'_>) -> Result<String, Refusal> {
+        let schedules = self.playbook.schedules();
+        let duties = duties(&schedules, self.clock.now());
+        let wanted = duties.iter().filter(|duty| only.is_none_or(|only| only == duty.schedule));
+        let lines: Vec<String> = wanted.take(LISTED_MAX).map(|duty| line_of(duty, scribe)).collect();
+        match only {
+            _ if !lines.is_empty() => Ok(lines.join("\n")),
+            None => Err("No schedule says who is on call.".to_owned()),
+            Some(name) => {
+                Err(format!("No schedule {} says who is on call.", scribe.code(name, NAME_UNITS_MAX)))
+            }
+        }
     }
 
     async fn approve(
@@ -158,6 +177,18 @@ impl Desk {
             (None, _) => Err(nothing_called(name, scribe)),
         }
     }
+}
+
+fn line_of(duty: &Duty<'_>, scribe: Scribe<'_>) -> String {
+    let person = |turn: Option<Turn<'_>>| match turn {
+        Some(turn) => format!("*{}*", scribe.prose(turn.person, NAME_UNITS_MAX)),
+        None => "nobody".to_owned(),
+    };
+    let mut line = format!("{}: {}", scribe.code(duty.schedule, NAME_UNITS_MAX), person(duty.now));
+    if let Some(until) = duty.until {
+        line.push_str(&format!(" until {}, then {}", moment(until), person(duty.next)));
+    }
+    line
 }
 
 fn nothing_called(name: &str, scribe: Scribe<'_>) -> Refusal {
