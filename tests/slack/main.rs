@@ -7,6 +7,7 @@
     reason = "a test starts the service, and says why it did not start"
 )]
 
+mod cheats;
 mod commands;
 mod kills;
 mod modals;

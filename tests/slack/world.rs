@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Generous: a loaded machine with two cores runs everything at once.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-const API_TOKEN: &str = "admin-token-for-tests";
+pub const API_TOKEN: &str = "admin-token-for-tests";
 
 const RULES: &str = r##"
 apiVersion: smokejumper.dev/v1
@@ -24,6 +24,20 @@ spec:
   remedies:
     - name: limit
       tier: T2
+      action: { http.call: { endpoint: limiter, path: "/{{ labels.service }}" } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: hasty }
+spec:
+  matchers: ['alertname="Hasty"']
+  severity: P1
+  groupBy: [service]
+  escalation: night
+  remedies:
+    - name: limit
+      tier: T2
+      approvalExpires: 10s
       action: { http.call: { endpoint: limiter, path: "/{{ labels.service }}" } }
 ---
 apiVersion: smokejumper.dev/v1
@@ -141,11 +155,15 @@ guardrails: {{ boot_hold: 0s, cooldown: 0s, correlation: {{ targets: 0, targets_
     }
 
     pub async fn fire(&self, service: &str) {
+        self.fire_as("Errors", service).await;
+    }
+
+    pub async fn fire_as(&self, alertname: &str, service: &str) {
         let body = json!({
             "version": "4",
             "alerts": [{
                 "status": "firing", "startsAt": jiff::Timestamp::now().to_string(),
-                "labels": { "alertname": "Errors", "service": service },
+                "labels": { "alertname": alertname, "service": service },
             }],
         });
         let url = format!("{}/webhooks/alertmanager", self.service.url());
