@@ -2,11 +2,11 @@
 
 use crate::servers::{eventually, http_client};
 use crate::world::{PATIENCE, Transport, World};
+use reqwest::Method;
 use serde_json::{Value, json};
 use smokejumper::sandbox::slack::{Message, SignedInteraction};
 
 const APPROVE: &str = "smokejumper.approve";
-const RESOLVE: &str = "smokejumper.resolve";
 const COPIES: usize = 100;
 
 /// What is changed in a payload.
@@ -59,9 +59,9 @@ impl World {
         .await
     }
 
-    async fn put(&self, path: &str, body: Value) -> u16 {
+    async fn send(&self, method: Method, path: &str, body: Value) -> u16 {
         let url = format!("{}{path}", self.service.url());
-        let request = http_client().put(url).bearer_auth(crate::world::API_TOKEN).json(&body);
+        let request = http_client().request(method, url).bearer_auth(crate::world::API_TOKEN).json(&body);
         request.send().await.expect("an answer").status().as_u16()
     }
 }
@@ -151,7 +151,10 @@ async fn a_hundred_copies_at_once_are_one_decision_and_one_effect() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_approval_during_a_pause_does_not_act() {
     let (world, card) = waiting().await;
-    assert_eq!(world.put("/api/v1/pause", json!({ "paused": true, "reason": "a migration" })).await, 200);
+    assert_eq!(
+        world.send(Method::PUT, "/api/v1/pause", json!({ "paused": true, "reason": "a migration" })).await,
+        200
+    );
     assert_eq!(world.answer(&world.genuine(&card, "U0UNA")).await, Some(200));
     let held = world.incident_where("it was approved, and does not start", |incident| {
         incident["timeline"].as_array().is_some_and(|lines| {
@@ -167,7 +170,9 @@ async fn an_approval_during_a_pause_does_not_act() {
 async fn an_approval_after_the_end_does_not_act() {
     let (world, card) = waiting().await;
     let approval = world.genuine(&card, "U0UNA");
-    world.press(&card, RESOLVE, "ravi").await;
+    let incident = world.incident().await.expect("an incident");
+    let id = incident["id"].as_str().expect("an id");
+    assert_eq!(world.send(Method::POST, &format!("/api/v1/incidents/{id}/resolve"), json!({})).await, 200);
     world.incident_where("it is over", |incident| incident["status"] == "resolved").await;
     assert_eq!(world.answer(&approval).await, Some(200));
     assert!(!world.whisper_to("U0UNA").await.is_empty());
