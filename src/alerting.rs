@@ -1,7 +1,9 @@
 //! The Alertmanagers of the settings, as the engine asks them: the port [`Alerting`] over their API.
 //!
-//! The peers of one cluster each get every alert from Prometheus, so each is asked what it holds. What they say is not
+//! [`silences`] sets and ends them. The peers of one cluster each get every alert from Prometheus, so each is asked what it holds. What they say is not
 //! weighed here; `engine::reconciling` does that.
+
+mod silences;
 
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::clients::alertmanager::api::{AlertmanagerClient, ApiError, Listed};
 use crate::clients::http::Credentials;
-use crate::engine::ports::{Alerting, Held, HeldAlert, Peer, PortFuture};
+use crate::engine::ports::{Alerting, Held, HeldAlert, Kept, Peer, PortFuture, SilenceOrder, SilenceRefused};
 use crate::secret::Keyring;
 
 /// What to show a peer now: credentials and further headers, since secrets may change while we run.
@@ -46,6 +48,14 @@ impl Alerting for Alertmanagers {
             });
             futures::future::join_all(asked).await
         })
+    }
+
+    fn silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<Kept, SilenceRefused>> {
+        Box::pin(self.keep(order))
+    }
+
+    fn end_silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<(), SilenceRefused>> {
+        Box::pin(self.end(order))
     }
 }
 

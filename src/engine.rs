@@ -20,6 +20,7 @@ pub mod playbook;
 pub mod ports;
 pub mod reconciling;
 mod settings;
+mod silencing;
 pub mod step;
 pub mod stepping;
 pub mod worker;

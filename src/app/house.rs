@@ -15,7 +15,7 @@ use crate::engine::commands::Commands;
 use crate::engine::executor::Executor;
 use crate::engine::intake::Intake;
 use crate::engine::meter::Meter;
-use crate::engine::ports::{Clock, Ids, Store};
+use crate::engine::ports::{Alerting, Clock, Ids, Store};
 use crate::engine::step::Stepper;
 use crate::engine::stepping::{Signals, Steps, seed_backlog};
 use crate::engine::worker;
@@ -131,6 +131,7 @@ impl House {
         let (intake, intake_task) = Intake::new(store.clone(), Arc::clone(&meter), signals.clone());
         let intake_task = tokio::spawn(intake_task);
         let permissions = adapters.permissions(book.clone(), metrics.clone());
+        let alerting = adapters.alertmanagers.clone().map(|it| it as Arc<dyn Alerting>);
         let executor = Arc::new(Executor {
             store: store.clone(),
             reader: store.clone(),
@@ -139,6 +140,7 @@ impl House {
             sentinel: adapters.diagnostics,
             surveyor: adapters.actions.clone(),
             actor: adapters.actions,
+            alerting,
             notifier: adapters.notifiers.clone(),
             clock: Arc::clone(&clock),
             meter,

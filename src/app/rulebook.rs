@@ -102,6 +102,7 @@ pub fn engine_settings(settings: &Settings) -> EngineSettings {
         default_destinations: default_channel,
         unmatched_destinations: unmatched,
         fallback_destinations: fallback,
+        silence_max: settings.alertmanager.as_ref().map(|alertmanager| alertmanager.silence_max.signed()),
         retention: settings.retention.resolved_incidents.signed(),
     }
 }

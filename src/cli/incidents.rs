@@ -4,7 +4,7 @@ mod detail;
 mod list;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::failure::Failure;
@@ -12,6 +12,7 @@ use super::ids;
 use super::remote::{Call, Remote, RemoteArgs, read, wait};
 use super::time::now;
 use crate::http::api::shapes::IncidentDetail;
+use crate::period::Period;
 use list::ListArgs;
 
 const EXAMPLES: &str = "\
@@ -33,7 +34,7 @@ Examples:
 
 An ID may be given whole, or as a part of its beginning or end that leads to one incident.";
 
-/// See, acknowledge, take over, escalate and resolve incidents of a running service.
+/// See, acknowledge, take over, escalate, silence and resolve incidents of a running service.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct IncidentsArgs {
@@ -76,6 +77,27 @@ enum IncidentsCommand {
         /// The incident.
         id: String,
         /// What you need, for those who are called.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Silence the alerts of an incident in Alertmanager, and take the incident until the silence is over.
+    #[command(after_long_help = SILENCE_EXAMPLES)]
+    Silence {
+        /// The incident.
+        id: String,
+        /// For how long, such as 4h; without it, until the incident is over.
+        #[arg(long = "for", value_name = "TIME")]
+        lasts: Option<Period>,
+        /// Why, for the timeline and for those who see the silence in Alertmanager.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Lift the silence of an incident.
+    #[command(after_long_help = UNSILENCE_EXAMPLES)]
+    Unsilence {
+        /// The incident.
+        id: String,
+        /// Why, for the timeline.
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
     },
@@ -131,6 +153,28 @@ Examples:
     $ smokejumper incidents show 6b1f03aa --output json | jq -r '.timeline[-1].text'
     lead is told: slack:#leads";
 
+const SILENCE_EXAMPLES: &str = "\
+Examples:
+  Be left in peace while you work on it, and be called again when it still fires then:
+    $ smokejumper incidents silence 6b1f03aa --for 4h --reason 'moving the database'
+    6b1f03aa high-error-rate: acknowledged by una, silenced by una until 2026-11-21T12:00:00Z
+
+  Until it is over, whenever that is:
+    $ smokejumper incidents silence 6b1f03aa
+    6b1f03aa high-error-rate: acknowledged by una, silenced by una until it is resolved
+
+Exactly the alerts that fire now are silenced, each with all of its labels.";
+
+const UNSILENCE_EXAMPLES: &str = "\
+Examples:
+  Hear of it again; the incident stays with whoever has it:
+    $ smokejumper incidents unsilence 6b1f03aa
+    6b1f03aa high-error-rate: acknowledged by una
+
+  See what became of the silence:
+    $ smokejumper incidents show 6b1f03aa --output json | jq -r '.timeline[-1].text'
+    its silence in Alertmanager is ended";
+
 const RESOLVE_EXAMPLES: &str = "\
 Examples:
   End an incident and say why:
@@ -150,6 +194,8 @@ pub(super) fn run(args: IncidentsArgs) -> Result<Answer, Failure> {
             IncidentsCommand::Ack { id, reason } => tell(&remote, &id, "acknowledge", reason).await,
             IncidentsCommand::TakeOver { id, reason } => tell(&remote, &id, "take-over", reason).await,
             IncidentsCommand::Escalate { id, reason } => tell(&remote, &id, "escalate", reason).await,
+            IncidentsCommand::Silence { id, lasts, reason } => silence(&remote, &id, lasts, reason).await,
+            IncidentsCommand::Unsilence { id, reason } => tell(&remote, &id, "unsilence", reason).await,
             IncidentsCommand::Resolve { id, reason } => tell(&remote, &id, "resolve", reason).await,
         }
     })
@@ -163,10 +209,30 @@ async fn show(remote: &Remote, id: &str) -> Result<Answer, Failure> {
 }
 
 async fn tell(remote: &Remote, id: &str, verb: &str, reason: Option<String>) -> Result<Answer, Failure> {
+    let body = reason.map(|reason| json!({ "reason": reason }));
+    say(remote, id, verb, body).await
+}
+
+async fn silence(
+    remote: &Remote,
+    id: &str,
+    lasts: Option<Period>,
+    reason: Option<String>,
+) -> Result<Answer, Failure> {
+    let mut body = Map::new();
+    body.extend(lasts.map(|lasts| ("for".to_owned(), json!(lasts))));
+    body.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+    say(remote, id, "silence", Some(Value::Object(body))).await
+}
+
+async fn say(remote: &Remote, id: &str, verb: &str, body: Option<Value>) -> Result<Answer, Failure> {
     let id = ids::whole(remote, id).await?;
     let path = ["api", "v1", "incidents", &id, verb];
     let call = Call::post(&path);
-    let call = if reason.is_some() { call.json(&json!({ "reason": reason })) } else { call };
+    let call = match &body {
+        Some(body) => call.json(body),
+        None => call,
+    };
     let json = remote.ask(call).await?;
     let incident: IncidentDetail = read(&json)?;
     Ok(Answer::new(detail::headline(&incident), &json))

@@ -4,7 +4,8 @@
 //! caller gathers [`Facts`] beforehand and writes the [`Transition`] afterwards in one transaction; nothing here
 //! knows how.
 //!
-//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`waiting`] → [`people`]; [`draft`]
+//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`waiting`] →
+//! [`people`] → [`silencing`]; [`draft`]
 //! collects what comes out.
 
 mod acting;
@@ -14,6 +15,7 @@ mod draft;
 mod hearing;
 mod people;
 mod restoring;
+mod silencing;
 mod telling;
 mod verifying;
 mod waiting;
@@ -34,7 +36,7 @@ use crate::notification::Destination;
 use crate::rule::{ResponseRule, RuleHash};
 use crate::schedule::Schedule;
 use draft::Draft;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 /// How often an incident is decided again because a guardrail blocked it, for each remedy that was carried out meanwhile. As
@@ -72,6 +74,8 @@ pub struct Facts<'a> {
     /// Whether a remedy of the rule needs a survey, or runs alone and so needs vital signs: every decision then follows a
     /// round of diagnostics.
     pub looks_first: bool,
+    /// How long people may silence alerts in Alertmanager; none where there is no Alertmanager to do it in.
+    pub silence_max: Option<SignedDuration>,
     /// For the alert that opens the incident: what could not be had as the rule wants it.
     pub notes: &'a [String],
 }
@@ -91,6 +95,24 @@ pub enum Refused {
     /// Somebody goes on by hand already.
     #[error("{0} has taken over already")]
     AlreadyTakenOver(String),
+    /// There is nothing to silence it in.
+    #[error("no Alertmanager is set up to silence alerts in")]
+    NoAlertmanager,
+    /// None of its alerts fires.
+    #[error("none of its alerts fires")]
+    NothingFires,
+    /// More alerts than are silenced one by one.
+    #[error("{0} alerts fire: silence them in Alertmanager, where one silence can be for all of them")]
+    TooManyAlerts(u32),
+    /// Longer than the settings allow.
+    #[error("a silence lasts at most {0:#}")]
+    TooLong(SignedDuration),
+    /// Somebody did so before.
+    #[error("already silenced by {0}, {1}")]
+    AlreadySilenced(String, String),
+    /// There is no silence to be lifted.
+    #[error("nobody has silenced it here")]
+    NotSilenced,
     /// There is no such action.
     #[error("this incident has no such action")]
     NoSuchAction,
@@ -148,6 +170,11 @@ pub fn apply(
         }
         Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
         Event::Heard(news) => hearing::heard(&mut draft, news, facts),
+        Event::Silence { actor, lasts, reason } => {
+            silencing::silence(&mut draft, actor, lasts, reason, facts)?;
+        }
+        Event::Unsilence { actor, reason } => silencing::unsilence(&mut draft, &actor, reason, facts)?,
+        Event::SilenceDone { serial, outcome } => silencing::done(&mut draft, serial, outcome, facts),
         Event::PressRefused { channel, user, why } => telling::press_refused(&mut draft, &channel, user, why),
         Event::TaskItemDone { task, item, actor } => {
             people::item_done(&mut draft, task, item, &actor, facts)?

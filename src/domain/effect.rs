@@ -3,6 +3,7 @@
 use crate::action::{ActionId, Step};
 use crate::diagnosis::DiagnosisPurpose;
 use crate::notification::{Destination, Notice};
+use crate::silence::SilenceWish;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,13 @@ pub enum Effect {
         /// What.
         notice: Notice,
     },
+    /// Set, keep or end a silence in Alertmanager.
+    Silence {
+        /// Which silence of the incident.
+        serial: u32,
+        /// What is wished.
+        wish: SilenceWish,
+    },
     /// Look at the incident again.
     Wake(Wake),
 }
@@ -53,6 +61,7 @@ impl Effect {
             Self::Diagnose { .. } => EffectKind::Diagnose,
             Self::Act { .. } => EffectKind::Act,
             Self::Notify { .. } => EffectKind::Notify,
+            Self::Silence { .. } => EffectKind::Silence,
             Self::Wake(_) => EffectKind::Wake,
         }
     }
@@ -68,13 +77,15 @@ pub enum EffectKind {
     Act,
     /// Tells somebody.
     Notify,
+    /// Keeps Alertmanager quiet, or not any more.
+    Silence,
     /// Time passed.
     Wake,
 }
 
 impl EffectKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Diagnose, Self::Act, Self::Notify, Self::Wake];
+    pub const ALL: [Self; 5] = [Self::Diagnose, Self::Act, Self::Notify, Self::Silence, Self::Wake];
 
     /// The word used in the store and metrics.
     pub fn as_str(self) -> &'static str {
@@ -82,6 +93,7 @@ impl EffectKind {
             Self::Diagnose => "diagnose",
             Self::Act => "act",
             Self::Notify => "notify",
+            Self::Silence => "silence",
             Self::Wake => "wake",
         }
     }
@@ -105,6 +117,8 @@ pub enum Wake {
     TaskDue(ActionId),
     /// The time of a temporary change is over.
     Restore(ActionId),
+    /// A silence is over, or has to be looked at.
+    Silence,
 }
 
 /// An effect to be written with the state that wishes it.

@@ -8,9 +8,10 @@ use crate::diagnosis::{DiagnosisPurpose, Finding};
 use crate::effect::{EffectId, Wake};
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::people::Actor;
-use crate::silence::Suppressed;
+use crate::silence::{SilenceOutcome, Suppressed};
 use crate::survey::Survey;
 use crate::vitals::Vitals;
+use jiff::SignedDuration;
 use std::sync::Arc;
 
 /// Something that happened.
@@ -127,6 +128,29 @@ pub enum Event {
     },
     /// News from where the incident is shown as well.
     Heard(BridgeNews),
+    /// A person silences the alerts that fire.
+    Silence {
+        /// Who.
+        actor: Actor,
+        /// For how long; none means until the incident is over.
+        lasts: Option<SignedDuration>,
+        /// In their words.
+        reason: Option<String>,
+    },
+    /// A person lifts the silence.
+    Unsilence {
+        /// Who.
+        actor: Actor,
+        /// In their words.
+        reason: Option<String>,
+    },
+    /// What was wished of Alertmanager is done, or will not be.
+    SilenceDone {
+        /// Which silence of the incident.
+        serial: u32,
+        /// How it fared.
+        outcome: SilenceOutcome,
+    },
     /// Somebody's press on a button did not count. Nothing changes; they are told why.
     PressRefused {
         /// Slack's id of the channel of the message.
@@ -188,6 +212,9 @@ impl Event {
             Self::Escalate { .. } => "escalate",
             Self::Resolve { .. } => "resolve",
             Self::Heard(_) => "heard",
+            Self::Silence { .. } => "silence",
+            Self::Unsilence { .. } => "unsilence",
+            Self::SilenceDone { .. } => "silence_done",
             Self::PressRefused { .. } => "press_refused",
             Self::TaskItemDone { .. } => "task_item_done",
             Self::NoticeSent { .. } => "notice_sent",

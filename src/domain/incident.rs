@@ -16,7 +16,7 @@ use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
 use crate::rule::RuleHash;
 use crate::severity::Severity;
-use crate::silence::Suppressed;
+use crate::silence::{Silence, Suppressed};
 use crate::timeline::{TimelineHead, digest_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -190,6 +190,12 @@ pub struct Incident {
     /// What Alertmanager keeps quiet of them, as it said last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<Suppressed>,
+    /// What a person silenced through us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
+    /// Number of silences so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub silences: u32,
     /// Number of the current round of diagnostics.
     #[serde(default)]
     pub diagnosis_round: u32,
@@ -237,6 +243,11 @@ pub struct Incident {
     pub effect_seq: u64,
     /// Where the audit trail stands.
     pub timeline: TimelineHead,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in like this")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What opening an incident needs to know.
@@ -287,6 +298,8 @@ impl Incident {
             updated_at: now,
             alerts: AlertCounts::default(),
             suppressed: None,
+            silence: None,
+            silences: 0,
             diagnosis_round: 0,
             redecisions: 0,
             actions: Vec::new(),

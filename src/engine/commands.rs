@@ -10,7 +10,7 @@ use crate::domain::event::Event;
 use crate::domain::guardrail::Pause;
 use crate::domain::incident::IncidentId;
 use crate::domain::people::Actor;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 
 /// Why a command was not carried out.
@@ -78,6 +78,27 @@ impl Commands {
         reason: Option<String>,
     ) -> Result<(), CommandError> {
         self.happen(incident, Event::Escalate { actor, seen: None, reason }).await
+    }
+
+    /// Silences the alerts of an incident in somebody's name; none means until it is over.
+    pub async fn silence(
+        &self,
+        incident: IncidentId,
+        actor: Actor,
+        lasts: Option<SignedDuration>,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::Silence { actor, lasts, reason }).await
+    }
+
+    /// Lifts that silence in somebody's name.
+    pub async fn unsilence(
+        &self,
+        incident: IncidentId,
+        actor: Actor,
+        reason: Option<String>,
+    ) -> Result<(), CommandError> {
+        self.happen(incident, Event::Unsilence { actor, reason }).await
     }
 
     /// Decides about an action in somebody's name.

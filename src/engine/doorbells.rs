@@ -10,6 +10,7 @@ pub struct Doorbells {
     diagnose: Notify,
     act: Notify,
     notify: Notify,
+    silence: Notify,
     wake: Notify,
 }
 
@@ -20,6 +21,7 @@ impl Doorbells {
             EffectKind::Diagnose => &self.diagnose,
             EffectKind::Act => &self.act,
             EffectKind::Notify => &self.notify,
+            EffectKind::Silence => &self.silence,
             EffectKind::Wake => &self.wake,
         }
     }

@@ -7,8 +7,8 @@ use super::gathering::{gather, survey, vitals};
 use super::holds::Holds;
 use super::playbook::{KeptRule, Playbook};
 use super::ports::{
-    ActionContext, Actor, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier, Reader,
-    Sentinel, Store, StoreError, Surveyor,
+    ActionContext, Actor, Alerting, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier,
+    Reader, Sentinel, Store, StoreError, Surveyor,
 };
 use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
@@ -59,6 +59,8 @@ pub struct Executor {
     pub surveyor: Arc<dyn Surveyor>,
     /// Touches the world.
     pub actor: Arc<dyn Actor>,
+    /// Speaks to Alertmanager; none without one.
+    pub alerting: Option<Arc<dyn Alerting>>,
     /// Tells people.
     pub notifier: Arc<dyn Notifier>,
     /// Tells the time.
@@ -79,6 +81,7 @@ impl Executor {
             Effect::Wake(wake) => self.wake(&leased, wake).await,
             Effect::Diagnose { purpose, round } => self.diagnose(&leased, purpose, *round).await,
             Effect::Act { action, step } => self.act(&leased, action, *step).await,
+            Effect::Silence { serial, wish } => self.silence(&leased, *serial, *wish).await,
             Effect::Notify { destination, notice } => self.notify(&leased, destination, notice).await,
         }
     }
@@ -299,13 +302,13 @@ impl Executor {
         self.postpone(leased, wait).await
     }
 
-    async fn finish(&self, leased: &Leased, event: Option<Event>) -> Result<(), StoreError> {
+    pub(super) async fn finish(&self, leased: &Leased, event: Option<Event>) -> Result<(), StoreError> {
         let lease = Lease::Done(Finish { id: leased.id.clone(), attempt: leased.attempt });
         let input = Input::Event { incident: leased.incident.clone(), event, lease };
         self.steps.take(input).await.map(|_| ())
     }
 
-    async fn postpone(&self, leased: &Leased, wait: Duration) -> Result<(), StoreError> {
+    pub(super) async fn postpone(&self, leased: &Leased, wait: Duration) -> Result<(), StoreError> {
         let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_secs(60));
         let until = self.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX);
         let finish = Finish { id: leased.id.clone(), attempt: leased.attempt };
@@ -352,7 +355,7 @@ fn outcome_word(outcome: &ActionOutcome) -> &'static str {
 }
 
 /// Doubles from the first wait up to the longest.
-fn backoff(attempt: u32) -> Duration {
+pub(super) fn backoff(attempt: u32) -> Duration {
     RETRY_WAIT_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(6)).min(RETRY_WAIT_MAX)
 }
 

@@ -9,8 +9,8 @@ mod decoded;
 mod hands;
 mod notifier;
 
-pub use alerting::{Alerting, Held, HeldAlert, Peer};
-pub use decoded::{Click, ClickVerb, Decoded, Decoder, Spot, Whose};
+pub use alerting::{Alerting, Held, HeldAlert, Kept, Peer, SilenceOrder, SilenceRefused};
+pub use decoded::{Click, ClickVerb, Decoded, Decoder, SILENCE_CHOICES, Spot, Whose};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
 pub use notifier::{Delivered, Notifier};
 

@@ -29,6 +29,8 @@ pub struct EngineSettings {
     pub unmatched_destinations: Vec<Destination>,
     /// Who is told when a destination fails and the policy's own fallback has failed as well.
     pub fallback_destinations: Vec<Destination>,
+    /// How long people may silence alerts in Alertmanager; none where there is no Alertmanager to do it in.
+    pub silence_max: Option<SignedDuration>,
     /// How long ended incidents are kept.
     pub retention: SignedDuration,
 }
@@ -46,6 +48,7 @@ impl Default for EngineSettings {
             default_destinations: Vec::new(),
             unmatched_destinations: Vec::new(),
             fallback_destinations: Vec::new(),
+            silence_max: None,
             retention: SignedDuration::from_hours(90 * 24),
         }
     }

@@ -31,12 +31,14 @@ struct Lane {
     lease: SignedDuration,
 }
 
-const LANES: [Lane; 4] = [
+const LANES: [Lane; 5] = [
     // Wakes do no IO of their own; many of them share one step. Three batches: one is written, one is judged, and one
     // is being claimed.
     Lane { kind: EffectKind::Wake, hands: 3_072, lease: SignedDuration::from_secs(15) },
     // Pages must be claimable again within the half minute that escalation may lag.
     Lane { kind: EffectKind::Notify, hands: 32, lease: SignedDuration::from_secs(20) },
+    // A few exchanges for each alert.
+    Lane { kind: EffectKind::Silence, hands: 4, lease: SignedDuration::from_secs(60) },
     Lane { kind: EffectKind::Diagnose, hands: 16, lease: SignedDuration::from_secs(60) },
     Lane { kind: EffectKind::Act, hands: 8, lease: SignedDuration::from_secs(90) },
 ];

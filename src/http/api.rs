@@ -29,6 +29,8 @@ use utoipa::OpenApi;
         incidents::acknowledge,
         incidents::take_over,
         incidents::escalate,
+        incidents::silence,
+        incidents::unsilence,
         incidents::resolve,
         incidents::task_done,
         actions::list,

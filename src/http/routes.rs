@@ -84,6 +84,8 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/api/v1/incidents/{id}/acknowledge", post(api::incidents::acknowledge))
         .route("/api/v1/incidents/{id}/take-over", post(api::incidents::take_over))
         .route("/api/v1/incidents/{id}/escalate", post(api::incidents::escalate))
+        .route("/api/v1/incidents/{id}/silence", post(api::incidents::silence))
+        .route("/api/v1/incidents/{id}/unsilence", post(api::incidents::unsilence))
         .route("/api/v1/incidents/{id}/resolve", post(api::incidents::resolve))
         .route("/api/v1/incidents/{id}/tasks/{task}/done", post(api::incidents::task_done))
         .route("/api/v1/actions", get(api::actions::list))

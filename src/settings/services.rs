@@ -34,6 +34,8 @@ pub struct Alertmanager {
     pub ca_file: Option<PathBuf>,
     /// Time for one call, at most 10s.
     pub timeout: Period,
+    /// Longest silence that people may set from here for a time; one until the incident is over is kept as long as that.
+    pub silence_max: Period,
     /// Compares what it holds with what incidents hold, so that no incident stays open because a webhook never came.
     pub reconcile: Reconcile,
 }
@@ -48,6 +50,7 @@ impl Default for Alertmanager {
             headers: BTreeMap::new(),
             ca_file: None,
             timeout: CALL_TIMEOUT,
+            silence_max: Period::from_days(7),
             reconcile: Reconcile::default(),
         }
     }

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "others", include_str!("migrations/0007_others.sql")),
     (8, "confirmed", include_str!("migrations/0008_confirmed.sql")),
     (9, "bridge", include_str!("migrations/0009_bridge.sql")),
+    (10, "silences", include_str!("migrations/0010_silences.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -11,12 +11,13 @@ use smokejumper::domain::effect::EffectKind;
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::{Incident, IncidentId};
 use smokejumper::domain::notification::{Destination, MessageRef, Notice};
+use smokejumper::engine::commands::Commands;
 use smokejumper::engine::executor::Executor;
 use smokejumper::engine::intake::Intake;
 use smokejumper::engine::meter::NoMeter;
 use smokejumper::engine::ports::{
     Alerting, Claim, Clock, Decoded, Decoder, Delivered, Delivery, Held, HeldAlert, Ids, IncidentQuery,
-    IncidentView, Notifier, Peer, PortFuture, Reader, Source, Store,
+    IncidentView, Kept, Notifier, Peer, PortFuture, Reader, SilenceOrder, SilenceRefused, Source, Store,
 };
 use smokejumper::engine::reconciling::{Memory, ReconcileSettings, Reconciler, Round};
 use smokejumper::engine::step::Stepper;
@@ -25,7 +26,7 @@ use smokejumper::rules::{BookSource, RuleBook};
 use smokejumper::secret::Keyring;
 use smokejumper::settings::Settings;
 use smokejumper::store::{OpenOptions, SqlStore};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -74,6 +75,10 @@ pub struct Outside {
     pub peers: Mutex<BTreeMap<String, Script>>,
     /// Who was told what, in order.
     told: Mutex<Vec<String>>,
+    /// What was asked of Alertmanager, in order: the end of a silence has no alerts in it.
+    asked: Mutex<Vec<SilenceOrder>>,
+    /// How it answers next; without an answer here it does what it is asked.
+    answers: Mutex<VecDeque<Result<Kept, SilenceRefused>>>,
 }
 
 impl Clock for Outside {
@@ -130,12 +135,25 @@ impl Alerting for Outside {
         };
         Box::pin(std::future::ready(peers.into_iter().map(answer).collect()))
     }
+
+    fn silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<Kept, SilenceRefused>> {
+        self.asked.lock().expect("not poisoned").push(order.clone());
+        let answer = self.answers.lock().expect("not poisoned").pop_front();
+        Box::pin(std::future::ready(answer.unwrap_or(Ok(Kept::Stands))))
+    }
+
+    fn end_silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<(), SilenceRefused>> {
+        self.asked.lock().expect("not poisoned").push(SilenceOrder { alerts: Vec::new(), ..order.clone() });
+        let answer = self.answers.lock().expect("not poisoned").pop_front();
+        Box::pin(std::future::ready(answer.unwrap_or(Ok(Kept::Stands)).map(|_| ())))
+    }
 }
 
 /// The desk.
 pub struct Desk {
     pub outside: Arc<Outside>,
     pub store: Arc<SqlStore>,
+    pub commands: Commands,
     intake: Intake,
     executor: Executor,
     reconciler: Reconciler,
@@ -170,7 +188,7 @@ impl Desk {
         let file = folder.path().join("rules.yaml");
         std::fs::write(&file, RULES).expect("written");
         let text = format!(
-            "slack: {{ bot_token: {{ env: BOT }}, default_channel: '#incidents' }}\nrules: ['{}']\n",
+            "slack: {{ bot_token: {{ env: BOT }}, default_channel: '#incidents' }}\nalertmanager: {{ url: 'http://alertmanager:9093' }}\nrules: ['{}']\n",
             file.display()
         );
         let settings = Settings::from_text("s.yaml", &text, Path::new(""), &BTreeMap::new())
@@ -187,6 +205,8 @@ impl Desk {
             ids: Mutex::default(),
             peers: Mutex::default(),
             told: Mutex::default(),
+            asked: Mutex::default(),
+            answers: Mutex::default(),
         });
         let url = format!("sqlite://{}/s.db", folder.path().display());
         let store = Arc::new(SqlStore::open(&url, &OpenOptions::default()).await.expect("a store"));
@@ -228,6 +248,7 @@ impl Desk {
             sentinel: diagnostics,
             surveyor: hands.clone(),
             actor: hands,
+            alerting: Some(outside.clone()),
             notifier: outside.clone(),
             clock: outside.clone(),
             meter: Arc::new(NoMeter),
@@ -239,7 +260,7 @@ impl Desk {
             store: store.clone(),
             reader: store.clone(),
             intake: intake.clone(),
-            steps,
+            steps: steps.clone(),
             clock: outside.clone(),
             ids: outside.clone(),
             meter: Arc::new(NoMeter),
@@ -251,7 +272,8 @@ impl Desk {
             },
             memory: Memory::default(),
         };
-        Self { outside, store, intake, executor, reconciler, _folder: folder }
+        let commands = Commands::new(steps, store.clone());
+        Self { outside, store, commands, intake, executor, reconciler, _folder: folder }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -345,6 +367,21 @@ impl Desk {
         let mut all = self.store.incidents(query).await.expect("reads");
         assert_eq!(all.len(), 1, "one incident");
         all.remove(0)
+    }
+
+    /// What was asked of Alertmanager since the last time.
+    pub fn asked(&self) -> Vec<SilenceOrder> {
+        std::mem::take(&mut self.outside.asked.lock().expect("not poisoned"))
+    }
+
+    /// How Alertmanager answers next.
+    pub fn answers(&self, answers: impl IntoIterator<Item = Result<Kept, SilenceRefused>>) {
+        self.outside.answers.lock().expect("not poisoned").extend(answers);
+    }
+
+    /// Who was told what since the last time.
+    pub fn told(&self) -> Vec<String> {
+        std::mem::take(&mut self.outside.told.lock().expect("not poisoned"))
     }
 
     /// Whether there is an incident at all.

@@ -11,6 +11,7 @@
 mod desk;
 mod real;
 mod reconciler;
+mod silences;
 
 #[path = "../support/servers.rs"]
 mod servers;

@@ -111,6 +111,22 @@ fn people_go_on_by_hand_and_call_the_next_level() {
 }
 
 #[test]
+fn people_silence_an_incident_for_a_time_or_until_it_is_over() {
+    let mut detail = mk_detail();
+    detail.summary.silenced_by = Some("una".to_owned());
+    let service = StandIn::start()
+        .json(&format!("POST /api/v1/incidents/{ID}/silence"), &json!(detail))
+        .json(&format!("POST /api/v1/incidents/{ID}/unsilence"), &json!(mk_detail()));
+    let printed = run(&service, &["incidents", "silence", ID]).good();
+    assert_eq!(printed, "6b1f03aa high-error-rate: triggered, silenced by una until it is resolved\n");
+    assert_eq!(service.last().body, "{}");
+    run(&service, &["incidents", "silence", ID, "--for", "4h", "--reason", "moving"]).good();
+    assert_eq!(service.last().body, r#"{"for":"4h","reason":"moving"}"#);
+    run(&service, &["incidents", "unsilence", ID]).good();
+    assert_eq!(service.last().line, format!("POST /api/v1/incidents/{ID}/unsilence"));
+}
+
+#[test]
 fn actions_that_wait_are_listed_approved_and_rejected() {
     let action = &mk_detail().actions[0];
     let mut listed = json!(action);

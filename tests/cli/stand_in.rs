@@ -127,6 +127,9 @@ pub fn mk_summary(id: &str) -> IncidentSummary {
         acknowledged_until: None,
         deferred_until: None,
         taken_over_by: None,
+        silenced_by: None,
+        silenced_until: None,
+        alerts_suppressed: 0,
         alerts_firing: 1,
         alerts_total: 2,
     }

@@ -150,6 +150,7 @@ impl<'s> Night<'s> {
             last_moment: &[],
             on_resolve: &[],
             looks_first: false,
+            silence_max: None,
             notes: &[],
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now).expect("nobody is refused");

@@ -257,6 +257,7 @@ impl Stage {
             sentinel: Arc::new(Watch { outside: outside.clone(), diagnostics: diagnostics.clone() }),
             surveyor: hands.clone(),
             actor: hands.clone(),
+            alerting: None,
             notifier: outside.clone(),
             clock: outside.clone(),
             meter: Arc::new(NoMeter),

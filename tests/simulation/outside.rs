@@ -11,9 +11,11 @@ use smokejumper::domain::rule::DiagnosticSpec;
 use smokejumper::domain::survey::SurveyOutcome;
 use smokejumper::domain::vitals::Vitals;
 use smokejumper::engine::ports::{
-    ActionContext, Actor, Clock, Decoded, Decoder, Delivered, Delivery, Diagnoser, DiagnosisContext, Ids,
-    IncidentView, Notifier, PortFuture, Sentinel, SurveyContext, Surveyor,
+    ActionContext, Actor, Alerting, Clock, Decoded, Decoder, Delivered, Delivery, Diagnoser,
+    DiagnosisContext, Ids, IncidentView, Kept, Notifier, Peer, PortFuture, Sentinel, SilenceOrder,
+    SilenceRefused, SurveyContext, Surveyor,
 };
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub struct Outside {
     ids: Arc<Mutex<u64>>,
     /// When a process died, or hands fell asleep over what they had claimed: from then the time for a page counts.
     pub outages: Arc<Mutex<Vec<Timestamp>>>,
+    /// What Alertmanager keeps quiet: until when, by the mark of the silence.
+    pub silences: Arc<Mutex<BTreeMap<String, Timestamp>>>,
     /// While true, nothing fails any more.
     pub calm: Arc<Mutex<bool>>,
 }
@@ -57,6 +61,7 @@ impl Outside {
             now: Arc::new(Mutex::new(start)),
             ids: Arc::default(),
             calm: Arc::default(),
+            silences: Arc::default(),
             outages: Arc::default(),
         }
     }
@@ -153,6 +158,40 @@ impl Notifier for Outside {
             let message = MessageRef { channel: "C".to_owned(), ts: format!("{}", self.random.next()) };
             Delivered::Yes { message: Some(message) }
         })
+    }
+}
+
+/// One silence stands for all alerts of an order: which alerts it is for is another test's matter.
+impl Alerting for Outside {
+    fn held(&self) -> PortFuture<'_, Vec<Peer>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    fn silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<Kept, SilenceRefused>> {
+        Box::pin(async move {
+            self.alertmanager_answers(6)?;
+            self.silences.lock().expect("not poisoned").insert(order.key.clone(), order.until);
+            // It was set, and the answer got lost on the way.
+            self.alertmanager_answers(6)?;
+            Ok(Kept::Stands)
+        })
+    }
+
+    fn end_silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<(), SilenceRefused>> {
+        Box::pin(async move {
+            self.alertmanager_answers(6)?;
+            self.silences.lock().expect("not poisoned").remove(&order.key);
+            self.alertmanager_answers(6)
+        })
+    }
+}
+
+impl Outside {
+    fn alertmanager_answers(&self, trouble: u64) -> Result<(), SilenceRefused> {
+        match self.trouble(trouble) {
+            true => Err(SilenceRefused { reason: "503".to_owned(), retryable: true }),
+            false => Ok(()),
+        }
     }
 }
 

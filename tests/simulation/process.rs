@@ -45,7 +45,9 @@ impl Process {
             let _ = shared.release_all().await;
         }
         // A world in which much fails must not end with every rule switched off: starts are what is to be judged.
-        let mut settings = EngineSettings { dry_run: rules.dry_run, ..EngineSettings::default() };
+        let silence_max = Some(SignedDuration::from_hours(7 * 24));
+        let mut settings =
+            EngineSettings { dry_run: rules.dry_run, silence_max, ..EngineSettings::default() };
         settings.alone.targets = rules.crowd;
         let rules = Arc::new(rules);
         settings.alone.targets_in_namespace = 0;
@@ -71,6 +73,7 @@ impl Process {
             sentinel: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             surveyor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
             actor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
+            alerting: Some(Arc::new(outside.clone())),
             notifier: Arc::new(outside.clone()),
             clock: Arc::new(outside.clone()),
             meter: Arc::new(NoMeter),

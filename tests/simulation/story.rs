@@ -170,6 +170,7 @@ impl Story {
             14 if self.random.one_in(3) => self.time_passes(SignedDuration::from_mins(70), one_in).await,
             15 => self.take_over().await,
             16 => self.escalate().await,
+            17 => self.silence().await,
             _ => {}
         }
     }
@@ -263,6 +264,21 @@ impl Story {
         let _ = process.commands.escalate(incident.id, actor, None).await;
     }
 
+    /// A person silences an incident, or lifts what somebody silenced.
+    async fn silence(&mut self) {
+        let Some(incident) = self.open_incidents().await.into_iter().next() else { return };
+        let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
+        let Some(process) = self.any_replica() else { return };
+        if incident.silence.is_some() && self.random.one_in(2) {
+            let _ = process.commands.unsilence(incident.id, actor, None).await;
+            return;
+        }
+        let lasts = self.random.one_in(2).then_some(SignedDuration::from_hours(24));
+        if process.commands.silence(incident.id.clone(), actor, lasts, None).await.is_ok() {
+            self.acknowledged.entry(incident.id).or_insert(self.outside.now());
+        }
+    }
+
     async fn pause(&mut self) {
         let actor = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Admin };
         let Some(process) = self.any_replica() else { return };
@@ -306,6 +322,7 @@ impl Story {
         self.judge_i1(&views).await;
         self.judge_i2();
         self.judge_pauses();
+        self.judge_silences(&views);
         for view in &views {
             self.judge_i3(view);
             self.judge_i4(view);
@@ -354,6 +371,25 @@ impl Story {
         for act in self.outside.acts.lock().expect("not poisoned").iter() {
             assert!(seen.insert(act.key.clone()), "I2: {} touched the world twice", act.key);
         }
+    }
+
+    /// Alertmanager keeps quiet what a person silenced and nothing else: each silence stands for as long as its incident
+    /// says, whatever failed on the way.
+    fn judge_silences(&self, views: &[IncidentView]) {
+        let now = self.outside.now();
+        let standing = self.outside.silences.lock().expect("not poisoned");
+        let standing = standing.iter().filter(|(_, until)| **until > now);
+        let standing: BTreeSet<&String> = standing.map(|(key, _)| key).collect();
+        let mut wanted = BTreeSet::new();
+        for incident in views.iter().map(|view| &view.incident) {
+            let Some(silence) = &incident.silence else { continue };
+            if incident.is_open() && silence.held_until.is_some() {
+                assert!(standing.contains(&silence.key(&incident.id)), "{} is not silenced", incident.id);
+            }
+            wanted.insert(silence.key(&incident.id));
+        }
+        let others: Vec<_> = standing.into_iter().filter(|key| !wanted.contains(*key)).collect();
+        assert_eq!(others, Vec::<&String>::new(), "these are silenced, and nobody wants it");
     }
 
     /// I5: nothing touched the world between a pause and the wish to lift it.

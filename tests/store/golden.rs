@@ -9,6 +9,7 @@ use smokejumper::domain::diagnosis::DiagnosisPurpose;
 use smokejumper::domain::effect::{Effect, EffectKind, Wake};
 use smokejumper::domain::incident::{INCIDENT_FORMAT, Incident};
 use smokejumper::domain::notification::Notice;
+use smokejumper::domain::silence::SilenceWish;
 use std::collections::BTreeSet;
 
 fn read_back<T: Serialize + DeserializeOwned>(golden: &str) -> T {
@@ -58,6 +59,8 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Notify { notice: Notice::Evidence, .. } => 16,
             Effect::Notify { notice: Notice::Whisper { .. }, .. } => 17,
             Effect::Notify { notice: Notice::Call { .. }, .. } => 18,
+            Effect::Silence { wish: SilenceWish::Stand, .. } => 4,
+            Effect::Silence { wish: SilenceWish::End, .. } => 5,
             Effect::Wake(Wake::Escalate) => 20,
             Effect::Wake(Wake::ApprovalExpires(_)) => 21,
             Effect::Wake(Wake::Verify(_)) => 22,
@@ -65,7 +68,8 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Wake(Wake::TaskDue(_)) => 24,
             Effect::Wake(Wake::Restore(_)) => 25,
             Effect::Wake(Wake::AcknowledgementExpires) => 26,
+            Effect::Wake(Wake::Silence) => 27,
         })
         .collect();
-    assert_eq!(shapes.len(), 20, "every shape has an example");
+    assert_eq!(shapes.len(), 23, "every shape has an example");
 }

@@ -24,7 +24,15 @@ pub(super) fn headline(incident: &IncidentDetail) -> String {
         Some(name) if summary.status == "acknowledged" => format!(" by {}", line(name)),
         _ => String::new(),
     };
-    format!("{} {}: {}{by}", ids::short(&summary.id), line(&summary.rule), line(&summary.status))
+    let silenced = silenced(incident).map(|text| format!(", silenced {text}")).unwrap_or_default();
+    format!("{} {}: {}{by}{silenced}", ids::short(&summary.id), line(&summary.rule), line(&summary.status))
+}
+
+/// By whom and until when its alerts are silenced.
+fn silenced(incident: &IncidentDetail) -> Option<String> {
+    let by = incident.summary.silenced_by.as_ref()?;
+    let until = incident.summary.silenced_until.as_deref().unwrap_or("it is resolved");
+    Some(format!("by {} until {}", line(by), line(until)))
 }
 
 /// The whole page. Times are relative to `now`, except in the timeline, which is an audit trail.
@@ -78,6 +86,10 @@ fn head(page: &mut String, incident: &IncidentDetail, now: Timestamp) {
     fact("target", summary.target.as_deref().unwrap_or_default());
     fact("started", &when(&Some(summary.started_at.clone())));
     fact("acknowledged", &summary.acknowledged_by.as_ref().map(|by| format!("by {by}")).unwrap_or_default());
+    fact("silenced", &silenced(incident).unwrap_or_default());
+    if summary.alerts_suppressed > 0 {
+        fact("kept quiet", &format!("{} alerts, by Alertmanager", summary.alerts_suppressed));
+    }
     fact("taken over", &summary.taken_over_by.as_ref().map(|by| format!("by {by}")).unwrap_or_default());
     fact("escalates", &when(&summary.next_escalation_at));
     fact("resolved", &when(&summary.resolved_at));

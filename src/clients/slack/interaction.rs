@@ -88,9 +88,19 @@ pub struct Action {
     /// The kind of element, such as `button`.
     #[serde(default, rename = "type")]
     pub kind: Option<String>,
+    /// What was chosen, for a menu.
+    #[serde(default)]
+    pub selected_option: Option<Choice>,
     /// When it was pressed, in Slack's form of seconds and a counter.
     #[serde(default)]
     pub action_ts: Option<String>,
+}
+
+/// An entry of a menu.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Choice {
+    /// The value that we gave it when we sent the message.
+    pub value: String,
 }
 
 /// Why a body is not an interaction.

@@ -1,7 +1,7 @@
 //! Alerts join, repeat and end; the incident opens, reopens and closes with them.
 
 use super::draft::Draft;
-use super::{Facts, acting, telling};
+use super::{Facts, acting, silencing, telling};
 use crate::action::ActionStatus;
 use crate::alert::{Alert, AlertStatus, Observation};
 use crate::diagnosis::DiagnosisPurpose;
@@ -149,6 +149,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     draft.incident.taken_over = None;
     let now = draft.now;
     draft.incident.note_reopened(now);
+    silencing::incident_opened_again(draft);
     draft.incident.redecisions = 0;
     // Whether a destination can be reached is found out anew, and so is who stands in for it.
     for state in &mut draft.incident.destinations {
@@ -193,6 +194,7 @@ pub(super) fn close_if_over(draft: &mut Draft, facts: &Facts<'_>) {
 pub(super) fn close(draft: &mut Draft, by: Option<Actor>, why: String, facts: &Facts<'_>) {
     acting::call_off(draft);
     draft.cancel_all_wakes();
+    silencing::incident_over(draft);
     draft.incident.status = IncidentStatus::Resolved;
     draft.incident.phase = Phase::Closed;
     draft.incident.resolved = Some(Resolution { actor: by.clone(), at: draft.now });

@@ -11,7 +11,7 @@ use crate::people::{Actor, Role};
 use crate::timeline::LineKind;
 use crate::verification::after;
 
-fn need(actor: &Actor, needed: Role) -> Result<(), Refused> {
+pub(super) fn need(actor: &Actor, needed: Role) -> Result<(), Refused> {
     if actor.role >= needed {
         return Ok(());
     }
@@ -51,7 +51,7 @@ pub(super) fn acknowledge(
 }
 
 /// An acknowledgement counts from now on, for as long as the policy says.
-fn begin_to_count(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
+pub(super) fn begin_to_count(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
     let counts_for = facts.policy.and_then(|policy| policy.acknowledgement_expires_after);
     let expires_at = counts_for.map(|time| after(draft.now, time));
     draft.incident.acknowledged = Some(Acknowledgement { actor, at: draft.now, expires_at });
@@ -62,7 +62,7 @@ fn begin_to_count(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
 }
 
 /// Nothing escalates from here on.
-fn hold_escalation(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
+pub(super) fn hold_escalation(draft: &mut Draft, actor: Actor, facts: &Facts<'_>) {
     draft.incident.status = IncidentStatus::Acknowledged;
     begin_to_count(draft, actor, facts);
     draft.cancel_wake(&Wake::Escalate);

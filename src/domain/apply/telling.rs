@@ -1,7 +1,7 @@
 //! Who hears what: escalation as time passes, messages that arrive, and messages that do not.
 
 use super::draft::{Draft, Told};
-use super::{Facts, alerts, deciding, restoring, verifying, waiting};
+use super::{Facts, alerts, deciding, restoring, silencing, verifying, waiting};
 use crate::action::Task;
 use crate::effect::{EffectId, Wake};
 use crate::escalation::{Called, EscalationState, EscalationStep, Reached};
@@ -77,6 +77,7 @@ pub(super) fn woken(draft: &mut Draft, effect: &EffectId, wake: &Wake, facts: &F
     }
     match wake {
         Wake::Restore(_) => {}
+        Wake::Silence => silencing::due(draft, facts),
         Wake::Escalate => escalation_due(draft, facts),
         Wake::AcknowledgementExpires => waiting::acknowledgement_expired(draft, facts),
         Wake::ApprovalExpires(id) => deciding::approval_expired(draft, id),

@@ -10,6 +10,17 @@ use crate::notification::{Destination, Notice};
 use crate::timeline::LineKind;
 use jiff::Timestamp;
 
+/// Whoever had it has it no longer, and it goes on: the path begins at its first level again.
+pub(super) fn begin_again(draft: &mut Draft, facts: &Facts<'_>) {
+    draft.incident.status = IncidentStatus::Triggered;
+    draft.incident.acknowledged = None;
+    let known = draft.pagerduty_destinations();
+    telling::page_those_who_had_it(draft, &known);
+    let text = "it fires still, and nobody has it any more: the escalation begins again";
+    draft.line(LineKind::Escalation, Some("begun_again"), text);
+    telling::begin_escalation(draft, facts);
+}
+
 /// Nobody has come back to what they acknowledged: the level that was told last hears again, and those above it keep
 /// their distance.
 pub(super) fn acknowledgement_expired(draft: &mut Draft, facts: &Facts<'_>) {

@@ -5,6 +5,7 @@ use crate::domain::alert::Alert;
 use crate::domain::bridge::BridgeNews;
 use crate::domain::incident::IncidentId;
 use crate::domain::people::Actor;
+use jiff::SignedDuration;
 
 /// What a delivery says.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +36,7 @@ pub struct Click {
     pub verb: ClickVerb,
     /// Who clicked, as the settings know them.
     pub actor: Actor,
-    /// Digest of what the button was drawn for: of a plan, or of where the escalation stood.
+    /// Digest of what the button was drawn for: of a plan, or of where the escalation stood. Of a silence, for how long.
     pub digest: Option<String>,
     /// Why, in their words, where a form asked for it.
     pub reason: Option<String>,
@@ -67,13 +68,33 @@ pub enum ClickVerb {
     Escalate,
     /// It is over.
     Resolve,
+    /// Alertmanager is to keep its alerts quiet, for as long as was chosen.
+    Silence,
+    /// Alertmanager is to tell of them again.
+    Unsilence,
 }
 
 impl ClickVerb {
     /// All verbs.
-    pub const ALL: [Self; 6] =
-        [Self::Acknowledge, Self::Approve, Self::Reject, Self::TakeOver, Self::Escalate, Self::Resolve];
+    pub const ALL: [Self; 8] = [
+        Self::Acknowledge,
+        Self::Approve,
+        Self::Reject,
+        Self::TakeOver,
+        Self::Escalate,
+        Self::Resolve,
+        Self::Silence,
+        Self::Unsilence,
+    ];
 }
+
+/// For how long a silence may be chosen in a menu, by the word that stands for it; none means until it is over.
+pub const SILENCE_CHOICES: [(&str, Option<SignedDuration>); 4] = [
+    ("1h", Some(SignedDuration::from_hours(1))),
+    ("4h", Some(SignedDuration::from_hours(4))),
+    ("1d", Some(SignedDuration::from_hours(24))),
+    ("resolved", None),
+];
 
 /// Reads deliveries. Must accept everything that the receivers accepted.
 pub trait Decoder: Send + Sync {

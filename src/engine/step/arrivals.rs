@@ -16,7 +16,8 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId, Opening};
 use crate::domain::people::Actor;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
-use crate::engine::ports::{AlertWrite, Click, ClickVerb, StoreError, StoredAlert};
+use crate::engine::ports::{AlertWrite, Click, ClickVerb, SILENCE_CHOICES, StoreError, StoredAlert};
+use jiff::SignedDuration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -288,6 +289,8 @@ pub(super) fn event_of(click: Click) -> Event {
         ClickVerb::TakeOver => Event::TakeOver { actor, reason },
         ClickVerb::Escalate => Event::Escalate { actor, seen: digest, reason },
         ClickVerb::Resolve => Event::Resolve { actor, reason },
+        ClickVerb::Silence => Event::Silence { actor, lasts: chosen(digest.as_deref()), reason },
+        ClickVerb::Unsilence => Event::Unsilence { actor, reason },
     }
 }
 
@@ -304,4 +307,9 @@ pub(super) fn said_before(refused: &Refused, verb: ClickVerb, actor: &Actor) -> 
         }
         _ => false,
     }
+}
+
+/// For how long was chosen; none means until it is over. Only what stands in the menu gets here.
+fn chosen(word: Option<&str>) -> Option<SignedDuration> {
+    SILENCE_CHOICES.into_iter().find(|(known, _)| Some(*known) == word).and_then(|(_, lasts)| lasts)
 }

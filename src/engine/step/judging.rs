@@ -53,6 +53,7 @@ impl Gathered {
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
             looks_first: looks_first(playbook, rule),
+            silence_max: settings.silence_max,
             notes: &self.notes,
         }
     }

@@ -7,6 +7,7 @@ use crate::domain::people::Role;
 use crate::http::auth::Principal;
 use crate::http::problem::Problem;
 use crate::http::services::Services;
+use crate::period::Period;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -20,6 +21,8 @@ const PAGE_DEFAULT: u32 = 50;
 pub const PAGE_MAX: u32 = 500;
 /// Hexadecimal digits of an incident's identity, a UUID.
 const ID_DIGITS: usize = 32;
+/// Shortest silence: setting one takes a moment, and so does its end.
+const SILENCE_MIN: Period = Period::from_mins(1);
 /// Longest text that a person may give as a reason.
 pub const REASON_BYTES_MAX: usize = 1_000;
 
@@ -158,6 +161,10 @@ pub(super) fn reason_of(body: &Bytes) -> Result<Option<String>, Problem> {
     }
     let WithReason { reason } = serde_json::from_slice(body)
         .map_err(|error| Problem::bad_request(format!("the body is not `{{\"reason\": \"…\"}}`: {error}")))?;
+    short_reason(reason)
+}
+
+fn short_reason(reason: Option<String>) -> Result<Option<String>, Problem> {
     if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
         return Err(Problem::bad_request(format!("`reason` is longer than {REASON_BYTES_MAX} bytes")));
     }
@@ -210,6 +217,80 @@ pub async fn escalate(
     principal.require(Role::Responder)?;
     let id = IncidentId(id);
     services.commands.escalate(id.clone(), principal.actor(), reason_of(&body)?).await?;
+    detail(&services, id).await
+}
+
+/// For how long, and why.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SilenceRequest {
+    /// A length of time such as `4h` or `1d`; without it the silence stands until the incident is over.
+    #[serde(default, rename = "for")]
+    #[schema(value_type = Option<String>)]
+    pub lasts: Option<Period>,
+    /// At most 1,000 bytes.
+    pub reason: Option<String>,
+}
+
+/// Silences the alerts that fire in Alertmanager, each with exactly its labels, and takes the incident in the caller's name
+/// until the silence is over. Again with a later end, the silence is extended.
+///
+/// # Errors
+/// As for `acknowledge`, and 409 where no Alertmanager is set up, nothing fires, or the silence stands already.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/silence",
+    params(("id" = String, Path, description = "Identity of the incident.")),
+    request_body(content = Option<SilenceRequest>, description = "Nothing at all, or for how long and why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn silence(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    let SilenceRequest { lasts, reason } = silence_of(&body)?;
+    let lasts = lasts.map(Period::signed);
+    services.commands.silence(id.clone(), principal.actor(), lasts, reason).await?;
+    detail(&services, id).await
+}
+
+fn silence_of(body: &Bytes) -> Result<SilenceRequest, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(SilenceRequest::default());
+    }
+    let SilenceRequest { lasts, reason } = serde_json::from_slice(body).map_err(|error| {
+        Problem::bad_request(format!("the body is not `{{\"for\": \"4h\", \"reason\": \"…\"}}`: {error}"))
+    })?;
+    if lasts.is_some_and(|lasts| lasts < SILENCE_MIN) {
+        return Err(Problem::bad_request(format!("`for` is at least {SILENCE_MIN}")));
+    }
+    Ok(SilenceRequest { lasts, reason: short_reason(reason)? })
+}
+
+/// Lifts the silence that was set here; the incident stays with whoever has it.
+///
+/// # Errors
+/// As for `acknowledge`, and 409 where nobody has silenced it.
+#[utoipa::path(post, path = "/api/v1/incidents/{id}/unsilence",
+    params(("id" = String, Path, description = "Identity of the incident.")),
+    request_body(content = Option<WithReason>, description = "Nothing at all, or why."),
+    security(("bearer" = [])),
+    responses((status = 200, body = IncidentDetail, description = "The incident as it is now."),
+        (status = 400, body = Problem), (status = 403, body = Problem),
+        (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn unsilence(
+    principal: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<IncidentDetail>, Problem> {
+    principal.require(Role::Responder)?;
+    let id = IncidentId(id);
+    services.commands.unsilence(id.clone(), principal.actor(), reason_of(&body)?).await?;
     detail(&services, id).await
 }
 

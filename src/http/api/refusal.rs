@@ -47,6 +47,7 @@ impl From<StoreError> for Problem {
 fn status_of(refused: &Refused) -> StatusCode {
     match refused {
         Refused::NoSuchAction | Refused::NoSuchTask => StatusCode::NOT_FOUND,
+        Refused::TooLong(_) => StatusCode::BAD_REQUEST,
         Refused::NotAllowed { .. } | Refused::Approval(ApprovalRefused::NotAllowed { .. }) => {
             StatusCode::FORBIDDEN
         }
@@ -54,6 +55,11 @@ fn status_of(refused: &Refused) -> StatusCode {
         | Refused::AlreadyAcknowledged(_)
         | Refused::AlreadyEscalated
         | Refused::AlreadyTakenOver(_)
+        | Refused::AlreadySilenced(..)
+        | Refused::NotSilenced
+        | Refused::NothingFires
+        | Refused::TooManyAlerts(_)
+        | Refused::NoAlertmanager
         | Refused::Approval(_) => StatusCode::CONFLICT,
     }
 }

@@ -46,6 +46,15 @@ pub struct IncidentSummary {
     pub deferred_until: Option<String>,
     /// Who goes on by hand, so that nothing more is tried; null while the machine may.
     pub taken_over_by: Option<String>,
+    /// Who silenced its alerts from here; null while nobody has.
+    #[serde(default)]
+    pub silenced_by: Option<String>,
+    /// RFC 3339; until when, null for one that stands until the incident is over.
+    #[serde(default)]
+    pub silenced_until: Option<String>,
+    /// Alerts that fire and that Alertmanager keeps quiet, by a silence or because of another alert.
+    #[serde(default)]
+    pub alerts_suppressed: u32,
     /// Alerts that fire now.
     pub alerts_firing: u32,
     /// Alerts that belong to it.
@@ -231,6 +240,9 @@ impl From<&Incident> for IncidentSummary {
                 .map(|at| at.to_string()),
             deferred_until: incident.deferred_until().map(|at| at.to_string()),
             taken_over_by: incident.taken_over.as_ref().map(|by| by.actor.name.clone()),
+            silenced_by: incident.silence.as_ref().map(|silence| silence.actor.name.clone()),
+            silenced_until: incident.silence.as_ref().and_then(|it| it.until).map(|at| at.to_string()),
+            alerts_suppressed: incident.suppressed.map_or(0, |quiet| quiet.silenced + quiet.inhibited),
             alerts_firing: incident.alerts.firing,
             alerts_total: incident.alerts.total(),
         }

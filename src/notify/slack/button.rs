@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::blocks::{CONFIRM_UNITS_MAX, mrkdwn, plain};
-use crate::engine::ports::ClickVerb;
+use crate::engine::ports::{ClickVerb, SILENCE_CHOICES};
 
 /// What all our `action_id`s begin with.
 const PREFIX: &str = "smokejumper.";
@@ -69,7 +69,12 @@ pub fn parse_value(verb: ClickVerb, value: Option<&str>) -> Result<ButtonValue, 
     }
     let subject = parts.next().filter(|subject| is_subject(subject)).ok_or(ValueError::Subject)?;
     let digest = match (verb, parts.next()) {
-        (ClickVerb::Acknowledge | ClickVerb::TakeOver | ClickVerb::Resolve, None) => None,
+        (ClickVerb::Acknowledge | ClickVerb::TakeOver | ClickVerb::Resolve | ClickVerb::Unsilence, None) => {
+            None
+        }
+        (ClickVerb::Silence, Some(word)) if SILENCE_CHOICES.iter().any(|(known, _)| *known == word) => {
+            Some(word.to_owned())
+        }
         (ClickVerb::Approve | ClickVerb::Reject | ClickVerb::Escalate, Some(digest)) if is_digest(digest) => {
             Some(digest.to_owned())
         }
@@ -109,6 +114,8 @@ pub(super) fn names(verb: ClickVerb) -> (&'static str, &'static str) {
         ClickVerb::TakeOver => ("take_over", "Take over"),
         ClickVerb::Escalate => ("escalate", "Escalate now"),
         ClickVerb::Resolve => ("resolve", "Resolve"),
+        ClickVerb::Silence => ("silence", "Silence …"),
+        ClickVerb::Unsilence => ("unsilence", "Lift the silence"),
     }
 }
 
@@ -125,6 +132,26 @@ pub(super) fn draw(verb: ClickVerb, style: Option<&str>, value: &ButtonValue) ->
         button["style"] = json!(style);
     }
     Some(button)
+}
+
+/// Draws the menu with the times for which an incident may be silenced.
+pub(super) fn silence_menu(subject: &str) -> Option<Value> {
+    let face = |word: &str| match word {
+        "1h" => "1 hour",
+        "4h" => "4 hours",
+        "1d" => "1 day",
+        _ => "Until it is resolved",
+    };
+    let option = |word: &str| {
+        let value = ButtonValue { subject: subject.to_owned(), digest: Some(word.to_owned()) }.write();
+        parse_value(ClickVerb::Silence, Some(&value)).ok()?;
+        Some(json!({ "text": plain(face(word)), "value": value }))
+    };
+    let options: Vec<Value> = SILENCE_CHOICES.iter().map(|(word, _)| option(word)).collect::<Option<_>>()?;
+    Some(json!({
+        "type": "static_select", "action_id": action_id(ClickVerb::Silence),
+        "placeholder": plain(names(ClickVerb::Silence).1), "options": options,
+    }))
 }
 
 /// Asks once more before the button counts. `text` is mrkdwn of at most [`CONFIRM_UNITS_MAX`] units.
@@ -168,6 +195,24 @@ mod tests {
         assert_eq!(parse(ClickVerb::Approve, "v1|0199-a1|xyz"), ValueError::Digest);
         assert_eq!(parse(ClickVerb::Acknowledge, "v1|0199|ab"), ValueError::Digest);
         assert_eq!(parse(ClickVerb::Reject, "v1|0199-a1|ab|cd"), ValueError::Form);
+    }
+
+    #[test]
+    fn a_silence_lasts_as_long_as_one_of_the_choices_says() {
+        let menu = silence_menu("0199").expect("a menu");
+        let values: Vec<&str> = menu["options"]
+            .as_array()
+            .expect("options")
+            .iter()
+            .filter_map(|one| one["value"].as_str())
+            .collect();
+        assert_eq!(values, ["v1|0199|1h", "v1|0199|4h", "v1|0199|1d", "v1|0199|resolved"]);
+        for value in values {
+            assert!(parse_value(ClickVerb::Silence, Some(value)).is_ok(), "{value}");
+        }
+        for value in ["v1|0199", "v1|0199|9d", "v1|0199|ab"] {
+            assert_eq!(parse_value(ClickVerb::Silence, Some(value)), Err(ValueError::Digest), "{value}");
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn card(view: &IncidentView, frame: &Frame<'_>) -> Card {
     ];
     drawn.extend(evidence::blocks(view, scribe));
     drawn.extend(remedies::blocks(view, scribe));
-    drawn.extend(presses::rows(view, scribe));
+    drawn.extend(presses::rows(view, frame.alertmanager_url.is_some(), scribe));
     drawn.push(blocks::context(&footer::links(view, frame, scribe)));
     Card { text: headline::notification(view, scribe), blocks: Value::Array(drawn) }
 }

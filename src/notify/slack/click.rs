@@ -109,7 +109,8 @@ pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, C
 
 fn read(action: &Action, actor: &Recognised, spot: Option<&Spot>) -> Result<Option<Click>, ClickRefused> {
     let Some(verb) = verb_of(&action.action_id) else { return Ok(None) };
-    let ButtonValue { subject, digest } = parse_value(verb, action.value.as_deref())?;
+    let chosen = action.selected_option.as_ref().map(|choice| choice.value.as_str());
+    let ButtonValue { subject, digest } = parse_value(verb, action.value.as_deref().or(chosen))?;
     let actor = actor.for_verb(verb);
     Ok(Some(Click { subject, verb, actor, digest, reason: None, spot: spot.cloned() }))
 }
@@ -125,7 +126,11 @@ impl Recognised {
     /// A workspace may let everybody take an incident; to stop the machine or to end it is for people who are known.
     fn for_verb(&self, verb: ClickVerb) -> Actor {
         let mut actor = self.actor.clone();
-        if !self.is_known && matches!(verb, ClickVerb::TakeOver | ClickVerb::Resolve) {
+        let is_for_known = matches!(
+            verb,
+            ClickVerb::TakeOver | ClickVerb::Resolve | ClickVerb::Silence | ClickVerb::Unsilence
+        );
+        if !self.is_known && is_for_known {
             actor.role = Role::Viewer;
         }
         actor

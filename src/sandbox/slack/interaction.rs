@@ -24,10 +24,10 @@ const MAX_ANSWER_CHARS: usize = 2_000;
 /// Why a click could not even be sent.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ClickError {
-    /// The message, button or user is not there.
+    /// The message, button, menu, option or user is not there.
     #[error("no {what} {name:?} in channel {channel:?}")]
     NotThere {
-        /// `message`, `button` or `user`.
+        /// `message`, `button`, `static_select`, `option` or `user`.
         what: &'static str,
         /// What was looked for.
         name: String,
@@ -201,6 +201,22 @@ impl SlackSandbox {
         self.shared.deliver(&self.prepare_click(channel, message_ts, action_id, user)?).await
     }
 
+    /// Chooses the option with this value in a menu, as a user, waits for the receiver's answer and records both.
+    ///
+    /// # Errors
+    /// As [`Self::click`].
+    pub async fn choose(
+        &self,
+        channel: &str,
+        message_ts: &str,
+        action_id: &str,
+        value: &str,
+        user: &str,
+    ) -> Result<Interaction, ClickError> {
+        let prepared = self.shared.prepare_choice(channel, message_ts, action_id, value, user)?;
+        self.shared.deliver(&prepared).await
+    }
+
     /// Sends a prepared interaction as it is, records it and returns the receiver's answer.
     ///
     /// # Errors
@@ -218,18 +234,59 @@ impl Shared {
         action_id: &str,
         user: &str,
     ) -> Result<SignedInteraction, ClickError> {
-        let missing =
-            |what, name: &str| ClickError::NotThere { what, name: name.into(), channel: channel.into() };
+        let element = self.element(channel, message_ts, "button", action_id)?;
+        self.prepare(channel, message_ts, &element, user)
+    }
+
+    /// The same for an option of a menu.
+    pub(super) fn prepare_choice(
+        &self,
+        channel: &str,
+        message_ts: &str,
+        action_id: &str,
+        value: &str,
+        user: &str,
+    ) -> Result<SignedInteraction, ClickError> {
+        let menu = self.element(channel, message_ts, "static_select", action_id)?;
+        let mut options = menu["options"].as_array().into_iter().flatten();
+        let chosen = options.find(|option| option["value"] == value).cloned();
+        let chosen = chosen.ok_or_else(|| missing("option", value, channel))?;
+        let action = json!({
+            "type": "static_select", "action_id": action_id, "block_id": menu["block_id"],
+            "placeholder": menu["placeholder"], "selected_option": chosen,
+        });
+        self.prepare(channel, message_ts, &action, user)
+    }
+
+    fn element(
+        &self,
+        channel: &str,
+        message_ts: &str,
+        kind: &'static str,
+        action_id: &str,
+    ) -> Result<Value, ClickError> {
         let message = self.workspace().message(channel, message_ts).cloned();
-        let message = message.ok_or_else(|| missing("message", message_ts))?;
-        let button = button(&message, action_id).ok_or_else(|| missing("button", action_id))?;
-        let user = self.user(user).ok_or_else(|| missing("user", user))?;
-        let payload = self.click_payload(&message, &button, user);
+        let message = message.ok_or_else(|| missing("message", message_ts, channel))?;
+        element(&message, kind, action_id).ok_or_else(|| missing(kind, action_id, channel))
+    }
+
+    fn prepare(
+        &self,
+        channel: &str,
+        message_ts: &str,
+        element: &Value,
+        user: &str,
+    ) -> Result<SignedInteraction, ClickError> {
+        let message = self.workspace().message(channel, message_ts).cloned();
+        let message = message.ok_or_else(|| missing("message", message_ts, channel))?;
+        let user = self.user(user).ok_or_else(|| missing("user", user, channel))?;
+        let payload = self.click_payload(&message, element, user);
+        let value = element["value"].as_str().or(element["selected_option"]["value"].as_str());
         let about = Click {
             channel: channel.to_owned(),
             message_ts: message_ts.to_owned(),
-            action_id: action_id.to_owned(),
-            value: button["value"].as_str().map(str::to_owned),
+            action_id: element["action_id"].as_str().unwrap_or_default().to_owned(),
+            value: value.map(str::to_owned),
             user: user.id.clone(),
         };
         let body = payload_form(&payload);
@@ -324,14 +381,18 @@ impl Shared {
     }
 }
 
-/// The button of a message with this `action_id`, with the `block_id` of its block, as an action shows it.
-fn button(message: &Message, action_id: &str) -> Option<Value> {
+fn missing(what: &'static str, name: &str, channel: &str) -> ClickError {
+    ClickError::NotThere { what, name: name.into(), channel: channel.into() }
+}
+
+/// The element of a message with this `action_id`, with the `block_id` of its block, as an action shows it.
+fn element(message: &Message, kind: &str, action_id: &str) -> Option<Value> {
     message.blocks.iter().find_map(|block| {
         let accessory = block.get("accessory").into_iter();
         let elements = block.get("elements").and_then(Value::as_array).into_iter().flatten();
-        let found = accessory.chain(elements).find(|element| {
-            element["type"] == "button" && element["action_id"].as_str() == Some(action_id)
-        })?;
+        let found = accessory
+            .chain(elements)
+            .find(|element| element["type"] == kind && element["action_id"].as_str() == Some(action_id))?;
         let mut action = found.clone();
         action["block_id"] = block["block_id"].clone();
         Some(action)

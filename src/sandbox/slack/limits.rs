@@ -27,6 +27,12 @@ pub const MAX_ACTION_ELEMENTS: usize = 25;
 pub const MAX_BUTTON_CHARS: usize = 75;
 /// Characters of a button's value.
 pub const MAX_VALUE_CHARS: usize = 2_000;
+/// Options of a menu.
+pub const MAX_OPTIONS: usize = 100;
+/// Characters of the value of an option.
+pub const MAX_OPTION_VALUE_CHARS: usize = 150;
+/// Characters of what a menu shows before something is chosen.
+pub const MAX_PLACEHOLDER_CHARS: usize = 150;
 /// Characters of a URL in a block.
 pub const MAX_URL_CHARS: usize = 3_000;
 /// Characters of an `action_id` or a `block_id`.
@@ -178,6 +184,7 @@ impl Check {
         let Some(fields) = self.object(element, at) else { return };
         match fields.get("type").and_then(Value::as_str) {
             Some("button") => self.button(fields, action_ids, at),
+            Some("static_select") => self.static_select(fields, action_ids, at),
             Some("image") => self.image(fields, at),
             Some(other) => self.fault(format_args!("unsupported type: {other}"), &format!("{at}/type")),
             None => self.fault("missing required field: type", at),
@@ -201,6 +208,31 @@ impl Check {
             self.fault(format_args!("`action_id` already exists: {id}"), &format!("{at}/action_id"));
         }
         self.style(fields, at);
+        if let Some(confirm) = fields.get("confirm") {
+            self.confirm(confirm, &format!("{at}/confirm"));
+        }
+    }
+
+    fn static_select(&mut self, fields: &Map<String, Value>, action_ids: &mut BTreeSet<String>, at: &str) {
+        self.only(fields, &["placeholder", "action_id", "options", "confirm"], at);
+        self.text(
+            fields.get("placeholder"),
+            Text::plain(MAX_PLACEHOLDER_CHARS),
+            &format!("{at}/placeholder"),
+        );
+        self.string(fields, "action_id", MAX_ID_CHARS, false, at);
+        if let Some(id) = fields.get("action_id").and_then(Value::as_str)
+            && !action_ids.insert(id.to_owned())
+        {
+            self.fault(format_args!("`action_id` already exists: {id}"), &format!("{at}/action_id"));
+        }
+        let options = self.items(fields, "options", MAX_OPTIONS, at);
+        for (index, option) in options.iter().enumerate() {
+            let at = format!("{at}/options/{index}");
+            let Some(option) = self.object(option, &at) else { continue };
+            self.text(option.get("text"), Text::plain(MAX_BUTTON_CHARS), &format!("{at}/text"));
+            self.string(option, "value", MAX_OPTION_VALUE_CHARS, true, &at);
+        }
         if let Some(confirm) = fields.get("confirm") {
             self.confirm(confirm, &format!("{at}/confirm"));
         }

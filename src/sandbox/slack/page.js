@@ -157,6 +157,18 @@ function button(element, message) {
   return made;
 }
 
+function menu(element, message) {
+  const made = make("select", { class: "button", "data-action": element.action_id ?? "", "aria-label": element.placeholder?.text ?? "" },
+    make("option", { value: "" }, element.placeholder?.text ?? ""),
+    ...(element.options ?? []).map((one) => make("option", { value: one.value }, one.text?.text ?? "")));
+  made.addEventListener("change", async () => {
+    const chosen = element.options.find((one) => one.value === made.value);
+    if (chosen) await press(made, message, { ...element, value: chosen.value, is_menu: true }, chosen.text.text);
+    made.value = "";
+  });
+  return made;
+}
+
 /** Asks the way a confirm object says; true where the person goes on. */
 function confirmed(confirm) {
   const dialog = $("confirm");
@@ -225,7 +237,7 @@ async function press(made, message, element, label) {
     const response = await fetch("_sandbox/click", {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ channel: message.channel, message_ts: message.ts, action_id: element.action_id, user: user.id }),
+      body: JSON.stringify({ channel: message.channel, message_ts: message.ts, action_id: element.action_id, user: user.id, ...(element.is_menu ? { value: element.value } : {}) }),
     });
     const done = await response.json();
     notify(done.problem ? `“${label}” did not work: ${done.problem}.` : `${user.real_name} pressed “${label}”.`);
@@ -289,7 +301,7 @@ function blockNodes(block, message) {
     case "context":
       return [make("div", { class: "block context" }, ...(block.elements ?? []).map((one) => (one.type === "image" ? picture(one) : make("span", {}, textOf(one)))))];
     case "actions":
-      return [make("div", { class: "actions" }, ...(block.elements ?? []).filter((one) => one.type === "button").map((one) => button(one, message)))];
+      return [make("div", { class: "actions" }, ...(block.elements ?? []).flatMap((one) => (one.type === "button" ? [button(one, message)] : one.type === "static_select" ? [menu(one, message)] : [])))];
     case "image": return [picture(block)];
     case "rich_text": return [make("div", { class: "block" }, ...(block.elements ?? []).map(rich))];
     case "markdown": return [make("div", { class: "block" }, String(block.text ?? ""))];

@@ -97,18 +97,25 @@ async fn interactions(State(shared): State<Arc<Shared>>, Query(query): Query<Aft
     }))
 }
 
-/// A button pressed on the page.
+/// A button pressed, or an option chosen, on the page.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ClickOrder {
     channel: String,
     message_ts: String,
     action_id: String,
+    /// Of the option, for a menu.
+    #[serde(default)]
+    value: Option<String>,
     user: String,
 }
 
 async fn click(State(shared): State<Arc<Shared>>, Json(order): Json<ClickOrder>) -> Response {
-    let prepared = shared.prepare_click(&order.channel, &order.message_ts, &order.action_id, &order.user);
+    let ClickOrder { channel, message_ts, action_id, value, user } = &order;
+    let prepared = match value {
+        Some(value) => shared.prepare_choice(channel, message_ts, action_id, value, user),
+        None => shared.prepare_click(channel, message_ts, action_id, user),
+    };
     told(match prepared {
         Ok(click) => shared.deliver(&click).await,
         Err(error) => Err(error),

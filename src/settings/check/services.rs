@@ -119,13 +119,23 @@ fn require_time_up_to(most: Period, period: Period, path: &[&str], out: &mut Fin
 
 fn check_alertmanager(alertmanager: &Alertmanager, out: &mut Findings) {
     let name = "alertmanager";
-    let Alertmanager { url, peers, bearer_token, basic_auth, headers, timeout, reconcile, ca_file: _ } =
-        alertmanager;
+    let Alertmanager {
+        url,
+        peers,
+        bearer_token,
+        basic_auth,
+        headers,
+        timeout,
+        silence_max,
+        reconcile,
+        ca_file: _,
+    } = alertmanager;
     out.require(url.is_set(), &[name, "url"]);
     for (index, peer) in peers.iter().enumerate() {
         out.require(peer.is_set(), &[name, "peers", &index.to_string()]);
     }
     require_time_up_to(MESSENGER_TIMEOUT_MAX, *timeout, &[name, "timeout"], out);
+    require_time(*silence_max, &[name, "silence_max"], out);
     check_headers(headers, &[name], out);
     check_basic_auth(name, basic_auth.as_ref(), bearer_token.is_set(), out);
     for (key, period) in

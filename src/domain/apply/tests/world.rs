@@ -240,6 +240,7 @@ impl World {
             last_moment: &self.last_moment,
             on_resolve: &self.on_resolve,
             looks_first: self.looks_first,
+            silence_max: Some(SignedDuration::from_hours(7 * 24)),
             notes: &self.notes,
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now)?;

@@ -17,6 +17,9 @@ pub(super) fn fields(view: &IncidentView, scribe: Scribe<'_>) -> Vec<String> {
     if let Some((name, value)) = on_it(incident, scribe) {
         fields.push(format!("*{name}*\n{value}"));
     }
+    if let Some(quiet) = quiet(incident, scribe) {
+        fields.push(format!("*Silenced*\n{quiet}"));
+    }
     if let Some(next) = next_escalation(incident, scribe) {
         fields.push(format!("*Escalates next*\n{next}"));
     }
@@ -29,6 +32,9 @@ pub(super) fn line(view: &IncidentView, scribe: Scribe<'_>) -> String {
     let mut parts = vec![format!("Since {}", since(incident)), alerts(incident)];
     if let Some((name, value)) = on_it(incident, scribe) {
         parts.push(format!("{name}: {value}"));
+    }
+    if let Some(quiet) = quiet(incident, scribe) {
+        parts.push(format!("Silenced: {quiet}"));
     }
     if let Some(next) = next_escalation(incident, scribe) {
         parts.push(format!("Escalates next: {next}"));
@@ -83,6 +89,17 @@ fn on_it(incident: &Incident, scribe: Scribe<'_>) -> Option<(&'static str, Strin
         }
         None => Some(("On it", "*nobody yet*".to_owned())),
     }
+}
+
+/// What Alertmanager keeps quiet: by a silence that was set here, or by what others decided there.
+fn quiet(incident: &Incident, scribe: Scribe<'_>) -> Option<String> {
+    if let Some(silence) = &incident.silence {
+        let until = silence.until.map_or_else(|| "it is resolved".to_owned(), moment);
+        let by = person(&silence.actor, scribe);
+        let waits = if silence.held_until.is_none() { " (Alertmanager is being told)" } else { "" };
+        return Some(format!("until {until} by {by}{waits}"));
+    }
+    incident.suppressed.map(|quiet| format!("in Alertmanager: {quiet}"))
 }
 
 /// A person by name; somebody whom only Slack knows by a mention, which Slack shows as their name.

@@ -6,14 +6,14 @@ use crate::domain::action::{Action, ActionStatus};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::ports::{ClickVerb, IncidentView};
 use crate::notify::slack::blocks::{self, CONFIRM_UNITS_MAX};
-use crate::notify::slack::button::{ButtonValue, draw, with_confirmation};
+use crate::notify::slack::button::{ButtonValue, draw, silence_menu, with_confirmation};
 use crate::notify::slack::markup::Scribe;
 
 /// UTF-16 units of the words of ours in a confirmation.
 const OWN_UNITS: usize = 80;
 
 /// What is asked stands in a row of its own, above what people may want at any time.
-pub(super) fn rows(view: &IncidentView, scribe: Scribe<'_>) -> Vec<Value> {
+pub(super) fn rows(view: &IncidentView, may_silence: bool, scribe: Scribe<'_>) -> Vec<Value> {
     let incident = &view.incident;
     if !incident.is_open() {
         return Vec::new();
@@ -29,12 +29,12 @@ pub(super) fn rows(view: &IncidentView, scribe: Scribe<'_>) -> Vec<Value> {
         let value = ButtonValue { subject: incident.id.0.clone(), digest: None };
         buttons.extend(draw(ClickVerb::Acknowledge, style, &value));
     }
-    let rows = [buttons, in_hand(incident)];
+    let rows = [buttons, in_hand(incident, may_silence)];
     rows.into_iter().filter(|row| !row.is_empty()).map(blocks::buttons).collect()
 }
 
 /// What whoever looks at it may want to do, with what it means.
-fn in_hand(incident: &Incident) -> Vec<Value> {
+fn in_hand(incident: &Incident, may_silence: bool) -> Vec<Value> {
     let of = |digest| ButtonValue { subject: incident.id.0.clone(), digest };
     // Those that open a form ask there; the others ask before they count.
     let take_over = draw(ClickVerb::TakeOver, None, &of(None)).filter(|_| incident.taken_over.is_none());
@@ -43,7 +43,12 @@ fn in_hand(incident: &Incident) -> Vec<Value> {
         with_confirmation(button, "Call the next level?", text, "Escalate now", "primary")
     });
     let resolve = draw(ClickVerb::Resolve, None, &of(None));
-    [take_over, escalate, resolve].into_iter().flatten().collect()
+    let silence = match &incident.silence {
+        Some(_) => draw(ClickVerb::Unsilence, None, &of(None)),
+        None if may_silence && incident.alerts.firing > 0 => silence_menu(&incident.id.0),
+        None => None,
+    };
+    [take_over, escalate, silence, resolve].into_iter().flatten().collect()
 }
 
 /// The action that people are asked about.

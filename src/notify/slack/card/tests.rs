@@ -47,6 +47,11 @@ fn read_aloud(card: &Card) -> String {
 }
 
 fn button(button: &Value) -> String {
+    if button["type"] == "static_select" {
+        let options = button["options"].as_array().expect("options").iter();
+        let options: Vec<_> = options.map(|one| text_of(&one["text"])).collect();
+        return format!("[{}] {}", text_of(&button["placeholder"]), options.join(" / "));
+    }
     let style = button["style"].as_str().unwrap_or("plain");
     let mut line = format!(
         "[{}] {style}, {} = {}",
@@ -135,7 +140,8 @@ fn buttons_are_there_only_while_they_make_sense() {
         texts.into_iter().filter(|(place, _)| place.ends_with("/action_id")).map(|(_, id)| id).collect()
     };
     let (ack, approve, reject) = ("smokejumper.acknowledge", "smokejumper.approve", "smokejumper.reject");
-    let in_hand = ["smokejumper.take_over", "smokejumper.escalate", "smokejumper.resolve"];
+    let in_hand =
+        ["smokejumper.take_over", "smokejumper.escalate", "smokejumper.silence", "smokejumper.resolve"];
     let with = |first: &[&'static str]| [first, &in_hand].concat();
     assert_eq!(ids(&stories::opened()), with(&[ack]));
     assert_eq!(ids(&stories::awaiting_approval()), with(&[approve, reject, ack]));

@@ -1,0 +1,208 @@
+//! People silence incidents.
+
+use crate::desk::{Desk, mk_alert};
+use jiff::SignedDuration;
+use smokejumper::domain::apply::Refused;
+use smokejumper::domain::incident::IncidentStatus;
+use smokejumper::domain::people::{Actor, Role, Via};
+use smokejumper::engine::commands::CommandError;
+use smokejumper::engine::ports::{Kept, SilenceRefused};
+
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+fn person(name: &str) -> Actor {
+    Actor { name: name.to_owned(), via: Via::Api, role: Role::Responder }
+}
+
+/// A desk where two services have trouble in two incidents; the stories are about the first.
+async fn mk_desk() -> Desk {
+    let desk = Desk::new().await;
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    desk.told();
+    desk
+}
+
+async fn silence(desk: &Desk, who: &str, lasts: Option<SignedDuration>) -> Result<(), CommandError> {
+    let id = desk.incident().await.id;
+    let said = desk.commands.silence(id, person(who), lasts, Some("moving it".to_owned())).await;
+    desk.settle().await;
+    said
+}
+
+async fn status(desk: &Desk) -> IncidentStatus {
+    desk.incident().await.status
+}
+
+#[tokio::test]
+async fn a_silence_is_for_exactly_the_alerts_that_fire_and_takes_the_incident_until_it_is_over() {
+    let desk = mk_desk().await;
+    let began = desk.now();
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+    let asked = desk.asked();
+    assert_eq!(asked.len(), 1);
+    assert_eq!(asked[0].alerts, [mk_alert("api", began).labels]);
+    assert_eq!((asked[0].until, asked[0].by.as_str()), (began + 4 * HOUR, "una"));
+    assert!(asked[0].key.ends_with("-s1"), "{asked:?}");
+    let incident = desk.incident().await;
+    assert_eq!(incident.status, IncidentStatus::Acknowledged);
+    assert_eq!(incident.silence.expect("a silence").held_until, Some(began + 4 * HOUR));
+    desk.told();
+
+    // Nothing escalates while it stands, and it is looked at now and then.
+    desk.pass(3 * HOUR).await;
+    assert!(desk.told().iter().all(|told| !told.contains("Not acknowledged")), "nobody is called");
+    assert!(desk.asked().iter().all(|order| order.until == began + 4 * HOUR));
+    desk.pass(HOUR + MINUTE).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Triggered);
+    let told = desk.told();
+    assert!(told.iter().any(|told| told.starts_with("slack:#incidents Not acknowledged")), "{told:?}");
+    assert_eq!(desk.line("silence_over").await.as_deref(), Some("the silence is over"));
+    // The whole path begins again.
+    desk.pass(15 * MINUTE).await;
+    assert!(desk.told().iter().any(|told| told.starts_with("slack:#leads")));
+}
+
+#[tokio::test]
+async fn until_it_is_resolved_means_short_silences_that_are_extended_and_ended_with_the_incident() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", None).await.expect("silenced");
+    let first = desk.asked().remove(0);
+    assert_eq!(first.until, desk.now() + HOUR, "should we be gone, Alertmanager tells again soon");
+    for _ in 0..10 {
+        desk.pass(29 * MINUTE).await;
+        let standing = desk.incident().await.silence.expect("a silence");
+        assert!(standing.held_until.expect("set") > desk.now() + 20 * MINUTE, "{standing:?}");
+    }
+    assert!(desk.asked().iter().all(|order| order.key == first.key), "it stays the same silence");
+    let mut over = mk_alert("api", desk.now());
+    over.status = smokejumper::domain::alert::AlertStatus::Resolved;
+    desk.post(&[over]).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Resolved);
+    let asked = desk.asked();
+    assert!(asked.len() == 1 && asked[0].alerts.is_empty() && asked[0].key == first.key, "{asked:?}");
+    assert_eq!(desk.incident().await.silence, None);
+    assert!(desk.line("silence_ended").await.is_some());
+}
+
+#[tokio::test]
+async fn of_two_presses_the_second_changes_nothing_and_a_longer_one_extends() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", Some(HOUR)).await.expect("silenced");
+    let refused = silence(&desk, "ravi", Some(HOUR)).await.expect_err("somebody was first");
+    assert!(refused.to_string().starts_with("already silenced by una, until "), "{refused}");
+    silence(&desk, "ravi", Some(4 * HOUR)).await.expect("extended");
+    let asked = desk.asked();
+    assert_eq!(asked.len(), 2);
+    assert_eq!((&asked[0].key, asked[1].until), (&asked[1].key, desk.now() + 4 * HOUR));
+    silence(&desk, "ravi", None).await.expect("until it is over");
+    let refused = silence(&desk, "una", None).await.expect_err("it stands");
+    assert!(matches!(refused, CommandError::Refused(Refused::AlreadySilenced(..))), "{refused}");
+}
+
+#[tokio::test]
+async fn what_begins_later_is_not_silenced_with_it() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", None).await.expect("silenced");
+    desk.asked();
+    desk.pass(MINUTE).await;
+    let mut joined = mk_alert("api", desk.now());
+    joined.labels.insert("pod".to_owned(), "api-2".to_owned());
+    joined.fingerprint = smokejumper::domain::fingerprint::Fingerprint::of_labels(&joined.labels);
+    desk.post(&[joined.clone()]).await;
+    desk.pass(40 * MINUTE).await;
+    let asked = desk.asked();
+    assert!(
+        !asked.is_empty() && asked.iter().all(|order| !order.alerts.contains(&joined.labels)),
+        "{asked:?}"
+    );
+    // What was silenced ends, and nobody has decided about the other: somebody is called.
+    let mut over = mk_alert("api", desk.now());
+    over.status = smokejumper::domain::alert::AlertStatus::Resolved;
+    desk.post(&[over]).await;
+    desk.pass(31 * MINUTE).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Triggered);
+    let lifted = desk.asked().pop().expect("an end");
+    assert!(lifted.alerts.is_empty(), "{lifted:?}");
+    // Who has seen it may press again.
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+    assert!(desk.asked()[0].alerts.contains(&joined.labels));
+}
+
+#[tokio::test]
+async fn an_alertmanager_that_is_away_is_asked_again_and_one_that_refuses_is_told_of() {
+    let away = || Err(SilenceRefused { reason: "connection refused".to_owned(), retryable: true });
+    let desk = mk_desk().await;
+    desk.answers([away(), away(), away()]);
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("it is wished");
+    assert_eq!(desk.incident().await.silence.expect("a wish").held_until, None);
+    desk.pass(MINUTE).await;
+    assert!(desk.incident().await.silence.expect("a silence").held_until.is_some());
+    assert_eq!(desk.asked().len(), 4);
+
+    let desk = mk_desk().await;
+    desk.answers([Err(SilenceRefused { reason: "HTTP 403 no".to_owned(), retryable: false })]);
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("it is wished");
+    let incident = desk.incident().await;
+    assert_eq!((incident.silence, incident.status), (None, IncidentStatus::Acknowledged));
+    let told = desk.told();
+    assert!(told.iter().any(|told| told.contains("could not be silenced: HTTP 403 no")), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_silence_that_somebody_lifts_in_alertmanager_stays_lifted_and_the_escalation_begins_again() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+    desk.asked();
+    desk.answers([Ok(Kept::Lifted)]);
+    desk.pass(31 * MINUTE).await;
+    let incident = desk.incident().await;
+    assert_eq!((incident.silence, incident.status), (None, IncidentStatus::Triggered));
+    let asked = desk.asked();
+    assert!(asked.len() == 2 && asked[1].alerts.is_empty(), "what else stood is ended: {asked:?}");
+    desk.pass(2 * HOUR).await;
+    assert!(desk.asked().is_empty(), "nobody argues with a person");
+}
+
+#[tokio::test]
+async fn lifting_it_here_ends_it_there_and_the_incident_stays_with_whoever_has_it() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+    let id = desk.incident().await.id;
+    desk.asked();
+    desk.commands.unsilence(id.clone(), person("ravi"), None).await.expect("lifted");
+    desk.settle().await;
+    assert_eq!(desk.asked().len(), 1);
+    assert_eq!(status(&desk).await, IncidentStatus::Acknowledged);
+    let again = desk.commands.unsilence(id, person("ravi"), None).await;
+    assert!(matches!(again, Err(CommandError::Refused(Refused::NotSilenced))), "{again:?}");
+    desk.pass(5 * HOUR).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Acknowledged, "no timer of the silence is left");
+}
+
+#[tokio::test]
+async fn who_had_the_incident_before_keeps_it_when_a_silence_is_over() {
+    let desk = mk_desk().await;
+    let id = desk.incident().await.id;
+    desk.commands.acknowledge(id, person("una"), None).await.expect("taken");
+    silence(&desk, "ravi", Some(HOUR)).await.expect("silenced");
+    desk.pass(2 * HOUR).await;
+    let incident = desk.incident().await;
+    assert_eq!(incident.silence, None);
+    assert_eq!(incident.acknowledged.expect("taken").actor.name, "una");
+}
+
+#[tokio::test]
+async fn what_may_not_be_silenced_is_refused_with_its_reason() {
+    let desk = mk_desk().await;
+    let id = desk.incident().await.id;
+    let viewer = Actor { role: Role::Viewer, ..person("una") };
+    let refused = desk.commands.silence(id.clone(), viewer, None, None).await.expect_err("a viewer");
+    assert!(matches!(refused, CommandError::Refused(Refused::NotAllowed { .. })), "{refused}");
+    let refused = silence(&desk, "una", Some(30 * 24 * HOUR)).await.expect_err("too long");
+    assert_eq!(refused.to_string(), "a silence lasts at most 168h");
+    desk.commands.resolve(id, person("una"), None).await.expect("over");
+    let refused = silence(&desk, "una", None).await.expect_err("over");
+    assert!(matches!(refused, CommandError::Refused(Refused::AlreadyResolved)), "{refused}");
+    assert!(desk.asked().is_empty());
+}
