@@ -6,6 +6,7 @@
 //!
 //! [`ports`], [`playbook`] and [`meter`] are what it needs from the rest of the house.
 
+pub mod auditing;
 #[allow(clippy::disallowed_methods, reason = "this is where time and identities come in")]
 pub mod clock;
 pub mod commands;
@@ -23,6 +24,7 @@ mod settings;
 mod silencing;
 pub mod step;
 pub mod stepping;
+pub mod watchdogs;
 pub mod worker;
 
 pub use settings::EngineSettings;

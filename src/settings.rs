@@ -19,6 +19,7 @@ mod overlay;
 mod server;
 mod services;
 mod values;
+mod watching;
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,7 @@ pub use services::{
     Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Reconcile, Slack,
 };
 pub use values::{HttpUrl, PlainOrSecret, TextList};
+pub use watching::{Heartbeat, Watchdog};
 
 /// Everything that an operator can set. Holds references to secrets, never their values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +67,10 @@ pub struct Settings {
     pub slack: Option<Slack>,
     /// People who may press buttons, by their member ids in Slack.
     pub people: Vec<Person>,
+    /// Alerts that always fire, by a name of your own.
+    pub watchdogs: BTreeMap<String, Watchdog>,
+    /// Whom to tell that this service works.
+    pub heartbeat: Option<Heartbeat>,
     /// Named addresses that `http.call` may call.
     pub endpoints: BTreeMap<String, Endpoint>,
     /// PagerDuty services to page.
@@ -105,6 +111,8 @@ impl Default for Settings {
             kubernetes: None,
             slack: None,
             people: Vec::new(),
+            watchdogs: BTreeMap::new(),
+            heartbeat: None,
             endpoints: BTreeMap::new(),
             pagerduty: None,
             webhooks: BTreeMap::new(),

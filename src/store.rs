@@ -5,9 +5,10 @@
 //! attempt or the lock that proves that nobody else was first. Nothing from outside becomes SQL text. Statements are
 //! never logged: they hold labels.
 //!
-//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` → `firing` →
+//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` → `firing` → `audit` →
 //! `prune` → `hints`.
 
+mod audit;
 mod codec;
 mod commit;
 mod database;
@@ -45,8 +46,8 @@ use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    Claim, Commit, Delivery, Finish, FiringPage, IncidentQuery, IncidentView, Leased, Ledger, Loaded,
-    Neighbours, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
+    AuditView, Claim, Commit, Delivery, Finish, FiringPage, IncidentQuery, IncidentView, Leased, Ledger,
+    Loaded, Neighbours, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
 use hints::Hints;
@@ -152,6 +153,14 @@ impl Store for SqlStore {
         at: Timestamp,
     ) -> PortFuture<'_, Result<(), StoreError>> {
         Box::pin(firing::confirm(&self.database, alerts, at))
+    }
+
+    fn beats(&self) -> PortFuture<'_, Result<BTreeMap<String, Timestamp>, StoreError>> {
+        Box::pin(audit::beats(&self.database))
+    }
+
+    fn audit(&self, overdue: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
+        Box::pin(audit::audit(&self.database, overdue))
     }
 
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {

@@ -48,7 +48,7 @@ Exit code 64 says that settings or rules cannot be used.
 ";
 
 /// The sections in the order of the page.
-const SECTIONS: [&str; 22] = [
+const SECTIONS: [&str; 24] = [
     "mode",
     "rules",
     "server",
@@ -58,6 +58,8 @@ const SECTIONS: [&str; 22] = [
     "prometheus",
     "kubernetes",
     "alertmanager",
+    "watchdogs",
+    "heartbeat",
     "slack",
     "people",
     "pagerduty",
@@ -74,7 +76,9 @@ const SECTIONS: [&str; 22] = [
 ];
 
 /// Settings that lack what some of their keys must have: the checks themselves say which keys those are.
-const INCOMPLETE: [&str; 13] = [
+const INCOMPLETE: [&str; 15] = [
+    "watchdogs: { NAME: {} }",
+    "heartbeat: {}",
     "alertmanager: {}",
     "alertmanager: { basic_auth: {} }",
     "prometheus: { basic_auth: {} }",

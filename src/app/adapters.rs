@@ -13,6 +13,7 @@ use crate::clients::prometheus::PrometheusClient;
 use crate::clients::slack::socket::SocketClient;
 use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn, VitalsOptions};
 use crate::engine::clock::LastJump;
+use crate::engine::watchdogs::Sight;
 use crate::http::receive::slack::socket::Connect;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
@@ -31,6 +32,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+
+/// What others notice and those who act must know.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Watches {
+    /// When the wall clock was set.
+    pub(super) last_jump: LastJump,
+    /// Which watchdogs stay away.
+    pub(super) sight: Sight,
+}
 
 /// Everything that reaches out.
 pub(super) struct Adapters {
@@ -55,12 +65,12 @@ impl Adapters {
         settings: &Settings,
         keyring: &Keyring,
         bound: SocketAddr,
-        last_jump: LastJump,
+        watches: Watches,
     ) -> anyhow::Result<Self> {
         let links = settings.server.public_url(bound);
         let cluster = Cluster::of(settings);
         Ok(Self {
-            diagnostics: Arc::new(diagnostics_with(cluster.as_ref(), settings, keyring, last_jump)?),
+            diagnostics: Arc::new(diagnostics_with(cluster.as_ref(), settings, keyring, watches)?),
             actions: Arc::new(actions(cluster.as_ref(), settings, keyring)?),
             notifiers: Arc::new(Notifiers {
                 slack: slack(settings, keyring, &links)?,
@@ -98,7 +108,7 @@ impl Adapters {
     }
 }
 
-fn vitals(settings: &Settings, last_jump: LastJump) -> anyhow::Result<VitalsOptions> {
+fn vitals(settings: &Settings, watches: Watches) -> anyhow::Result<VitalsOptions> {
     let blind = &settings.guardrails.blind;
     let alertmanager = blind.alertmanager.as_ref().map(|url| Url::parse(url.as_str())).transpose();
     Ok(VitalsOptions {
@@ -106,13 +116,14 @@ fn vitals(settings: &Settings, last_jump: LastJump) -> anyhow::Result<VitalsOpti
         alertmanager: alertmanager.context("`guardrails.blind.alertmanager`")?,
         down_percent: settings.guardrails.correlation.down_percent,
         nodes_percent: settings.guardrails.correlation.nodes_percent,
-        last_jump,
+        last_jump: watches.last_jump,
+        sight: watches.sight,
     })
 }
 
 /// The diagnostics by themselves, for a look at what they would find.
 pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Diagnostics> {
-    diagnostics_with(Cluster::of(settings).as_ref(), settings, keyring, LastJump::default())
+    diagnostics_with(Cluster::of(settings).as_ref(), settings, keyring, Watches::default())
 }
 
 /// What looks at the targets of remedies, for a look at what they would do: no endpoint can be called with it.
@@ -124,14 +135,14 @@ fn diagnostics_with(
     cluster: Option<&Cluster>,
     settings: &Settings,
     keyring: &Keyring,
-    last_jump: LastJump,
+    watches: Watches,
 ) -> anyhow::Result<Diagnostics> {
     let prometheus =
         settings.prometheus.as_ref().map(|upstream| prometheus(upstream, keyring)).transpose()?;
     let options = DiagnosticsOptions {
         prometheus,
         kubernetes: cluster.map(Cluster::for_diagnostics),
-        vitals: vitals(settings, last_jump)?,
+        vitals: vitals(settings, watches)?,
         probe_loopback: settings.probes.allow_loopback,
         keyring: keyring.clone(),
     };
@@ -367,7 +378,7 @@ mod tests {
         let environment = BTreeMap::from(environment);
         let settings = Settings::from_text("s.yaml", text, Path::new(""), &environment)
             .unwrap_or_else(|error| panic!("{error}"));
-        Adapters::build(&settings, &Keyring::new(environment), settings.server.listen, LastJump::default())
+        Adapters::build(&settings, &Keyring::new(environment), settings.server.listen, Watches::default())
             .expect("adapters")
     }
 

@@ -26,7 +26,7 @@ impl Decoder for HouseDecoder {
                 let payload = alertmanager::parse(&delivery.body).map_err(|error| error.to_string())?;
                 Ok(Decoded::Alerts(payload.to_alerts(delivery.received_at)))
             }
-            Source::Reconciler => {
+            Source::Reconciler | Source::Own => {
                 let alerts = serde_json::from_slice(&delivery.body).map_err(|error| error.to_string())?;
                 Ok(Decoded::Alerts(alerts))
             }

@@ -1,6 +1,6 @@
 //! Starts the house floor by floor and stops it in the opposite order.
 
-use super::adapters::{self, Adapters};
+use super::adapters::{self, Adapters, Watches};
 use super::check;
 use super::decoder::HouseDecoder;
 use super::desk;
@@ -10,7 +10,7 @@ use super::upkeep;
 use super::watching;
 use crate::clients::http::install_crypto_provider;
 use crate::engine::EngineSettings;
-use crate::engine::clock::{LastJump, SystemClock, TimeOrderedIds};
+use crate::engine::clock::{SystemClock, TimeOrderedIds};
 use crate::engine::commands::Commands;
 use crate::engine::executor::Executor;
 use crate::engine::intake::Intake;
@@ -105,9 +105,9 @@ impl House {
         limits.connections = files::connections_within_limits(limits.connections);
         let listener =
             Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
-        let last_jump = LastJump::default();
+        let watches = Watches::default();
         let address = listener.local_address().context("the bound address is not known")?;
-        let adapters = Adapters::build(&settings, &keyring, address, last_jump.clone())?;
+        let adapters = Adapters::build(&settings, &keyring, address, watches.clone())?;
         adapters.connect().await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let engine_settings =
@@ -147,16 +147,17 @@ impl House {
             steps: steps.clone(),
             holds: Arc::default(),
         });
-        let reconciler = watching::Reconciling {
-            settings: &settings,
-            store: &store,
-            intake: &intake,
-            steps: &steps,
-            clock: &clock,
-            ids: &ids,
+        let watched = watching::Watched {
+            store: store.clone(),
+            intake: intake.clone(),
+            steps: steps.clone(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
             meter: Arc::new(metrics.clone()),
-        }
-        .reconciler(adapters.alertmanagers);
+        };
+        let reconciler = watched.reconciler(&settings, adapters.alertmanagers);
+        let guards =
+            watching::Guards::build(&settings, &keyring, watched, watches.sight.clone(), metrics.clone())?;
         let owner = ids.delivery();
         let (working, worker_signals) = (Arc::clone(&executor), signals.clone());
         let hinted = signals.clone();
@@ -204,13 +205,14 @@ impl House {
             signals: signals.clone(),
             began: (clock.now(), Instant::now()),
             clock,
-            last_jump,
+            last_jump: watches.last_jump,
             retention: engine_settings.retention,
             notifiers: adapters.notifiers,
             directory: adapters.slack_decoder.people.directory,
             executor,
             permissions,
             reconciler,
+            guards: Some(guards),
         };
         let upkeep = Floor::spawn("upkeep", |stop| Box::pin(upkeep.run(stop)));
         let doors = Doors {

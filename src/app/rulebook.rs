@@ -7,6 +7,7 @@ use crate::domain::catalog::Catalog;
 use crate::domain::notification::Destination;
 use crate::domain::schedule::Contact;
 use crate::engine::EngineSettings;
+use crate::engine::watchdogs::Watchdog;
 use crate::metrics::Metrics;
 use crate::rules::RuleErrors;
 use crate::rules::book::{BookSource, Reload, RuleBook};
@@ -102,9 +103,19 @@ pub fn engine_settings(settings: &Settings) -> EngineSettings {
         default_destinations: default_channel,
         unmatched_destinations: unmatched,
         fallback_destinations: fallback,
+        watchdogs: watchdogs(settings),
         silence_max: settings.alertmanager.as_ref().map(|alertmanager| alertmanager.silence_max.signed()),
         retention: settings.retention.resolved_incidents.signed(),
     }
+}
+
+/// The watchdogs of the settings, whose matchers were checked.
+pub(super) fn watchdogs(settings: &Settings) -> Vec<Watchdog> {
+    let watchdog = |(name, it): (&String, &crate::settings::Watchdog)| {
+        let matchers = it.parsed().ok().filter(|_| !it.matchers.is_empty())?;
+        Some(Watchdog { name: name.clone(), matchers, within: it.within.signed(), severity: it.severity })
+    };
+    settings.watchdogs.iter().filter_map(watchdog).collect()
 }
 
 /// Reloads on demand; answers with a sentence, or with every mistake.

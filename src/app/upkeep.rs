@@ -3,6 +3,7 @@
 use super::gauges;
 use super::permissions::Permissions;
 use super::rulebook;
+use super::watching::Guards;
 use crate::engine::clock::{ClockWatch, Jump, LastJump};
 use crate::engine::executor::Executor;
 use crate::engine::fixes;
@@ -57,16 +58,20 @@ pub struct Upkeep {
     pub(super) permissions: Option<Permissions>,
     /// Compares what Alertmanager holds with what we hold, and how often; none without an Alertmanager.
     pub(super) reconciler: Option<(Reconciler, Duration)>,
+    /// Watches over alerting itself.
+    pub(super) guards: Option<Guards>,
 }
 
 impl Upkeep {
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
+        let guards = self.guards.take().map(|guards| guards.run(&stop));
         let permissions = self.permissions.take().map(|permissions| permissions.follow(stop.clone()));
         let reconciling = self.reconciler.take().map(|(it, every)| reconcile(it, every, &stop));
         tokio::join!(
             futures::future::OptionFuture::from(permissions),
             futures::future::OptionFuture::from(reconciling),
+            futures::future::OptionFuture::from(guards),
             rulebook::follow(Arc::clone(&self.book), self.metrics.clone(), stop.clone()),
             self.refresh_gauges(&stop),
             self.prune(&stop),
@@ -199,7 +204,7 @@ async fn reconcile(mut reconciler: Reconciler, every: Duration, stop: &Cancellat
     }
 }
 
-async fn pause(time: Duration, stop: &CancellationToken) {
+pub(super) async fn pause(time: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = tokio::time::sleep(time) => {}
         () = stop.cancelled() => {}

@@ -1,35 +1,45 @@
-//! Wires what watches over alerting itself: whether Alertmanager and we hold the same.
+//! Wires what watches over alerting itself: whether Alertmanager and we hold the same, whether watchdogs are heard, whether
+//! the store holds every next step, and the heartbeat that says so to somebody outside.
 
+use super::rulebook;
 use crate::alerting::Alertmanagers;
+use crate::clients::http::{HttpClient, HttpOptions, HttpRequest, Method, Url};
+use crate::engine::auditing::{AUDIT_EVERY, AuditState, Auditor};
 use crate::engine::intake::Intake;
 use crate::engine::meter::Meter;
 use crate::engine::ports::{Clock, Ids};
 use crate::engine::reconciling::{Memory, ReconcileSettings, Reconciler};
 use crate::engine::stepping::Steps;
+use crate::engine::watchdogs::{Keeper, LOOK_EVERY, Sight};
+use crate::metrics::Metrics;
+use crate::secret::{Keyring, Secret};
 use crate::settings::{Reconcile, Settings};
 use crate::store::SqlStore;
+use anyhow::Context;
+use secrecy::ExposeSecret;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
-/// What the reconciler is made of.
-pub(super) struct Reconciling<'h> {
-    pub(super) settings: &'h Settings,
-    pub(super) store: &'h Arc<SqlStore>,
-    pub(super) intake: &'h Intake,
-    pub(super) steps: &'h Steps,
-    pub(super) clock: &'h Arc<dyn Clock>,
-    pub(super) ids: &'h Arc<dyn Ids>,
+/// What all of them look at, and go by.
+pub(super) struct Watched {
+    pub(super) store: Arc<SqlStore>,
+    pub(super) intake: Intake,
+    pub(super) steps: Steps,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Arc<dyn Ids>,
     pub(super) meter: Arc<dyn Meter>,
 }
 
-impl Reconciling<'_> {
+impl Watched {
     /// The reconciler and how often it looks, where there is an Alertmanager to ask.
     pub(super) fn reconciler(
-        self,
+        &self,
+        settings: &Settings,
         alertmanagers: Option<Arc<Alertmanagers>>,
     ) -> Option<(Reconciler, Duration)> {
         let Reconcile { enabled, every, grace, receiver, take_in_missed, missed_after } =
-            self.settings.alertmanager.as_ref()?.reconcile.clone();
+            settings.alertmanager.as_ref()?.reconcile.clone();
         let alerting = alertmanagers.filter(|_| enabled)?;
         let reconciler = Reconciler {
             alerting,
@@ -37,17 +47,153 @@ impl Reconciling<'_> {
             reader: self.store.clone(),
             intake: self.intake.clone(),
             steps: self.steps.clone(),
-            clock: Arc::clone(self.clock),
-            ids: Arc::clone(self.ids),
-            meter: self.meter,
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            meter: Arc::clone(&self.meter),
             settings: ReconcileSettings {
                 grace: grace.get(),
                 receiver,
                 takes_in: take_in_missed,
                 missed_after: missed_after.signed(),
+                watchdogs: rulebook::watchdogs(settings),
             },
             memory: Memory::default(),
         };
         Some((reconciler, every.get()))
+    }
+}
+
+/// What runs beside the engine for as long as the service does.
+pub(super) struct Guards {
+    keeper: Keeper,
+    auditor: Auditor,
+    heartbeat: Option<Heartbeat>,
+    meter: Arc<dyn Meter>,
+}
+
+/// A call that somebody outside waits for.
+struct Heartbeat {
+    client: HttpClient,
+    url: Secret,
+    method: Method,
+    every: Duration,
+    audit: AuditState,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    keyring: Keyring,
+}
+
+impl Guards {
+    /// Builds them all; nothing is sent yet.
+    pub(super) fn build(
+        settings: &Settings,
+        keyring: &Keyring,
+        watched: Watched,
+        sight: Sight,
+        metrics: Metrics,
+    ) -> anyhow::Result<Self> {
+        let Watched { store, intake, steps, clock, ids, meter } = watched;
+        let audit = AuditState::default();
+        let heartbeat = match &settings.heartbeat {
+            None => None,
+            Some(heartbeat) => {
+                let urls = keyring.open_all(&heartbeat.url)?;
+                let request_timeout = heartbeat.timeout.get();
+                let options = HttpOptions { request_timeout, ..HttpOptions::configured() };
+                Some(Heartbeat {
+                    client: HttpClient::new(&options).context("the HTTP client cannot be built")?,
+                    url: urls.first().context("`heartbeat.url` is not set")?.clone(),
+                    method: super::adapters::method(heartbeat.method),
+                    every: heartbeat.every.get(),
+                    audit: audit.clone(),
+                    clock: Arc::clone(&clock),
+                    metrics,
+                    keyring: keyring.clone(),
+                })
+            }
+        };
+        let keeper = Keeper {
+            watchdogs: rulebook::watchdogs(settings),
+            sight,
+            store: store.clone(),
+            intake: intake.clone(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+            listening: None,
+        };
+        let auditor = Auditor { store, steps, intake, clock, ids, meter: Arc::clone(&meter), state: audit };
+        Ok(Self { keeper, auditor, heartbeat, meter })
+    }
+
+    /// Runs them all until `stop`.
+    pub(super) async fn run(self, stop: &CancellationToken) {
+        let Self { keeper, auditor, heartbeat, meter } = self;
+        let beating = heartbeat.map(|heartbeat| heartbeat.run(stop));
+        tokio::join!(
+            keep(keeper, meter, stop),
+            audit(auditor, stop),
+            futures::future::OptionFuture::from(beating)
+        );
+    }
+}
+
+async fn keep(mut keeper: Keeper, meter: Arc<dyn Meter>, stop: &CancellationToken) {
+    if keeper.watchdogs.is_empty() {
+        return;
+    }
+    while !stop.is_cancelled() {
+        match keeper.look().await {
+            Ok(missing) => meter.watchdogs_missing(missing.len()),
+            Err(error) => tracing::warn!(error = %error, "watchdogs could not be looked after"),
+        }
+        super::upkeep::pause(LOOK_EVERY, stop).await;
+    }
+}
+
+async fn audit(auditor: Auditor, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = auditor.audit().await {
+            tracing::error!(error = %error, "the audit could not be made");
+        }
+        super::upkeep::pause(AUDIT_EVERY, stop).await;
+    }
+}
+
+impl Heartbeat {
+    async fn run(self, stop: &CancellationToken) {
+        let mut was_sent = true;
+        while !stop.is_cancelled() {
+            let outcome = self.beat().await;
+            if let (Err(why), true) = (&outcome, was_sent) {
+                tracing::error!(why, "the heartbeat was not sent");
+            } else if outcome.is_ok() && !was_sent {
+                tracing::info!("the heartbeat is sent again");
+            }
+            was_sent = outcome.is_ok();
+            super::upkeep::pause(self.every, stop).await;
+        }
+    }
+
+    async fn beat(&self) -> Result<(), String> {
+        if !self.audit.has_passed(self.clock.now()) {
+            self.metrics.heartbeat("withheld");
+            return Err("no audit has passed lately".to_owned());
+        }
+        let sent = self.send().await.map_err(|error| self.keyring.redactor().redact(&error).into_owned());
+        self.metrics.heartbeat(if sent.is_ok() { "sent" } else { "failed" });
+        sent
+    }
+
+    /// The address is a secret as a whole, so errors name neither it nor its host.
+    async fn send(&self) -> Result<(), String> {
+        let url = Url::parse(self.url.current().expose_secret())
+            .map_err(|_| "`heartbeat.url` is no address".to_owned())?;
+        let answer = self.client.send(HttpRequest::new(self.method.clone(), url)).await;
+        match answer {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            Ok(answer) => Err(format!("the monitor answers {}", answer.status)),
+            Err(error) if error.maybe_sent() => Err("the monitor does not answer in time".to_owned()),
+            Err(_) => Err("the monitor cannot be reached".to_owned()),
+        }
     }
 }

@@ -18,6 +18,7 @@ use crate::clients::prometheus::answer::Data;
 use crate::domain::vitals::{Sign, Vitals};
 use crate::engine::clock::LastJump;
 use crate::engine::ports::{PortFuture, Sentinel};
+use crate::engine::watchdogs::Sight;
 
 pub(super) use cluster::Nodes;
 
@@ -47,6 +48,8 @@ pub struct VitalsOptions {
     pub nodes_percent: u32,
     /// When the wall clock was set.
     pub last_jump: LastJump,
+    /// Which watchdogs stay away.
+    pub sight: Sight,
 }
 
 impl Sentinel for Diagnostics {
@@ -57,6 +60,8 @@ impl Sentinel for Diagnostics {
             let mut signs: BTreeMap<String, Sign> = prometheus.into_iter().chain(cluster).collect();
             signs.extend(alertmanager.map(|sign| ("alertmanager".to_owned(), sign)));
             signs.extend(clock_sign(&self.vitals.last_jump, now).map(|sign| ("clock".to_owned(), sign)));
+            let missing = self.vitals.sight.missing().into_iter();
+            signs.extend(missing.map(|(name, why)| (format!("watchdog {name}"), Sign::Blind(why))));
             let redactor = self.tools.keyring.redactor();
             let clean = |sign: Sign| match sign {
                 Sign::Good(text) => Sign::Good(redactor.redact(&text).into_owned()),

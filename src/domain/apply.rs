@@ -170,6 +170,7 @@ pub fn apply(
         }
         Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
         Event::Heard(news) => hearing::heard(&mut draft, news, facts),
+        Event::StepMissing => waiting::step_missing(&mut draft, facts),
         Event::Silence { actor, lasts, reason } => {
             silencing::silence(&mut draft, actor, lasts, reason, facts)?;
         }

@@ -128,6 +128,8 @@ pub enum Event {
     },
     /// News from where the incident is shown as well.
     Heard(BridgeNews),
+    /// The audit did not find the next step of the escalation where it must be.
+    StepMissing,
     /// A person silences the alerts that fire.
     Silence {
         /// Who.
@@ -212,6 +214,7 @@ impl Event {
             Self::Escalate { .. } => "escalate",
             Self::Resolve { .. } => "resolve",
             Self::Heard(_) => "heard",
+            Self::StepMissing => "step_missing",
             Self::Silence { .. } => "silence",
             Self::Unsilence { .. } => "unsilence",
             Self::SilenceDone { .. } => "silence_done",

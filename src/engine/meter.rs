@@ -28,6 +28,10 @@ pub trait Meter: Send + Sync {
     fn escalation_lag(&self, _lag: Duration) {}
     /// What Alertmanager holds was compared with what we hold.
     fn reconciled(&self, _round: &Round) {}
+    /// An audit was made, and found so many incidents without a next step.
+    fn audited(&self, _passed: bool, _without_step: usize) {}
+    /// So many watchdogs stay away.
+    fn watchdogs_missing(&self, _count: usize) {}
 }
 
 /// Counts nothing.

@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Name of the rule for what the service raises about itself, where the rules say nothing of it.
+pub const OWN_RULE: &str = "(smokejumper)";
+
 /// A rule with the digest of its text, as incidents keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptRule {

@@ -7,11 +7,13 @@
 mod alerting;
 mod decoded;
 mod hands;
+mod looks;
 mod notifier;
 
 pub use alerting::{Alerting, Held, HeldAlert, Kept, Peer, SilenceOrder, SilenceRefused};
 pub use decoded::{Click, ClickVerb, Decoded, Decoder, SILENCE_CHOICES, Spot, Whose};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
+pub use looks::{AuditView, Firing, FiringPage};
 pub use notifier::{Delivered, Notifier};
 
 use crate::domain::Labels;
@@ -68,6 +70,8 @@ pub enum Source {
     Slack,
     /// What was found by asking Alertmanager, for which no webhook came.
     Reconciler,
+    /// What the service raises about itself.
+    Own,
 }
 
 impl Source {
@@ -79,6 +83,7 @@ impl Source {
             Self::PagerDuty => "pagerduty",
             Self::Slack => "slack",
             Self::Reconciler => "reconciler",
+            Self::Own => "own",
         }
     }
 }
@@ -108,26 +113,6 @@ pub struct Wanted {
     pub fingerprints: Vec<Fingerprint>,
     /// Incidents by their identity in PagerDuty.
     pub bridges: Vec<String>,
-}
-
-/// An alert that fires in an open incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Firing {
-    /// The incident.
-    pub incident: IncidentId,
-    /// The alert as it was told.
-    pub alert: Alert,
-    /// Whether Alertmanager was seen to hold it.
-    pub confirmed: bool,
-}
-
-/// Alerts that fire in some open incidents.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FiringPage {
-    /// The alerts.
-    pub alerts: Vec<Firing>,
-    /// The last incident of this page; none when there is no further page.
-    pub next: Option<IncidentId>,
 }
 
 /// A remembered alert with its place.
@@ -219,6 +204,8 @@ pub struct Commit {
     pub texts: Vec<(RuleHash, Value)>,
     /// Actions that were allowed to start, to be counted by the limits.
     pub starts: Vec<Start>,
+    /// Watchdogs that were heard, and when.
+    pub beats: Vec<(String, Timestamp)>,
     /// Temporary changes that began or were undone.
     pub temporary: Vec<TemporaryChange>,
     /// Counted actions that came to their end. One that was never counted is no conflict.
@@ -351,6 +338,10 @@ pub trait Store: Send + Sync {
         alerts: Vec<(IncidentId, Fingerprint)>,
         at: Timestamp,
     ) -> PortFuture<'_, Result<(), StoreError>>;
+    /// When each watchdog was last heard.
+    fn beats(&self) -> PortFuture<'_, Result<BTreeMap<String, Timestamp>, StoreError>>;
+    /// What would not happen although it must, and what should have happened before `overdue`.
+    fn audit(&self, overdue: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>>;
     /// Writes one step. What can be prepared without the database is prepared at the call.
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>>;
     /// Leases effects that are due, urgent ones first, each lane's oldest only, and of each queue one.

@@ -14,6 +14,7 @@ use super::ports::{
 };
 use super::step::{Input, Lease};
 use super::stepping::Steps;
+use super::watchdogs::Watchdog;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::event::Event;
 use crate::domain::fingerprint::Fingerprint;
@@ -44,6 +45,8 @@ pub struct ReconcileSettings {
     pub receiver: Option<String>,
     /// Whether alerts that were never told are taken in.
     pub takes_in: bool,
+    /// Alerts that always fire: they are told of as a matter of course.
+    pub watchdogs: Vec<Watchdog>,
     /// How long an alert must have fired before it counts as never told: Alertmanager waits for its group.
     pub missed_after: SignedDuration,
 }
@@ -307,12 +310,15 @@ impl Reconciler {
     ) -> Result<(), ReconcileError> {
         let Some(receiver) = self.settings.receiver.clone() else { return Ok(()) };
         let waits = self.settings.missed_after;
+        let is_watchdog =
+            |alert: &Alert| self.settings.watchdogs.iter().any(|it| it.matchers.matches(&alert.labels));
         let is_due = |held: &&&HeldAlert| {
             !held.is_silenced
                 && !held.is_inhibited
                 && held.receivers.contains(&receiver)
                 && now.duration_since(held.alert.starts_at) >= waits
                 && !seen.contains(&held.alert.fingerprint)
+                && !is_watchdog(&held.alert)
         };
         let due: Vec<&HeldAlert> =
             view.present.values().filter(is_due).take(LOOKED_UP_MAX).copied().collect();

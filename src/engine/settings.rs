@@ -1,5 +1,6 @@
 //! What the operator decides about the engine, already checked.
 
+use super::watchdogs::Watchdog;
 use crate::domain::guardrail::{Alone, BlastRadius, Limits, Scope};
 use crate::domain::notification::Destination;
 use crate::domain::schedule::Schedule;
@@ -31,6 +32,8 @@ pub struct EngineSettings {
     pub fallback_destinations: Vec<Destination>,
     /// How long people may silence alerts in Alertmanager; none where there is no Alertmanager to do it in.
     pub silence_max: Option<SignedDuration>,
+    /// Alerts that always fire, and never open an incident.
+    pub watchdogs: Vec<Watchdog>,
     /// How long ended incidents are kept.
     pub retention: SignedDuration,
 }
@@ -49,6 +52,7 @@ impl Default for EngineSettings {
             unmatched_destinations: Vec::new(),
             fallback_destinations: Vec::new(),
             silence_max: None,
+            watchdogs: Vec::new(),
             retention: SignedDuration::from_hours(90 * 24),
         }
     }

@@ -8,7 +8,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::labels::{BoundedNames, DecisionLabels, DestinationLabel, EffectLabels, KindLabel, RuleLabel};
+use super::labels::{
+    BoundedNames, DecisionLabels, DestinationLabel, EffectLabels, KindLabel, OutcomeLabel, RuleLabel,
+};
 use super::{Metrics, seconds};
 use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
@@ -53,6 +55,10 @@ pub(super) struct EngineMetrics {
     peers: Family<KindLabel, Gauge>,
     ends_found: Counter,
     alerts_missed: Gauge,
+    audit_passed: Gauge,
+    audit_without_step: Gauge,
+    watchdogs_missing: Gauge,
+    heartbeats: Family<OutcomeLabel, Counter>,
 }
 
 impl Default for EngineMetrics {
@@ -73,6 +79,10 @@ impl Default for EngineMetrics {
             peers: Family::default(),
             ends_found: Counter::default(),
             alerts_missed: Gauge::default(),
+            audit_passed: Gauge::default(),
+            audit_without_step: Gauge::default(),
+            watchdogs_missing: Gauge::default(),
+            heartbeats: Family::default(),
         }
     }
 }
@@ -133,6 +143,26 @@ impl EngineMetrics {
             "Alerts that fire in Alertmanager for our receiver and that nobody told us of, as last looked",
             self.alerts_missed.clone(),
         );
+        registry.register(
+            "audit_passed",
+            "1 while the last look at the own store found every next step where it must be, 0 otherwise",
+            self.audit_passed.clone(),
+        );
+        registry.register(
+            "audit_without_step",
+            "Open incidents that nobody has and that had no next step when the store was last looked at",
+            self.audit_without_step.clone(),
+        );
+        registry.register(
+            "watchdogs_missing",
+            "Alerts that always fire and that stay away",
+            self.watchdogs_missing.clone(),
+        );
+        registry.register(
+            "heartbeats",
+            "Calls to the monitor outside, by outcome; withheld means that no audit had passed",
+            self.heartbeats.clone(),
+        );
     }
 }
 
@@ -143,9 +173,19 @@ impl EngineMetrics {
             let _ = self.commits.get_or_create(&KindLabel { kind });
             let _ = self.commit_seconds.get_or_create(&KindLabel { kind });
         }
+        for outcome in ["sent", "failed", "withheld"] {
+            let _ = self.heartbeats.get_or_create(&OutcomeLabel { outcome });
+        }
         for kind in ["answering", "silent"] {
             let _ = self.peers.get_or_create_owned(&KindLabel { kind });
         }
+    }
+}
+
+impl Metrics {
+    /// The monitor outside was called, or not.
+    pub fn heartbeat(&self, outcome: &'static str) {
+        self.0.engine.heartbeats.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 }
 
@@ -204,5 +244,14 @@ impl Meter for Metrics {
         }
         metrics.ends_found.inc_by(round.ended as u64);
         metrics.alerts_missed.set(round.missed.try_into().unwrap_or(i64::MAX));
+    }
+
+    fn audited(&self, passed: bool, without_step: usize) {
+        self.0.engine.audit_passed.set(i64::from(passed));
+        self.0.engine.audit_without_step.set(without_step.try_into().unwrap_or(i64::MAX));
+    }
+
+    fn watchdogs_missing(&self, count: usize) {
+        self.0.engine.watchdogs_missing.set(count.try_into().unwrap_or(i64::MAX));
     }
 }

@@ -55,6 +55,10 @@ fn the_names_and_types_are_a_contract() {
             "alertmanager_peers gauge",
             "alertmanager_ends_found counter",
             "alertmanager_alerts_missed gauge",
+            "audit_passed gauge",
+            "audit_without_step gauge",
+            "watchdogs_missing gauge",
+            "heartbeats counter",
             "inbox_depth gauge",
             "effect_queue_depth gauge",
             "incidents_open gauge",
@@ -93,6 +97,9 @@ fn what_the_engine_notes_is_on_the_page() {
     notes.rules_reloaded(true, 7);
     notes.rules_reloaded(false, 7);
     notes.reconciled(&Round { answering: 2, silent: 1, ended: 3, missed: 4, taken_in: 1 });
+    notes.audited(true, 0);
+    notes.watchdogs_missing(2);
+    notes.heartbeat("sent");
     let page = metrics.page();
     for line in [
         "smokejumper_store_commits_total{kind=\"intake\"} 1",
@@ -111,6 +118,9 @@ fn what_the_engine_notes_is_on_the_page() {
         "smokejumper_rule_reloads_total{outcome=\"refused\"} 1",
         "smokejumper_rules_loaded 7",
         "smokejumper_alertmanager_rounds_total 1",
+        "smokejumper_audit_passed 1",
+        "smokejumper_watchdogs_missing 2",
+        "smokejumper_heartbeats_total{outcome=\"sent\"} 1",
         "smokejumper_alertmanager_peers{kind=\"silent\"} 1",
         "smokejumper_alertmanager_ends_found_total 3",
         "smokejumper_alertmanager_alerts_missed 4",

@@ -10,7 +10,7 @@ use super::load::{self, RuleErrors};
 use super::ruleset::RuleSet;
 use crate::domain::catalog::Catalog;
 use crate::domain::rule::{ResponseRule, RuleHash, SeveritySpec, Template, default_reopen_within};
-use crate::engine::playbook::{KeptPolicy, KeptRule};
+use crate::engine::playbook::{KeptPolicy, KeptRule, OWN_RULE};
 use crate::yaml::Problem;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -74,6 +74,7 @@ pub struct BookSource {
 #[derive(Debug)]
 pub struct RuleBook {
     pub(super) source: BookSource,
+    pub(super) own: Arc<KeptRule>,
     pub(super) unmatched: Arc<KeptRule>,
     current: ArcSwap<RuleSet>,
     /// Digest of the files at the last attempt, good or bad. Held while a reload runs, so that two never interleave.
@@ -100,6 +101,7 @@ impl RuleBook {
         Self {
             source,
             unmatched: Arc::new(KeptRule::new(unmatched())),
+            own: Arc::new(KeptRule::new(own())),
             attempted: Mutex::new(set.hash().to_owned()),
             current: ArcSwap::from_pointee(set),
             refusal: ArcSwap::from_pointee(None),
@@ -197,6 +199,9 @@ impl RuleBook {
         if self.unmatched.hash == *hash {
             return Some(Arc::clone(&self.unmatched));
         }
+        if self.own.hash == *hash {
+            return Some(Arc::clone(&self.own));
+        }
         let in_force = self.current.load().rule_by_hash(hash).cloned();
         in_force.or_else(|| lock(&self.adopted_rules).get(hash).cloned())
     }
@@ -260,6 +265,13 @@ fn unmatched() -> ResponseRule {
         dry_run: false,
         reopen_within: default_reopen_within(),
     }
+}
+
+/// The rule for what the service raises about itself, where no rule of the files matches it. Unlike the one above it has a
+/// policy, as any rule that names none.
+fn own() -> ResponseRule {
+    let group_by = vec!["alertname".to_owned(), "watchdog".to_owned()];
+    ResponseRule { name: OWN_RULE.to_owned(), group_by, ..unmatched() }
 }
 
 #[cfg(test)]

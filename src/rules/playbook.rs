@@ -15,6 +15,7 @@ use crate::domain::rule::{RemedySpec, ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
 use crate::domain::severity::Severity;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic, RuleRole};
+use crate::engine::{auditing, watchdogs};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,8 @@ impl Playbook for RuleBook {
         let set = self.current();
         let mut rules: Vec<Arc<KeptRule>> = set.matching(&alert.labels).cloned().collect();
         if rules.is_empty() {
-            rules.push(Arc::clone(&self.unmatched));
+            let is_own = matches!(alert.name(), watchdogs::MISSING | auditing::FAILED);
+            rules.push(Arc::clone(if is_own { &self.own } else { &self.unmatched }));
         }
         rules
     }

@@ -6,6 +6,7 @@
 //!
 //! Whatever a statement expected and did not find is a conflict: somebody else was first.
 
+use super::audit::beat_columns;
 use super::codec::{NOT_ENDED, effect_parts, json, json_of_about, millis, plain};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
@@ -109,6 +110,7 @@ impl Plan {
         plan.effects(commit, at)?;
         plan.texts(commit);
         plan.temporary(commit);
+        plan.beats(commit);
         plan.ledger(commit);
         Ok(plan)
     }
@@ -397,6 +399,17 @@ impl Plan {
             "temporary_fix (action_id, until, body)",
             begun.into_values().collect(),
             " ON CONFLICT (action_id) DO UPDATE SET until = excluded.until, body = excluded.body",
+            true,
+        );
+    }
+
+    fn beats(&mut self, commit: &Commit) {
+        let beats: BTreeMap<&str, [Value; 2]> =
+            commit.beats.iter().map(|(name, at)| (name.as_str(), beat_columns(name, *at))).collect();
+        self.insert(
+            "beat (name, heard_at)",
+            beats.into_values().collect(),
+            " ON CONFLICT (name) DO UPDATE SET heard_at = excluded.heard_at",
             true,
         );
     }

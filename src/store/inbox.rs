@@ -109,6 +109,7 @@ fn delivery(row: &Row) -> Result<Delivery, Failure> {
         "pagerduty" => Source::PagerDuty,
         "slack" => Source::Slack,
         "reconciler" => Source::Reconciler,
+        "own" => Source::Own,
         other => {
             return Err(corrupt(format_args!("delivery {id}"), format_args!("unknown source `{other}`")));
         }

@@ -20,6 +20,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "confirmed", include_str!("migrations/0008_confirmed.sql")),
     (9, "bridge", include_str!("migrations/0009_bridge.sql")),
     (10, "silences", include_str!("migrations/0010_silences.sql")),
+    (11, "beats", include_str!("migrations/0011_beats.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -11,17 +11,21 @@ use smokejumper::domain::effect::EffectKind;
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::{Incident, IncidentId};
 use smokejumper::domain::notification::{Destination, MessageRef, Notice};
+use smokejumper::domain::vitals::Sign;
+use smokejumper::engine::auditing::{AuditState, Auditor};
 use smokejumper::engine::commands::Commands;
 use smokejumper::engine::executor::Executor;
 use smokejumper::engine::intake::Intake;
 use smokejumper::engine::meter::NoMeter;
 use smokejumper::engine::ports::{
-    Alerting, Claim, Clock, Decoded, Decoder, Delivered, Delivery, Held, HeldAlert, Ids, IncidentQuery,
-    IncidentView, Kept, Notifier, Peer, PortFuture, Reader, SilenceOrder, SilenceRefused, Source, Store,
+    Alerting, AuditView, Claim, Clock, Decoded, Decoder, Delivered, Delivery, Held, HeldAlert, Ids,
+    IncidentQuery, IncidentView, Kept, Notifier, Peer, PortFuture, Reader, Sentinel, SilenceOrder,
+    SilenceRefused, Source, Store,
 };
 use smokejumper::engine::reconciling::{Memory, ReconcileSettings, Reconciler, Round};
 use smokejumper::engine::step::Stepper;
 use smokejumper::engine::stepping::{Signals, Steps};
+use smokejumper::engine::watchdogs::{Keeper, Sight};
 use smokejumper::rules::{BookSource, RuleBook};
 use smokejumper::secret::Keyring;
 use smokejumper::settings::Settings;
@@ -157,7 +161,10 @@ pub struct Desk {
     intake: Intake,
     executor: Executor,
     reconciler: Reconciler,
-    _folder: tempfile::TempDir,
+    keeper: Keeper,
+    auditor: Auditor,
+    diagnostics: Arc<Diagnostics>,
+    folder: tempfile::TempDir,
 }
 
 /// A firing alert of a service.
@@ -188,7 +195,8 @@ impl Desk {
         let file = folder.path().join("rules.yaml");
         std::fs::write(&file, RULES).expect("written");
         let text = format!(
-            "slack: {{ bot_token: {{ env: BOT }}, default_channel: '#incidents' }}\nalertmanager: {{ url: 'http://alertmanager:9093' }}\nrules: ['{}']\n",
+            "slack: {{ bot_token: {{ env: BOT }}, default_channel: '#incidents' }}\nalertmanager: {{ url: 'http://alertmanager:9093' }}\n\
+             watchdogs: {{ prod: {{ matchers: ['alertname=\"Watchdog\"'], within: 5m, severity: P0 }} }}\nrules: ['{}']\n",
             file.display()
         );
         let settings = Settings::from_text("s.yaml", &text, Path::new(""), &BTreeMap::new())
@@ -197,7 +205,7 @@ impl Desk {
             patterns: settings.rules.0.clone(),
             catalog: Arc::new(app::catalog(&settings)),
             known: app::known(&settings),
-            default_policy: None,
+            default_policy: Some("night".to_owned()),
         };
         let book = Arc::new(RuleBook::open(source).unwrap_or_else(|errors| panic!("{errors}")));
         let outside = Arc::new(Outside {
@@ -224,11 +232,12 @@ impl Desk {
         let (intake, taking) = Intake::new(store.clone(), Arc::new(NoMeter), signals);
         tokio::spawn(stepping);
         tokio::spawn(taking);
-        let keyring = Keyring::new(BTreeMap::new());
+        let (sight, keyring) = (Sight::default(), Keyring::new(BTreeMap::new()));
+        let engine_settings = app::engine_settings(&settings);
         let diagnostics = DiagnosticsOptions {
             prometheus: None,
             kubernetes: None,
-            vitals: VitalsOptions::default(),
+            vitals: VitalsOptions { sight: sight.clone(), ..VitalsOptions::default() },
             probe_loopback: true,
             keyring: keyring.clone(),
         };
@@ -245,7 +254,7 @@ impl Desk {
             reader: store.clone(),
             playbook: book,
             diagnoser: diagnostics.clone(),
-            sentinel: diagnostics,
+            sentinel: diagnostics.clone(),
             surveyor: hands.clone(),
             actor: hands,
             alerting: Some(outside.clone()),
@@ -269,11 +278,30 @@ impl Desk {
                 receiver: Some("smokejumper".to_owned()),
                 takes_in: false,
                 missed_after: SignedDuration::from_mins(10),
+                watchdogs: engine_settings.watchdogs.clone(),
             },
             memory: Memory::default(),
         };
+        let keeper = Keeper {
+            watchdogs: engine_settings.watchdogs,
+            sight,
+            store: store.clone(),
+            intake: intake.clone(),
+            clock: outside.clone(),
+            ids: outside.clone(),
+            listening: None,
+        };
+        let auditor = Auditor {
+            store: store.clone(),
+            steps: steps.clone(),
+            intake: intake.clone(),
+            clock: outside.clone(),
+            ids: outside.clone(),
+            meter: Arc::new(NoMeter),
+            state: AuditState::default(),
+        };
         let commands = Commands::new(steps, store.clone());
-        Self { outside, store, commands, intake, executor, reconciler, _folder: folder }
+        Self { outside, store, commands, intake, executor, reconciler, keeper, auditor, diagnostics, folder }
     }
 
     pub fn now(&self) -> Timestamp {
@@ -295,9 +323,10 @@ impl Desk {
         self.reconciler.settings.takes_in = true;
     }
 
-    /// The service starts anew: what the reconciler remembered is gone.
+    /// The service starts anew: what it only remembered is gone.
     pub fn restart(&mut self) {
         self.reconciler.memory = Memory::default();
+        self.keeper.listening = None;
     }
 
     /// One round of the reconciler, and what follows from it.
@@ -361,10 +390,60 @@ impl Desk {
         }
     }
 
+    /// The clock is set, or nobody worked for a while: nothing is carried out meanwhile.
+    pub fn leap(&self, by: SignedDuration) {
+        let mut now = self.outside.now.lock().expect("not poisoned");
+        *now += by;
+    }
+
+    /// One look after the watchdogs, and what follows from it.
+    pub async fn look(&mut self) {
+        self.keeper.look().await.expect("the store answers");
+        self.settle().await;
+    }
+
+    /// The sign that keeps everything from acting alone, where a watchdog stays away.
+    pub async fn is_blind(&self) -> Option<Sign> {
+        self.diagnostics.vitals(self.now()).await.signs.remove("watchdog prod")
+    }
+
+    /// One audit. What is due is not carried out before it.
+    pub async fn audit(&self) -> AuditView {
+        let found = self.auditor.audit().await.expect("the store answers");
+        let taken_in = async {
+            while self.store.inbox_depth().await.expect("reads") > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, taken_in).await.expect("nothing hangs");
+        found
+    }
+
+    pub fn audit_passed(&self) -> bool {
+        self.auditor.state.has_passed(self.now())
+    }
+
+    /// Somebody changes the database by hand.
+    pub fn damage(&self, sql: &str) {
+        let file = self.folder.path().join("s.db");
+        rusqlite::Connection::open(file).expect("it opens").execute_batch(sql).expect("it is done");
+    }
+
+    /// All incidents.
+    pub async fn incidents(&self) -> Vec<Incident> {
+        let query = IncidentQuery { statuses: Vec::new(), limit: 100, after: None };
+        self.store.incidents(query).await.expect("reads")
+    }
+
+    /// The newest incident of a rule.
+    pub async fn incident_of(&self, rule: &str) -> Incident {
+        let all = self.incidents().await;
+        all.into_iter().find(|incident| incident.rule == rule).unwrap_or_else(|| panic!("none of {rule}"))
+    }
+
     /// The only incident.
     pub async fn incident(&self) -> Incident {
-        let query = IncidentQuery { statuses: Vec::new(), limit: 100, after: None };
-        let mut all = self.store.incidents(query).await.expect("reads");
+        let mut all = self.incidents().await;
         assert_eq!(all.len(), 1, "one incident");
         all.remove(0)
     }
@@ -386,8 +465,7 @@ impl Desk {
 
     /// Whether there is an incident at all.
     pub async fn has_incident(&self) -> bool {
-        let query = IncidentQuery { statuses: Vec::new(), limit: 1, after: None };
-        !self.store.incidents(query).await.expect("reads").is_empty()
+        !self.incidents().await.is_empty()
     }
 
     /// The last line with this reason in the timeline of the only incident.

@@ -8,10 +8,12 @@
     reason = "a test starts servers, reads its own options and reports"
 )]
 
+mod audit;
 mod desk;
 mod real;
 mod reconciler;
 mod silences;
+mod watchdogs;
 
 #[path = "../support/servers.rs"]
 mod servers;

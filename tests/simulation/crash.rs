@@ -8,8 +8,8 @@ use smokejumper::domain::guardrail::Pause;
 use smokejumper::domain::incident::IncidentId;
 use smokejumper::domain::rule::RuleHash;
 use smokejumper::engine::ports::{
-    Claim, Commit, Delivery, Finish, FiringPage, Leased, Ledger, Loaded, Neighbours, PauseChange, PortFuture,
-    Store, StoreError, Wanted,
+    AuditView, Claim, Commit, Delivery, Finish, FiringPage, Leased, Ledger, Loaded, Neighbours, PauseChange,
+    PortFuture, Store, StoreError, Wanted,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -168,6 +168,12 @@ impl Store for CrashingStore {
         at: jiff::Timestamp,
     ) -> PortFuture<'_, Result<(), StoreError>> {
         self.call(move |store| store.confirm(alerts, at))
+    }
+    fn beats(&self) -> PortFuture<'_, Result<BTreeMap<String, jiff::Timestamp>, StoreError>> {
+        self.call(|store| store.beats())
+    }
+    fn audit(&self, overdue: jiff::Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
+        self.call(move |store| store.audit(overdue))
     }
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
         let pauses = self.pause_first.swap(false, Ordering::SeqCst);

@@ -40,6 +40,28 @@ pub(super) fn acknowledgement_expired(draft: &mut Draft, facts: &Facts<'_>) {
     telling::reach_after(draft, EscalationStep::Level(last), manner, facts, telling::page_those_who_had_it);
 }
 
+/// The next step is not where it must be: it is set anew, for when it is due. Without a policy there is nothing to go by.
+pub(super) fn step_missing(draft: &mut Draft, facts: &Facts<'_>) {
+    let now = draft.now;
+    match draft.incident.status {
+        IncidentStatus::Triggered if facts.policy.is_some() => {
+            let Some(state) = &mut draft.incident.escalation else { return };
+            let above = state.reached.map_or(0, |index| index + 1);
+            let next = *state.next.get_or_insert(DueStep { due_at: now, step: EscalationStep::Level(above) });
+            draft.wake_at(next.due_at.max(now), Wake::Escalate);
+        }
+        IncidentStatus::Acknowledged => {
+            let expires_at = draft.incident.acknowledged.as_ref().and_then(|taken| taken.expires_at);
+            let Some(expires_at) = expires_at else { return };
+            draft.wake_at(expires_at.max(now), Wake::AcknowledgementExpires);
+        }
+        _ => return,
+    }
+    let text = "the audit did not find the next step of the escalation: it is set anew";
+    draft.line(LineKind::Escalation, Some("step_set_anew"), text);
+    draft.visible();
+}
+
 /// Lets a step of a mild incident wait until people are at work. Later ones keep their distance.
 pub(super) fn postpone(draft: &mut Draft, step: EscalationStep, until: Timestamp) {
     let wait = until.duration_since(draft.now);

@@ -17,7 +17,7 @@ use crate::domain::incident::{Incident, IncidentId, Opening};
 use crate::domain::people::Actor;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::{AlertWrite, Click, ClickVerb, SILENCE_CHOICES, StoreError, StoredAlert};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -75,6 +75,21 @@ impl Known {
 }
 
 impl Batch<'_> {
+    /// Whether an alert is one that always fires. It is noted that it was heard, and it opens nothing; its end says only
+    /// that it will not be heard again.
+    pub(super) fn is_beat(&mut self, alert: &Alert, heard_at: Timestamp) -> bool {
+        let mut is_beat = false;
+        for watchdog in &self.stepper.settings.watchdogs {
+            if watchdog.matchers.matches(&alert.labels) {
+                is_beat = true;
+                if alert.status == AlertStatus::Firing {
+                    self.commit.beats.push((watchdog.name.clone(), heard_at));
+                }
+            }
+        }
+        is_beat
+    }
+
     /// Takes in one alert.
     pub(super) async fn take_alert(&mut self, read: ReadAlert) -> Result<(), StoreError> {
         let ReadAlert { alert, places, found } = read;

@@ -206,7 +206,11 @@ impl<'s> Batch<'s> {
         self.report.consumed += 1;
         match self.read.remove(&delivery.id) {
             Some(Ok(Read::Alerts(alerts))) => {
+                let heard_at = delivery.received_at.min(self.now);
                 for alert in alerts {
+                    if self.is_beat(&alert.alert, heard_at) {
+                        continue;
+                    }
                     self.take_alert(alert).await?;
                 }
             }

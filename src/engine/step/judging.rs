@@ -12,7 +12,7 @@ use crate::domain::schedule::Schedule;
 use crate::domain::survey::Survey;
 use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
-use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
+use crate::engine::playbook::{KeptPolicy, KeptRule, OWN_RULE, Playbook};
 use crate::engine::ports::Ledger;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -42,7 +42,10 @@ impl Gathered {
             policy: policy.map(|kept| &kept.policy),
             policy_hash: policy.map(|kept| &kept.hash),
             schedules,
-            default_destinations: if playbook.is_unmatched(rule) {
+            default_destinations: if rule.rule.name == OWN_RULE && settings.default_destinations.is_empty() {
+                // What is wrong with the service itself must reach somebody.
+                &settings.fallback_destinations
+            } else if playbook.is_unmatched(rule) {
                 &settings.unmatched_destinations
             } else {
                 &settings.default_destinations

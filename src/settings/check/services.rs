@@ -25,6 +25,19 @@ pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
     if let Some(alertmanager) = &settings.alertmanager {
         check_alertmanager(alertmanager, out);
     }
+    for (name, watchdog) in &settings.watchdogs {
+        let path = ["watchdogs", name, "matchers"];
+        out.require(!watchdog.matchers.is_empty(), &path);
+        if let Err((index, error)) = watchdog.parsed() {
+            out.add(&["watchdogs", name, "matchers", &index.to_string()], error);
+        }
+        require_time(watchdog.within, &["watchdogs", name, "within"], out);
+    }
+    if let Some(heartbeat) = &settings.heartbeat {
+        out.require(heartbeat.url.is_set(), &["heartbeat", "url"]);
+        require_time(heartbeat.every, &["heartbeat", "every"], out);
+        require_time_up_to(MESSENGER_TIMEOUT_MAX, heartbeat.timeout, &["heartbeat", "timeout"], out);
+    }
     if let Some(slack) = &settings.slack {
         out.require(slack.api_url.is_set(), &["slack", "api_url"]);
         out.require(slack.bot_token.is_set(), &["slack", "bot_token"]);

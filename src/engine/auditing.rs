@@ -1,0 +1,142 @@
+//! The audit: every open incident that nobody has must have its next step in the store, and what is due must be carried
+//! out. A defect, a hand in the database or workers that stand still would otherwise show only by a page that never comes.
+//!
+//! What is found is counted, logged and raised as an alert of our own; a step that is missing is set anew. While an audit
+//! does not pass, the outbound heartbeat stays away, so somebody outside notices even where nothing of ours works.
+
+use super::intake::{Intake, IntakeError};
+use super::meter::Meter;
+use super::ports::{AuditView, Clock, Ids, Store, StoreError, Wanted};
+use super::step::{Input, Lease};
+use super::stepping::Steps;
+use super::watchdogs::deliver;
+use crate::domain::Labels;
+use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::event::Event;
+use crate::domain::fingerprint::Fingerprint;
+use jiff::{SignedDuration, Timestamp};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often everything is looked at.
+pub const AUDIT_EVERY: Duration = Duration::from_secs(30);
+
+/// What is due for longer than this is not worked on: levels are promised within half a minute.
+const OVERDUE_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// Name of the alert that we raise ourselves.
+pub const FAILED: &str = "SmokejumperAuditFailed";
+
+/// Incidents that are named in the log.
+const NAMED_MAX: usize = 10;
+
+/// How the last audit went, and when. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct AuditState(Arc<Mutex<Option<(Timestamp, bool)>>>);
+
+impl AuditState {
+    /// Whether an audit has passed lately.
+    pub fn has_passed(&self, now: Timestamp) -> bool {
+        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = SignedDuration::try_from(AUDIT_EVERY * 4).unwrap_or(SignedDuration::MAX);
+        known.is_some_and(|(at, passed)| passed && now.duration_since(at).abs() < lately)
+    }
+
+    fn note(&self, at: Timestamp, passed: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, passed));
+    }
+}
+
+/// Why an audit could not be brought to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was found could not be stored.
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+}
+
+/// Looks at everything.
+pub struct Auditor {
+    /// What is looked at.
+    pub store: Arc<dyn Store>,
+    /// Sets anew what is missing.
+    pub steps: Steps,
+    /// Takes in the alarm.
+    pub intake: Intake,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws identities.
+    pub ids: Arc<dyn Ids>,
+    /// Counts.
+    pub meter: Arc<dyn Meter>,
+    /// For whoever goes by it.
+    pub state: AuditState,
+}
+
+impl Auditor {
+    /// Looks once; returns what was found.
+    ///
+    /// # Errors
+    /// A store that does not answer: an audit that could not be made has not passed.
+    pub async fn audit(&self) -> Result<AuditView, AuditError> {
+        let now = self.clock.now();
+        let audited = self.audit_at(now).await;
+        let passed = audited.as_ref().is_ok_and(AuditView::is_clean);
+        self.state.note(now, passed);
+        self.meter.audited(passed, audited.as_ref().map_or(0, |view| view.without_step.len()));
+        audited
+    }
+
+    async fn audit_at(&self, now: Timestamp) -> Result<AuditView, AuditError> {
+        let overdue = now.checked_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN);
+        let view = self.store.audit(overdue).await?;
+        if view.is_clean() {
+            self.tell(AlertStatus::Resolved, String::new(), now).await?;
+            return Ok(view);
+        }
+        let named: Vec<&str> =
+            view.without_step.iter().take(NAMED_MAX).map(|incident| incident.0.as_str()).collect();
+        tracing::error!(
+            without_step = view.without_step.len(),
+            overdue_wakes = view.overdue_wakes,
+            overdue_deliveries = view.overdue_deliveries,
+            incidents = named.join(" "),
+            "the audit failed: what must happen next would not happen"
+        );
+        for incident in &view.without_step {
+            let (incident, event) = (incident.clone(), Some(Event::StepMissing));
+            self.steps.take(Input::Event { incident, event, lease: Lease::None }).await?;
+        }
+        self.tell(AlertStatus::Firing, view.to_string(), now).await?;
+        Ok(view)
+    }
+
+    async fn tell(&self, status: AlertStatus, summary: String, now: Timestamp) -> Result<(), AuditError> {
+        let alert = alert(status, summary, now);
+        let wanted = Wanted { fingerprints: vec![alert.fingerprint], ..Wanted::default() };
+        let known = self.store.load(wanted).await?.alerts;
+        let fires = known.iter().any(|stored| stored.record.status == AlertStatus::Firing);
+        if fires != (status == AlertStatus::Firing) {
+            deliver(&self.intake, self.ids.as_ref(), self.clock.as_ref(), &alert).await?;
+        }
+        Ok(())
+    }
+}
+
+fn alert(status: AlertStatus, summary: String, now: Timestamp) -> Alert {
+    let labels: Labels = [("alertname", FAILED), ("severity", "P1"), ("service", "smokejumper")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    Alert {
+        fingerprint: Fingerprint::of_labels(&labels),
+        status,
+        labels,
+        annotations: [("summary".to_owned(), summary)].into(),
+        starts_at: now,
+        ends_at: (status == AlertStatus::Resolved).then_some(now),
+        generator_url: None,
+    }
+}

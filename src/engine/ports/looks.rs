@@ -1,0 +1,55 @@
+//! What the store shows to those who look after it: alerts that fire in open incidents, and what an audit finds.
+
+use crate::domain::alert::Alert;
+use crate::domain::incident::IncidentId;
+
+/// An alert that fires in an open incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// The incident.
+    pub incident: IncidentId,
+    /// The alert as it was told.
+    pub alert: Alert,
+    /// Whether Alertmanager was seen to hold it.
+    pub confirmed: bool,
+}
+
+/// Alerts that fire in some open incidents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FiringPage {
+    /// The alerts.
+    pub alerts: Vec<Firing>,
+    /// The last incident of this page; none when there is no further page.
+    pub next: Option<IncidentId>,
+}
+
+/// What an audit found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditView {
+    /// Open incidents that nobody has, and whose next step is not there. A bounded number of them.
+    pub without_step: Vec<IncidentId>,
+    /// Timers that are due for too long.
+    pub overdue_wakes: u64,
+    /// Deliveries that have been waiting for too long.
+    pub overdue_deliveries: u64,
+}
+
+impl AuditView {
+    /// Whether nothing was found.
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::fmt::Display for AuditView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { without_step, overdue_wakes, overdue_deliveries } = self;
+        let count = without_step.len();
+        let named: Vec<&str> = without_step.iter().take(3).map(|incident| incident.0.as_str()).collect();
+        write!(f, "incidents without a next step: {count}")?;
+        if !named.is_empty() {
+            write!(f, " ({})", named.join(", "))?;
+        }
+        write!(f, "; overdue timers: {overdue_wakes}; overdue deliveries: {overdue_deliveries}")
+    }
+}

@@ -1,0 +1,79 @@
+//! The audit of the own store: what is broken by hand is seen, told and mended.
+
+use crate::desk::{Desk, mk_alert};
+use jiff::SignedDuration;
+use smokejumper::domain::incident::IncidentStatus;
+use smokejumper::engine::auditing::FAILED;
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+async fn mk_desk() -> Desk {
+    let desk = Desk::new().await;
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    desk
+}
+
+#[tokio::test]
+async fn a_store_in_order_passes_whoever_has_what() {
+    let desk = mk_desk().await;
+    assert!(!desk.audit_passed(), "an audit that was not made has not passed");
+    assert!(desk.audit().await.is_clean());
+    assert!(desk.audit_passed());
+    desk.pass(100 * MINUTE).await;
+    assert!(!desk.audit_passed(), "it was long ago");
+    assert!(desk.audit().await.is_clean(), "after every level as well");
+    let all = desk.incidents().await;
+    assert_eq!(all.len(), 1, "nothing is raised: {all:?}");
+}
+
+#[tokio::test]
+async fn a_step_that_is_gone_from_the_store_is_seen_told_and_set_anew() {
+    for damage in [
+        "DELETE FROM effect WHERE kind = 'wake'",
+        "UPDATE incident SET next_escalation_at = NULL, body = json_remove(body, '$.escalation.next'); \
+         DELETE FROM effect WHERE kind = 'wake'",
+    ] {
+        let desk = mk_desk().await;
+        desk.damage(damage);
+        let found = desk.audit().await;
+        assert_eq!(found.without_step, [desk.incident_of("errors").await.id], "{damage}");
+        assert!(!desk.audit_passed());
+        let alarm = desk.incident_of("(smokejumper)").await;
+        assert_eq!((alarm.labels["alertname"].as_str(), alarm.severity.as_str()), (FAILED, "P1"));
+        assert!(alarm.annotations["summary"].starts_with("incidents without a next step: 1"), "{alarm:?}");
+        // Mended: the next audit passes, and the alarm is over.
+        assert!(desk.audit().await.is_clean(), "{damage}");
+        assert!(desk.audit_passed());
+        desk.settle().await;
+        assert_eq!(desk.incident_of("(smokejumper)").await.status, IncidentStatus::Resolved);
+        desk.pass(16 * MINUTE).await;
+        assert!(desk.told().iter().any(|told| told.starts_with("slack:#leads")), "the next level hears");
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_and_not_worked_on_is_seen() {
+    let desk = mk_desk().await;
+    desk.leap(20 * MINUTE);
+    let found = desk.audit().await;
+    assert_eq!((found.overdue_wakes, found.without_step.len()), (1, 0));
+    assert!(!desk.audit_passed());
+    desk.settle().await;
+    assert!(desk.audit().await.is_clean());
+}
+
+#[tokio::test]
+async fn whoever_has_an_incident_needs_no_next_step_but_the_end_of_their_acknowledgement() {
+    use smokejumper::domain::people::{Actor, Role, Via};
+    let desk = mk_desk().await;
+    let id = desk.incident_of("errors").await.id;
+    let una = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Responder };
+    desk.commands.acknowledge(id, una, None).await.expect("taken");
+    assert!(desk.audit().await.is_clean());
+    // An acknowledgement that is to expire has a step as well.
+    desk.damage("DELETE FROM effect WHERE kind = 'wake'");
+    assert_eq!(desk.audit().await.without_step.len(), 1);
+    assert!(desk.audit().await.is_clean());
+    desk.pass(300 * MINUTE).await;
+    assert_eq!(desk.incident_of("errors").await.status, IncidentStatus::Triggered);
+}
