@@ -28,7 +28,8 @@ pub struct Alertmanagers {
 }
 
 impl Alertmanagers {
-    fn signed_in(&self) -> impl Iterator<Item = AlertmanagerClient> {
+    /// The peers with the credentials that are valid now.
+    pub fn signed_in(&self) -> impl Iterator<Item = AlertmanagerClient> {
         let (credentials, headers) = (self.sign_in)();
         self.peers.iter().map(move |peer| peer.signed_in(credentials.clone(), headers.clone()))
     }

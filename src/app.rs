@@ -12,6 +12,7 @@ pub mod explain;
 mod files;
 mod gauges;
 mod house;
+pub mod online;
 mod own;
 mod permissions;
 pub mod rbac;

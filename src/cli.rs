@@ -105,7 +105,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
     match command {
         Command::Demo(args) => serve::demo(args, format),
         Command::Serve(args) => serve::serve(args),
-        Command::Check(args) => Ok(check::run(args)),
+        Command::Check(args) => check::run(args),
         Command::Explain(args) => explain::run(*args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),

@@ -175,7 +175,7 @@ pub(super) fn alertmanagers(settings: &Settings, keyring: &Keyring) -> anyhow::R
     Ok(Some(Alertmanagers { peers, sign_in, keyring: keyring.clone() }))
 }
 
-fn prometheus(upstream: &Prometheus, keyring: &Keyring) -> anyhow::Result<PrometheusAccess> {
+pub(super) fn prometheus(upstream: &Prometheus, keyring: &Keyring) -> anyhow::Result<PrometheusAccess> {
     let authorities_pem = authorities(upstream.ca_file.as_deref(), "prometheus.ca_file")?;
     let http = HttpClient::new(&HttpOptions { authorities_pem, ..HttpOptions::configured() })
         .context("the HTTP client for `prometheus` cannot be built")?;

@@ -1,6 +1,6 @@
 //! `smokejumper check`: reads settings and rules as a start would, and collects everything that is wrong with them.
 //!
-//! Nothing is started, opened or asked over the network, and no secret has to be there: what this machine lacks is a
+//! Nothing is started, opened or asked over the network (that is [`super::online`]), and no secret has to be there: what this machine lacks is a
 //! warning, since a check often runs where the service does not.
 
 use super::rulebook;

@@ -6,10 +6,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use super::failure::{EXIT_FAILURE, EXIT_USAGE};
+use super::failure::{EXIT_FAILURE, EXIT_USAGE, Failure};
+use super::remote::wait;
 use super::settings_file;
 use super::terminal;
 use crate::app::check::{CheckOptions, Checked, check};
+use crate::app::online::{self, Seen, Standing};
 use crate::settings::process_environment;
 use crate::yaml::{Place, Problem};
 
@@ -22,8 +24,10 @@ Examples:
   Only the rules of a folder, without settings: every endpoint and channel is taken to exist.
     $ smokejumper check rules/
 
-  In a pipeline, where warnings count as well:
-    $ smokejumper check --config smokejumper.yaml --strict
+  Ask the services as well: tokens, scopes, channels, clocks, receivers, queries. Nothing is posted.
+    $ smokejumper check --config smokejumper.yaml --online
+    good: slack.bot_token: Slack knows the token: smokejumper in the workspace example
+    bad: slack channel #incidents: the app is not in the channel, so it cannot write there
 
   For scripts:
     $ smokejumper check --config smokejumper.yaml --output json | jq -r '.errors[].message'
@@ -47,24 +51,53 @@ pub(super) struct CheckArgs {
     /// Rule files, folders or patterns to check instead of those that the settings name.
     #[arg(value_name = "RULES")]
     rules: Vec<String>,
+    /// Ask Slack, PagerDuty, Alertmanager and Prometheus whether the settings work. Needs their secrets; only reads.
+    #[arg(long, conflicts_with = "rules")]
+    online: bool,
     /// Count warnings as findings; but for secrets and files that only this machine lacks.
     #[arg(long)]
     strict: bool,
 }
 
-pub(super) fn run(args: CheckArgs) -> Answer {
+pub(super) fn run(args: CheckArgs) -> Result<Answer, Failure> {
     // Rules by themselves need no settings.
     let config = if args.rules.is_empty() { settings_file::told(args.config) } else { args.config };
     let options = CheckOptions { config, rules: args.rules };
-    let checked = check(&options, &process_environment());
-    let answer = Answer::new(page(&checked), &document(&checked));
-    if !checked.settings_are_good {
+    let environment = process_environment();
+    let checked = check(&options, &environment);
+    let seen = match args.online && checked.settings_are_good {
+        true => Some(wait(async {
+            online::look(options.config.as_deref(), &environment)
+                .await
+                .map_err(|error| Failure::usage(error.to_string()))
+        })?),
+        false => None,
+    };
+    let mut text = page(&checked);
+    text.push_str(&seen_page(seen.as_deref().unwrap_or_default()));
+    let answer = Answer::new(text, &document(&checked, seen.as_deref()));
+    let worst = seen.iter().flatten().map(|one| one.standing).max().unwrap_or(Standing::Good);
+    let is_doubtful = !checked.warnings.is_empty() || worst == Standing::Doubtful;
+    Ok(if !checked.settings_are_good {
         answer.with_exit(EXIT_USAGE)
-    } else if !checked.errors.is_empty() || (args.strict && !checked.warnings.is_empty()) {
+    } else if !checked.errors.is_empty() || worst == Standing::Bad || (args.strict && is_doubtful) {
         answer.with_exit(EXIT_FAILURE)
     } else {
         answer
+    })
+}
+
+/// What the services said, one setting after the other.
+fn seen_page(seen: &[Seen]) -> String {
+    let mut page = String::new();
+    for Seen { setting, standing, message, help } in seen {
+        let said = format!("{}: {setting}: {message}", standing.as_str());
+        page.push_str(&format!("\n{}", terminal::line(&said)));
+        if let Some(help) = help {
+            page.push_str(&format!("\n  {}", terminal::line(help)));
+        }
     }
+    page
 }
 
 /// Every problem as a compiler would show it, and a closing line.
@@ -103,7 +136,7 @@ fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-fn document(checked: &Checked) -> Value {
+fn document(checked: &Checked, seen: Option<&[Seen]>) -> Value {
     json!({
         "files": checked.files,
         "rules": checked.rules,
@@ -111,7 +144,14 @@ fn document(checked: &Checked) -> Value {
         "schedules": checked.schedules,
         "errors": checked.errors.iter().map(entry).collect::<Vec<_>>(),
         "warnings": warnings(checked).map(entry).collect::<Vec<_>>(),
+        "online": seen.map(|seen| seen.iter().map(seen_entry).collect::<Vec<_>>()),
     })
+}
+
+/// What was seen of one setting.
+fn seen_entry(seen: &Seen) -> Value {
+    let Seen { setting, standing, message, help } = seen;
+    json!({ "setting": setting, "status": standing.as_str(), "message": message, "help": help })
 }
 
 /// One problem; every key is always there, null where there is nothing to say.

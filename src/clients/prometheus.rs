@@ -34,6 +34,9 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// Characters of Prometheus' explanation that are kept.
 const DETAIL_CHARS_MAX: usize = 500;
 
+/// Characters of a version that are kept.
+const VERSION_CHARS_MAX: usize = 40;
+
 /// Limits of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueryLimits {
@@ -167,6 +170,22 @@ impl PrometheusClient {
             ("step", range.step.as_secs_f64().to_string()),
         ];
         self.ask("query_range", parameters, limits).await
+    }
+
+    /// Its version; none where it does not say, as what only speaks its query API may not.
+    pub async fn version(&self) -> Option<String> {
+        let url = Url::parse(&format!("{}/api/v1/status/buildinfo", self.base)).ok()?;
+        let request = self
+            .headers
+            .iter()
+            .try_fold(HttpRequest::new(Method::GET, url), |request, (name, value)| {
+                request.secret_header(name, value)
+            })
+            .and_then(|request| request.credentials(&self.credentials))
+            .ok()?;
+        let answer = self.http.send(request).await.ok().filter(|answer| answer.status == StatusCode::OK)?;
+        let body: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+        body["data"]["version"].as_str().map(|version| cut_chars(version, VERSION_CHARS_MAX))
     }
 
     async fn ask(

@@ -10,6 +10,7 @@ pub mod command;
 mod connector;
 pub mod event;
 pub mod files;
+pub mod inspect;
 pub mod interaction;
 mod people;
 pub mod scopes;

@@ -64,7 +64,7 @@ impl SignIn {
 
 impl PrometheusAccess {
     /// The client with the credentials that are valid now.
-    pub(super) fn client_now(&self) -> PrometheusClient {
+    pub fn client_now(&self) -> PrometheusClient {
         let credentials = self.sign_in.credentials();
         let headers: Vec<(String, SecretString)> =
             self.headers.iter().map(|(name, text)| (name.clone(), text.current())).collect();

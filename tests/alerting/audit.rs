@@ -65,7 +65,8 @@ async fn what_is_due_and_not_worked_on_is_seen() {
 #[tokio::test]
 async fn whoever_has_an_incident_needs_no_next_step_but_the_end_of_their_acknowledgement() {
     use smokejumper::domain::people::{Actor, Role, Via};
-    let desk = mk_desk().await;
+    let desk = Desk::under("  acknowledgement: { expiresAfter: 2h }\n").await;
+    desk.post(&[mk_alert("api", desk.now())]).await;
     let id = desk.incident_of("errors").await.id;
     let una = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Responder };
     desk.commands.acknowledge(id, una, None).await.expect("taken");

@@ -190,10 +190,15 @@ pub fn mk_held(alert: &Alert) -> HeldAlert {
 
 impl Desk {
     pub async fn new() -> Self {
+        Self::under("").await
+    }
+
+    /// The same with a policy that says this as well.
+    pub async fn under(terms: &str) -> Self {
         install_crypto_provider();
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("rules.yaml");
-        std::fs::write(&file, RULES).expect("written");
+        std::fs::write(&file, RULES.replace("  levels:", &format!("{terms}  levels:"))).expect("written");
         let text = format!(
             "slack: {{ bot_token: {{ env: BOT }}, default_channel: '#incidents' }}\nalertmanager: {{ url: 'http://alertmanager:9093' }}\n\
              watchdogs: {{ prod: {{ matchers: ['alertname=\"Watchdog\"'], within: 5m, severity: P0 }} }}\nrules: ['{}']\n",

@@ -2,7 +2,10 @@
 
 use crate::servers::{self, Server, eventually, free_port, http_client};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 const RECEIVER_TOKEN: &str = "alertmanager-token-for-tests";
 const API_TOKEN: &str = "admin-token-for-tests";
@@ -15,6 +18,17 @@ apiVersion: smokejumper.dev/v1
 kind: ResponseRule
 metadata: { name: errors }
 spec: { matchers: ['alertname="HighErrorRate"'], severity: P1, groupBy: [service] }
+"#;
+
+/// The same with somebody to call.
+const POLICY: &str = r#"
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: night }
+spec:
+  levels: [{ name: on-call, after: 0s, destinations: [{ pagerduty: { service: shop } }] }]
+  fallback: [{ pagerduty: { service: shop } }]
 "#;
 
 /// Alertmanager never tells of an end.
@@ -36,14 +50,20 @@ struct Pair {
     folder: tempfile::TempDir,
     alertmanager: Server,
     port: u16,
-    _smokejumper: Server,
+    smokejumper: Server,
 }
 
 impl Pair {
     async fn begin(grace: &str) -> Self {
+        Self::begin_with(grace, "", &[]).await
+    }
+
+    /// The same with further settings and variables.
+    async fn begin_with(grace: &str, more: &str, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_port();
-        std::fs::write(folder.path().join("rules.yaml"), RULES).expect("a file");
+        let policy = if more.contains("default_policy") { POLICY } else { "" };
+        std::fs::write(folder.path().join("rules.yaml"), format!("{RULES}{policy}")).expect("a file");
         let alertmanager = servers::alertmanager(folder.path(), &alertmanager_config(port)).await;
         let settings = format!(
             "server: {{ listen: '127.0.0.1:{port}' }}\n\
@@ -51,13 +71,13 @@ impl Pair {
              receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: AM_TOKEN }}] }} }}\n\
              api: {{ tokens: [{{ name: una, role: admin, token: {{ env: API_TOKEN }} }}] }}\n\
              alertmanager:\n  url: '{}'\n  reconcile: {{ every: 500ms, grace: {grace}, receiver: smokejumper }}\n\
-             rules: ['rules.yaml']\n",
+             rules: ['rules.yaml']\n{more}\n",
             folder.path().display(),
             alertmanager.url(),
         );
-        let environment = [("AM_TOKEN", RECEIVER_TOKEN), ("API_TOKEN", API_TOKEN)];
+        let environment = [&[("AM_TOKEN", RECEIVER_TOKEN), ("API_TOKEN", API_TOKEN)], variables].concat();
         let smokejumper = servers::smokejumper(folder.path(), &settings, port, &environment).await;
-        Self { folder, alertmanager, port, _smokejumper: smokejumper }
+        Self { folder, alertmanager, port, smokejumper }
     }
 
     /// Prometheus says that an alert fires, or that it has ended.
@@ -265,4 +285,55 @@ async fn a_silence_from_here_is_for_one_alert_there_is_extended_in_place_and_end
     pair.prometheus_sends(hostile, true).await;
     pair.incident_where_id(&path, "it is over", |incident| incident["status"] == "resolved").await;
     pair.silences_where("no silence", <[Value]>::is_empty).await;
+}
+
+/// A monitor that counts who calls.
+async fn monitor() -> (String, Arc<AtomicU64>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/ping/a-secret-of-some-length", listener.local_addr().expect("bound"));
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = [0; 1024];
+            let read = stream.read(&mut head).await.unwrap_or(0);
+            if head[..read].starts_with(b"GET /ping/a-secret-of-some-length ") {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    (url, calls)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_heartbeat_stays_away_while_a_next_step_is_missing_in_the_store() {
+    let (url, calls) = monitor().await;
+    let more = "heartbeat: { url: { env: HEARTBEAT }, every: 200ms }\n\
+                pagerduty: { events_url: 'http://127.0.0.1:9', services: { shop: { routing_key: { env: KEY } } } }\n\
+                escalation: { default_policy: night }";
+    let variables = [("HEARTBEAT", url.as_str()), ("KEY", "a-key-of-some-length")];
+    let pair = Pair::begin_with("1h", more, &variables).await;
+    eventually("heartbeats", PATIENCE, || async { (calls.load(Ordering::SeqCst) > 2).then_some(()) }).await;
+    pair.prometheus_sends("api", false).await;
+    pair.incident_where("an incident with a next step", |incident| !incident["next_escalation_at"].is_null())
+        .await;
+
+    let withheld = "smokejumper_heartbeats_total{outcome=\"withheld\"}";
+    let before = pair.metric(withheld).await;
+    let database = rusqlite::Connection::open(pair.folder.path().join("s.db")).expect("it opens");
+    database.busy_timeout(PATIENCE).expect("it waits");
+    database.execute("DELETE FROM effect WHERE kind = 'wake'", []).expect("it is done");
+    eventually("it stays away", PATIENCE, || async { (pair.metric(withheld).await > before).then_some(()) })
+        .await;
+    let missed = calls.load(Ordering::SeqCst);
+    // The step is set anew, so that the next audit passes.
+    eventually("it comes again", PATIENCE, || async {
+        (calls.load(Ordering::SeqCst) > missed).then_some(())
+    })
+    .await;
+    let log = pair.smokejumper.log();
+    assert!(log.contains("the audit failed: what must happen next would not happen"), "{log}");
+    assert!(!log.contains("a-secret-of-some-length"), "the address is a secret");
 }

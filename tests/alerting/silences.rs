@@ -206,3 +206,20 @@ async fn what_may_not_be_silenced_is_refused_with_its_reason() {
     assert!(matches!(refused, CommandError::Refused(Refused::AlreadyResolved)), "{refused}");
     assert!(desk.asked().is_empty());
 }
+
+#[tokio::test]
+async fn no_acknowledgement_expires_while_a_silence_stands() {
+    let desk = Desk::under("  acknowledgement: { expiresAfter: 2h }\n").await;
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    let id = desk.incident().await.id;
+    desk.commands.acknowledge(id.clone(), person("una"), None).await.expect("taken");
+    silence(&desk, "ravi", Some(4 * HOUR)).await.expect("silenced");
+    desk.pass(3 * HOUR).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Acknowledged);
+    // Without the silence it counts as any other, from then on.
+    desk.commands.unsilence(id, person("ravi"), None).await.expect("lifted");
+    desk.pass(HOUR).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Acknowledged);
+    desk.pass(HOUR + MINUTE).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Triggered);
+}

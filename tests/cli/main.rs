@@ -12,6 +12,7 @@ mod docs;
 mod explain;
 mod explain_cluster;
 mod help;
+mod online;
 mod program;
 mod remote;
 mod same;

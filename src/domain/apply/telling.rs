@@ -4,7 +4,7 @@ use super::draft::{Draft, Told};
 use super::{Facts, alerts, deciding, restoring, silencing, verifying, waiting};
 use crate::action::Task;
 use crate::effect::{EffectId, Wake};
-use crate::escalation::{Called, DueStep, EscalationState, EscalationStep, Reached};
+use crate::escalation::{Called, EscalationState, EscalationStep, Reached};
 use crate::incident::IncidentStatus;
 use crate::notification::{Destination, DestinationState, MessageRef, Notice};
 use crate::timeline::LineKind;

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::limits::{BlockError, checked_blocks};
-use super::workspace::{Draft, Edit};
+use super::workspace::{Channel, Draft, Edit};
 use super::{ApiCall, Shared};
 use crate::sandbox::faults::Fault;
 
@@ -86,6 +86,14 @@ pub(super) async fn handle(
             fault.play(|| shared.answer(&request, Some(told)), |name| error_body(name).into_response()).await
         }
     }
+}
+
+/// A channel as lists and single answers show it.
+fn shape_of(channel: &Channel) -> Value {
+    json!({
+        "id": channel.id, "name": channel.name, "is_channel": true, "is_private": false,
+        "is_archived": channel.archived, "is_member": channel.bot_is_member,
+    })
 }
 
 fn error_body(name: &str) -> Json<Value> {
@@ -177,6 +185,9 @@ impl Shared {
             body["response_metadata"]["warnings"] = json!(["missing_charset"]);
         }
         let mut response = Json(body).into_response();
+        if let Ok(scopes) = HeaderValue::from_str(&self.scopes().join(",")) {
+            response.headers_mut().insert("x-oauth-scopes", scopes);
+        }
         if let Err(Refusal::RateLimited(seconds)) = answered {
             *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -189,10 +200,10 @@ impl Shared {
             "auth.test" | "views.open" | "views.publish" => None,
             "apps.connections.open" => return self.open_connection(request.bearer.as_deref()),
             "chat.postMessage" | "chat.postEphemeral" | "chat.update" => Some("chat:write"),
-            "conversations.info" => Some("channels:read"),
             "usergroups.users.list" => Some("usergroups:read"),
             "users.lookupByEmail" => Some("users:read.email"),
             "files.getUploadURLExternal" | "files.completeUploadExternal" => Some("files:write"),
+            "conversations.info" | "conversations.list" => Some("channels:read"),
             "conversations.history" | "conversations.replies" => Some("channels:history"),
             _ => return refuse("unknown_method"),
         };
@@ -227,6 +238,7 @@ impl Shared {
             "chat.postEphemeral" => self.post_ephemeral(args),
             "chat.update" => self.update_message(args),
             "conversations.info" => self.channel_info(args),
+            "conversations.list" => Ok(self.channels()),
             _ => self.read_messages(args, request.method == "conversations.replies"),
         }
     }
@@ -363,14 +375,17 @@ impl Shared {
         Ok(json!({"ok": true, "channel": channel, "ts": message.ts, "text": message.text, "message": shown}))
     }
 
+    fn channels(&self) -> Value {
+        let workspace = self.workspace();
+        let channels: Vec<Value> = workspace.channels().map(shape_of).collect();
+        json!({"ok": true, "channels": channels, "response_metadata": {"next_cursor": ""}})
+    }
+
     fn channel_info(&self, args: Args<'_>) -> Result<Value, Refusal> {
         let id = args.required("channel")?;
         let workspace = self.workspace();
         let Some(channel) = workspace.channel(id) else { return refuse("channel_not_found") };
-        Ok(json!({"ok": true, "channel": {
-            "id": channel.id, "name": channel.name, "is_channel": true, "is_private": false,
-            "is_archived": channel.archived, "is_member": channel.bot_is_member,
-        }}))
+        Ok(json!({"ok": true, "channel": shape_of(channel)}))
     }
 
     fn read_messages(&self, args: Args<'_>, thread: bool) -> Result<Value, Refusal> {
