@@ -172,8 +172,11 @@ fn whispered(text: &str) -> Value {
 fn needed(verb: ClickVerb) -> Role {
     match verb {
         ClickVerb::Approve | ClickVerb::Reject => Role::Approver,
-        ClickVerb::Acknowledge | ClickVerb::TakeOver | ClickVerb::Escalate | ClickVerb::Resolve => {
-            Role::Responder
-        }
+        ClickVerb::Acknowledge
+        | ClickVerb::TakeOver
+        | ClickVerb::Escalate
+        | ClickVerb::Resolve
+        | ClickVerb::Silence
+        | ClickVerb::Unsilence => Role::Responder,
     }
 }

@@ -66,7 +66,11 @@ fn words(verb: ClickVerb) -> Option<(&'static str, &'static str)> {
             "What waits is called off, and everybody who was told hears that it is over. While its alerts fire on, it \
              is opened again after an hour.",
         )),
-        ClickVerb::Acknowledge | ClickVerb::Approve | ClickVerb::Escalate => None,
+        ClickVerb::Acknowledge
+        | ClickVerb::Approve
+        | ClickVerb::Escalate
+        | ClickVerb::Silence
+        | ClickVerb::Unsilence => None,
     }
 }
 
