@@ -120,6 +120,9 @@ async fn slack_is_asked_for_its_token_its_scopes_and_each_channel() {
 
     let app = slack_section(&slack, "app_token: { env: APP }");
     let right = slack.options().app_token.clone();
+    let off = run(folder.path(), &app, &[("BOT", &token), ("APP", &right)]).await;
+    assert_seen(&off, "slack.app_token", "bad", "not switched on");
+    slack.set_socket_mode(true);
     let good = run(folder.path(), &app, &[("BOT", &token), ("APP", &right)]).await;
     assert_seen(&good, "slack.app_token", "good", "Socket Mode");
     let wrong = run(folder.path(), &app, &[("BOT", &token), ("APP", &token)]).await;

@@ -157,6 +157,11 @@ impl Looker<'_> {
                     "the token lacks the scope connections:write",
                     "at api.slack.com/apps, under Basic Information, make an app-level token with that scope",
                 ),
+                Some("socket_mode_disabled") => report.bad(
+                    setting,
+                    "Socket Mode is not switched on for the app",
+                    "at api.slack.com/apps, under Socket Mode, switch it on",
+                ),
                 Some("not_allowed_token_type") => report.bad(
                     setting,
                     "this is no app-level token",

@@ -88,14 +88,6 @@ pub(super) async fn handle(
     }
 }
 
-/// A channel as lists and single answers show it.
-fn shape_of(channel: &Channel) -> Value {
-    json!({
-        "id": channel.id, "name": channel.name, "is_channel": true, "is_private": false,
-        "is_archived": channel.archived, "is_member": channel.bot_is_member,
-    })
-}
-
 fn error_body(name: &str) -> Json<Value> {
     Json(json!({"ok": false, "error": name}))
 }
@@ -377,7 +369,7 @@ impl Shared {
 
     fn channels(&self) -> Value {
         let workspace = self.workspace();
-        let channels: Vec<Value> = workspace.channels().map(shape_of).collect();
+        let channels: Vec<Value> = workspace.channels().map(Channel::shown).collect();
         json!({"ok": true, "channels": channels, "response_metadata": {"next_cursor": ""}})
     }
 
@@ -385,7 +377,7 @@ impl Shared {
         let id = args.required("channel")?;
         let workspace = self.workspace();
         let Some(channel) = workspace.channel(id) else { return refuse("channel_not_found") };
-        Ok(json!({"ok": true, "channel": shape_of(channel)}))
+        Ok(json!({"ok": true, "channel": channel.shown()}))
     }
 
     fn read_messages(&self, args: Args<'_>, thread: bool) -> Result<Value, Refusal> {

@@ -34,6 +34,14 @@ impl Channel {
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
         Self { id: id.into(), name: name.into(), bot_is_member: true, archived: false }
     }
+
+    /// The channel as lists and single answers show it.
+    pub(super) fn shown(&self) -> Value {
+        json!({
+            "id": self.id, "name": self.name, "is_channel": true, "is_private": false,
+            "is_archived": self.archived, "is_member": self.bot_is_member,
+        })
+    }
 }
 
 /// A person of the simulated workspace.
