@@ -148,17 +148,21 @@ async fn nothing_starts_alone_once_somebody_has_it() {
         messages.into_iter().find(|message| format!("{message:?}").contains("smokejumper.ack"))
     })
     .await;
-    let click = world.slack.click(&card.channel, &card.ts, "smokejumper.acknowledge", "una").await;
+    let acknowledge = "smokejumper.acknowledge";
+    let too_late = world.slack.prepare_click(&card.channel, &card.ts, acknowledge, "ravi").expect("a button");
+    let click = world.slack.click(&card.channel, &card.ts, acknowledge, "una").await;
     assert_eq!(click.expect("the button is there").status, Some(200));
-    // Another copy of that press, before the card is redrawn or after it, changes nothing and is answered.
+    // Another copy of that press, before the card is redrawn or after it, changes nothing, and only who came too late is told.
     let again = world.slack.interactions().entries()[0].what.sent.clone();
     let again = world.slack.deliver(&again).await;
     assert_eq!(again.expect("it is sent").status, Some(200));
+    assert_eq!(world.slack.deliver(&too_late).await.expect("it is sent").status, Some(200));
     let whispered = eventually("an answer", PATIENCE, async || {
         let messages = world.slack.messages("#incidents");
         messages.into_iter().find(|message| message.only_for.is_some())
     })
     .await;
+    assert_eq!(whispered.only_for.as_deref(), Some("U0RAVI"));
     assert_eq!(whispered.text, "That did not count: already acknowledged by una");
     // The hold of the start is over, and the remedy is looked at again.
     let theirs = world.once_that("looked at again", |action| action["reason_code"] == "acknowledged").await;
