@@ -172,6 +172,7 @@ fn write_settings(
 server: {{ listen: "127.0.0.1:0" }}
 store: {{ url: "sqlite://{store}" }}
 receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: DEMO_RECEIVER_TOKEN }}] }} }}
+alertmanager: {{ url: "{alertmanager}", reconcile: {{ every: 10s, grace: 10s, receiver: smokejumper }} }}
 prometheus: {{ url: "{prometheus}" }}
 kubernetes:
   kubeconfig: "{kubeconfig}"
@@ -200,6 +201,7 @@ mode: enforce
 telemetry: {{ log_level: warn }}
 "##,
         store = folder.join("demo.db").display(),
+        alertmanager = world.alertmanager_url(),
         prometheus = world.prometheus().base_url(),
         kubeconfig = folder.join(KUBECONFIG).display(),
         slack = world.slack.api_url(),

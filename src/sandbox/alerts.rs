@@ -8,8 +8,12 @@
 //! | 4xx (429 among them) and 3xx are not retried; they come again at the next group interval | the same |
 //! | bearer token, no signature, no idempotency key, redirects not followed | the same |
 //!
+//! | silences: what they keep quiet is not told, neither its beginning nor its end | `notify.MuteStage`, and see `silences` |
+//! | API v2: status, alerts, silences | see `api` |
+//!
 //! The intervals shrink with the speed of the world; the pauses between tries do not, since they spare a real
-//! receiver. It is no Alertmanager: there are no silences, inhibitions or routes, and it keeps nothing across a restart.
+//! receiver, and silences do not, since people say how long they last. It is no Alertmanager: there are no inhibitions or
+//! routes, and it keeps nothing across a restart.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,16 +25,19 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+mod api;
 mod group;
 mod payload;
+mod silences;
 
 pub use payload::{Alert, LabelSet, Reason, fingerprint};
 
 use super::record::{DEFAULT_CAPACITY, Record};
 use super::seed::Seed;
-use super::server::{StartError, loopback_client};
+use super::server::{Port, Server, StartError, loopback_client};
 use group::Group;
 use payload::{Envelope, Timed, body, group_key};
+use silences::Silences;
 
 /// The first pause before a retry; later ones grow by [`RETRY_GROWTH`] (observed: about 0.5, 1.1, 2, 3.4, 5 seconds).
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -138,8 +145,12 @@ pub struct AlertSender {
 #[derive(Debug)]
 struct Shared {
     options: SenderOptions,
+    started_at: Timestamp,
+    /// Where its own API is, as notifications name it.
+    address: Mutex<String>,
     target: Mutex<Option<Target>>,
     groups: Mutex<HashMap<String, Group>>,
+    silences: Mutex<Silences>,
     deliveries: Record<Delivery>,
     jitter: Mutex<Seed>,
     client: reqwest::Client,
@@ -156,14 +167,27 @@ impl AlertSender {
         let shared = Shared {
             jitter: Mutex::new(Seed::new(options.seed)),
             options,
+            started_at: Timestamp::now(),
+            address: Mutex::new("http://127.0.0.1:9093".to_owned()),
             target: Mutex::default(),
             groups: Mutex::default(),
+            silences: Mutex::default(),
             deliveries: Record::new(DEFAULT_CAPACITY),
             // The flush sets the time limit of each request.
             client: loopback_client(Duration::from_secs(3_600))?,
             stop: stop.clone(),
         };
         Ok(Self { shared: Arc::new(shared), _stop: stop.drop_guard() })
+    }
+
+    /// Serves Alertmanager's API on `127.0.0.1:port`, 0 for a free one, for as long as the answer lives.
+    ///
+    /// # Errors
+    /// [`StartError::Bind`] where the port is taken.
+    pub async fn serve(&self, port: u16) -> Result<Server, StartError> {
+        let port = Port::bind(port).await?;
+        *lock(&self.shared.address) = port.base_url();
+        Ok(port.serve(api::routes(Arc::clone(&self.shared))))
     }
 
     /// Where webhooks go from now on.
@@ -271,11 +295,13 @@ async fn flush(shared: &Shared, key: &str) {
 
 fn due(shared: &Shared, key: &str) -> Option<(Reason, Vec<Timed>, Value)> {
     let options = &shared.options;
+    let address = lock(&shared.address).clone();
     let mut groups = lock(&shared.groups);
     let group = groups.get_mut(key)?;
     let now = Instant::now();
+    group.keep_quiet(|labels| !lock(&shared.silences).quieting(labels, Timestamp::now()).is_empty());
     let reason = group.due(now, shared.scaled(options.repeat_interval), options.send_resolved)?;
-    let alerts = group.alerts();
+    let alerts = group.told_alerts();
     if reason == Reason::AllResolved && !options.send_resolved {
         // Alertmanager notes such a notification as made without making it.
         group.acknowledged(&alerts, now);
@@ -285,7 +311,7 @@ fn due(shared: &Shared, key: &str) -> Option<(Reason, Vec<Timed>, Value)> {
     let shown: Vec<_> = alerts.iter().filter(told).cloned().collect();
     let envelope = Envelope {
         receiver: &options.receiver,
-        external_url: "http://127.0.0.1:9093",
+        external_url: &address,
         group_labels: &group.labels,
         reason,
         max_alerts: options.max_alerts,

@@ -53,6 +53,8 @@ pub struct WorldOptions {
     pub remedy_port: u16,
     /// The cluster's port.
     pub kubernetes_port: u16,
+    /// The port of Alertmanager's API.
+    pub alertmanager_port: u16,
     /// How the sender groups and paces; its speed and seed are the world's.
     pub sender: SenderOptions,
     /// How many times faster than the clock the world runs; greater than zero.
@@ -70,6 +72,7 @@ impl Default for WorldOptions {
             prometheus_port: 0,
             remedy_port: 0,
             kubernetes_port: 0,
+            alertmanager_port: 0,
             sender: SenderOptions::default(),
             speed: DEFAULT_SPEED,
             seed: 1,
@@ -103,6 +106,7 @@ pub struct World {
     pub pagerduty: PagerDutySandbox,
     /// The alert sender.
     pub sender: Arc<AlertSender>,
+    alertmanager: Server,
     stage: Arc<Stage>,
     server: Server,
     _stop: DropGuard,
@@ -115,7 +119,7 @@ impl World {
     /// [`StartError`] where a port is taken.
     pub async fn start(options: WorldOptions) -> Result<Self, StartError> {
         let WorldOptions { port, slack, pagerduty, prometheus_port, remedy_port, .. } = options;
-        let WorldOptions { kubernetes_port, sender, speed, seed, .. } = options;
+        let WorldOptions { kubernetes_port, alertmanager_port, sender, speed, seed, .. } = options;
         let scenarios = scenario::all(speed, seed);
         let prometheus = PrometheusSandbox::start(prometheus_port, speed).await?;
         let remedy = |one: &Scenario| match &one.cure {
@@ -137,12 +141,13 @@ impl World {
         stage.remedies.set_facts(move || behind.upgrade().map(|stage| stage.facts()).unwrap_or_default());
         let stop = CancellationToken::new();
         let sender = Arc::new(AlertSender::new(SenderOptions { speed, seed, ..sender })?);
+        let alertmanager = sender.serve(alertmanager_port).await?;
         tokio::spawn(tick(Arc::clone(&stage), Arc::clone(&sender), stop.clone()));
         let slack = SlackSandbox::start(slack).await?;
         let pagerduty = PagerDutySandbox::start(pagerduty).await?;
         let pages = slack.page_under("/slack").merge(pagerduty.page_under("/pagerduty"));
         let server = Server::start(port, routes::routes(&stage, sender.deliveries()).merge(pages)).await?;
-        Ok(Self { slack, pagerduty, sender, stage, server, _stop: stop.drop_guard() })
+        Ok(Self { slack, pagerduty, sender, alertmanager, stage, server, _stop: stop.drop_guard() })
     }
 
     /// The overview page: what to open in a browser.
@@ -155,6 +160,12 @@ impl World {
     #[must_use]
     pub fn prometheus(&self) -> &PrometheusSandbox {
         &self.stage.prometheus
+    }
+
+    /// Where Alertmanager's API answers.
+    #[must_use]
+    pub fn alertmanager_url(&self) -> String {
+        self.alertmanager.base_url()
     }
 
     /// The remedies, and the service's own health.

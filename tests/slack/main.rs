@@ -12,6 +12,7 @@ mod commands;
 mod kills;
 mod modals;
 mod people;
+mod silences;
 mod sockets;
 mod world;
 

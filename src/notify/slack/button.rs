@@ -134,18 +134,22 @@ pub(super) fn draw(verb: ClickVerb, style: Option<&str>, value: &ButtonValue) ->
     Some(button)
 }
 
-/// Draws the menu with the times for which an incident may be silenced.
-pub(super) fn silence_menu(subject: &str) -> Option<Value> {
-    let face = |word: &str| match word {
+/// How long a choice of the menu of silences lasts, in words.
+pub(super) fn silence_length(choice: &str) -> &'static str {
+    match choice {
         "1h" => "1 hour",
         "4h" => "4 hours",
         "1d" => "1 day",
         _ => "Until it is resolved",
-    };
+    }
+}
+
+/// Draws the menu with the times for which an incident may be silenced.
+pub(super) fn silence_menu(subject: &str) -> Option<Value> {
     let option = |word: &str| {
         let value = ButtonValue { subject: subject.to_owned(), digest: Some(word.to_owned()) }.write();
         parse_value(ClickVerb::Silence, Some(&value)).ok()?;
-        Some(json!({ "text": plain(face(word)), "value": value }))
+        Some(json!({ "text": plain(silence_length(word)), "value": value }))
     };
     let options: Vec<Value> = SILENCE_CHOICES.iter().map(|(word, _)| option(word)).collect::<Option<_>>()?;
     Some(json!({

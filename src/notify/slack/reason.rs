@@ -3,7 +3,7 @@
 //! It carries along what the button carried and where it was pressed. Both come back as they were given, and are read
 //! as carefully as from a button: the plan that was shown must still be the one that stands.
 
-use super::button::{ButtonValue, ValueError, names, parse_value};
+use super::button::{ButtonValue, ValueError, names, parse_value, silence_length};
 use super::modal::{Form, TextField};
 use crate::clients::slack::interaction::ViewSubmission;
 use crate::engine::ports::ClickVerb;
@@ -37,12 +37,14 @@ pub(super) fn form(verb: ClickVerb, asked: &Asked, about: Option<&str>) -> Optio
     let (title, what) = words(verb)?;
     let (word, label) = names(verb);
     let about = about.map(str::to_owned).filter(|text| !text.trim().is_empty());
+    let chosen = asked.value.digest.as_deref().filter(|_| verb == ClickVerb::Silence);
+    let chosen = chosen.map(|choice| format!("How long: {}.", silence_length(choice)));
     Some(Form {
         callback_id: format!("{PREFIX}{word}"),
         metadata: asked.write(),
         title,
-        submit: label,
-        paragraphs: about.into_iter().chain([what.to_owned()]).collect(),
+        submit: label.trim_end_matches(" …"),
+        paragraphs: about.into_iter().chain(chosen).chain([what.to_owned()]).collect(),
         fields: vec![TextField {
             id: FIELD,
             label: "Why?",
@@ -66,11 +68,12 @@ fn words(verb: ClickVerb) -> Option<(&'static str, &'static str)> {
             "What waits is called off, and everybody who was told hears that it is over. While its alerts fire on, it \
              is opened again after an hour.",
         )),
-        ClickVerb::Acknowledge
-        | ClickVerb::Approve
-        | ClickVerb::Escalate
-        | ClickVerb::Silence
-        | ClickVerb::Unsilence => None,
+        ClickVerb::Silence => Some((
+            "Silence its alerts?",
+            "Alertmanager tells nobody of them, the incident is yours, and nothing escalates or starts by itself until the \
+             silence is over.",
+        )),
+        ClickVerb::Acknowledge | ClickVerb::Approve | ClickVerb::Escalate | ClickVerb::Unsilence => None,
     }
 }
 
@@ -122,6 +125,15 @@ mod tests {
         assert_eq!(verb_of(&form.callback_id), Some(ClickVerb::Reject));
         assert_eq!(parse_metadata(ClickVerb::Reject, &form.metadata), Ok(mk_asked()));
         assert_eq!(form.paragraphs, ["P1", "It will not be carried out. People go on."]);
+    }
+
+    #[test]
+    fn whoever_silences_reads_for_how_long_before_they_do() {
+        let value = ButtonValue { subject: "i1".to_owned(), digest: Some("4h".to_owned()) };
+        let asked = Asked { value, channel: None };
+        let form = form(ClickVerb::Silence, &asked, None).expect("a form");
+        assert_eq!((form.submit, form.paragraphs[0].as_str()), ("Silence", "How long: 4 hours."));
+        assert_eq!(parse_metadata(ClickVerb::Silence, &form.metadata), Ok(asked));
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::payload::{Alert, LabelSet, Reason, Timed};
 pub(super) struct Group {
     pub labels: LabelSet,
     alerts: BTreeMap<String, Timed>,
+    /// Fingerprints of alerts that a silence keeps quiet.
+    quiet: BTreeSet<String>,
     told: Option<Told>,
 }
 
@@ -29,7 +31,7 @@ struct Told {
 
 impl Group {
     pub(super) fn new(labels: LabelSet) -> Self {
-        Self { labels, alerts: BTreeMap::new(), told: None }
+        Self { labels, alerts: BTreeMap::new(), quiet: BTreeSet::new(), told: None }
     }
 
     /// The alert fires. One that fires already keeps its start; one that had ended starts anew.
@@ -65,6 +67,21 @@ impl Group {
         self.alerts.values().cloned().collect()
     }
 
+    /// Takes note of which alerts nobody is told of now.
+    pub(super) fn keep_quiet(&mut self, is_quiet: impl Fn(&LabelSet) -> bool) {
+        let quiet = self.alerts.iter().filter(|(_, timed)| is_quiet(&timed.alert.labels));
+        self.quiet = quiet.map(|(fingerprint, _)| fingerprint.clone()).collect();
+    }
+
+    /// The alerts that are told of.
+    pub(super) fn told_alerts(&self) -> Vec<Timed> {
+        self.loud().map(|(_, timed)| timed.clone()).collect()
+    }
+
+    fn loud(&self) -> impl Iterator<Item = (&String, &Timed)> {
+        self.alerts.iter().filter(|(fingerprint, _)| !self.quiet.contains(*fingerprint))
+    }
+
     /// Why a notification is due, if one is. Without `send_resolved`, an end among firing alerts is no reason.
     pub(super) fn due(&self, now: Instant, repeat: Duration, send_resolved: bool) -> Option<Reason> {
         let (firing, resolved) = self.by_state();
@@ -96,17 +113,20 @@ impl Group {
         self.told = Some(Told { firing, resolved, at: now });
     }
 
-    /// Ended alerts that will never be told leave the group too: those never told as firing, and without
-    /// `send_resolved` all of them.
+    /// Ended alerts that will never be told leave the group too: those never told as firing, those that ended quietly, and
+    /// without `send_resolved` all of them.
     pub(super) fn forget_untold(&mut self, send_resolved: bool) {
         let told = self.told.as_ref().filter(|_| send_resolved);
-        let waits = |fingerprint: &String| told.is_some_and(|told| told.firing.contains(fingerprint));
+        let quiet = &self.quiet;
+        let waits = |fingerprint: &String| {
+            !quiet.contains(fingerprint) && told.is_some_and(|told| told.firing.contains(fingerprint))
+        };
         self.alerts.retain(|fingerprint, timed| timed.ends_at.is_none() || waits(fingerprint));
     }
 
     fn by_state(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let names = |ended: bool| {
-            let matching = self.alerts.iter().filter(move |(_, timed)| timed.ends_at.is_some() == ended);
+            let matching = self.loud().filter(move |(_, timed)| timed.ends_at.is_some() == ended);
             matching.map(|(fingerprint, _)| fingerprint.clone()).collect()
         };
         (names(false), names(true))
@@ -170,6 +190,24 @@ mod tests {
         group.fire(mk_alert("1"), time);
         group.acknowledged(&under_way, now);
         assert_eq!(flush(&mut group, now), Some(Reason::NewAlerts));
+    }
+
+    #[test]
+    fn what_is_kept_quiet_is_told_neither_at_its_beginning_nor_at_its_end() {
+        let (mut group, now, time) = (Group::new(LabelSet::new()), Instant::now(), Timestamp::now());
+        let is_one = |labels: &LabelSet| labels["instance"] == "1";
+        group.fire(mk_alert("1"), time);
+        group.keep_quiet(is_one);
+        assert_eq!(flush(&mut group, now), None);
+        group.keep_quiet(|_| false);
+        assert_eq!(flush(&mut group, now), Some(Reason::First), "the silence is over");
+        group.fire(mk_alert("2"), time);
+        group.keep_quiet(is_one);
+        assert_eq!(group.due(now, REPEAT, true), Some(Reason::NewAlerts));
+        assert_eq!(group.told_alerts().len(), 1);
+        group.resolve(&mk_alert("1").fingerprint(), time);
+        group.forget_untold(true);
+        assert_eq!(group.alerts().len(), 1, "its end is never told");
     }
 
     #[test]

@@ -144,3 +144,60 @@ async fn without_resolved_only_firing_alerts_are_sent() {
         body["alerts"].as_array().expect("alerts").iter().map(|alert| &alert["status"]).collect();
     assert_eq!(statuses, ["firing", "firing"]);
 }
+
+/// Asks the sender's own API.
+async fn asked(server: &Server, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    let client = loopback_client(PATIENCE).expect("a client");
+    let mut request = client.request(method, format!("{}/api/v2/{path}", server.base_url()));
+    if let Some(body) = body {
+        request = request.header("content-type", "application/json").body(body.to_string());
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, serde_json::from_str(&answer.text().await.expect("text")).unwrap_or_default())
+}
+
+fn mk_silence(instance: &str) -> Value {
+    let ends_at = Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    serde_json::json!({
+        "matchers": [{ "name": "instance", "value": instance, "isRegex": false, "isEqual": true }],
+        "startsAt": Timestamp::now().to_string(), "endsAt": ends_at.to_string(),
+        "createdBy": "una", "comment": "known",
+    })
+}
+
+#[tokio::test]
+async fn what_is_silenced_is_told_when_the_silence_is_over() {
+    use reqwest::Method;
+    let receiver = Receiver::start().await;
+    let sender = mk_sender(&receiver, Duration::from_millis(50));
+    let server = sender.serve(0).await.expect("a free port");
+    let (status, made) = asked(&server, Method::POST, "silences", Some(mk_silence("1"))).await;
+    assert_eq!(status, 200);
+    let id = made["silenceID"].as_str().expect("an identity").to_owned();
+    sender.fire(mk_alert("1"));
+    sender.fire(mk_alert("2"));
+    reasons(&sender, 1).await;
+    let first: Value = serde_json::from_str(&receiver.seen.entries()[0].what.body).expect("JSON");
+    assert_eq!(first["alerts"].as_array().map(Vec::len), Some(1));
+    assert_eq!(first["alerts"][0]["labels"]["instance"], "2");
+    let (_, held) = asked(&server, Method::GET, "alerts?active=true", None).await;
+    let quiet: Vec<&Value> = held
+        .as_array()
+        .expect("alerts")
+        .iter()
+        .filter(|one| one["status"]["state"] == "suppressed")
+        .collect();
+    assert_eq!((quiet.len(), &quiet[0]["status"]["silencedBy"][0]), (1, &made["silenceID"]));
+    let (_, listed) = asked(&server, Method::GET, "silences?filter=instance%3D%221%22", None).await;
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["status"]["state"]), (Some(1), &"active".into()));
+    let path = format!("silence/{id}");
+    assert_eq!(asked(&server, Method::DELETE, &path, None).await.0, 200);
+    assert_eq!(asked(&server, Method::DELETE, &path, None).await.0, 500, "as Alertmanager answers");
+    assert_eq!(asked(&server, Method::GET, &path, None).await.1["status"]["state"], "expired");
+    assert_eq!(asked(&server, Method::DELETE, "silence/none", None).await.0, 404);
+    assert_eq!(asked(&server, Method::POST, "silences", Some(mk_silence(""))).await.0, 400);
+    assert_eq!(reasons(&sender, 2).await[1].0, Reason::NewAlerts);
+    let (_, standing) = asked(&server, Method::GET, "status", None).await;
+    assert!(standing["uptime"].as_str().is_some_and(|at| at.parse::<Timestamp>().is_ok()), "{standing}");
+}
