@@ -38,7 +38,7 @@ pub use locate::Locator;
 pub use messengers::{Email, EmailSecurity, Teams, TeamsChannel, Webhook};
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{
-    Alertmanager, Endpoint, Method, PagerDuty, PagerDutyService, Prometheus, Reconcile, Slack,
+    Alertmanager, Endpoint, Method, PagerDuty, PagerDutyApi, PagerDutyService, Prometheus, Reconcile, Slack,
 };
 pub use values::{HttpUrl, PlainOrSecret, TextList};
 pub use watching::{Heartbeat, Watchdog};

@@ -83,7 +83,7 @@ const INCOMPLETE: [&str; 15] = [
     "alertmanager: { basic_auth: {} }",
     "prometheus: { basic_auth: {} }",
     "slack: {}",
-    "pagerduty: { services: { NAME: {} } }",
+    "pagerduty: { services: { NAME: {} }, api: {} }",
     "endpoints: { NAME: {} }",
     "webhooks: { NAME: {} }",
     "email: {}",

@@ -18,13 +18,13 @@ use crate::http::receive::slack::socket::Connect;
 use crate::metrics::Metrics;
 use crate::notify::Notifiers;
 use crate::notify::pagerduty::news::PagerDutyDecoder;
-use crate::notify::pagerduty::{PagerDutyNotifier, PagerDutyOptions};
+use crate::notify::pagerduty::{NotesOptions, PagerDutyNotifier, PagerDutyOptions};
 use crate::notify::slack::click::{People, Person, SlackDecoder};
 use crate::notify::slack::directory::{Directory, Wanted};
 use crate::notify::slack::{SlackNotifier, SlackOptions};
 use crate::rules::book::RuleBook;
 use crate::secret::{Keyring, LiveText, SecretError, SecretSet, SecretSources};
-use crate::settings::{BasicAuth, HttpUrl, Period, PlainOrSecret, Prometheus, Settings};
+use crate::settings::{BasicAuth, HttpUrl, PagerDutyApi, Period, PlainOrSecret, Prometheus, Settings};
 use anyhow::Context;
 use kubernetes::Cluster;
 use secrecy::ExposeSecret;
@@ -319,9 +319,16 @@ fn pagerduty(
     let options = PagerDutyOptions {
         events_url: pagerduty.events_url.as_str().to_owned(),
         services,
+        notes: pagerduty.api.as_ref().map(|api| notes_options(api, keyring)).transpose()?,
         external_url: Some(links.to_owned()),
     };
     Ok(Some(PagerDutyNotifier::new(options, messenger(pagerduty.timeout)?, keyring.clone())?))
+}
+
+fn notes_options(api: &PagerDutyApi, keyring: &Keyring) -> anyhow::Result<NotesOptions> {
+    let tokens = keyring.open_all(&api.token)?;
+    let token = tokens.first().context("`pagerduty.api.token` is not set")?.clone();
+    Ok(NotesOptions { url: api.url.as_str().to_owned(), token, from: api.from.clone() })
 }
 
 /// Secrets of every subscription of PagerDuty's that may lead here: the account's, and those of its services.

@@ -125,6 +125,7 @@ fn secrets(world: &World) -> BTreeMap<String, String> {
     let mut secrets = BTreeMap::from([
         ("DEMO_SLACK_TOKEN".to_owned(), world.slack.options().bot_token.clone()),
         ("DEMO_SLACK_SECRET".to_owned(), world.slack.options().signing_secret.clone()),
+        ("DEMO_PD_API".to_owned(), world.pagerduty.api_token().to_owned()),
         ("DEMO_PD_WEBHOOKS".to_owned(), world.pagerduty.webhook_secret().to_owned()),
         ("DEMO_REMEDY_TOKEN".to_owned(), format!("Bearer {}", world.remedies().token())),
         ("DEMO_RECEIVER_TOKEN".to_owned(), random_token()),
@@ -192,6 +193,7 @@ people:
 pagerduty:
   events_url: "{pagerduty}"
   webhook_secret: {{ env: DEMO_PD_WEBHOOKS }}
+  api: {{ url: "{pagerduty}", token: {{ env: DEMO_PD_API }}, from: smokejumper@example.com }}
   services: {{ {services} }}
 endpoints: {{ {endpoints} }}
 probes: {{ allow_loopback: true }}

@@ -3,9 +3,10 @@
 //! The dedup key makes an event safe to repeat, so nothing here is ever ambiguous except a change event, which
 //! has no such key. A 202 is not proof that anybody is paged: PagerDuty drops an acknowledgement or a resolve
 //! silently when there is no open alert with that key *under the same routing key*. The bodies and their
-//! limits are in [`event`].
+//! limits are in [`event`]; notes on an incident go over another API, in [`rest`].
 
 pub mod event;
+pub mod rest;
 pub mod webhook;
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! The dedup key is fixed when a notice is wished, so that one that waited out an outage still speaks of the episode
 //! that it was meant for. All events of an incident go out under the routing key of one service: PagerDuty drops an
-//! acknowledgement under another key without a word. What an event says is written in [`event`].
+//! acknowledgement under another key without a word. What an event says is written in [`event`]. Where the REST API is set
+//! up, what was done and who has it stand in a note as well, written after the event and never waited for.
 
 pub mod event;
 pub mod news;
@@ -11,15 +12,21 @@ pub mod news;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
 use crate::clients::pagerduty::PagerDutyClient;
+use crate::clients::pagerduty::rest::RestClient;
 use crate::domain::incident::Incident;
 use crate::domain::notification::Notice;
+use crate::domain::people::Via;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::{Keyring, Secret};
 use event::Writer;
+
+/// Time for a note, with looking for its incident: together with the event it stays below what one notice may take.
+const NOTED_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the notifier needs to know.
 #[derive(Debug, Clone)]
@@ -28,8 +35,21 @@ pub struct PagerDutyOptions {
     pub events_url: String,
     /// Routing key of each service by the name that rules use; a changed key is used from the next event on.
     pub services: BTreeMap<String, Secret>,
+    /// The way by which notes are written; without it there are none.
+    pub notes: Option<NotesOptions>,
     /// Where people reach our pages from outside.
     pub external_url: Option<String>,
+}
+
+/// How notes are written.
+#[derive(Debug, Clone)]
+pub struct NotesOptions {
+    /// Base address of the REST API.
+    pub url: String,
+    /// API key of the account; a changed key is used from the next note on.
+    pub token: Secret,
+    /// Mail address of the user in whose name they are written.
+    pub from: String,
 }
 
 /// Tells PagerDuty services.
@@ -37,6 +57,7 @@ pub struct PagerDutyOptions {
 pub struct PagerDutyNotifier {
     client: PagerDutyClient,
     services: BTreeMap<String, Secret>,
+    notes: Option<(RestClient, Secret)>,
     external_url: Option<String>,
     keyring: Keyring,
 }
@@ -47,8 +68,13 @@ impl PagerDutyNotifier {
     /// # Errors
     /// Where the API's address is not an http or https URL.
     pub fn new(options: PagerDutyOptions, http: HttpClient, keyring: Keyring) -> Result<Self, HttpError> {
-        let client = PagerDutyClient::new(http, &options.events_url)?;
-        Ok(Self { client, services: options.services, external_url: options.external_url, keyring })
+        let client = PagerDutyClient::new(http.clone(), &options.events_url)?;
+        let notes = options.notes.map(|notes| {
+            let client = RestClient::new(http, &notes.url, &notes.from)?;
+            Ok::<_, HttpError>((client, notes.token))
+        });
+        let PagerDutyOptions { services, external_url, .. } = options;
+        Ok(Self { client, services, notes: notes.transpose()?, external_url, keyring })
     }
 
     /// Delivers one notice to a service.
@@ -87,10 +113,43 @@ impl PagerDutyNotifier {
             }
         };
         match outcome {
-            Ok(_) => Delivered::Yes { message: None },
+            Ok(_) => {
+                if let Some(text) = note_of(notice, incident) {
+                    self.note(incident, redactor.redact(&text).as_ref()).await;
+                }
+                Delivered::Yes { message: None }
+            }
             // A change event pages nobody and has no key: after an unclear end it is not sent again.
             Err(SendError::Ambiguous { reason }) => Delivered::Never { reason },
             Err(error) => super::after(error),
+        }
+    }
+
+    /// Writes a note, once and where that is possible: the queue behind it may hold a page, and never waits for one.
+    async fn note(&self, incident: &Incident, text: &str) {
+        let Some((client, token)) = &self.notes else { return };
+        let token = token.current();
+        let written = async {
+            let there = match &incident.bridge {
+                Some(there) => Some(there.clone()),
+                None => client.incident_of(&token, &incident.dedup_key_of(incident.episode)).await?,
+            };
+            match there {
+                Some(there) => client.note(&token, &there, text).await.map(|()| true),
+                None => Ok(false),
+            }
+        };
+        match tokio::time::timeout(NOTED_WITHIN, written).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                tracing::info!(incident.id = %incident.id, "PagerDuty knows no such incident: the note is left out");
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(incident.id = %incident.id, %error, "a note in PagerDuty could not be written");
+            }
+            Err(_) => {
+                tracing::warn!(incident.id = %incident.id, "a note in PagerDuty took too long and is left out")
+            }
         }
     }
 
@@ -103,6 +162,21 @@ impl PagerDutyNotifier {
         let known: Vec<&str> = self.services.keys().map(String::as_str).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         format!("pagerduty.services has no {service:?}; it has {known}")
+    }
+}
+
+/// What a note says; none where the event says all, or where the person did it in PagerDuty.
+fn note_of(notice: &Notice, incident: &Incident) -> Option<String> {
+    match notice {
+        Notice::Change { summary, details } => {
+            let outcome = details.get("outcome").map(|outcome| format!(": {outcome}"));
+            Some(format!("{summary}{}", outcome.unwrap_or_default()))
+        }
+        Notice::Acknowledge { .. } => {
+            let actor = &incident.acknowledged.as_ref()?.actor;
+            (actor.via != Via::PagerDuty).then(|| format!("{} has it ({})", actor.name, actor.via.as_str()))
+        }
+        _ => None,
     }
 }
 

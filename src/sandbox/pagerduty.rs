@@ -1,4 +1,4 @@
-//! A PagerDuty account on loopback: the Events API v2, and the incidents that come of it.
+//! A PagerDuty account on loopback: the Events API v2, the incidents that come of it, and some of the REST API.
 //!
 //! | enforced | from |
 //! |---|---|
@@ -10,7 +10,9 @@
 //! | change events are noted, and page nobody | "Send a Change Event" |
 //! | webhooks are signed, in order, repeated on 429 and 5xx, dropped on other statuses; three drops switch them off | "Webhooks v3" |
 //!
-//! Not there: the REST API. A routing key is a credential: it is never recorded, only the service it
+//! | notes on an incident, in the name of a user | see `rest` |
+//!
+//! Of the REST API there is no more than the product asks. A routing key is a credential: it is never recorded, only the service it
 //! belongs to. The stand-in must never speak to the real PagerDuty.
 
 use std::collections::{HashMap, VecDeque};
@@ -28,6 +30,7 @@ pub mod events;
 mod incidents;
 mod intake;
 mod responders;
+pub mod rest;
 mod routes;
 pub mod webhooks;
 
@@ -81,6 +84,10 @@ pub struct PagerDutyOptions {
     pub services: Vec<Service>,
     /// What webhooks are signed with, a secret.
     pub webhook_secret: String,
+    /// The key of the REST API, a secret.
+    pub api_token: String,
+    /// Mail addresses of the users.
+    pub users: Vec<String>,
     /// Whether the published rate limit holds.
     pub rate_limited: bool,
     /// How many events are remembered.
@@ -94,6 +101,8 @@ impl Default for PagerDutyOptions {
             port: 0,
             services,
             webhook_secret: random_hex(32),
+            api_token: random_hex(10),
+            users: ["smokejumper", "una", "ravi"].map(|name| format!("{name}@example.com")).to_vec(),
             rate_limited: true,
             record_capacity: DEFAULT_CAPACITY,
         }
@@ -134,6 +143,8 @@ pub struct PagerDutySandbox {
 struct Shared {
     services: Vec<Service>,
     webhook_secret: String,
+    api_token: String,
+    users: Vec<String>,
     incidents: Mutex<Incidents>,
     rate: Mutex<Option<HashMap<String, VecDeque<Instant>>>>,
     faults: FaultPlan,
@@ -153,6 +164,8 @@ impl PagerDutySandbox {
         let shared = Arc::new(Shared {
             services: options.services,
             webhook_secret: options.webhook_secret,
+            api_token: options.api_token,
+            users: options.users,
             incidents: Mutex::default(),
             rate: Mutex::new(options.rate_limited.then(HashMap::new)),
             faults: FaultPlan::default(),
@@ -166,11 +179,12 @@ impl PagerDutySandbox {
             .route(CHANGE_ENQUEUE, post(intake::enqueue_change))
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .with_state(Arc::clone(&shared))
+            .merge(rest::routes(Arc::clone(&shared)))
             .merge(routes::page_and_ground_truth("", &shared));
         Ok(Self { server: port.serve(router), shared })
     }
 
-    /// `http://127.0.0.1:PORT`: what stands where `https://events.pagerduty.com` does.
+    /// `http://127.0.0.1:PORT`: what stands where `https://events.pagerduty.com` and `https://api.pagerduty.com` do.
     #[must_use]
     pub fn events_url(&self) -> String {
         self.server.base_url()
@@ -193,7 +207,7 @@ impl PagerDutySandbox {
         &self.shared.services
     }
 
-    /// The misbehaviour to come; the methods are [`ENQUEUE`] and [`CHANGE_ENQUEUE`].
+    /// The misbehaviour to come; the methods are [`ENQUEUE`], [`CHANGE_ENQUEUE`] and [`rest::NOTES`].
     #[must_use]
     pub fn faults(&self) -> &FaultPlan {
         &self.shared.faults
@@ -224,6 +238,12 @@ impl PagerDutySandbox {
         let secret = self.shared.webhook_secret.clone();
         let subscription = Subscription::new(url.into(), secret, self.shared.client.clone(), attempts);
         *lock(&self.shared.subscription) = Some(subscription);
+    }
+
+    /// The key of the REST API: the settings of the product under test come from here.
+    #[must_use]
+    pub fn api_token(&self) -> &str {
+        &self.shared.api_token
     }
 
     /// What webhooks are signed with: the settings of the product under test come from here.

@@ -75,6 +75,9 @@ pub struct ClusterPlay {
     pub trouble: fn(&KubernetesSandbox),
     /// Reads what [`Self::watched`] is to show, one value each; moves loads on the way, as users would.
     pub read: fn(&KubernetesSandbox) -> Vec<f64>,
+    /// Whether the trouble shows as the story tells it: before, the alert does not fire, however slowly a busy machine plays
+    /// the cluster.
+    pub shows: fn(&KubernetesSandbox) -> bool,
     /// The series that follow the cluster.
     pub watched: Vec<Watched>,
 }

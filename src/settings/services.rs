@@ -196,8 +196,34 @@ pub struct PagerDuty {
     pub services: BTreeMap<String, PagerDutyService>,
     /// Secret of a webhook subscription (version 3) of the account or a team that leads to `/webhooks/pagerduty`.
     pub webhook_secret: SecretSources,
+    /// The REST API, for notes on an incident; without it, PagerDuty is told by events alone.
+    pub api: Option<PagerDutyApi>,
     /// Time for one call, at most 10s.
     pub timeout: Period,
+}
+
+/// PagerDuty's REST API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagerDutyApi {
+    /// Base address; `https://api.eu.pagerduty.com` in the EU region.
+    pub url: HttpUrl,
+    /// API key of the account, not read-only.
+    #[schemars(required)]
+    pub token: SecretSources,
+    /// Mail address of the user in PagerDuty in whose name notes are written.
+    #[schemars(required)]
+    pub from: String,
+}
+
+impl Default for PagerDutyApi {
+    fn default() -> Self {
+        Self {
+            url: HttpUrl::constant("https://api.pagerduty.com"),
+            token: SecretSources::default(),
+            from: String::new(),
+        }
+    }
 }
 
 impl Default for PagerDuty {
@@ -206,6 +232,7 @@ impl Default for PagerDuty {
             events_url: HttpUrl::constant("https://events.pagerduty.com"),
             services: BTreeMap::new(),
             webhook_secret: SecretSources::default(),
+            api: None,
             timeout: CALL_TIMEOUT,
         }
     }

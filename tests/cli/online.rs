@@ -153,6 +153,19 @@ async fn of_pagerduty_only_what_can_be_known_without_paging_is_said() {
     let port = servers::free_port();
     let wrong = run(folder.path(), &section(&format!("http://127.0.0.1:{port}")), &[("KEY", KEY)]).await;
     assert_seen(&wrong, "pagerduty.events_url", "bad", "does not answer");
+    let with_api = |from: &str| {
+        format!(
+            "pagerduty: {{ events_url: '{url}', api: {{ url: '{url}', token: {{ env: TOKEN }}, from: {from} }} }}"
+        )
+    };
+    let token = pagerduty.api_token().to_owned();
+    let good = run(folder.path(), &with_api("una@example.com"), &[("TOKEN", &token)]).await;
+    assert_seen(&good, "pagerduty.api.token", "good", "notes can be written");
+    let wrong = run(folder.path(), &with_api("nobody@example.com"), &[("TOKEN", &token)]).await;
+    assert_seen(&wrong, "pagerduty.api.from", "bad", "no user with this mail address");
+    let wrong =
+        run(folder.path(), &with_api("una@example.com"), &[("TOKEN", "another-token-of-somebody")]).await;
+    assert_seen(&wrong, "pagerduty.api.token", "bad", "401");
     assert!(pagerduty.incidents().is_empty(), "nobody is paged");
 }
 

@@ -2,10 +2,11 @@
 
 use super::{Looker, Report, Seen};
 use crate::clients::http::{HttpClient, HttpOptions, HttpRequest, Method, Url};
+use crate::clients::pagerduty::rest::RestClient;
 use crate::clients::slack::inspect::{self, Channel};
 use crate::domain::notification::Destination;
 use crate::secret::SecretSources;
-use crate::settings::Slack;
+use crate::settings::{PagerDutyApi, Slack};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Without it nothing can be posted.
@@ -237,7 +238,40 @@ impl Looker<'_> {
                 report.bad(&setting, message, help);
             }
         }
+        if let Some(api) = &pagerduty.api {
+            self.pagerduty_api(api, &options, &mut report).await;
+        }
         report.0
+    }
+
+    /// A look at who writes: it shows whether the key is good as well, and writes nothing.
+    async fn pagerduty_api(&self, api: &PagerDutyApi, options: &HttpOptions, report: &mut Report) {
+        let setting = "pagerduty.api.token";
+        let Some(token) = self.secret(setting, &api.token, report) else { return };
+        let client =
+            HttpClient::new(options).and_then(|http| RestClient::new(http, api.url.as_str(), &api.from));
+        let known = match client {
+            Ok(client) => client.knows_writer(&token).await,
+            Err(error) => {
+                let help =
+                    "write https://api.pagerduty.com, or https://api.eu.pagerduty.com in the EU region";
+                return report.bad("pagerduty.api.url", error.to_string(), help);
+            }
+        };
+        match known {
+            Ok(true) => report.good(setting, "the REST API takes the key and knows the user: notes can be written"),
+            Ok(false) => report.bad(
+                "pagerduty.api.from",
+                "PagerDuty knows no user with this mail address, and takes notes only in the name of one",
+                "write the address of a user of the account, such as one made for Smokejumper",
+            ),
+            Err(error) => report.bad(
+                setting,
+                format!("the REST API does not take the key: {error}"),
+                "in PagerDuty, Integrations, API Access Keys: an account key that is not read-only; an integration key of a \
+                 service is something else",
+            ),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! People are known by their identity there where the settings have it, and by the name that PagerDuty shows otherwise:
 //! whoever may take an incident there may take it here. Nobody approves anything by this way.
 
+use crate::clients::pagerduty::rest::NOTE_MARK;
 use crate::clients::pagerduty::webhook::{Agent, Happening, Webhook, WebhookError, parse};
 use crate::domain::bridge::{BridgeNews, BridgeWhat};
 use crate::domain::incident::Incident;
@@ -27,6 +28,10 @@ impl PagerDutyDecoder {
     }
 
     fn news(&self, webhook: Webhook) -> Option<(Whose, BridgeNews)> {
+        if webhook.content.as_deref().is_some_and(|content| content.starts_with(NOTE_MARK)) {
+            // Our own note that comes back.
+            return None;
+        }
         let (whose, episode) = match &webhook.dedup_key {
             Some(key) => {
                 let (incident, episode) = Incident::of_dedup_key(key)?;
@@ -122,6 +127,19 @@ mod tests {
         let [(whose, news)] = news.as_slice() else { panic!("not one: {news:?}") };
         assert_eq!(*whose, Whose::Bridge("P7".to_owned()));
         assert_eq!(news.what, BridgeWhat::Noted("note in PagerDuty: looks like the pool".to_owned()));
+    }
+
+    #[test]
+    fn our_own_note_that_comes_back_is_no_news() {
+        let body = json!({ "event": {
+            "id": "01D", "event_type": "incident.annotated", "occurred_at": "2026-11-22T06:00:00Z", "agent": null,
+            "data": { "id": "PN2", "type": "incident_note", "content": format!("{NOTE_MARK}una has it"),
+                "incident": { "id": "P7", "type": "incident_reference" } },
+        } });
+        let Ok(Decoded::News(news)) = PagerDutyDecoder::default().read(body.to_string().as_bytes()) else {
+            panic!("not news")
+        };
+        assert!(news.is_empty(), "{news:?}");
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::*;
 use crate::clients::http::{HttpOptions, ProxyChoice};
 use crate::domain::Labels;
 use crate::domain::action::ActionStatus;
+use crate::domain::incident::Acknowledgement;
 use crate::domain::notification::Destination;
+use crate::domain::people::{Actor, Role};
 use crate::domain::redact::Redactor;
 use crate::engine::ports::Notifier;
 use crate::notify::Notifiers;
@@ -31,11 +33,17 @@ impl Story {
         let account = PagerDutySandbox::start(options).await.expect("a free port");
         let keys =
             account.services().iter().map(|service| (service.name.clone(), service.routing_key.clone()));
-        let keyring = Keyring::new(keys.collect());
+        let token = ("token".to_owned(), account.api_token().to_owned());
+        let keyring = Keyring::new(keys.chain([token]).collect());
         let key = |name: &str| keyring.open(&SecretSource::Env(name.to_owned())).expect("a key");
         let options = PagerDutyOptions {
             events_url: account.events_url(),
             services: ["pss-nano", "leads"].map(|name| (name.to_owned(), key(name))).into(),
+            notes: Some(NotesOptions {
+                url: account.events_url(),
+                token: key("token"),
+                from: "smokejumper@example.com".to_owned(),
+            }),
             external_url: Some("https://smokejumper.example.com".to_owned()),
         };
         let options_http = HttpOptions { proxy: ProxyChoice::Direct, ..HttpOptions::configured() };
@@ -113,6 +121,39 @@ async fn a_change_is_noted_and_pages_nobody() {
     story.account.faults().next(sandbox::CHANGE_ENQUEUE, Fault::dropped().after_effect());
     let unclear = story.tell(&notice, &stories::acting()).await;
     assert!(matches!(unclear, Delivered::Never { .. }), "{unclear:?}");
+}
+
+#[tokio::test]
+async fn what_was_done_and_who_has_it_stand_in_notes_that_nothing_waits_for() {
+    let story = Story::new().await;
+    let notes =
+        || story.account.incidents().first().map(|incident| incident.notes.clone()).unwrap_or_default();
+    let change =
+        Notice::Change { summary: "Set POOL=50".to_owned(), details: mk_labels(&[("outcome", "patched")]) };
+    // Nothing stands there yet: the event goes out all the same.
+    assert_eq!(story.tell(&change, &stories::acting()).await, sent());
+    assert!(notes().is_empty());
+    assert_eq!(story.tell(&trigger(0), &stories::opened()).await, sent());
+    assert_eq!(story.tell(&change, &stories::acting()).await, sent());
+    assert_eq!(notes(), ["[smokejumper] Set POOL=50: patched"]);
+    // A webhook may have told by which identity it stands there.
+    let mut view = stories::acting();
+    view.incident.bridge = Some(story.account.incidents()[0].id.clone());
+    let actor = Actor { name: "una".to_owned(), via: Via::Slack, role: Role::Responder };
+    view.incident.acknowledged = Some(Acknowledgement { actor, at: minutes(4), expires_at: None });
+    let acknowledge = Notice::Acknowledge { episode: 0 };
+    assert_eq!(story.tell(&acknowledge, &view).await, sent());
+    assert_eq!(notes().last().map(String::as_str), Some("[smokejumper] una has it (slack)"));
+    if let Some(taken) = &mut view.incident.acknowledged {
+        taken.actor.via = Via::PagerDuty;
+    }
+    assert_eq!(story.tell(&acknowledge, &view).await, sent());
+    assert_eq!(notes().len(), 2, "what a person did in PagerDuty is known there");
+    for fault in [Fault::status(503), Fault::dropped(), Fault::slow(std::time::Duration::from_secs(60))] {
+        story.account.faults().next(sandbox::rest::NOTES, fault);
+        assert_eq!(story.tell(&change, &view).await, sent(), "the event counts");
+    }
+    assert_eq!(notes().len(), 2);
 }
 
 #[tokio::test]

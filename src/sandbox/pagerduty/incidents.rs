@@ -53,6 +53,8 @@ pub struct Incident {
     pub acknowledged_at: Option<Timestamp>,
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
+    /// Notes that were written by the REST API.
+    pub notes: Vec<String>,
     /// What happened, oldest first.
     pub log: Vec<LogLine>,
 }
@@ -103,6 +105,11 @@ impl Incidents {
     /// Every incident still kept, oldest first.
     pub(super) fn list(&self) -> &[Incident] {
         &self.list
+    }
+
+    /// The incident with this identity.
+    pub(super) fn by_id(&mut self, id: &str) -> Option<&mut Incident> {
+        self.list.iter_mut().find(|incident| incident.id == id)
     }
 
     /// The incident with this number.
@@ -184,6 +191,7 @@ impl Incidents {
             opened_at: now,
             acknowledged_at: None,
             resolved_at: None,
+            notes: Vec::new(),
             log: Vec::new(),
         };
         incident.note(now, "Triggered; the person on call is paged".to_owned());

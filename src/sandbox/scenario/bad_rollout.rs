@@ -1,6 +1,6 @@
 //! A new release crashes at its start, and its rollout hangs. The release before still answers with what is left of it.
 
-use super::cluster::{NAMESPACE, registry, set_image};
+use super::cluster::{NAMESPACE, is_stuck, registry, set_image};
 use super::{ClusterPlay, Cure, Measure, Scenario, Unit, alert, minutes};
 use crate::sandbox::kubernetes::KubernetesSandbox;
 use crate::sandbox::kubernetes::behaviour::Behaviour;
@@ -46,6 +46,7 @@ pub(super) fn scenario() -> Scenario {
             calm: |cluster| set_image(cluster, WORKLOAD, GOOD),
             trouble,
             read,
+            shows: |cluster| is_stuck(cluster, WORKLOAD),
             watched: vec![unavailable],
         }),
         remedy_does: "put user-service back to the release before",

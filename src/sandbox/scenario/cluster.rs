@@ -116,6 +116,13 @@ pub(super) fn waiting(cluster: &KubernetesSandbox, app: &str, reasons: &[&str]) 
     count(pods.len())
 }
 
+/// Whether the rollout of a Deployment has gone past its deadline.
+pub(super) fn is_stuck(cluster: &KubernetesSandbox, name: &str) -> bool {
+    let deployment = cluster.get("deployments", NAMESPACE, name).unwrap_or_default();
+    let conditions = deployment.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| condition["reason"] == "ProgressDeadlineExceeded")
+}
+
 /// Whether a pod takes requests.
 pub(super) fn is_ready(pod: &Value) -> bool {
     let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);

@@ -53,6 +53,7 @@ pub(super) fn scenario() -> Scenario {
             calm,
             trouble,
             read: |cluster| vec![waiting(cluster, WORKLOAD, &["CrashLoopBackOff"])],
+            shows: |_| true,
             watched: vec![crashing],
         }),
         remedy_does: "evict the pod that crashes, so that a new one takes its place",

@@ -56,6 +56,7 @@ pub(super) fn scenario() -> Scenario {
             calm,
             trouble: |cluster| set_load(cluster, PEAK_MILLIS),
             read,
+            shows: |_| true,
             watched: vec![wanted, most],
         }),
         remedy_does: "let the autoscaler have up to ten replicas, for two hours",

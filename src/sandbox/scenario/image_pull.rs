@@ -1,6 +1,6 @@
 //! A release names an image that was never pushed. Its pods wait for it for ever.
 
-use super::cluster::{NAMESPACE, registry, set_image, waiting};
+use super::cluster::{NAMESPACE, is_stuck, registry, set_image, waiting};
 use super::{ClusterPlay, Cure, Measure, Scenario, Unit, alert, minutes};
 use crate::sandbox::kubernetes::KubernetesSandbox;
 use crate::sandbox::kubernetes::behaviour::{Behaviour, Fate};
@@ -53,6 +53,7 @@ pub(super) fn scenario() -> Scenario {
             calm: |cluster| set_image(cluster, WORKLOAD, GOOD),
             trouble,
             read: |cluster| vec![waiting(cluster, WORKLOAD, &["ErrImagePull", "ImagePullBackOff"])],
+            shows: |cluster| is_stuck(cluster, WORKLOAD),
             watched: vec![failing],
         }),
         remedy_does: "put notification-service back to the image before",

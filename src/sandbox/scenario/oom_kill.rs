@@ -58,6 +58,7 @@ pub(super) fn scenario() -> Scenario {
             calm,
             trouble,
             read: |cluster| vec![count(pods(cluster, WORKLOAD).iter().filter(|pod| was_killed(pod)).count())],
+            shows: |_| true,
             watched: vec![killed],
         }),
         remedy_does: "raise the limit of memory by half, for two hours",

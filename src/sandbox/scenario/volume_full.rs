@@ -58,6 +58,7 @@ pub(super) fn scenario() -> Scenario {
             calm,
             trouble,
             read,
+            shows: |_| true,
             watched: vec![free, size],
         }),
         remedy_does: "make the volume half as large again",

@@ -179,7 +179,8 @@ impl Stage {
                 continue;
             }
             let above = self.value(scenario, now).is_some_and(|value| value > scenario.measure.threshold);
-            let hold_seconds = scenario.hold.as_secs_f64() / self.speed;
+            let shows = scenario.in_cluster().is_none_or(|play| (play.shows)(&self.cluster));
+            let hold_seconds = if shows { scenario.hold.as_secs_f64() / self.speed } else { f64::INFINITY };
             match run.alarm.observe(above, now, hold_seconds) {
                 Some(Change::Fires) => sender.fire(scenario.alert.clone()),
                 Some(Change::Ends) => sender.resolve(&scenario.alert.labels),

@@ -62,6 +62,18 @@ pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
         for (name, service) in &pagerduty.services {
             out.require(service.routing_key.is_set(), &["pagerduty", "services", name, "routing_key"]);
         }
+        if let Some(api) = &pagerduty.api {
+            out.require(api.url.is_set(), &["pagerduty", "api", "url"]);
+            out.require(api.token.is_set(), &["pagerduty", "api", "token"]);
+            out.require(!api.from.is_empty(), &["pagerduty", "api", "from"]);
+            let is_address = api.from.parse::<lettre::Address>().is_ok();
+            if !api.from.is_empty() && !is_address {
+                out.add(
+                    &["pagerduty", "api", "from"],
+                    "this is not a mail address; notes are written in the name of a user in PagerDuty",
+                );
+            }
+        }
     }
     check_messengers(settings, out);
     for (name, endpoint) in &settings.endpoints {
