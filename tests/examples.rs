@@ -260,17 +260,11 @@ fn run(tool: &str, package: &str, inside: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_alerts_pass_their_own_tests() {
-    let promtool = |arguments: &[&str]| run("promtool", "prometheus", "deploy/prometheus", arguments);
-    let said = promtool(&["check", "rules", "alerts.yaml"]);
-    assert!(said.contains("SUCCESS"), "{said}");
-    promtool(&["test", "rules", "alerts.test.yaml"]);
-}
-
-#[test]
 fn prometheus_accepts_its_example() {
     let said = run("promtool", "prometheus", "examples", &["check", "config", "prometheus.yml"]);
-    assert!(said.contains("1 rule files found"), "{said}");
+    // One for each file, and none that a pattern misses.
+    let files = std::fs::read_dir(Path::new(ROOT).join("deploy/prometheus/rules")).expect("a folder").count();
+    assert!(said.contains(&format!("{files} rule files found")), "{said}");
 }
 
 #[test]

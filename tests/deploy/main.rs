@@ -12,6 +12,9 @@ mod kustomize;
 mod manifests;
 mod page;
 mod policy;
+mod prometheus;
+#[path = "../support/schemas.rs"]
+mod schemas;
 #[path = "../support/servers.rs"]
 mod servers;
 mod service;
