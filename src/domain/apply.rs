@@ -4,7 +4,7 @@
 //! caller gathers [`Facts`] beforehand and writes the [`Transition`] afterwards in one transaction; nothing here
 //! knows how.
 //!
-//! Reading order: [`alerts`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`waiting`] →
+//! Reading order: [`alerts`] → [`worsening`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`waiting`] →
 //! [`people`] → [`silencing`]; [`draft`]
 //! collects what comes out.
 
@@ -19,6 +19,7 @@ mod silencing;
 mod telling;
 mod verifying;
 mod waiting;
+mod worsening;
 
 #[cfg(test)]
 mod tests;
@@ -146,6 +147,7 @@ pub fn apply(
         Event::AlertSeen { alert, observation, counted, found } => {
             alerts::seen(&mut draft, &alert, observation, alerts::Telling { counted, found }, facts);
         }
+        Event::Worsened { severity, title } => worsening::worsened(&mut draft, severity, &title, facts),
         Event::SuppressedThere { suppressed } => alerts::suppressed(&mut draft, suppressed),
         Event::DiagnosisDone { purpose, round, findings, .. } => {
             verifying::diagnosis_done(&mut draft, purpose, round, findings, facts);

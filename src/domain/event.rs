@@ -8,6 +8,7 @@ use crate::diagnosis::{DiagnosisPurpose, Finding};
 use crate::effect::{EffectId, Wake};
 use crate::notification::{Destination, MessageRef, Notice};
 use crate::people::Actor;
+use crate::severity::Severity;
 use crate::silence::{SilenceOutcome, Suppressed};
 use crate::survey::Survey;
 use crate::vitals::Vitals;
@@ -27,6 +28,13 @@ pub enum Event {
         counted: bool,
         /// Whether nobody told us, and we found out by asking Alertmanager.
         found: bool,
+    },
+    /// An alert of this incident is worse than the incident was so far.
+    Worsened {
+        /// How bad it is by this alert.
+        severity: Severity,
+        /// What people call the alert.
+        title: String,
     },
     /// What Alertmanager keeps quiet of this incident's alerts has changed.
     SuppressedThere {
@@ -200,6 +208,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::AlertSeen { .. } => "alert_seen",
+            Self::Worsened { .. } => "worsened",
             Self::SuppressedThere { .. } => "suppressed_there",
             Self::DiagnosisDone { .. } => "diagnosis_done",
             Self::Decide => "decide",

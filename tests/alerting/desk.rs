@@ -50,6 +50,29 @@ spec:
   escalation: night
 ---
 apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: disks }
+spec:
+  matchers: ['alertname="DiskFull"']
+  severity: "{{ labels.severity }}"
+  groupBy: [service]
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: mild }
+spec:
+  selector: { severities: [P2, P3] }
+  defer: { until: business }
+  levels: [{ name: team, after: 0s, destinations: [{ slack: { channel: "#disks" } }] }]
+  fallback: [{ slack: { channel: "#last" } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedule
+metadata: { name: business }
+spec:
+  timeIntervals: [{ weekdays: ['monday:friday'], times: [{ start_time: '09:00', end_time: '17:00' }] }]
+---
+apiVersion: smokejumper.dev/v1
 kind: EscalationPolicy
 metadata: { name: night }
 spec:
@@ -198,7 +221,7 @@ impl Desk {
         install_crypto_provider();
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("rules.yaml");
-        std::fs::write(&file, RULES.replace("  levels:", &format!("{terms}  levels:"))).expect("written");
+        std::fs::write(&file, RULES.replace("  levels:\n", &format!("{terms}  levels:\n"))).expect("written");
         let text = format!(
             "slack: {{ bot_token: {{ env: BOT }}, default_channel: '#incidents' }}\nalertmanager: {{ url: 'http://alertmanager:9093' }}\n\
              watchdogs: {{ prod: {{ matchers: ['alertname=\"Watchdog\"'], within: 5m, severity: P0 }} }}\nrules: ['{}']\n",

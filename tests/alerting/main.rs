@@ -15,5 +15,6 @@ mod reconciler;
 mod silences;
 mod watchdogs;
 
+mod worsening;
 #[path = "../support/servers.rs"]
 mod servers;

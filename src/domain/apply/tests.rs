@@ -11,3 +11,4 @@ mod surveying;
 mod telling;
 mod waiting;
 mod world;
+mod worsening;

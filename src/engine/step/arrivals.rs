@@ -15,6 +15,7 @@ use crate::domain::event::Event;
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::{Incident, IncidentId, Opening};
 use crate::domain::people::Actor;
+use crate::domain::rule::SeveritySpec;
 use crate::engine::playbook::{KeptPolicy, KeptRule, Playbook};
 use crate::engine::ports::{AlertWrite, Click, ClickVerb, SILENCE_CHOICES, StoreError, StoredAlert};
 use jiff::{SignedDuration, Timestamp};
@@ -173,11 +174,34 @@ impl Batch<'_> {
         if let Some(record) = alert::remember(record.as_ref(), &alert, observation, self.now) {
             self.memory.remember(&alert, Some(incident.clone()), record);
         }
+        if observation == Observation::Started {
+            self.grade(incident, &alert).await?;
+        }
         let Known { counted, found } = known;
         let event = Event::AlertSeen { alert, observation, counted, found };
         self.happen(incident, event).await?;
         self.stands_again(incident);
         Ok(())
+    }
+
+    /// An incident is as bad as the worst of its alerts, by its own rule, and keeps to the policy for that.
+    async fn grade(&mut self, incident: &IncidentId, alert: &Arc<Alert>) -> Result<(), StoreError> {
+        let playbook = self.stepper.playbook.as_ref();
+        let Some(working) = self.working.get_mut(incident) else { return Ok(()) };
+        // Whoever opens one says how bad it is, and where the rule says so nothing gets worse.
+        if working.incident.is_new() || matches!(working.rule.rule.severity, SeveritySpec::Fixed(_)) {
+            return Ok(());
+        }
+        let severity = playbook.outline(&working.rule, alert).severity;
+        if severity >= working.incident.severity {
+            return Ok(());
+        }
+        if let Some(policy) = playbook.policy(&working.rule, severity, alert) {
+            working.policy = Some(Arc::clone(&policy));
+            self.keep_text(&policy.hash, &policy.policy);
+        }
+        let title = alert.title().to_owned();
+        self.happen(incident, Event::Worsened { severity, title }).await.map(drop)
     }
 
     /// An incident that was opened again stands for its key.

@@ -295,7 +295,7 @@ impl<'s> Batch<'s> {
         let schedules = self.stepper.playbook.schedules();
         let Some(working) = self.working.get_mut(id) else { return Ok(None) };
         // Only what a person wants can be refused, and leaves the incident as it was.
-        let is_machine = matches!(event, Event::AlertSeen { .. } | Event::Decide);
+        let is_machine = matches!(event, Event::AlertSeen { .. } | Event::Worsened { .. } | Event::Decide);
         let incident = if is_machine { working.take_incident() } else { working.incident.clone() };
         let policy = working.policy.as_deref();
         let facts = gathered.facts(
