@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::clients::answer::SendError;
 use crate::domain::notification::{Destination, Notice};
+use crate::domain::redact::Redactor;
 use crate::engine::ports::{Delivered, IncidentView, Notifier, PortFuture};
 use email::EmailNotifier;
 use pagerduty::PagerDutyNotifier;
@@ -90,16 +91,19 @@ fn not_configured(name: &str, setting: &str) -> Delivered {
 }
 
 /// What the engine may do after a failed exchange. An unclear end is tried again: for people a duplicate is better
-/// than a miss.
-fn after(error: SendError) -> Delivered {
+/// than a miss. The reason goes into the timeline, and the other side may have quoted what we sent.
+fn after(error: SendError, redactor: &Redactor) -> Delivered {
+    let clean = |reason: String| redactor.redact(&reason).into_owned();
     match error {
         SendError::Paced { wait } => Delivered::Paced { wait, reason: "its pace is kept".to_owned() },
         // The server was reached and asked for patience; that is no failure of the destination.
-        SendError::Retry { after: Some(wait), reason } => Delivered::Paced { wait, reason },
+        SendError::Retry { after: Some(wait), reason } => Delivered::Paced { wait, reason: clean(reason) },
         SendError::Retry { after: None, reason } | SendError::Ambiguous { reason } => {
-            Delivered::Later { wait: None, reason, failed: true }
+            Delivered::Later { wait: None, reason: clean(reason), failed: true }
         }
-        SendError::Permanent { code, reason } => Delivered::Never { reason: format!("{code}: {reason}") },
+        SendError::Permanent { code, reason } => {
+            Delivered::Never { reason: clean(format!("{code}: {reason}")) }
+        }
     }
 }
 

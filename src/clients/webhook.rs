@@ -62,7 +62,7 @@ impl WebhookClient {
     pub async fn post(&self, receiver: &str, delivery: Delivery<'_>) -> Result<(), SendError> {
         self.pacer.admit(receiver).map_err(|wait| SendError::Paced { wait })?;
         let request =
-            request(delivery).map_err(|error| SendError::permanent("not_sendable", error.to_string()))?;
+            request(delivery).map_err(|error| SendError::permanent("not_sendable", error.reason()))?;
         let outcome = match self.http.send(request).await {
             Ok(answer) => read(&answer),
             Err(error) => Err(unanswered(&error)),
@@ -95,9 +95,9 @@ fn request(delivery: Delivery<'_>) -> Result<HttpRequest, HttpError> {
     Ok(request.body("application/json", delivery.body))
 }
 
-/// The table for exchanges without an answer.
+/// The table for exchanges without an answer. The address stays out: of many receivers whoever knows its path may post.
 fn unanswered(error: &HttpError) -> SendError {
-    let reason = error.to_string();
+    let reason = error.reason();
     if error.permanent() {
         SendError::permanent("not_sendable", reason)
     } else {

@@ -56,7 +56,7 @@ impl EmailNotifier {
         let sign_in = self.options.sign_in.as_ref().map(|(user, secret)| (user.as_str(), secret.current()));
         match self.client.send(&mail, sign_in).await {
             Ok(()) => Delivered::Yes { message: None },
-            Err(error) => super::after(error),
+            Err(error) => super::after(error, &redactor),
         }
     }
 }

@@ -121,7 +121,7 @@ impl PagerDutyNotifier {
             }
             // A change event pages nobody and has no key: after an unclear end it is not sent again.
             Err(SendError::Ambiguous { reason }) => Delivered::Never { reason },
-            Err(error) => super::after(error),
+            Err(error) => super::after(error, redactor.as_ref()),
         }
     }
 

@@ -150,7 +150,7 @@ impl SlackNotifier {
         };
         match outcome {
             Ok(message) => Delivered::Yes { message },
-            Err(error) => super::after(error),
+            Err(error) => super::after(error, redactor.as_ref()),
         }
     }
 

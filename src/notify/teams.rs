@@ -65,13 +65,13 @@ impl TeamsNotifier {
         };
         let url = match address.current() {
             Ok(url) => url,
-            Err(error) => return super::after(error),
+            Err(error) => return super::after(error, &redactor),
         };
         let body = fitting(told).into_bytes();
         let delivery = Delivery { url, headers: Vec::new(), body, secret: None, key, now };
         match self.client.post(channel, delivery).await {
             Ok(()) => Delivered::Yes { message: None },
-            Err(error) => super::after(error),
+            Err(error) => super::after(error, &redactor),
         }
     }
 

@@ -133,14 +133,14 @@ impl WebhookNotifier {
         };
         let url = match hook.url.current() {
             Ok(url) => url,
-            Err(error) => return super::after(error),
+            Err(error) => return super::after(error, &redactor),
         };
         let secret: Option<SecretString> = hook.signing_secret.first().map(Secret::current);
         let headers = hook.headers.iter().map(|(name, value)| (name.clone(), value.current())).collect();
         let delivery = Delivery { url, headers, body: body.into_bytes(), secret: secret.as_ref(), key, now };
         match client.post(name, delivery).await {
             Ok(()) => Delivered::Yes { message: None },
-            Err(error) => super::after(error),
+            Err(error) => super::after(error, &redactor),
         }
     }
 
@@ -203,7 +203,7 @@ fn document(told: &Message, key: &str, view: &IncidentView, redactor: &Redactor)
             "severity": incident.severity.as_str(),
             "rule": incident.rule,
             "summary": clean(&incident.summary),
-            "target": incident.target.as_ref().map(ToString::to_string),
+            "target": incident.target.as_ref().map(|target| clean(&target.to_string())),
             "started_at": incident.started_at.to_string(),
             "acknowledged_by": incident.acknowledged.as_ref().map(|by| by.actor.name.clone()),
             "labels": labels,
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
     use crate::clients::http::{HttpOptions, ProxyChoice};
     use crate::clients::signing::sign_hex;
-    use crate::clients::stand_in::{Play, Seen, StandIn};
+    use crate::clients::stand_in::{Play, Seen, StandIn, refused_url};
     use crate::clients::webhook::{KEY_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER};
     use crate::domain::notification::Destination;
     use crate::engine::ports::Notifier;
@@ -316,6 +316,22 @@ mod tests {
         }
         for seen in server.seen() {
             assert!(!String::from_utf8_lossy(&seen.body).contains(SECRET));
+        }
+    }
+
+    #[tokio::test]
+    async fn why_it_did_not_arrive_names_no_address_and_quotes_no_secret() {
+        let path = "/services/T0/B0/path-that-lets-one-post";
+        let quoting = StandIn::play([Play::text(400, &format!("no such thing: {SECRET}"))]).await;
+        let silent = StandIn::play([Play::Close]).await;
+        let nobody = format!("{}{path}", refused_url().await);
+        for url in [quoting.url(path), silent.url(path), nobody] {
+            let told = tell(&mk_notifiers(&url, None), &trigger(), &stories::opened()).await;
+            let (Delivered::Never { reason } | Delivered::Later { reason, .. }) = told else {
+                panic!("{told:?}")
+            };
+            assert!(!reason.contains("path-that-lets-one-post") && !reason.contains(SECRET), "{reason}");
+            assert!(reason.len() > 10, "it says why: {reason}");
         }
     }
 
