@@ -35,6 +35,8 @@ pub enum BridgeWhat {
     Unacknowledged,
     /// It is over.
     Resolved,
+    /// Whoever had it has given it to somebody else, who has not taken it yet.
+    PassedOn(String),
     /// Something that people want to read and that changes nothing here, such as who has it now.
     Noted(String),
 }

@@ -26,6 +26,9 @@ const NOTE_CHARS_MAX: usize = 1_000;
 /// What the identity of an automatic agent's kind does not end with.
 const USER_REFERENCE: &str = "user_reference";
 
+/// The status of an incident that nobody has.
+const TRIGGERED: &str = "triggered";
+
 /// Whether one of the signatures is of this body by one of the keys.
 pub fn is_signed(keys: &Keys, raw_body: &[u8], signatures: &str) -> bool {
     let tags = signatures.split(',').take(SIGNATURES_MAX);
@@ -95,6 +98,8 @@ pub struct Webhook {
     pub incident: String,
     /// The dedup key under which the incident was opened. A note does not name it.
     pub dedup_key: Option<String>,
+    /// Whether it waits there for somebody to take it, after what happened.
+    pub waits: bool,
     /// Who has it now, by name.
     pub assignees: Vec<String>,
     /// Its priority, by name.
@@ -140,6 +145,7 @@ struct Data {
     id: String,
     incident: Option<Reference>,
     incident_key: Option<String>,
+    status: String,
     assignees: Vec<Reference>,
     priority: Option<Reference>,
     content: Option<String>,
@@ -169,6 +175,7 @@ pub fn parse(body: &[u8]) -> Result<Option<Webhook>, WebhookError> {
         agent: agent.map(|agent| Agent { name: name_of(&agent), id: agent.id }),
         incident,
         dedup_key,
+        waits: data.status == TRIGGERED,
         assignees: data.assignees.iter().map(name_of).collect(),
         priority: data.priority.as_ref().map(name_of),
         content: data.content.map(|content| content.chars().take(NOTE_CHARS_MAX).collect()),

@@ -29,6 +29,13 @@ pub(super) fn heard(draft: &mut Draft, news: BridgeNews, facts: &Facts<'_>) {
         (BridgeWhat::Unacknowledged, actor) if is_about_now(draft, happened_at) => {
             released(draft, actor, facts)
         }
+        (BridgeWhat::PassedOn(text), actor) => {
+            let is_about_now = is_about_now(draft, happened_at);
+            note(draft, actor, text);
+            if is_about_now && draft.incident.status == IncidentStatus::Acknowledged {
+                wait_again(draft, facts);
+            }
+        }
         (BridgeWhat::Noted(text), actor) => note(draft, actor, text),
         (BridgeWhat::Acknowledged, None) | (BridgeWhat::Opened | BridgeWhat::Unacknowledged, _) => {}
         (BridgeWhat::Resolved, None) => {
@@ -54,6 +61,10 @@ fn released(draft: &mut Draft, actor: Option<Actor>, facts: &Facts<'_>) {
         None => "its acknowledgement has run out".to_owned(),
     };
     draft.line_by(&actor.unwrap_or_else(Actor::machine), LineKind::Escalation, Some("unacknowledged"), text);
+    wait_again(draft, facts);
+}
+
+fn wait_again(draft: &mut Draft, facts: &Facts<'_>) {
     draft.incident.status = IncidentStatus::Triggered;
     draft.incident.acknowledged = None;
     telling::escalate_again(draft, facts);

@@ -66,8 +66,8 @@ fn what_of(webhook: &Webhook) -> BridgeWhat {
             let content = webhook.content.as_deref().unwrap_or_default();
             BridgeWhat::Noted(format!("note in PagerDuty{by}: {content}"))
         }
-        Happening::Escalated => BridgeWhat::Noted(format!("escalated in PagerDuty{by}, to {whom}")),
-        Happening::Reassigned => BridgeWhat::Noted(format!("given in PagerDuty{by} to {whom}")),
+        Happening::Escalated => passed(webhook, format!("escalated in PagerDuty{by}, to {whom}")),
+        Happening::Reassigned => passed(webhook, format!("given in PagerDuty{by} to {whom}")),
         Happening::PriorityUpdated => {
             let priority = webhook.priority.as_deref().unwrap_or("none");
             BridgeWhat::Noted(format!("priority set in PagerDuty{by}: {priority}"))
@@ -75,19 +75,34 @@ fn what_of(webhook: &Webhook) -> BridgeWhat {
     }
 }
 
+/// A person who gives away what they had leaves it with nobody until somebody takes it. PagerDuty itself escalates what
+/// nobody has taken there; somebody may have it here.
+fn passed(webhook: &Webhook, text: String) -> BridgeWhat {
+    if webhook.waits && webhook.agent.is_some() {
+        BridgeWhat::PassedOn(text)
+    } else {
+        BridgeWhat::Noted(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::domain::incident::IncidentId;
 
     fn read(event_type: &str, key: &str) -> Vec<(Whose, BridgeNews)> {
+        read_with(event_type, key, |_| {})
+    }
+
+    fn read_with(event_type: &str, key: &str, change: fn(&mut Value)) -> Vec<(Whose, BridgeNews)> {
         let person = |id: &str, name: &str| json!({ "id": id, "summary": name, "type": "user_reference" });
-        let body = json!({ "event": {
+        let mut body = json!({ "event": {
             "id": "01B", "event_type": event_type, "occurred_at": "2026-11-22T06:00:00Z", "agent": person("PU1", "Una O."),
             "data": { "id": "P7", "incident_key": key, "assignees": [person("PU2", "Ben"), person("PU3", "Ravi")] },
         } });
+        change(&mut body);
         let decoder = PagerDutyDecoder { people: vec![("PU1".to_owned(), "una".to_owned())] };
         match decoder.read(body.to_string().as_bytes()) {
             Ok(Decoded::News(news)) => news,
@@ -113,6 +128,23 @@ mod tests {
         assert_eq!(noted("incident.reassigned"), BridgeWhat::Noted(given.to_owned()));
         let priority = "priority set in PagerDuty by Una O.: none";
         assert_eq!(noted("incident.priority_updated"), BridgeWhat::Noted(priority.to_owned()));
+    }
+
+    #[test]
+    fn who_gives_it_away_has_it_no_longer_and_pagerduty_by_itself_gives_nothing_away() {
+        let key = "smokejumper/i1/0";
+        for event_type in ["incident.escalated", "incident.reassigned", "incident.delegated"] {
+            let by_hand =
+                read_with(event_type, key, |body| body["event"]["data"]["status"] = json!("triggered"));
+            assert!(
+                matches!(&by_hand[0].1.what, BridgeWhat::PassedOn(text) if text.ends_with("to Ben, Ravi"))
+            );
+            let by_itself = read_with(event_type, key, |body| {
+                body["event"]["data"]["status"] = json!("triggered");
+                body["event"]["agent"] = Value::Null;
+            });
+            assert!(matches!(by_itself[0].1.what, BridgeWhat::Noted(_)), "{event_type}");
+        }
     }
 
     #[test]

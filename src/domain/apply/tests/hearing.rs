@@ -114,3 +114,22 @@ fn what_changes_nothing_here_is_told_and_an_end_by_itself_is_none() {
     hear(&mut world, 3, ben(), BridgeWhat::Noted("late".to_owned()));
     assert_eq!(world.incident.version, version);
 }
+
+#[test]
+fn who_gives_it_to_somebody_else_leaves_it_with_nobody_until_they_take_it() {
+    let mut world = fired();
+    hear(&mut world, 1, ben(), BridgeWhat::Acknowledged);
+    world.notices();
+    let passed = || BridgeWhat::PassedOn("given in PagerDuty by ben to ravi".to_owned());
+    hear(&mut world, 2, ben(), passed());
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+    assert!(world.incident.next_escalation_at().is_some(), "no page falls between two chairs");
+    assert!(world.notices().contains(&"slack:#incidents reply".to_owned()));
+    // Who has taken it here since keeps it.
+    world.now = world.now.checked_add(minutes(10)).expect("in range");
+    world.happen(Event::Acknowledge { actor: person("una", Role::Responder), reason: None });
+    hear(&mut world, 599, ben(), passed());
+    assert_eq!(world.incident.status, IncidentStatus::Acknowledged, "it happened before una took it");
+    let told = world.lines.iter().filter(|line| line.text == "given in PagerDuty by ben to ravi");
+    assert_eq!(told.count(), 2);
+}
