@@ -120,7 +120,8 @@ impl Guards {
             clock: Arc::clone(&clock),
             ids: Arc::clone(&ids),
             listening: None,
-        };
+        }
+        .before_its_first_look();
         let auditor = Auditor { store, steps, intake, clock, ids, meter: Arc::clone(&meter), state: audit };
         Ok(Self { keeper, auditor, heartbeat, meter })
     }

@@ -87,6 +87,9 @@ pub struct Keeper {
     pub listening: Option<Listening>,
 }
 
+/// Why nothing acts alone before the first look: a start may follow a long time in which nobody listened.
+const NOT_LOOKED_YET: &str = "nobody has looked yet whether it comes";
+
 /// Since when we listen without a break.
 #[derive(Debug, Clone, Copy)]
 pub struct Listening {
@@ -95,6 +98,15 @@ pub struct Listening {
 }
 
 impl Keeper {
+    /// Before the first look nothing is known of any of them, so that nothing acts alone.
+    #[must_use]
+    pub fn before_its_first_look(self) -> Self {
+        for watchdog in &self.watchdogs {
+            self.sight.set(&watchdog.name, Some(NOT_LOOKED_YET.to_owned()));
+        }
+        self
+    }
+
     /// Looks once; returns the names of those that stay away.
     ///
     /// # Errors

@@ -327,7 +327,8 @@ impl Desk {
             ids: outside.clone(),
             meter: Arc::new(NoMeter),
             state: AuditState::default(),
-        };
+        }
+        .before_its_first_look();
         let commands = Commands::new(steps, store.clone());
         Self { outside, store, commands, intake, executor, reconciler, keeper, auditor, diagnostics, folder }
     }

@@ -68,6 +68,7 @@ async fn a_watchdog_opens_nothing_and_people_are_called_when_it_stays_away_until
 #[tokio::test]
 async fn a_fresh_start_listens_first_and_does_nothing_alone_meanwhile() {
     let mut desk = Desk::new().await;
+    assert!(desk.is_blind().await.is_some(), "nobody has looked yet");
     desk.look().await;
     assert!(desk.is_blind().await.is_some(), "nobody knows yet whether alerting works");
     minutes(&mut desk, 4, false).await;
