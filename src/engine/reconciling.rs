@@ -308,14 +308,22 @@ impl Reconciler {
         now: Timestamp,
         round: &mut Round,
     ) -> Result<(), ReconcileError> {
-        let Some(receiver) = self.settings.receiver.clone() else { return Ok(()) };
+        let receiver = self.settings.receiver.clone();
+        if receiver.is_none() && self.memory.ended.is_empty() {
+            return Ok(());
+        }
+        // Whatever we ended was told to us before, whichever receiver that came by.
+        let is_ours = |held: &HeldAlert| {
+            receiver.as_ref().is_some_and(|receiver| held.receivers.contains(receiver))
+                || self.memory.ended.contains_key(&held.alert.fingerprint)
+        };
         let waits = self.settings.missed_after;
         let is_watchdog =
             |alert: &Alert| self.settings.watchdogs.iter().any(|it| it.matchers.matches(&alert.labels));
         let is_due = |held: &&&HeldAlert| {
             !held.is_silenced
                 && !held.is_inhibited
-                && held.receivers.contains(&receiver)
+                && is_ours(held)
                 && now.duration_since(held.alert.starts_at) >= waits
                 && !seen.contains(&held.alert.fingerprint)
                 && !is_watchdog(&held.alert)

@@ -353,6 +353,11 @@ impl Desk {
     }
 
     /// The service starts anew: what it only remembered is gone.
+    /// Nobody has said by which receiver Alertmanager sends to us.
+    pub fn without_receiver(&mut self) {
+        self.reconciler.settings.receiver = None;
+    }
+
     pub fn restart(&mut self) {
         self.reconciler.memory = Memory::default();
         self.keeper.listening = None;

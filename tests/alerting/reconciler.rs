@@ -179,7 +179,14 @@ async fn alerts_that_were_never_told_are_counted_and_taken_in_where_that_is_want
 
 #[tokio::test]
 async fn what_we_ended_ourselves_and_fires_again_unseen_is_taken_in_all_the_same() {
+    ended_and_fires_again(|_| {}).await;
+    // Also where nobody has said which receiver is ours: it was told to us before.
+    ended_and_fires_again(Desk::without_receiver).await;
+}
+
+async fn ended_and_fires_again(prepare: fn(&mut Desk)) {
     let (mut desk, alert, other) = mk_confirmed().await;
+    prepare(&mut desk);
     for peer in ["a", "b"] {
         desk.peer(peer, vec![other.clone()]);
     }
