@@ -3,6 +3,8 @@
 //! Identity is the fingerprint alone: group keys change with routing edits, and start times differ between
 //! Prometheus replicas. [`observe`] is the only place that compares a telling with what we remember.
 
+pub mod data;
+
 use crate::Labels;
 use crate::fingerprint::Fingerprint;
 use jiff::{SignedDuration, Timestamp};

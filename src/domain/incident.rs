@@ -5,7 +5,8 @@
 
 use crate::Labels;
 use crate::action::{Action, ActionId, ActionStatus, Task};
-use crate::alert::AlertStatus;
+use crate::alert::data::{STATE_REASON, without_data};
+use crate::alert::{Alert, AlertStatus};
 use crate::bridge::BridgeMark;
 use crate::correlate::{CorrelationKey, Target};
 use crate::decision::Reason;
@@ -341,15 +342,18 @@ impl Incident {
         }
     }
 
-    /// What Grafana says of an alert that has no data behind it: its name for those, or the reason of its state where the
-    /// rule lets such alerts keep their own name (Grafana documentation, "No Data and Error states").
+    /// Why the alert that opened it, or opened it again, has no data behind it.
     fn without_data(&self) -> Option<&str> {
-        let name = self.labels.get("alertname").map(String::as_str);
-        let reason = self.annotations.get("grafana_state_reason").map(String::as_str);
-        let is_missing =
-            |reason: &&str| reason.split(',').any(|word| matches!(word.trim(), "NoData" | "Error"));
-        name.filter(|name| matches!(*name, "DatasourceNoData" | "DatasourceError"))
-            .or_else(|| reason.filter(is_missing))
+        without_data(&self.labels, &self.annotations)
+    }
+
+    /// Takes over from the alert that opens it again whether there is data behind it. Everything else stays as the first
+    /// one said it.
+    pub(crate) fn take_data_state(&mut self, alert: &Alert) {
+        match without_data(&alert.labels, &alert.annotations) {
+            Some(reason) => drop(self.annotations.insert(STATE_REASON.to_owned(), reason.to_owned())),
+            None => drop(self.annotations.remove(STATE_REASON)),
+        }
     }
 
     /// Whether it is not over.

@@ -147,6 +147,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     draft.incident.resolved = None;
     draft.incident.acknowledged = None;
     draft.incident.taken_over = None;
+    draft.incident.take_data_state(alert);
     let now = draft.now;
     draft.incident.note_reopened(now);
     silencing::incident_opened_again(draft);

@@ -318,3 +318,30 @@ fn a_remedy_that_was_called_off_by_the_end_may_be_taken_in_the_next_episode() {
     assert_eq!(world.status(), ActionStatus::Cancelled);
     assert_eq!(world.incident.tried_remedies().count(), 0, "it never began");
 }
+
+#[test]
+fn what_opens_it_again_says_whether_there_is_data_behind_it() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    let again = |world: &mut World, annotations: &[(&str, &str)], name: Option<&str>| {
+        world.end_alert("a");
+        let mut alert = mk_alert(AlertStatus::Firing, "a", world.now);
+        alert.annotations =
+            annotations.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        if let Some(name) = name {
+            alert.labels.insert("alertname".to_owned(), name.to_owned());
+        }
+        world.happen(Event::AlertSeen {
+            alert: Arc::new(alert),
+            observation: Observation::Started,
+            counted: true,
+            found: false,
+        });
+        world.incident.standing().without_data.map(str::to_owned)
+    };
+    let reason = ("grafana_state_reason", "Error, KeepLast");
+    assert_eq!(again(&mut world, &[reason], None).as_deref(), Some("Error, KeepLast"));
+    assert_eq!(again(&mut world, &[], None), None, "there is data again");
+    assert_eq!(again(&mut world, &[], Some("DatasourceNoData")).as_deref(), Some("DatasourceNoData"));
+    assert_eq!(again(&mut world, &[], None), None);
+}
