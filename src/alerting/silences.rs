@@ -1,6 +1,6 @@
 //! Silences of ours: found by their mark, made where they are not there, extended and ended.
 //!
-//! Each is for one alert with exactly its labels, so it is never broader than what a person saw. All calls for one wish go
+//! Each is for one alert with exactly its labels, the narrowest that there is: it also meets alerts with more labels. All calls for one wish go
 //! to one peer; the others hear of it from that one, and may not know yet of what it was told just now.
 
 use std::collections::BTreeSet;

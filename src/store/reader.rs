@@ -179,7 +179,8 @@ async fn view(
         "SELECT status, starts_at, ends_at, updated_at, body FROM alert WHERE incident_id = ",
     )
     .bind(key.clone())
-    .text(" ORDER BY starts_at LIMIT ")
+    // Of more than are listed those that fire are wanted: they are shown, and silenced.
+    .text(" ORDER BY CASE WHEN status = 'firing' THEN 0 ELSE 1 END, starts_at LIMIT ")
     .bind(ALERTS_MAX)
     .fetch(session)
     .await?;
@@ -188,6 +189,7 @@ async fn view(
         let alert = from_json(format_args!("an alert of incident {id}"), Columns(row).str("body")?)?;
         told.push((record(row)?, alert));
     }
+    told.sort_by_key(|(record, _)| record.starts_at);
 
     let lines = Statement::new(dialect, "SELECT body FROM timeline WHERE incident_id = ")
         .bind(key.clone())

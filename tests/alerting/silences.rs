@@ -2,7 +2,9 @@
 
 use crate::desk::{Desk, mk_alert};
 use jiff::SignedDuration;
+use smokejumper::domain::alert::{Alert, AlertStatus};
 use smokejumper::domain::apply::Refused;
+use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::IncidentStatus;
 use smokejumper::domain::people::{Actor, Role, Via};
 use smokejumper::engine::commands::CommandError;
@@ -222,4 +224,28 @@ async fn no_acknowledgement_expires_while_a_silence_stands() {
     assert_eq!(status(&desk).await, IncidentStatus::Acknowledged);
     desk.pass(HOUR + MINUTE).await;
     assert_eq!(status(&desk).await, IncidentStatus::Triggered);
+}
+
+#[tokio::test]
+async fn what_fires_is_silenced_however_many_alerts_have_ended_before_it() {
+    let desk = mk_desk().await;
+    let began = desk.now();
+    let earlier = |number: u32, status, ends_at| {
+        let mut alert = mk_alert("api", began - HOUR);
+        alert.labels.insert("pod".to_owned(), format!("api-{number}"));
+        alert.fingerprint = Fingerprint::of_labels(&alert.labels);
+        Alert { status, ends_at, ..alert }
+    };
+    // More than are listed of one incident.
+    let pods = 0..600;
+    let fired: Vec<Alert> = pods.clone().map(|number| earlier(number, AlertStatus::Firing, None)).collect();
+    desk.post(&fired).await;
+    let ended = pods.map(|number| earlier(number, AlertStatus::Resolved, Some(began)));
+    desk.post(&ended.collect::<Vec<_>>()).await;
+    assert_eq!(desk.incident().await.alerts.firing, 1);
+    desk.asked();
+    silence(&desk, "una", Some(HOUR)).await.expect("silenced");
+    let asked = desk.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].alerts, [mk_alert("api", began).labels]);
 }
