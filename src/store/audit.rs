@@ -14,9 +14,9 @@ use std::collections::BTreeMap;
 const WITHOUT_STEP_MAX: i64 = 256;
 
 /// Open incidents that nobody has and that are to escalate further: with a time for the next step, or urgent ones that
-/// have a policy, whose fallback never ends; and those whose acknowledgement is to expire. Of each the effects lie together
-/// in the primary key, so a look costs as much as there are open incidents. In JSON a quote within a text is escaped, so the
-/// patterns are only met where they are keys and words of ours.
+/// have a policy, whose fallback never ends; those whose acknowledgement is to expire; and those whose silence is to end.
+/// Of each the effects lie together in the primary key, so a look costs as much as there are open incidents. In JSON a
+/// quote within a text is escaped, so the patterns are only met where they are keys and words of ours.
 const WITHOUT_STEP: &str = "SELECT i.id FROM incident AS i WHERE i.status = 'triggered' AND i.status <> 'resolved' \
      AND (i.next_escalation_at IS NOT NULL OR (i.severity IN ('P0', 'P1') AND i.body LIKE '%\"escalation\":{\"policy\":%')) \
      AND NOT EXISTS (SELECT 1 FROM effect AS e WHERE e.id > i.id || '-e' AND e.id < i.id || '-f' \
@@ -24,7 +24,11 @@ const WITHOUT_STEP: &str = "SELECT i.id FROM incident AS i WHERE i.status = 'tri
      UNION ALL SELECT i.id FROM incident AS i WHERE i.status = 'acknowledged' AND i.status <> 'resolved' \
      AND i.body LIKE '%[\"acknowledgement_expires\",\"%' \
      AND NOT EXISTS (SELECT 1 FROM effect AS e WHERE e.id > i.id || '-e' AND e.id < i.id || '-f' \
-     AND e.kind = 'wake' AND e.body = '{\"wake\":\"acknowledgement_expires\"}') LIMIT ";
+     AND e.kind = 'wake' AND e.body = '{\"wake\":\"acknowledgement_expires\"}') \
+     UNION ALL SELECT i.id FROM incident AS i WHERE i.status = 'acknowledged' AND i.status <> 'resolved' \
+     AND i.body LIKE '%[\"silence\",\"%' \
+     AND NOT EXISTS (SELECT 1 FROM effect AS e WHERE e.id > i.id || '-e' AND e.id < i.id || '-f' \
+     AND e.kind = 'wake' AND e.body = '{\"wake\":\"silence\"}') LIMIT ";
 
 /// Wakes that could have been claimed since then.
 const OVERDUE_WAKES: &str = "SELECT COUNT(*) AS waiting FROM effect WHERE kind = 'wake' AND queue IS NULL \

@@ -78,3 +78,19 @@ async fn whoever_has_an_incident_needs_no_next_step_but_the_end_of_their_acknowl
     desk.pass(300 * MINUTE).await;
     assert_eq!(desk.incident_of("errors").await.status, IncidentStatus::Triggered);
 }
+
+#[tokio::test]
+async fn a_silence_that_is_to_end_has_a_step_as_well() {
+    use smokejumper::domain::people::{Actor, Role, Via};
+    let desk = mk_desk().await;
+    let id = desk.incident_of("errors").await.id;
+    let una = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Responder };
+    desk.commands.silence(id, una, Some(60 * MINUTE), None).await.expect("silenced");
+    desk.settle().await;
+    assert!(desk.audit().await.is_clean());
+    desk.damage("DELETE FROM effect WHERE kind = 'wake'");
+    assert_eq!(desk.audit().await.without_step.len(), 1, "nobody would be called when it ends");
+    assert!(desk.audit().await.is_clean());
+    desk.pass(70 * MINUTE).await;
+    assert_eq!(desk.incident_of("errors").await.status, IncidentStatus::Triggered);
+}

@@ -209,7 +209,8 @@ fn wish(draft: &mut Draft, serial: u32, wish: SilenceWish) {
     draft.emit(Effect::Silence { serial, wish }, Some(lane));
 }
 
-fn look_later(draft: &mut Draft) {
+/// The next look at a silence that stands.
+pub(super) fn look_later(draft: &mut Draft) {
     let Some(silence) = &draft.incident.silence else { return };
     let next = draft.now.checked_add(SILENCE_LOOK_EVERY).unwrap_or(Timestamp::MAX);
     let next = silence.until.map_or(next, |until| until.min(next));

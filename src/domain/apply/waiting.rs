@@ -2,6 +2,7 @@
 
 use super::Facts;
 use super::draft::{Draft, Told};
+use super::silencing;
 use super::telling::{self, Manner};
 use crate::effect::Wake;
 use crate::escalation::{DueStep, EscalationStep};
@@ -52,8 +53,11 @@ pub(super) fn step_missing(draft: &mut Draft, facts: &Facts<'_>) {
         }
         IncidentStatus::Acknowledged => {
             let expires_at = draft.incident.acknowledged.as_ref().and_then(|taken| taken.expires_at);
-            let Some(expires_at) = expires_at else { return };
-            draft.wake_at(expires_at.max(now), Wake::AcknowledgementExpires);
+            match (expires_at, &draft.incident.silence) {
+                (None, None) => return,
+                (Some(expires_at), _) => draft.wake_at(expires_at.max(now), Wake::AcknowledgementExpires),
+                (None, Some(_)) => silencing::look_later(draft),
+            }
         }
         _ => return,
     }
