@@ -30,6 +30,10 @@ impl Verdict {
 pub struct ApprovalRecord {
     /// Who.
     pub actor: Actor,
+    /// Their member id in Slack, where they decided there: the same person may be known by one name today and by another
+    /// tomorrow, such as by their mail address and as a member of a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
     /// What.
     pub verdict: Verdict,
     /// When.
@@ -99,6 +103,8 @@ pub enum ApprovalState {
 pub struct Ballot {
     /// Who.
     pub actor: Actor,
+    /// Their member id in Slack, where they decided there.
+    pub member: Option<String>,
     /// What.
     pub verdict: Verdict,
     /// The plan that they saw; none means the one that stands (command line and API by hand).
@@ -138,12 +144,14 @@ pub fn decide(
     if ballot.digest.as_ref().is_some_and(|seen| seen != standing) {
         return Err(ApprovalRefused::PlanChanged);
     }
-    let same = approvals.records.iter().any(|record| record.actor.name == ballot.actor.name);
-    if same && ballot.verdict == Verdict::Approve {
+    if approvals.records.iter().any(|record| record.is_by_the_same(ballot))
+        && ballot.verdict == Verdict::Approve
+    {
         return Err(ApprovalRefused::SamePerson(ballot.actor.name.clone()));
     }
     approvals.records.push(ApprovalRecord {
         actor: ballot.actor.clone(),
+        member: ballot.member.clone(),
         verdict: ballot.verdict,
         at: now,
         reason: ballot.reason.clone(),
@@ -153,6 +161,13 @@ pub fn decide(
         Verdict::Approve if approved + 1 >= tier.approvals_needed() => ApprovalState::Granted,
         Verdict::Approve => ApprovalState::Needs(tier.approvals_needed() - approved - 1),
     })
+}
+
+impl ApprovalRecord {
+    /// Whether the same person decides once more, under whichever name.
+    fn is_by_the_same(&self, ballot: &Ballot) -> bool {
+        self.actor.name == ballot.actor.name || (self.member.is_some() && self.member == ballot.member)
+    }
 }
 
 fn already(record: &ApprovalRecord) -> ApprovalRefused {

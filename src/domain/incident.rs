@@ -28,6 +28,10 @@ pub const INCIDENT_FORMAT: u32 = 1;
 /// How many times of reopening are remembered: more than any limit on flapping counts.
 const REOPENED_MAX: usize = 32;
 
+/// How many presses are remembered that counted. A press can be repeated for the five minutes that its signature is
+/// good for, and no incident sees so many that count in that time.
+const PRESSES_MAX: usize = 32;
+
 /// Identity of an incident: a time-ordered unique text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -221,6 +225,9 @@ pub struct Incident {
     /// The last news from PagerDuty that counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge_heard: Option<BridgeMark>,
+    /// Presses on buttons that counted, the last ones, oldest first: each counts once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub presses: Vec<String>,
     /// Who goes on by hand: nothing more is tried, undone or proposed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_over: Option<Acknowledgement>,
@@ -309,6 +316,7 @@ impl Incident {
             acknowledged: None,
             bridge: None,
             bridge_heard: None,
+            presses: Vec::new(),
             taken_over: None,
             resolved: None,
             episode: 0,
@@ -331,6 +339,23 @@ impl Incident {
     /// From here on PagerDuty is told under a new name.
     pub(crate) fn begin_episode(&mut self) {
         self.episode = self.episode.saturating_add(1);
+    }
+
+    /// Notes that a press counted.
+    pub fn note_press(&mut self, press: String) {
+        self.presses.push(press);
+        let surplus = self.presses.len().saturating_sub(PRESSES_MAX);
+        self.presses.drain(..surplus);
+    }
+
+    /// Whether one of our messages of it stands in this channel, or may stand there by now.
+    pub fn is_shown_in(&self, channel: &str) -> bool {
+        let mut channels =
+            self.destinations.iter().filter(|state| matches!(state.destination, Destination::Slack { .. }));
+        channels.any(|state| match &state.message {
+            Some(message) => message.channel == channel,
+            None => state.failure.is_none(),
+        })
     }
 
     /// What guardrails want to know of it.

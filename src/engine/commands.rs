@@ -110,8 +110,12 @@ impl Commands {
         digest: Option<PlanDigest>,
         reason: Option<String>,
     ) -> Result<(), CommandError> {
+        self.vote(action, Ballot { actor, member: None, verdict, digest, reason }).await
+    }
+
+    /// The same for somebody of whom more than a name may be known.
+    pub async fn vote(&self, action: ActionId, ballot: Ballot) -> Result<(), CommandError> {
         let incident = IncidentId(action.0.split_once("-a").map_or("", |(incident, _)| incident).to_owned());
-        let ballot = Ballot { actor, verdict, digest, reason };
         self.happen(incident, Event::Ballot { action, ballot }).await
     }
 

@@ -203,6 +203,7 @@ pub(crate) fn awaiting_second_approval() -> IncidentView {
     action.inverse = None;
     action.approvals.records.push(ApprovalRecord {
         actor: mk_actor("una"),
+        member: None,
         verdict: Verdict::Approve,
         at: minutes(3),
         reason: None,

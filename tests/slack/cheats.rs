@@ -98,7 +98,18 @@ async fn what_comes_from_another_team_app_or_person_decides_nothing() {
     let secret = world.slack.options().signing_secret.clone();
     let other = |change: Change| world.genuine(&card, "U0UNA").with_payload(&secret, change);
     let digest = "0".repeat(64);
-    let changes: [(&str, Change); 5] = [
+    world
+        .incident_where("where the card stands is known", |incident| {
+            incident["timeline"]
+                .as_array()
+                .is_some_and(|lines| lines.iter().any(|line| line["reason"] == "sent"))
+        })
+        .await;
+    let changes: [(&str, Change); 6] = [
+        ("another channel", |payload| {
+            payload["channel"]["id"] = json!("C0OTHER");
+            payload["container"]["channel_id"] = json!("C0OTHER");
+        }),
         ("another team", |payload| payload["team"]["id"] = json!("T0OTHER")),
         ("another app", |payload| payload["api_app_id"] = json!("A0OTHER")),
         ("no person", |payload| payload["user"]["id"] = json!("not a user")),
@@ -193,4 +204,26 @@ async fn an_approval_that_comes_too_late_does_not_act() {
     assert!(!world.whisper_to("U0UNA").await.is_empty());
     world.judged().await;
     assert!(world.recorder.calls().is_empty(), "{:?}", world.recorder.calls());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_press_that_counted_counts_no_more_when_it_would_fit_again() {
+    let (world, card) = waiting().await;
+    let taken = world
+        .slack
+        .prepare_click(&card.channel, &card.ts, "smokejumper.acknowledge", "U0UNA")
+        .expect("a button");
+    assert_eq!(world.answer(&taken).await, Some(200));
+    let incident = world.incident_where("una has it", |incident| incident["status"] == "acknowledged").await;
+    let id = incident["id"].as_str().expect("an id");
+    assert_eq!(world.send(Method::POST, &format!("/api/v1/incidents/{id}/escalate"), json!({})).await, 200);
+    world.incident_where("she wants help", |incident| incident["status"] == "triggered").await;
+    // The same press, as somebody recorded it: it must not stop the escalation.
+    assert_eq!(world.answer(&taken).await, Some(200));
+    world.judged().await;
+    let incident = world.incident().await.expect("an incident");
+    assert_eq!(incident["status"], "triggered", "{}", incident["timeline"]);
+    // A new press counts.
+    world.press(&card, "smokejumper.acknowledge", "U0UNA").await;
+    world.incident_where("she has it again", |incident| incident["status"] == "acknowledged").await;
 }

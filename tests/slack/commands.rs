@@ -53,6 +53,25 @@ async fn an_incident_is_found_looked_at_taken_and_approved_by_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_storm_the_oldest_incident_is_counted_and_found_as_well() {
+    let world = World::start(Transport::SocketMode).await;
+    world.fire("first").await;
+    let oldest = world.incident_where("the first", |incident| incident["status"] == "triggered").await;
+    // More than one page of the store holds.
+    let services: Vec<String> = (0..510).map(|number| format!("service-{number}")).collect();
+    world.fire_all("Errors", &services).await;
+    let listed = eventually("all are counted", PATIENCE, async || {
+        let said = read(&world, "una", "status").await;
+        said.contains("511 open incidents").then_some(said)
+    })
+    .await;
+    let id = oldest["id"].as_str().expect("an id");
+    assert!(listed.contains(id), "of the same severity the oldest stands first: {listed}");
+    let taken = read(&world, "una", &format!("ack {id}")).await;
+    assert!(taken.starts_with("You have it") || taken.contains("the answer follows"), "{taken}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_kill_switch_is_for_admins_and_what_is_not_understood_is_answered_with_help() {
     let world = World::start(Transport::SocketMode).await;
     for text in ["pause moving house", "resume"] {

@@ -159,13 +159,19 @@ guardrails: {{ boot_hold: 0s, cooldown: 0s, correlation: {{ targets: 0, targets_
     }
 
     pub async fn fire_as(&self, alertname: &str, service: &str) {
-        let body = json!({
-            "version": "4",
-            "alerts": [{
-                "status": "firing", "startsAt": jiff::Timestamp::now().to_string(),
+        self.fire_all(alertname, &[service.to_owned()]).await;
+    }
+
+    /// One webhook with an alert for each service.
+    pub async fn fire_all(&self, alertname: &str, services: &[String]) {
+        let starts_at = jiff::Timestamp::now().to_string();
+        let alert = |service: &String| {
+            json!({
+                "status": "firing", "startsAt": starts_at,
                 "labels": { "alertname": alertname, "service": service },
-            }],
-        });
+            })
+        };
+        let body = json!({ "version": "4", "alerts": services.iter().map(alert).collect::<Vec<_>>() });
         let url = format!("{}/webhooks/alertmanager", self.service.url());
         let sent = http_client().post(url).bearer_auth(API_TOKEN).body(body.to_string()).send().await;
         assert_eq!(sent.expect("an answer").status(), 200);

@@ -92,6 +92,7 @@ fn mk_action(status: ActionStatus, reason: Reason) -> Action {
     };
     let record = ApprovalRecord {
         actor: mk_una(),
+        member: None,
         verdict: Verdict::Approve,
         at: minutes(5),
         reason: Some("clear case".to_owned()),

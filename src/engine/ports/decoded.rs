@@ -36,6 +36,10 @@ pub struct Click {
     pub verb: ClickVerb,
     /// Who clicked, as the settings know them.
     pub actor: Actor,
+    /// Slack's id of the person.
+    pub member: Option<String>,
+    /// Identity of the press: the same however often it arrives.
+    pub press: String,
     /// Digest of what the button was drawn for: of a plan, or of where the escalation stood. Of a silence, for how long.
     pub digest: Option<String>,
     /// Why, in their words, where a form asked for it.

@@ -316,9 +316,9 @@ pub(super) fn opens(
 
 /// The event that a click stands for.
 pub(super) fn event_of(click: Click) -> Event {
-    let Click { subject, verb, actor, digest, reason, spot: _ } = click;
+    let Click { subject, verb, actor, member, digest, reason, press: _, spot: _ } = click;
     let decided = |verdict, actor, reason| {
-        let ballot = Ballot { actor, verdict, digest: digest.clone().map(PlanDigest), reason };
+        let ballot = Ballot { actor, member, verdict, digest: digest.clone().map(PlanDigest), reason };
         Event::Ballot { action: ActionId(subject), ballot }
     };
     match verb {

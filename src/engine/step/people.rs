@@ -17,12 +17,31 @@ pub(super) fn ask_about(news: &[(Whose, BridgeNews)], wanted: &mut Wanted) {
 }
 
 impl Batch<'_> {
-    /// Takes in a press on a button. One that is refused changes nothing, and whoever pressed is told why.
+    /// Takes in a press on a button. One that is refused changes nothing, and whoever pressed is told why. One that has
+    /// counted counts no more, also where it would fit again: what was taken may have been given back since.
     pub(super) async fn take_click(&mut self, mut click: Click) -> Result<(), StoreError> {
         let incident = incident_of(&click.subject);
-        let (spot, actor, verb) = (click.spot.take(), click.actor.clone(), click.verb);
-        let Taken::Refused(refused) = self.happen(&incident, arrivals::event_of(click)).await? else {
-            return Ok(());
+        let (spot, press) = (click.spot.take(), std::mem::take(&mut click.press));
+        let (actor, verb) = (click.actor.clone(), click.verb);
+        if let Some(known) = self.incident(&incident) {
+            if known.presses.contains(&press) {
+                tracing::info!(incident.id = %incident, %actor, "a press arrived again, and counts once");
+                return Ok(());
+            }
+            if let Some(Spot { channel, .. }) = spot.as_ref().filter(|spot| !known.is_shown_in(&spot.channel))
+            {
+                tracing::warn!(incident.id = %incident, %actor, channel, "a press came from where no message of ours stands");
+                return Ok(());
+            }
+        }
+        let refused = match self.happen(&incident, arrivals::event_of(click)).await? {
+            Taken::Refused(refused) => refused,
+            _ => {
+                if let Some(working) = self.working.get_mut(&incident) {
+                    working.incident.note_press(press);
+                }
+                return Ok(());
+            }
         };
         tracing::info!(incident.id = %incident, %actor, reason = %refused, "a press on a button did not count");
         // A press may come twice, and whoever's press counted has nothing to be told.

@@ -13,6 +13,7 @@ use crate::clients::slack::interaction::{
     Action, BlockActions, Interaction, InteractionError, parse_interaction,
 };
 use crate::domain::people::{Actor, Role, Via};
+use crate::domain::timeline::digest_of_bytes;
 use crate::engine::ports::{Click, ClickVerb, Decoded, Decoder, Delivery, Source, Spot};
 
 /// What the name of somebody begins with whom only Slack knows. Their user id follows.
@@ -80,14 +81,17 @@ pub enum ClickRefused {
 ///
 /// # Errors
 /// Where nothing in it may count.
-pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, ClickRefused> {
+///
+/// `press` is the identity of the press.
+pub fn click(interaction: &Interaction, press: &str, people: &People) -> Result<Vec<Click>, ClickRefused> {
     match interaction {
         Interaction::BlockActions(actions) => {
             let who = Sender::of_press(actions);
             let actor = people.recognise(&who)?;
             let channel = actions.channel_id.clone();
             let spot = channel.map(|channel| Spot { channel, user: actions.user_id.clone() });
-            let read = |action| read(action, &actor, spot.as_ref()).transpose();
+            let pressed = Pressed { member: &actions.user_id, press, spot: spot.as_ref() };
+            let read = |action| read(action, &actor, &pressed).transpose();
             actions.actions.iter().filter_map(read).collect()
         }
         Interaction::ViewSubmission(sent) => {
@@ -101,18 +105,36 @@ pub fn click(interaction: &Interaction, people: &People) -> Result<Vec<Click>, C
             let Asked { value, channel } = reason::parse_metadata(verb, &sent.private_metadata)?;
             let spot = channel.map(|channel| Spot { channel, user: sent.user_id.clone() });
             let reason = reason::given(sent);
-            Ok(vec![Click { subject: value.subject, verb, actor, digest: value.digest, reason, spot }])
+            let (member, press) = (Some(sent.user_id.clone()), press.to_owned());
+            let ButtonValue { subject, digest } = value;
+            Ok(vec![Click { subject, verb, actor, member, press, digest, reason, spot }])
         }
         Interaction::Other { .. } => Ok(Vec::new()),
     }
 }
 
-fn read(action: &Action, actor: &Recognised, spot: Option<&Spot>) -> Result<Option<Click>, ClickRefused> {
+/// What all presses of one interaction have in common.
+struct Pressed<'p> {
+    member: &'p str,
+    press: &'p str,
+    spot: Option<&'p Spot>,
+}
+
+fn read(action: &Action, actor: &Recognised, pressed: &Pressed<'_>) -> Result<Option<Click>, ClickRefused> {
     let Some(verb) = verb_of(&action.action_id) else { return Ok(None) };
     let chosen = action.selected_option.as_ref().map(|choice| choice.value.as_str());
     let ButtonValue { subject, digest } = parse_value(verb, action.value.as_deref().or(chosen))?;
     let actor = actor.for_verb(verb);
-    Ok(Some(Click { subject, verb, actor, digest, reason: None, spot: spot.cloned() }))
+    Ok(Some(Click {
+        subject,
+        verb,
+        actor,
+        member: Some(pressed.member.to_owned()),
+        press: pressed.press.to_owned(),
+        digest,
+        reason: None,
+        spot: pressed.spot.cloned(),
+    }))
 }
 
 /// Somebody, and whether the settings or one of their groups give them their role.
@@ -209,7 +231,9 @@ impl SlackDecoder {
     /// # Errors
     /// As [`click`], and where the body is no interaction.
     pub fn read(&self, body: &[u8]) -> Result<Decoded, ClickRefused> {
-        Ok(Decoded::Clicks(click(&parse_interaction(body)?, &self.people)?))
+        // Every press has its own trigger and time in it, so that the same body is the same press.
+        let press = digest_of_bytes(body);
+        Ok(Decoded::Clicks(click(&parse_interaction(body)?, &press, &self.people)?))
     }
 }
 

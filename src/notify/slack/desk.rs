@@ -25,6 +25,7 @@ use crate::engine::playbook::Playbook;
 use crate::engine::ports::{Click, ClickVerb, Clock, Reader};
 use crate::notify::Notifiers;
 use crate::notify::slack::button::ButtonValue;
+use orders::Asker;
 
 /// Time for opening a form. Slack gives three seconds for it and for the answer, in which a press may yet be stored.
 const OPENS_WITHIN: Duration = Duration::from_millis(1_500);
@@ -99,7 +100,8 @@ impl Desk {
         let Some(slack) = &self.notifiers.slack else { return String::new() };
         let redactor = slack.keyring.redactor();
         let frame = slack.frame(self.clock.now(), redactor.as_ref());
-        self.carry_out(&actor, &asked.text, &frame).await
+        let asker = Asker { actor: &actor, member: &asked.user_id };
+        self.carry_out(asker, &asked.text, &frame).await
     }
 
     async fn answer_later(&self, url: &SecretString, text: &str) {
@@ -140,7 +142,7 @@ impl Desk {
         let about = pressed.message_text.clone();
         let (Some(slack), Some(trigger)) = (&self.notifiers.slack, trigger) else { return false };
         // What may not count is told why on the way that every press goes.
-        let Ok(clicks) = click(&Interaction::BlockActions(pressed), &self.people) else { return false };
+        let Ok(clicks) = click(&Interaction::BlockActions(pressed), "", &self.people) else { return false };
         let [Click { subject, verb, actor, digest, spot, .. }] = clicks.as_slice() else { return false };
         if actor.role < needed(*verb) {
             return false;

@@ -228,6 +228,7 @@ fn an_approval_of_another_plan_does_not_count() {
         World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
     let ballot = Ballot {
         actor: person("una", Role::Approver),
+        member: None,
         verdict: Verdict::Approve,
         digest: Some(PlanDigest("other".to_owned())),
         reason: None,
@@ -239,11 +240,35 @@ fn an_approval_of_another_plan_does_not_count() {
 }
 
 #[test]
+fn one_person_under_two_names_is_one_person() {
+    let mut world =
+        World::decided(vec![mk_candidate("limit", Tier::T3)], vec![mk_remedy("limit", Tier::T3, None)]);
+    let action = world.last_action();
+    let mut approve = |name: &str, member: Option<&str>| {
+        let ballot = Ballot {
+            actor: person(name, Role::Approver),
+            member: member.map(str::to_owned),
+            verdict: Verdict::Approve,
+            digest: None,
+            reason: None,
+        };
+        world.try_happen(Event::Ballot { action: action.clone(), ballot }).map(|_| ())
+    };
+    approve("una", Some("U0UNA")).expect("the first");
+    let again = approve("slack:U0UNA", Some("U0UNA"));
+    assert!(matches!(again, Err(Refused::Approval(ApprovalRefused::SamePerson(_)))), "{again:?}");
+    // Nobody is the same for that nothing is known of both.
+    approve("ravi", None).expect("a second person");
+    assert!(acts(&world));
+}
+
+#[test]
 fn responders_may_not_approve() {
     let mut world =
         World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
     let ballot = Ballot {
         actor: person("sam", Role::Responder),
+        member: None,
         verdict: Verdict::Approve,
         digest: None,
         reason: None,

@@ -50,6 +50,8 @@ fn a_known_person_approves_under_the_name_and_role_of_the_settings() {
         subject: "i1-a1".to_owned(),
         verb: ClickVerb::Approve,
         actor,
+        member: Some("U0UNA".to_owned()),
+        press: clicks[0].press.clone(),
         digest: Some(DIGEST.to_owned()),
         reason: None,
         spot: Some(Spot { channel: "C1".to_owned(), user: "U0UNA".to_owned() }),

@@ -6,7 +6,7 @@ use super::super::markup::{Scribe, moment};
 use super::super::order::{self, Order};
 use super::Desk;
 use crate::domain::action::{Action, ActionId, ActionStatus};
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{Ballot, Verdict};
 use crate::domain::dns::is_dns_label;
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::people::{Actor, Role};
@@ -14,8 +14,10 @@ use crate::domain::schedule::{Duty, Turn, duties};
 use crate::engine::commands::CommandError;
 use crate::engine::ports::{IncidentQuery, IncidentView, StoreError};
 
-/// Open incidents that are looked through. A page of the store holds no more.
-const INCIDENTS_MAX: u32 = 500;
+/// Open incidents that are read together. A page of the store holds no more.
+const PAGE: u32 = 500;
+/// Open incidents that are looked through: more than a bad hour opens, and still read within a second.
+const INCIDENTS_MAX: usize = 5_000;
 /// Incidents that one answer names. More are on the home tab.
 const LISTED_MAX: usize = 15;
 /// Characters of the end of an identity that are enough to name an incident.
@@ -27,14 +29,22 @@ const LINE_UNITS_MAX: usize = 300;
 /// Lines of evidence in one answer.
 const EVIDENCE_LINES_MAX: usize = 20;
 
+/// Who gives an order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) actor: &'a Actor,
+    /// Their member id.
+    pub(super) member: &'a str,
+}
+
 /// Why an order was not carried out, in mrkdwn.
 type Refusal = String;
 
 impl Desk {
     /// Carries an order out, and says in mrkdwn what became of it.
-    pub(super) async fn carry_out(&self, actor: &Actor, text: &str, frame: &Frame<'_>) -> String {
+    pub(super) async fn carry_out(&self, asker: Asker<'_>, text: &str, frame: &Frame<'_>) -> String {
         let done = match order::parse(text) {
-            Ok(order) => self.obey(actor, order, frame).await,
+            Ok(order) => self.obey(asker, order, frame).await,
             Err(why) => {
                 Err(format!("{}\n{}", Scribe::new(frame.redactor).prose(&why, LINE_UNITS_MAX), hint()))
             }
@@ -42,7 +52,8 @@ impl Desk {
         done.unwrap_or_else(|why| why)
     }
 
-    async fn obey(&self, actor: &Actor, order: Order, frame: &Frame<'_>) -> Result<String, Refusal> {
+    async fn obey(&self, asker: Asker<'_>, order: Order, frame: &Frame<'_>) -> Result<String, Refusal> {
+        let actor = asker.actor;
         let scribe = Scribe::new(frame.redactor);
         match order {
             Order::Help => Ok(order::help().join("\n")),
@@ -70,7 +81,7 @@ impl Desk {
                 told(done, scribe)?;
                 Ok(format!("You have it: {}", scribe.prose(&incident.summary, LINE_UNITS_MAX)))
             }
-            Order::Approve { subject, reason } => self.approve(actor, &subject, reason, scribe).await,
+            Order::Approve { subject, reason } => self.approve(asker, &subject, reason, scribe).await,
             Order::OnCall { schedule } => self.on_call(schedule.as_deref(), scribe),
             Order::Pause { namespace, reason } => {
                 self.pause(actor, namespace, reason).await?;
@@ -116,7 +127,7 @@ impl Desk {
 
     async fn approve(
         &self,
-        actor: &Actor,
+        asker: Asker<'_>,
         subject: &str,
         reason: Option<String>,
         scribe: Scribe<'_>,
@@ -128,9 +139,14 @@ impl Desk {
             None => asked(&incident),
         };
         let action = action.ok_or("Nobody is asked about anything there.")?;
-        let (id, digest) = (action.id.clone(), action.digest.clone());
-        let done = self.commands.decide(id, actor.clone(), Verdict::Approve, Some(digest), reason).await;
-        told(done, scribe)?;
+        let ballot = Ballot {
+            actor: asker.actor.clone(),
+            member: Some(asker.member.to_owned()),
+            verdict: Verdict::Approve,
+            digest: Some(action.digest.clone()),
+            reason,
+        };
+        told(self.commands.vote(action.id.clone(), ballot).await, scribe)?;
         Ok(format!("You approved: {}", scribe.prose(&action.plan.summary, LINE_UNITS_MAX)))
     }
 
@@ -148,8 +164,17 @@ impl Desk {
     /// All that is open, in no order.
     pub(super) async fn open_incidents(&self) -> Result<Vec<Incident>, Refusal> {
         let statuses = vec![IncidentStatus::Triggered, IncidentStatus::Acknowledged];
-        let query = IncidentQuery { statuses, limit: INCIDENTS_MAX, after: None };
-        self.reader.incidents(query).await.map_err(unavailable)
+        let mut query = IncidentQuery { statuses, limit: PAGE, after: None };
+        let mut open = Vec::new();
+        loop {
+            let page = self.reader.incidents(query.clone()).await.map_err(unavailable)?;
+            let is_last = page.len() < PAGE as usize;
+            query.after = page.last().map(|incident| incident.id.clone());
+            open.extend(page);
+            if is_last || open.len() >= INCIDENTS_MAX {
+                return Ok(open);
+            }
+        }
     }
 
     async fn view_of(&self, name: &str, scribe: Scribe<'_>) -> Result<IncidentView, Refusal> {
