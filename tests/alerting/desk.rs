@@ -102,6 +102,8 @@ pub struct Outside {
     pub peers: Mutex<BTreeMap<String, Script>>,
     /// Who was told what, in order.
     told: Mutex<Vec<String>>,
+    /// Destinations that take nothing, and what they answer.
+    refusing: Mutex<BTreeMap<String, Delivered>>,
     /// What was asked of Alertmanager, in order: the end of a silence has no alerts in it.
     asked: Mutex<Vec<SilenceOrder>>,
     /// How it answers next; without an answer here it does what it is asked.
@@ -140,6 +142,9 @@ impl Notifier for Outside {
         _: &'a IncidentView,
         _: Timestamp,
     ) -> PortFuture<'a, Delivered> {
+        if let Some(answer) = self.refusing.lock().expect("not poisoned").get(&destination.to_string()) {
+            return Box::pin(std::future::ready(answer.clone()));
+        }
         let said = match notice {
             Notice::Reply { text, .. } => format!("{destination} {text}"),
             other => format!("{destination} {}", other.kind()),
@@ -241,6 +246,7 @@ impl Desk {
             ids: Mutex::default(),
             peers: Mutex::default(),
             told: Mutex::default(),
+            refusing: Mutex::default(),
             asked: Mutex::default(),
             answers: Mutex::default(),
         });
@@ -318,7 +324,8 @@ impl Desk {
             clock: outside.clone(),
             ids: outside.clone(),
             listening: None,
-        };
+        }
+        .before_its_first_look();
         let auditor = Auditor {
             store: store.clone(),
             steps: steps.clone(),
@@ -327,8 +334,7 @@ impl Desk {
             ids: outside.clone(),
             meter: Arc::new(NoMeter),
             state: AuditState::default(),
-        }
-        .before_its_first_look();
+        };
         let commands = Commands::new(steps, store.clone());
         Self { outside, store, commands, intake, executor, reconciler, keeper, auditor, diagnostics, folder }
     }
@@ -347,17 +353,17 @@ impl Desk {
         self.outside.peers.lock().expect("not poisoned").insert(address.to_owned(), script);
     }
 
+    /// Nobody has said by which receiver Alertmanager sends to us.
+    pub fn without_receiver(&mut self) {
+        self.reconciler.settings.receiver = None;
+    }
+
     /// Alerts that are never told are taken in from now on.
     pub fn take_in_missed(&mut self) {
         self.reconciler.settings.takes_in = true;
     }
 
     /// The service starts anew: what it only remembered is gone.
-    /// Nobody has said by which receiver Alertmanager sends to us.
-    pub fn without_receiver(&mut self) {
-        self.reconciler.settings.receiver = None;
-    }
-
     pub fn restart(&mut self) {
         self.reconciler.memory = Memory::default();
         self.keeper.listening = None;
@@ -490,6 +496,11 @@ impl Desk {
     /// How Alertmanager answers next.
     pub fn answers(&self, answers: impl IntoIterator<Item = Result<Kept, SilenceRefused>>) {
         self.outside.answers.lock().expect("not poisoned").extend(answers);
+    }
+
+    /// From now on this destination takes nothing, and answers so.
+    pub fn refuses(&self, destination: &str, answer: Delivered) {
+        self.outside.refusing.lock().expect("not poisoned").insert(destination.to_owned(), answer);
     }
 
     /// Who was told what since the last time.

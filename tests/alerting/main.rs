@@ -10,11 +10,12 @@
 
 mod audit;
 mod desk;
+mod pages;
 mod real;
 mod reconciler;
 mod silences;
 mod watchdogs;
-
 mod worsening;
+
 #[path = "../support/servers.rs"]
 mod servers;
