@@ -5,6 +5,9 @@
 
 mod silences;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use secrecy::SecretString;

@@ -485,6 +485,13 @@ async fn grafana_signs_what_it_sends_and_what_has_no_data_behind_it_leads_to_not
     assert_eq!((text(&action["reason_code"]), text(&action["reason"])), ("blind", why));
 }
 
+/// Posts a body as PagerDuty signs it; returns the status.
+async fn post_signed(url: &str, body: String, secret: &str) -> u16 {
+    let signature = format!("v1={}", sign_hex(&SecretString::from(secret), body.as_bytes()));
+    let request = http_client().post(url).header("X-PagerDuty-Signature", signature).body(body);
+    request.send().await.expect("an answer").status().as_u16()
+}
+
 #[tokio::test]
 async fn whoever_takes_an_incident_in_pagerduty_has_it_here() {
     let service = Service::start().await;
@@ -504,11 +511,8 @@ async fn whoever_takes_an_incident_in_pagerduty_has_it_here() {
             }
         };
         let body = json!({ "event": { "id": format!("01B{number}"), "event_type": event, "resource_type": "incident",
-            "occurred_at": now.to_string(), "agent": una, "client": null, "data": data } })
-        .to_string();
-        let signature = format!("v1={}", sign_hex(&SecretString::from(secret), body.as_bytes()));
-        let request = http_client().post(&url).header("X-PagerDuty-Signature", signature).body(body);
-        request.send().await.expect("an answer").status().as_u16()
+            "occurred_at": now.to_string(), "agent": una, "client": null, "data": data } });
+        post_signed(&url, body.to_string(), secret).await
     };
     let status = async |wanted: &str| {
         eventually(wanted, PATIENCE, async || {
@@ -519,6 +523,10 @@ async fn whoever_takes_an_incident_in_pagerduty_has_it_here() {
     };
     assert_eq!(send("incident.acknowledged", 1, "another secret").await, 401);
     assert_eq!(send("pagey.ping", 2, PAGERDUTY_SECRET).await, 200);
+    // Refused three times in a row, PagerDuty would switch the subscription off for a day.
+    for unreadable in ["", "garbage", "[]", r#"{ "event": { "id": 7 } }"#] {
+        assert_eq!(post_signed(&url, unreadable.to_owned(), PAGERDUTY_SECRET).await, 200, "{unreadable}");
+    }
     assert_eq!(send("incident.acknowledged", 3, PAGERDUTY_SECRET).await, 200);
     assert_eq!(text(&status("acknowledged").await["acknowledged_by"]), "una");
     assert_eq!(send("incident.unacknowledged", 4, PAGERDUTY_SECRET).await, 200);

@@ -198,3 +198,36 @@ impl Heartbeat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::http::ProxyChoice;
+    use crate::engine::clock::SystemClock;
+    use crate::secret::{SecretSource, SecretSources};
+
+    #[tokio::test]
+    async fn why_a_heartbeat_was_not_sent_names_no_address() {
+        crate::clients::http::install_crypto_provider();
+        let nobody = crate::clients::stand_in::refused_url().await;
+        let silent = crate::clients::stand_in::StandIn::play([crate::clients::stand_in::Play::Close]).await;
+        for address in [nobody, silent.url("")] {
+            let url = format!("{address}/ping/whoever-has-this-may-beat?for=us");
+            let keyring = Keyring::new([("URL".to_owned(), url)].into());
+            let sources = SecretSources::from(SecretSource::Env("URL".to_owned()));
+            let options = HttpOptions { proxy: ProxyChoice::Direct, ..HttpOptions::configured() };
+            let heartbeat = Heartbeat {
+                client: HttpClient::new(&options).expect("a client"),
+                url: keyring.open_all(&sources).expect("a secret").first().expect("one").clone(),
+                method: Method::GET,
+                every: Duration::from_secs(60),
+                audit: AuditState::default(),
+                clock: Arc::new(SystemClock),
+                metrics: Metrics::new(),
+                keyring,
+            };
+            let why = heartbeat.send().await.expect_err("nobody answers");
+            assert!(!why.contains("whoever-has-this") && !why.contains("127.0.0.1"), "{why}");
+        }
+    }
+}

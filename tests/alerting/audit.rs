@@ -63,6 +63,18 @@ async fn what_is_due_and_not_worked_on_is_seen() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_nobody_takes_in_is_seen() {
+    let desk = mk_desk().await;
+    // Nobody is told of it, as where the task that takes in stands still.
+    desk.damage(
+        "INSERT INTO inbox (id, source, received_at, body) VALUES ('ffff', 'alertmanager', 1, CAST('[]' AS BLOB))",
+    );
+    let found = desk.audit().await;
+    assert_eq!((found.overdue_deliveries, found.overdue_wakes, found.without_step.len()), (1, 0, 0));
+    assert!(!desk.audit_passed());
+}
+
+#[tokio::test]
 async fn whoever_has_an_incident_needs_no_next_step_but_the_end_of_their_acknowledgement() {
     use smokejumper::domain::people::{Actor, Role, Via};
     let desk = Desk::under("  acknowledgement: { expiresAfter: 2h }\n").await;

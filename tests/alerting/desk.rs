@@ -378,10 +378,15 @@ impl Desk {
 
     /// A webhook arrives.
     pub async fn post(&self, alerts: &[Alert]) {
+        self.post_late(alerts, self.now()).await;
+    }
+
+    /// The same for one that came then, and is only taken in now.
+    pub async fn post_late(&self, alerts: &[Alert], received_at: Timestamp) {
         let delivery = Delivery {
             id: self.outside.delivery(),
             source: Source::Alertmanager,
-            received_at: self.now(),
+            received_at,
             body: serde_json::to_vec(alerts).expect("JSON").into(),
         };
         self.intake.accept(delivery).await.expect("it is stored");

@@ -3,6 +3,7 @@
 use crate::desk::{Desk, Script, mk_alert, mk_held};
 use jiff::SignedDuration;
 use smokejumper::domain::alert::{Alert, AlertStatus};
+use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::IncidentStatus;
 use smokejumper::domain::silence::Suppressed;
 use smokejumper::engine::ports::HeldAlert;
@@ -197,4 +198,17 @@ async fn ended_and_fires_again(prepare: fn(&mut Desk)) {
     desk.peer("a", vec![mk_held(&again), other]);
     rounds(&mut desk, 13).await;
     assert!(is_open(&desk).await);
+}
+
+#[tokio::test]
+async fn what_always_fires_is_not_missed() {
+    let mut desk = Desk::new().await;
+    desk.take_in_missed();
+    let mut watchdog = mk_alert("prometheus", desk.now());
+    watchdog.labels.insert("alertname".to_owned(), "Watchdog".to_owned());
+    watchdog.fingerprint = Fingerprint::of_labels(&watchdog.labels);
+    desk.peer("a", vec![mk_held(&watchdog)]);
+    rounds(&mut desk, 13).await;
+    let round = desk.round().await;
+    assert_eq!((round.missed, round.taken_in), (0, 0), "its beats are told, and open nothing");
 }

@@ -249,3 +249,25 @@ async fn what_fires_is_silenced_however_many_alerts_have_ended_before_it() {
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert_eq!(asked[0].alerts, [mk_alert("api", began).labels]);
 }
+
+#[tokio::test]
+async fn of_an_incident_that_is_opened_again_an_earlier_silence_holds_nothing() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", Some(HOUR)).await.expect("silenced");
+    let over =
+        Alert { status: AlertStatus::Resolved, ends_at: Some(desk.now()), ..mk_alert("api", desk.now()) };
+    desk.post(&[over]).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Resolved);
+    desk.pass(5 * MINUTE).await;
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    assert_eq!(status(&desk).await, IncidentStatus::Triggered, "it says nothing of what happens now");
+    let id = desk.incident().await.id;
+    desk.commands.acknowledge(id, person("ravi"), None).await.expect("taken");
+    desk.pass(HOUR).await;
+    let incident = desk.incident().await;
+    assert_eq!(
+        (incident.status, incident.silence),
+        (IncidentStatus::Acknowledged, None),
+        "ravi has it still"
+    );
+}

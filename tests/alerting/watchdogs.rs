@@ -102,3 +102,18 @@ async fn a_process_that_stood_still_and_a_clock_that_was_set_give_time_to_be_hea
     minutes(&mut desk, 6, false).await;
     assert!(desk.has_incident().await);
 }
+
+#[tokio::test]
+async fn a_beat_counts_from_when_it_came_and_not_from_when_it_is_taken_in() {
+    let mut desk = Desk::new().await;
+    minutes(&mut desk, 1, true).await;
+    let came = desk.now();
+    desk.leap(60 * MINUTE);
+    // It was stored before an outage of ours, and is read after it.
+    desk.post_late(&[mk_beat(&desk)], came).await;
+    desk.look().await;
+    assert!(desk.is_blind().await.is_some(), "it was heard an hour ago");
+    desk.post(&[mk_beat(&desk)]).await;
+    desk.look().await;
+    assert!(desk.is_blind().await.is_none());
+}

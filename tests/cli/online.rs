@@ -223,3 +223,21 @@ async fn a_real_prometheus_is_asked_for_the_queries_of_the_rules() {
     assert_seen(&outcome, "alertmanager http", "bad", "this is no Alertmanager");
     assert_eq!(outcome.code, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_quotes_a_credential_is_not_quoted() {
+    const TOKEN: &str = "credential-that-comes-back";
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let refuse = || async { (http::StatusCode::UNAUTHORIZED, format!("no such token: {TOKEN}")) };
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(refuse)).await });
+    let folder = tempfile::tempdir().expect("a folder");
+    let sections = format!(
+        "alertmanager: {{ url: '{url}', bearer_token: {{ env: TOKEN }} }}\n\
+         prometheus: {{ url: '{url}', bearer_token: {{ env: TOKEN }} }}"
+    );
+    let refused = run(folder.path(), &sections, &[("TOKEN", TOKEN)]).await;
+    assert_seen(&refused, "alertmanager", "bad", "credentials");
+    assert_seen(&refused, "prometheus", "bad", "credentials");
+    assert!(!refused.stdout.contains(TOKEN) && !refused.stderr.contains(TOKEN), "{refused:?}");
+}

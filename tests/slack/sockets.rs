@@ -58,6 +58,14 @@ async fn nothing_is_acknowledged_before_it_is_stored() {
             (world.slack.envelopes().total() >= 2).then_some(())
         })
         .await;
+        // The store has given up on the first one by now.
+        eventually("it could not be stored", PATIENCE, async || {
+            let unavailable = "envelopes_total{kind=\"interactive\",outcome=\"unavailable\"} ";
+            let metrics = world.metrics().await;
+            let count = metrics.lines().find_map(|line| Some(line.split_once(unavailable)?.1.to_owned()))?;
+            (count != "0").then_some(())
+        })
+        .await;
         assert_eq!(world.slack.acknowledgements().total(), 0);
         other.execute_batch("ROLLBACK").expect("they may again");
     });

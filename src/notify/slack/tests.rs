@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use jiff::ToSpan;
 use serde_json::{Value, json};
 
+use super::directory::{Directory, Wanted};
 use super::*;
 use crate::clients::http::{HttpOptions, ProxyChoice};
+use crate::domain::people::Role;
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::{Clock as _, Notifier};
 use crate::notify::Notifiers;
@@ -367,4 +369,21 @@ async fn without_slack_in_the_settings_the_reason_names_the_way_out() {
         matches!(&delivered, Delivered::Never { reason } if reason.contains("slack.bot_token")),
         "{delivered:?}"
     );
+}
+
+#[tokio::test]
+async fn whose_mail_address_is_gone_from_slack_is_nobody_at_once() {
+    let slack = mk_workspace().await;
+    let notifiers = mk_notifiers(&slack, &SecretSource::Env("SLACK".to_owned()));
+    let notifier = notifiers.slack.as_ref().expect("a notifier");
+    let emails = [("una@example.com".to_owned(), ("una".to_owned(), Role::Approver))].into();
+    let directory = Directory::new(Wanted { groups: BTreeMap::new(), emails });
+    directory.refresh(notifier).await;
+    assert_eq!(directory.look_up("U0UNA"), Some((Some("una".to_owned()), Role::Approver)));
+    // That Slack cannot be asked changes nothing yet; that it knows nobody does.
+    for (fault, is_known) in [(Fault::status(500), true), (Fault::vendor_error("users_not_found"), false)] {
+        slack.faults().always("users.lookupByEmail", fault);
+        directory.refresh(notifier).await;
+        assert_eq!(directory.look_up("U0UNA").is_some(), is_known);
+    }
 }
