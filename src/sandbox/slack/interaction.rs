@@ -19,7 +19,7 @@ use crate::sandbox::form::{Spaces, encode};
 pub const ACKNOWLEDGE_WITHIN: Duration = Duration::from_secs(3);
 
 /// How much of a receiver's answer is kept.
-const MAX_ANSWER_CHARS: usize = 2_000;
+const MAX_ANSWER_CHARS: usize = 16_000;
 
 /// Why a click could not even be sent.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

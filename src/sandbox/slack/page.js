@@ -18,7 +18,7 @@ const EMOJI = {
 };
 
 const $ = (id) => document.getElementById(id);
-const page = { state: null, version: -1, channel: null, chosen: false, messages: [], thread: null, seen: new Map(), shown: new Map() };
+const page = { state: null, version: -1, channel: null, chosen: false, home: new URLSearchParams(location.search).has("home"), messages: [], thread: null, seen: new Map(), shown: new Map() };
 
 /** Makes an element. Children are elements or texts; a text can never become markup. */
 function make(tag, props = {}, ...children) {
@@ -366,17 +366,46 @@ function openThread(ts) {
   $("close-thread").focus();
 }
 
+/** The home tab, as the app has drawn it for the chosen person. Opening it tells the app, which draws it anew. */
+async function openHome() {
+  page.home = true;
+  const drawn = await order("home", { user: $("who").value });
+  const blocks = drawn?.view?.blocks ?? [];
+  const nodes = blocks.flatMap((block) => blockNodes(block, null));
+  if (nodes.length === 0) nodes.push(make("p", { class: "empty" }, "The app has drawn nothing here yet."));
+  if (!page.home) return;
+  page.shown.delete($("log"));
+  $("log").dataset.follows = "no";
+  $("log").replaceChildren(...nodes);
+  $("log").scrollTop = 0;
+  render();
+}
+
+/** Sends what was written as a slash command, and shows what only this person sees. */
+async function write(event) {
+  event.preventDefault();
+  const words = $("words").value.trim();
+  if (!words.startsWith("/")) return notify("Only slash commands are read here: /smokejumper help.");
+  const [command, ...rest] = words.split(/\s+/);
+  const done = await order("command", { user: $("who").value, command, text: rest.join(" ") });
+  const text = done?.problem ? `That did not work: ${done.problem}.` : done?.text;
+  $("said").hidden = !text;
+  $("said").replaceChildren(make("p", { class: "when" }, "Only visible to you"), mrkdwn(text ?? ""));
+  $("words").value = "";
+}
+
 function render() {
   const current = page.state.channels.find((one) => one.id === page.channel);
-  $("title").textContent = `#${current?.name ?? ""}`;
-  document.title = `#${current?.name ?? ""} · Sandbox chat`;
+  $("title").textContent = page.home ? "smokejumper" : `#${current?.name ?? ""}`;
+  document.title = `${$("title").textContent} · Sandbox chat`;
+  $("home").setAttribute("aria-current", String(page.home));
   $("channels").replaceChildren(...page.state.channels.map((channel) => {
     const news = channel.messages - (page.seen.get(channel.id) ?? 0);
     const count = channel.id !== page.channel && news > 0 ? make("span", { class: "count", "aria-label": `${news} new` }, String(news)) : null;
-    const choose = () => { page.chosen = true; page.thread = null; page.channel = channel.id; page.version = -1; page.shown.delete($("log")); $("log").dataset.follows = "yes"; poll(); };
-    return make("li", {}, make("button", { type: "button", "aria-current": channel.id === page.channel ? "true" : null, on: { click: choose } }, make("span", { class: "name" }, `# ${channel.name}`), count));
+    const choose = () => { page.home = false; page.chosen = true; page.thread = null; page.channel = channel.id; page.version = -1; page.shown.delete($("log")); $("log").dataset.follows = "yes"; poll(); };
+    return make("li", {}, make("button", { type: "button", "aria-current": channel.id === page.channel && !page.home ? "true" : null, on: { click: choose } }, make("span", { class: "name" }, `# ${channel.name}`), count));
   }));
-  show($("log"), page.messages.filter((one) => !one.thread_ts && (!one.only_for || one.only_for === $("who").value)), false);
+  if (!page.home) show($("log"), page.messages.filter((one) => !one.thread_ts && (!one.only_for || one.only_for === $("who").value)), false);
   $("thread").hidden = page.thread === null;
   if (page.thread) show($("thread-log"), page.messages.filter((one) => one.ts === page.thread || one.thread_ts === page.thread), true);
 }
@@ -406,6 +435,7 @@ async function poll() {
     const changed = state.version !== page.version || first;
     page.state = state;
     if (first) offerPeople();
+    if (first && page.home) openHome();
     if (changed) {
       chooseChannel();
       const answer = await (await fetch(`_sandbox/messages?channel=${encodeURIComponent(page.channel)}`)).json();
@@ -423,7 +453,9 @@ async function poll() {
 }
 
 document.body.classList.toggle("embedded", EMBEDDED);
-$("who").addEventListener("change", () => { localStorage.setItem("sandbox-user", $("who").value); render(); showForm(); });
+$("who").addEventListener("change", () => { localStorage.setItem("sandbox-user", $("who").value); $("said").hidden = true; render(); showForm(); if (page.home) openHome(); });
+$("home").addEventListener("click", () => { page.thread = null; openHome(); });
+$("write").addEventListener("submit", write);
 $("close-thread").addEventListener("click", () => { page.thread = null; render(); });
 keepFollowing($("log"));
 keepFollowing($("thread-log"));

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
@@ -24,6 +25,11 @@ const PAGE: Page = Page {
     js: include_str!("page.js"),
 };
 
+/// How long the app has to draw a home tab that somebody waits for.
+const HOME_DRAWN_WITHIN: Duration = Duration::from_secs(2);
+/// How often is looked whether it has.
+const HOME_LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// The chat page at `PREFIX/`, `GET PREFIX/_sandbox/…` and the orders that go with it.
 pub(super) fn page_and_ground_truth(prefix: &str, shared: &Arc<Shared>) -> Router {
     let at = |path: &str| format!("{prefix}/_sandbox/{path}");
@@ -39,6 +45,8 @@ fn ground_truth(at: impl Fn(&str) -> String, shared: &Arc<Shared>) -> Router {
         .route(&at("click"), post(click))
         .route(&at("submit"), post(submit))
         .route(&at("close"), post(close))
+        .route(&at("home"), post(home))
+        .route(&at("command"), post(command))
         .route(&at("faults"), post(faults))
         .with_state(Arc::clone(shared))
 }
@@ -144,6 +152,52 @@ struct CloseOrder {
 async fn close(State(shared): State<Arc<Shared>>, Json(order): Json<CloseOrder>) -> StatusCode {
     shared.close_view(&order.view);
     StatusCode::NO_CONTENT
+}
+
+/// Somebody opens the home tab.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HomeOrder {
+    user: String,
+}
+
+/// The app is told, and has a moment to draw the tab anew.
+async fn home(State(shared): State<Arc<Shared>>, Json(order): Json<HomeOrder>) -> Json<Value> {
+    let before = shared.homes_drawn();
+    // Without an app there is what was drawn before, which may be nothing.
+    let _ = shared.open_home(&order.user).await;
+    let drawn = async {
+        while shared.homes_drawn() == before {
+            tokio::time::sleep(HOME_LOOK_EVERY).await;
+        }
+    };
+    let _ = tokio::time::timeout(HOME_DRAWN_WITHIN, drawn).await;
+    Json(json!({ "view": shared.home_of(&order.user) }))
+}
+
+/// A slash command as somebody wrote it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CommandOrder {
+    user: String,
+    command: String,
+    #[serde(default)]
+    text: String,
+}
+
+async fn command(State(shared): State<Arc<Shared>>, Json(order): Json<CommandOrder>) -> Response {
+    let CommandOrder { user, command, text } = &order;
+    let sent = match shared.prepare_command(user, command, text) {
+        Ok(prepared) => shared.deliver(&prepared).await,
+        Err(error) => Err(error),
+    };
+    match sent {
+        Ok(done) => {
+            let shown: Value = serde_json::from_str(&done.answer).unwrap_or_default();
+            Json(json!({ "problem": done.problem, "text": shown["text"] })).into_response()
+        }
+        Err(error) => told(Err(error)),
+    }
 }
 
 /// What became of something that was sent to the app.

@@ -54,6 +54,8 @@ pub(super) struct Views {
     triggers: VecDeque<(String, Trigger)>,
     open: Vec<View>,
     homes: HashMap<String, Value>,
+    /// How often a home tab was drawn.
+    homes_drawn: u64,
 }
 
 #[derive(Debug)]
@@ -117,7 +119,9 @@ impl Shared {
         if self.user(user).is_none() {
             return refuse("invalid_arguments");
         }
-        lock(&self.views).homes.insert(user.to_owned(), view);
+        let mut views = lock(&self.views);
+        views.homes.insert(user.to_owned(), view);
+        views.homes_drawn += 1;
         self.workspace().touch();
         Ok(json!({"ok": true, "view": {"type": "home"}}))
     }
@@ -187,6 +191,16 @@ impl Shared {
     }
 }
 
+impl Shared {
+    pub(super) fn home_of(&self, user: &str) -> Option<Value> {
+        lock(&self.views).homes.get(user).cloned()
+    }
+
+    pub(super) fn homes_drawn(&self) -> u64 {
+        lock(&self.views).homes_drawn
+    }
+}
+
 impl SlackSandbox {
     /// The modals that stand open, oldest first.
     #[must_use]
@@ -197,7 +211,7 @@ impl SlackSandbox {
     /// What a person sees on the app's home tab.
     #[must_use]
     pub fn home_of(&self, user: &str) -> Option<Value> {
-        lock(&self.shared.views).homes.get(user).cloned()
+        self.shared.home_of(user)
     }
 
     /// A modal with what somebody wrote into its fields (by `action_id`), without sending it.

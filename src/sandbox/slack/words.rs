@@ -9,7 +9,7 @@ use crate::sandbox::form::{Spaces, encode};
 use crate::sandbox::seed::random_hex;
 
 impl Shared {
-    fn prepare_command(
+    pub(super) fn prepare_command(
         &self,
         user: &str,
         command: &str,
@@ -38,6 +38,12 @@ impl Shared {
         let about = self.about(&user.id, command, text);
         let sent = SignedInteraction::new(&options.signing_secret, fields.join("&"), about);
         Ok(sent.of_kind("slash_commands"))
+    }
+
+    /// A user opens the app's home tab.
+    pub(super) async fn open_home(&self, user: &str) -> Result<Interaction, ClickError> {
+        let event = json!({"type": "app_home_opened", "user": user, "channel": "D0SANDBOX", "tab": "home"});
+        self.deliver(&self.prepare_event(user, &event)).await
     }
 
     fn prepare_event(&self, user: &str, event: &Value) -> SignedInteraction {
@@ -88,8 +94,7 @@ impl SlackSandbox {
     /// # Errors
     /// As [`SlackSandbox::click`].
     pub async fn open_home(&self, user: &str) -> Result<Interaction, ClickError> {
-        let event = json!({"type": "app_home_opened", "user": user, "channel": "D0SANDBOX", "tab": "home"});
-        self.shared.deliver(&self.shared.prepare_event(user, &event)).await
+        self.shared.open_home(user).await
     }
 
     /// Asks the app whether the address is its own, as Slack does when the address is set up.

@@ -168,6 +168,37 @@ async fn hostile_messages_are_shown_as_text_in_the_chat() {
 }
 
 #[tokio::test]
+async fn the_home_tab_and_what_a_command_answers_can_be_looked_at() {
+    let world = mk_world().await;
+    let shown = |kind: &str, text: &str| json!({"type": kind, "text": text});
+    let blocks = json!([
+        {"type": "header", "text": shown("plain_text", "2 open incidents")},
+        {"type": "section", "text": shown("mrkdwn", HOSTILE)},
+    ]);
+    let request = mk_client()
+        .post(format!("{}/views.publish", world.slack.api_url()))
+        .bearer_auth(&world.slack.options().bot_token)
+        .header("content-type", "application/json; charset=utf-8")
+        .body(json!({"user_id": "U0UNA", "view": {"type": "home", "blocks": blocks}}).to_string());
+    let drawn: Json = request.send().await.expect("answer").json().await.expect("JSON");
+    assert_eq!(drawn["ok"], true, "{drawn}");
+    // The app answers a command, and what it says comes back to whoever wrote it.
+    let app = Router::new()
+        .route("/", axum::routing::post(|| async { axum::Json(json!({ "text": "nothing is open" })) }));
+    let app = Server::start(0, app).await.expect("a free port");
+    world.slack.set_interactivity_url(format!("{}/", app.base_url()));
+    let written = mk_client()
+        .post(format!("{}slack/_sandbox/command", world.url()))
+        .header("content-type", "application/json")
+        .body(json!({"user": "U0UNA", "command": "/smokejumper", "text": "status"}).to_string());
+    let answer: Json = written.send().await.expect("answer").json().await.expect("JSON");
+    assert_eq!(answer, json!({ "problem": null, "text": "nothing is open" }));
+    let Some(page) = dumped(&format!("{}slack/?home", world.url())).await else { return };
+    assert_harmless(&page, 1);
+    assert!(page.contains("2 open incidents"), "{page}");
+}
+
+#[tokio::test]
 async fn hostile_events_and_incidents_are_shown_as_text() {
     let world = mk_world().await;
     let product = mk_product(HOSTILE).await;
