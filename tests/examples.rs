@@ -185,8 +185,10 @@ fn the_shipped_rules_find_all_they_name_in_the_example_settings() {
     let settings = load(&read(EXAMPLE));
     let known = app::known(&settings);
     let escalation = ["escalation/contacts", "escalation/hsc-jit", "escalation/pss-nano"];
-    let names =
-        ["nodes", "pss-nano", "services"].iter().chain(&escalation).map(|name| format!("rules/{name}.yaml"));
+    let names = ["generic/disk-space", "pss-nano", "services"]
+        .iter()
+        .chain(&escalation)
+        .map(|name| format!("rules/{name}.yaml"));
     let files = names.map(|name| mk_file(&name, read(&name))).collect();
     assert_eq!(load_rules(files, &known).warnings(), []);
 }

@@ -394,6 +394,8 @@ fn faults_of_a_cluster_are_answered_by_the_remedy_that_fits() {
     let killed = of("KubeContainerOOMKilled", &cart);
     let stuck = of("KubeDeploymentRolloutStuck", &cart);
     let maxed = of("KubeHpaMaxedOut", &[("horizontalpodautoscaler", "cart")]);
+    let unready = of("KubePodNotReady", &cart);
+    let ending = of("CertExpiring", &[("name", "shop-tls")]);
     let full = of("KubePersistentVolumeFillingUp", &[("persistentvolumeclaim", "data-db-0")]);
     let pss = |alert: &str| {
         mk_alert_of(&[("alertname", alert), ("namespace", "pss-nano"), ("service", "reservation-service")])
@@ -497,6 +499,46 @@ fn faults_of_a_cluster_are_answered_by_the_remedy_that_fits() {
         (
             &maxed,
             json!({ "hpa": { "at_max": true, "max": 6 }, "nodes": { "not_ready": 1 } }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        // One pod that does not answer beside others that do; all at once are not helped by new ones.
+        (
+            &unready,
+            json!({
+                "pods": { "not_ready": 1, "ready": 3, "crash_looping": 0 },
+                "workload": { "updated": 4, "current": 4 },
+            }),
+            "replace-pod",
+            Decision::Run,
+            "k8s.delete_pod",
+        ),
+        (
+            &unready,
+            json!({
+                "pods": { "not_ready": 4, "ready": 0, "crash_looping": 0 },
+                "workload": { "updated": 4, "current": 4 },
+            }),
+            "investigate",
+            Decision::Run,
+            "human.task",
+        ),
+        (
+            &ending,
+            json!({ "certificate": {
+                "exists": true, "issuer_ready": true, "renewing": false, "expires_seconds": 1_700_000,
+            } }),
+            "renew",
+            Decision::Ask,
+            "cert.renew",
+        ),
+        // An issuer that is not ready issues nothing, and attempts are counted.
+        (
+            &ending,
+            json!({ "certificate": {
+                "exists": true, "issuer_ready": false, "renewing": false, "expires_seconds": 1_700_000,
+            } }),
             "investigate",
             Decision::Run,
             "human.task",
