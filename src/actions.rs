@@ -1,7 +1,7 @@
 //! Actions: one file for each thing that a remedy can do.
 //!
-//! This is the only room that is given a handle that changes the world, and all it can reach are the endpoints and the
-//! cluster that the settings name. Most actions touch nothing: they ask the engine to tell people, to escalate or to keep a
+//! This is the only room that is given a handle that changes the world, and all it can reach are the endpoints, the
+//! cluster and the connections that the settings name. Most actions touch nothing: they ask the engine to tell people, to escalate or to keep a
 //! document. An action never retries and never decides; it makes one attempt and says how that ended: applied, not
 //! applied, or unknown. Unknown is the honest word whenever the request may have arrived. Everything that leaves here
 //! is bounded and has passed the redactor.
@@ -9,6 +9,8 @@
 //! To add one: a file with its parameters and its `ENTRY`, a line in [`ENTRIES`], a test, and
 //! `UPDATE_DOCS=1 cargo test --test reference`. Reading order: [`Actions`], [`endpoint`], then any action.
 
+pub mod access;
+mod am_silence;
 mod cert_renew;
 mod checklist_start;
 mod cluster;
@@ -35,6 +37,10 @@ mod markdown;
 mod notify_pagerduty;
 mod notify_slack;
 mod outcome;
+mod pg;
+mod pg_maintain;
+mod pg_terminate_idle;
+mod redis_op;
 mod request;
 
 #[cfg(test)]
@@ -50,10 +56,11 @@ use crate::domain::survey::SurveyOutcome;
 use crate::engine::ports::{ActionContext, Actor, PortFuture, SurveyContext, Surveyor};
 use crate::secret::Keyring;
 
+pub use access::Connections;
 pub use endpoint::Endpoint;
 
 /// All actions, in the order of the reference.
-const ENTRIES: [Entry; 22] = [
+const ENTRIES: [Entry; 26] = [
     k8s_delete_pod::ENTRY,
     k8s_rollout_restart::ENTRY,
     k8s_rollout_undo::ENTRY,
@@ -69,6 +76,10 @@ const ENTRIES: [Entry; 22] = [
     k8s_job_run::ENTRY,
     k8s_exec::ENTRY,
     cert_renew::ENTRY,
+    redis_op::ENTRY,
+    pg_terminate_idle::ENTRY,
+    pg_maintain::ENTRY,
+    am_silence::ENTRY,
     http_call::ENTRY,
     human_task::ENTRY,
     checklist_start::ENTRY,
@@ -101,6 +112,7 @@ struct Hands {
     cluster: Option<ActHandle>,
     /// Commands that `k8s.exec` may run.
     commands: BTreeMap<String, Vec<String>>,
+    connections: Connections,
     keyring: Keyring,
 }
 
@@ -127,6 +139,8 @@ pub struct ActionsOptions {
     pub proxy: ProxyChoice,
     /// The cluster of the settings, under the identity that may write.
     pub kubernetes: Option<ClusterAccess>,
+    /// The connections of the settings at which something may be changed.
+    pub connections: Connections,
     /// Knows the secrets that must not show.
     pub keyring: Keyring,
 }
@@ -143,10 +157,10 @@ impl Actions {
     /// Where the machine cannot make an HTTP client, or the proxy's URL is not one.
     pub fn new(options: ActionsOptions) -> Result<Self, HttpError> {
         let http = HttpClient::new(&HttpOptions { proxy: options.proxy, ..HttpOptions::configured() })?;
-        let ActionsOptions { endpoints, kubernetes, keyring, .. } = options;
+        let ActionsOptions { endpoints, kubernetes, connections, keyring, .. } = options;
         let (cluster, commands) = kubernetes.map(|cluster| (cluster.acts, cluster.commands)).unzip();
         let commands = commands.unwrap_or_default();
-        Ok(Self { hands: Hands { endpoints, http, cluster, commands, keyring } })
+        Ok(Self { hands: Hands { endpoints, http, cluster, commands, connections, keyring } })
     }
 }
 
@@ -196,9 +210,13 @@ impl Surveyor for Actions {
 
     fn is_so<'a>(&'a self, way_back: &'a ActionPlan) -> PortFuture<'a, Option<String>> {
         Box::pin(async move {
-            let detail = match cluster::edit::is_so(&self.hands, way_back).await {
-                Some(detail) => detail,
-                None => cluster::manifest::is_so(&self.hands, way_back).await?,
+            let hands = &self.hands;
+            let detail = match way_back.kind.as_str() {
+                redis_op::NAME => redis_op::is_so(hands, way_back).await?,
+                _ => match cluster::edit::is_so(hands, way_back).await {
+                    Some(detail) => detail,
+                    None => cluster::manifest::is_so(hands, way_back).await?,
+                },
             };
             Some(outcome::line(detail, &self.hands.keyring.redactor()))
         })

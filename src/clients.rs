@@ -1,4 +1,4 @@
-//! Vendor protocols, both ways: how to speak to Slack, PagerDuty, Prometheus and plain HTTP, and how to read
+//! Vendor protocols, both ways: how to speak to Slack, PagerDuty, Prometheus, databases and plain HTTP, and how to read
 //! what Alertmanager and Slack send.
 //!
 //! A client knows a protocol and nothing of the product: it never decides, never stores, never retries. It
@@ -11,13 +11,18 @@ pub mod answer;
 pub mod grafana;
 pub mod http;
 pub mod kubernetes;
+pub mod loki;
 pub mod openmetrics;
 pub mod pace;
 pub mod pagerduty;
+pub mod postgres;
 pub mod prometheus;
+pub mod rabbitmq;
+pub mod redis;
 pub mod signing;
 pub mod slack;
 pub mod smtp;
+pub mod tls;
 pub mod webhook;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Diagnostics: one file for each way of gathering evidence.
 //!
-//! They read and never change anything: they are given a Prometheus client, a probe client and the cluster's reading
-//! handle, and nothing else.
+//! They read and never change anything: they are given a Prometheus client, a probe client, the cluster's reading
+//! handle and connections under identities that read, and nothing else.
 //! What cannot be had is an *unknown* finding with its reason, never zero and never "healthy"; a diagnostic cannot
 //! fail otherwise. URLs come from rules, and the probe client keeps them away from metadata services; a URL out of a
 //! label is never fetched. Everything that leaves here is bounded and has passed the redactor.
@@ -31,10 +31,15 @@ mod k8s_secret_meta;
 mod k8s_top;
 mod k8s_workload;
 mod links_render;
+mod logs_query;
+mod pg_query;
 mod probe;
 mod prom;
 mod prom_query;
 mod prom_range;
+mod rabbitmq_overview;
+mod redis_info;
+mod tls_cert;
 mod trend;
 pub mod vitals;
 
@@ -56,7 +61,9 @@ use crate::domain::rule::DiagnosticSpec;
 use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
 use crate::secret::Keyring;
 
-pub use access::{KubernetesAccess, PrometheusAccess, SignIn};
+pub use access::{
+    Connections, KubernetesAccess, LokiAccess, PgAccess, PrometheusAccess, RabbitAccess, SignIn,
+};
 pub use vitals::VitalsOptions;
 
 use evidence::{Evidence, Unknown};
@@ -69,7 +76,7 @@ pub const RUNS_MAX: usize = 32;
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 
 /// All diagnostics, in the order of the reference.
-const ENTRIES: [Entry; 21] = [
+const ENTRIES: [Entry; 26] = [
     prom_query::ENTRY,
     prom_range::ENTRY,
     http_check::ENTRY,
@@ -91,6 +98,11 @@ const ENTRIES: [Entry; 21] = [
     k8s_certificate::ENTRY,
     k8s_exec_ro::ENTRY,
     backup_freshness::ENTRY,
+    redis_info::ENTRY,
+    pg_query::ENTRY,
+    tls_cert::ENTRY,
+    logs_query::ENTRY,
+    rabbitmq_overview::ENTRY,
 ];
 
 /// A diagnostic: what it is, and how it runs.
@@ -103,7 +115,10 @@ struct Entry {
 struct Tools {
     prometheus: Option<PrometheusAccess>,
     kubernetes: Option<KubernetesAccess>,
+    connections: Connections,
     probes: HttpClient,
+    /// Whether probes may reach the own machine.
+    probe_loopback: bool,
     keyring: Keyring,
 }
 
@@ -127,6 +142,8 @@ pub struct DiagnosticsOptions {
     pub prometheus: Option<PrometheusAccess>,
     /// The cluster of the settings; without one, `k8s.*` findings are unknown and say how to configure it.
     pub kubernetes: Option<KubernetesAccess>,
+    /// The connections of the settings.
+    pub connections: Connections,
     /// Which vital signs are taken.
     pub vitals: VitalsOptions,
     /// Lets probes reach the own machine, for the demo, tests and sidecars.
@@ -151,10 +168,11 @@ impl Diagnostics {
     /// # Errors
     /// Where the machine cannot make an HTTP client, such as without certificate authorities.
     pub fn new(options: DiagnosticsOptions) -> Result<Self, HttpError> {
-        let probes = HttpClient::new(&HttpOptions::probes(options.probe_loopback))?;
-        let DiagnosticsOptions { prometheus, kubernetes, vitals, keyring, .. } = options;
+        let probe_loopback = options.probe_loopback;
+        let probes = HttpClient::new(&HttpOptions::probes(probe_loopback))?;
+        let DiagnosticsOptions { prometheus, kubernetes, connections, vitals, keyring, .. } = options;
         Ok(Self {
-            tools: Tools { prometheus, kubernetes, probes, keyring },
+            tools: Tools { prometheus, kubernetes, connections, probes, probe_loopback, keyring },
             configured: HttpClient::new(&HttpOptions::configured())?,
             vitals,
             nodes: vitals::Nodes::default(),

@@ -6,8 +6,10 @@
 //! Nothing here prints, serialises or compares a value. The module imports nothing of the house but the redactor
 //! and the YAML reader's way to hide a value, so every floor may use it.
 
+mod fresh;
 mod keyring;
 mod source;
 
+pub use fresh::Fresh;
 pub use keyring::{Keyring, LiveText, Secret, SecretError, SecretSet};
 pub use source::{SECRETS_LIVE_MAX, SecretSource, SecretSources};

@@ -9,6 +9,7 @@
 mod access;
 mod check;
 mod conduct;
+mod connections;
 mod doors;
 mod dump;
 mod kubernetes;
@@ -32,13 +33,15 @@ pub use conduct::{
     BlastRadius, Blind, CircuitBreaker, Correlation, Escalation, Flapping, Guardrails, LogFormat, Mode, Own,
     Probes, Rate, Rates, Retention, Store, Telemetry,
 };
+pub use connections::{Connections, Postgres, PostgresAct, RabbitMq, Redis, RedisAct, TerminateIdle};
 pub use kubernetes::{ActIdentity, Kubernetes};
 pub use load::{PartOfSettings, SettingsError, process_environment};
 pub use locate::Locator;
 pub use messengers::{Email, EmailSecurity, Teams, TeamsChannel, Webhook};
 pub use server::{ClientCertificate, Limits, Server, Tls};
 pub use services::{
-    Alertmanager, Endpoint, Method, PagerDuty, PagerDutyApi, PagerDutyService, Prometheus, Reconcile, Slack,
+    Alertmanager, Endpoint, Loki, Method, PagerDuty, PagerDutyApi, PagerDutyService, Prometheus, Reconcile,
+    Slack,
 };
 pub use values::{HttpUrl, PlainOrSecret, TextList};
 pub use watching::{Heartbeat, Watchdog};
@@ -60,9 +63,13 @@ pub struct Settings {
     pub alertmanager: Option<Alertmanager>,
     /// The Prometheus that diagnostics ask.
     pub prometheus: Option<Prometheus>,
+    /// The Loki that `logs.query` asks.
+    pub loki: Option<Loki>,
     /// The cluster that diagnostics read and actions change. `{}` is the cluster that this runs in, or else the one that
     /// kubectl would use.
     pub kubernetes: Option<Kubernetes>,
+    /// Databases, brokers and registries that diagnostics look at and actions change, by names that rules use.
+    pub connections: Connections,
     /// The Slack app that speaks for us.
     pub slack: Option<Slack>,
     /// People who may press buttons, by their member ids in Slack.
@@ -108,7 +115,9 @@ impl Default for Settings {
             api: Api::default(),
             alertmanager: None,
             prometheus: None,
+            loki: None,
             kubernetes: None,
+            connections: Connections::default(),
             slack: None,
             people: Vec::new(),
             watchdogs: BTreeMap::new(),

@@ -48,7 +48,7 @@ Exit code 64 says that settings or rules cannot be used.
 ";
 
 /// The sections in the order of the page.
-const SECTIONS: [&str; 24] = [
+const SECTIONS: [&str; 26] = [
     "mode",
     "rules",
     "server",
@@ -56,7 +56,9 @@ const SECTIONS: [&str; 24] = [
     "receivers",
     "api",
     "prometheus",
+    "loki",
     "kubernetes",
+    "connections",
     "alertmanager",
     "watchdogs",
     "heartbeat",
@@ -76,7 +78,14 @@ const SECTIONS: [&str; 24] = [
 ];
 
 /// Settings that lack what some of their keys must have: the checks themselves say which keys those are.
-const INCOMPLETE: [&str; 15] = [
+const INCOMPLETE: [&str; 22] = [
+    "connections: { rabbitmq: { NAME: {} } }",
+    "connections: { rabbitmq: { NAME: { basic_auth: {} } } }",
+    "loki: {}",
+    "loki: { basic_auth: {} }",
+    "connections: { redis: { NAME: {} } }",
+    "connections: { postgres: { NAME: {} } }",
+    "connections: { postgres: { NAME: { act: {} } } }",
     "watchdogs: { NAME: {} }",
     "heartbeat: {}",
     "alertmanager: {}",

@@ -111,6 +111,14 @@ const EXAMPLES: &[(&str, &str)] = &[
     good: { /status/phase: Completed }
   max_age: 26h"#,
     ),
+    ("redis.info", r#"redis.info: { connection: hsc-jit, channels: ["orders:{{ labels.region }}"] }"#),
+    (
+        "logs.query",
+        r#"logs.query: { query: '{namespace="{{ labels.namespace }}"} |= "ERROR" != "healthz"', since: 30m }"#,
+    ),
+    ("rabbitmq.overview", "rabbitmq.overview: { connection: main, vhost: / }"),
+    ("tls.cert", "tls.cert: { host: shop.example.com, port: 443 }"),
+    ("pg.query", "pg.query: { connection: pss-nano, preset: idle, idle_for: 1h }"),
     ("k8s.delete_pod", "k8s.delete_pod: { pick: most_restarts, max: 1 }"),
     ("k8s.rollout_restart", "k8s.rollout_restart: {}"),
     ("k8s.rollout_undo", "k8s.rollout_undo: {}"),
@@ -139,6 +147,25 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("k8s.job_run", "k8s.job_run: { namespace: prod, name: database-backup, timeout: 30s }"),
     ("k8s.exec", "k8s.exec: { command: reload-workers, container: api }"),
     ("cert.renew", "cert.renew: { namespace: web, name: shop-tls }"),
+    (
+        "redis.op",
+        "redis.op: { connection: hsc-jit, op: config_set, parameter: maxclients, value: \"2000\", ttl: 4h }",
+    ),
+    (
+        "am.silence",
+        r#"am.silence: { matchers: ['namespace="{{ labels.namespace }}"'], duration: 2h, comment: Maintenance }"#,
+    ),
+    (
+        "pg.terminate_idle",
+        "pg.terminate_idle: { connection: pss-nano, idle_for: 1h, max: 20, spare: [reports] }",
+    ),
+    (
+        "pg.maintain",
+        r#"pg.maintain:
+  connection: pss-nano
+  op: vacuum_analyze
+  table: "{{ labels.schemaname }}.{{ labels.relname }}""#,
+    ),
     ("k8s.delete", r#"k8s.delete: { kind: Job, name: "{{ labels.job_name }}" }"#),
     (
         "http.call",

@@ -34,6 +34,7 @@ impl Observer {
         let options = DiagnosticsOptions {
             prometheus: None,
             kubernetes: Some(kubernetes),
+            connections: Default::default(),
             vitals: VitalsOptions::default(),
             probe_loopback: false,
             keyring: Keyring::new(BTreeMap::new()),

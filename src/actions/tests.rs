@@ -47,7 +47,13 @@ fn mk_actions(endpoint: Endpoint) -> Actions {
     let keyring = mk_keyring();
     keyring.open(&SecretSource::Env("PLANTED".to_owned())).expect("the variable is set");
     let endpoints = BTreeMap::from([("waf".to_owned(), endpoint)]);
-    let options = ActionsOptions { endpoints, proxy: ProxyChoice::Direct, kubernetes: None, keyring };
+    let options = ActionsOptions {
+        endpoints,
+        proxy: ProxyChoice::Direct,
+        kubernetes: None,
+        connections: Default::default(),
+        keyring,
+    };
     Actions::new(options).expect("actions")
 }
 
@@ -129,6 +135,10 @@ fn every_kind_declares_what_it_is() {
             restores("k8s.job_run", Tier::T1, Inverse::FromRule),
             ("k8s.exec", Tier::T2, Repeatability::AtMostOnce, Performer::Machine, Inverse::FromRule),
             restores("cert.renew", Tier::T2, Inverse::FromRule),
+            ("redis.op", Tier::T2, Repeatability::AtMostOnce, Performer::Machine, Inverse::Recorded),
+            restores("pg.terminate_idle", Tier::T2, Inverse::FromRule),
+            ("pg.maintain", Tier::T2, Repeatability::AtMostOnce, Performer::Machine, Inverse::FromRule),
+            restores("am.silence", Tier::T1, Inverse::Recorded),
             ("http.call", Tier::T2, Repeatability::AtMostOnce, Performer::Machine, Inverse::FromRule),
             ("human.task", Tier::T3, Repeatability::Idempotent, Performer::People, Inverse::FromRule),
             asks("checklist.start"),

@@ -1,5 +1,6 @@
 //! Builds the adapters from settings and secrets: evidence, actions, notifiers, and who may click.
 
+pub(super) mod connections;
 mod kubernetes;
 mod messengers;
 
@@ -128,7 +129,8 @@ pub(super) fn diagnostics(settings: &Settings, keyring: &Keyring) -> anyhow::Res
 
 /// What looks at the targets of remedies, for a look at what they would do: no endpoint can be called with it.
 pub(super) fn surveyor(settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
-    actions_with(BTreeMap::new(), Cluster::of(settings).as_ref(), keyring)
+    let connections = connections::acting(settings, keyring)?;
+    actions_with(BTreeMap::new(), Cluster::of(settings).as_ref(), connections, keyring)
 }
 
 fn diagnostics_with(
@@ -142,6 +144,7 @@ fn diagnostics_with(
     let options = DiagnosticsOptions {
         prometheus,
         kubernetes: cluster.map(Cluster::for_diagnostics),
+        connections: connections::reading(settings, keyring)?,
         vitals: vitals(settings, watches)?,
         probe_loopback: settings.probes.allow_loopback,
         keyring: keyring.clone(),
@@ -224,18 +227,20 @@ pub(super) fn store_url(settings: &Settings, keyring: &Keyring) -> anyhow::Resul
 }
 
 fn actions(cluster: Option<&Cluster>, settings: &Settings, keyring: &Keyring) -> anyhow::Result<Actions> {
-    actions_with(endpoints(settings, keyring)?, cluster, keyring)
+    actions_with(endpoints(settings, keyring)?, cluster, connections::acting(settings, keyring)?, keyring)
 }
 
 fn actions_with(
     endpoints: BTreeMap<String, Endpoint>,
     cluster: Option<&Cluster>,
+    connections: crate::actions::Connections,
     keyring: &Keyring,
 ) -> anyhow::Result<Actions> {
     let options = ActionsOptions {
         endpoints,
         proxy: ProxyChoice::default(),
         kubernetes: cluster.map(Cluster::for_actions),
+        connections,
         keyring: keyring.clone(),
     };
     Actions::new(options).context("the actions cannot be built")

@@ -127,6 +127,7 @@ impl Explainer {
             endpoints: BTreeMap::new(),
             proxy: ProxyChoice::default(),
             kubernetes: None,
+            connections: Default::default(),
             keyring,
         };
         Ok(Self {

@@ -2,8 +2,9 @@
 //! wrong in words of its own.
 //!
 //! Only reads: nothing is posted, paged or silenced. Each setting is looked at for itself, so that one that is wrong hides
-//! no other. The rooms are [`messengers`] and [`monitors`].
+//! no other. The rooms are [`messengers`], [`monitors`] and [`connections`].
 
+mod connections;
 mod messengers;
 mod monitors;
 
@@ -112,10 +113,15 @@ pub async fn look(
     let keyring = Keyring::new(environment.clone());
     let book = rulebook::open(&settings).ok();
     let looker = Looker { settings: &settings, keyring, book };
-    let (slack, pagerduty, alertmanager, prometheus) =
-        tokio::join!(looker.slack(), looker.pagerduty(), looker.alertmanager(), looker.prometheus());
+    let (slack, pagerduty, alertmanager, prometheus, connections) = tokio::join!(
+        looker.slack(),
+        looker.pagerduty(),
+        looker.alertmanager(),
+        looker.prometheus(),
+        looker.connections()
+    );
     let redactor = looker.keyring.redactor();
-    let mut seen = [slack, pagerduty, alertmanager, prometheus].concat();
+    let mut seen = [slack, pagerduty, alertmanager, prometheus, connections].concat();
     for one in &mut seen {
         one.message = redactor.redact(&one.message).into_owned();
     }

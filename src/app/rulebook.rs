@@ -14,6 +14,7 @@ use crate::rules::book::{BookSource, Reload, RuleBook};
 use crate::rules::known::Known;
 use crate::rules::watch;
 use crate::settings::{Endpoint, Mode, Person, Settings};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -49,14 +50,37 @@ pub fn known(settings: &Settings) -> Known {
         slack: settings.slack.is_some(),
         slack_channels: None,
         prometheus: settings.prometheus.is_some(),
+        alertmanager: settings.alertmanager.is_some(),
+        loki: settings.loki.is_some(),
         kubernetes: settings.kubernetes.is_some(),
         read_commands: Some(read_commands.unwrap_or_default()),
         commands: Some(commands.unwrap_or_default()),
+        connections: Some(connections(settings)),
+        queries: Some(queries(settings)),
         people: Some(
             settings.people.iter().map(|person| (person.name.clone(), contact(settings, person))).collect(),
         ),
         default_told: settings.escalation.default_policy.is_some() || default_channel(settings).is_some(),
     }
+}
+
+/// Names of the connections, and whether something may be changed there.
+fn connections(settings: &Settings) -> BTreeMap<&'static str, BTreeMap<String, bool>> {
+    let redis = settings.connections.redis.iter().map(|(name, redis)| (name.clone(), redis.act.is_some()));
+    let postgres = settings.connections.postgres.iter();
+    let postgres = postgres.map(|(name, postgres)| (name.clone(), postgres.act.is_some()));
+    let rabbitmq = settings.connections.rabbitmq.keys().map(|name| (name.clone(), false));
+    BTreeMap::from([
+        ("connections.redis", redis.collect()),
+        ("connections.postgres", postgres.collect()),
+        ("connections.rabbitmq", rabbitmq.collect()),
+    ])
+}
+
+/// Names of queries by their databases.
+fn queries(settings: &Settings) -> BTreeMap<String, BTreeSet<String>> {
+    let postgres = settings.connections.postgres.iter();
+    postgres.map(|(name, postgres)| (name.clone(), postgres.queries.keys().cloned().collect())).collect()
 }
 
 /// How a person is reached, with what the settings have set up.
@@ -185,7 +209,6 @@ fn report(book: &RuleBook, metrics: &Metrics, reload: &Reload) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use std::path::Path;
 
     /// Whom rules without a policy tell, who hears of unmatched alerts, and who is reached in the end.

@@ -1,4 +1,4 @@
-//! How Prometheus and the cluster are reached: clients, credentials that may change while we run, allowed commands.
+//! How Prometheus, the cluster and named connections are reached: clients, credentials that may change while we run, allowed commands.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +7,17 @@ use secrecy::SecretString;
 
 use crate::clients::http::Credentials;
 use crate::clients::kubernetes::ReadHandle;
+use crate::clients::loki::LokiClient;
+use crate::clients::postgres::PgOptions;
 use crate::clients::prometheus::PrometheusClient;
-use crate::secret::{LiveText, Secret};
+use crate::clients::rabbitmq::RabbitClient;
+use crate::clients::redis::RedisOptions;
+use crate::domain::catalog::ParamsError;
+use crate::params;
+use crate::secret::{Fresh, LiveText, Secret};
+
+/// Longest name of a connection.
+const CONNECTION_BYTES_MAX: usize = 200;
 
 /// The cluster of the settings, under the identity that reads.
 #[derive(Debug, Clone)]
@@ -70,4 +79,54 @@ impl PrometheusAccess {
             self.headers.iter().map(|(name, text)| (name.clone(), text.current())).collect();
         self.client.signed_in(credentials, headers)
     }
+}
+
+/// Databases, brokers and registries of the settings, by name, under the identities that read.
+#[derive(Debug, Clone, Default)]
+pub struct Connections {
+    /// Redis servers.
+    pub redis: BTreeMap<String, Fresh<RedisOptions>>,
+    /// PostgreSQL databases.
+    pub postgres: BTreeMap<String, PgAccess>,
+    /// Loki.
+    pub loki: Option<LokiAccess>,
+    /// RabbitMQ clusters.
+    pub rabbitmq: BTreeMap<String, RabbitAccess>,
+}
+
+/// The management API of a RabbitMQ cluster.
+#[derive(Debug, Clone)]
+pub struct RabbitAccess {
+    /// Speaks to it, with credentials as they are now.
+    pub client: Fresh<RabbitClient>,
+    /// Longest time for one question.
+    pub timeout: Duration,
+}
+
+/// The Loki of the settings.
+#[derive(Debug, Clone)]
+pub struct LokiAccess {
+    /// Speaks to it, with credentials as they are now.
+    pub client: Fresh<LokiClient>,
+    /// Longest time for one query, where the diagnostic would give it more.
+    pub timeout: Duration,
+}
+
+/// A PostgreSQL database, and what may be asked of it beside the presets.
+#[derive(Debug, Clone)]
+pub struct PgAccess {
+    /// How to reach it, with secrets as they are now.
+    pub options: Fresh<PgOptions>,
+    /// Queries by name.
+    pub queries: BTreeMap<String, String>,
+}
+
+/// A connection's name stands in the rule: a label must not choose where a credential is shown.
+pub(super) fn fixed_connection(name: &str) -> Result<(), ParamsError> {
+    params::text_within("/connection", name, CONNECTION_BYTES_MAX)?;
+    if params::is_template(name) {
+        let message = "a connection must stand in the rule: a label must not choose it";
+        return Err(ParamsError::at("/connection", message));
+    }
+    Ok(())
 }

@@ -8,7 +8,10 @@ use thiserror::Error;
 
 use crate::clients::http::HttpError;
 use crate::clients::kubernetes::KubernetesError;
+use crate::clients::loki::LokiError;
+use crate::clients::postgres::PgError;
 use crate::clients::prometheus::PrometheusError;
+use crate::clients::redis::RedisError;
 use crate::domain::catalog::ParamsError;
 use crate::domain::diagnosis::{FINDING_TEXT_BYTES_MAX, Finding, FindingStatus};
 use crate::domain::redact::Redactor;
@@ -52,6 +55,28 @@ impl From<PrometheusError> for Unknown {
 
 impl From<HttpError> for Unknown {
     fn from(error: HttpError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<LokiError> for Unknown {
+    fn from(error: LokiError) -> Self {
+        let wait = match &error {
+            LokiError::Unavailable { wait, .. } => *wait,
+            _ => None,
+        };
+        Self { wait, ..Self::new(error.to_string()) }
+    }
+}
+
+impl From<PgError> for Unknown {
+    fn from(error: PgError) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+impl From<RedisError> for Unknown {
+    fn from(error: RedisError) -> Self {
         Self::new(error.to_string())
     }
 }

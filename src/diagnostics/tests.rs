@@ -48,7 +48,14 @@ fn mk_diagnostics(prometheus: Option<&str>) -> Diagnostics {
     let token = keyring.open(&SecretSource::Env("PLANTED".to_owned())).expect("the variable is set");
     let prometheus = prometheus.map(|url| mk_access(url, SignIn::Bearer(token)));
     let vitals = VitalsOptions::default();
-    let options = DiagnosticsOptions { prometheus, kubernetes: None, vitals, probe_loopback: true, keyring };
+    let options = DiagnosticsOptions {
+        prometheus,
+        kubernetes: None,
+        connections: Default::default(),
+        vitals,
+        probe_loopback: true,
+        keyring,
+    };
     Diagnostics::new(options).expect("diagnostics")
 }
 
@@ -108,9 +115,9 @@ async fn links_are_filled_in_and_nothing_is_fetched() {
 fn every_kind_has_a_schema_and_refuses_what_it_does_not_know() {
     let kinds = kinds();
     let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-    let families = ["prom", "http", "links", "k8s", "backup"];
+    let families = ["prom", "http", "links", "k8s", "backup", "redis", "pg", "tls", "logs", "rabbitmq"];
     let is_known = |name: &&str| families.iter().any(|family| name.starts_with(&format!("{family}.")));
-    assert!(names.len() == 21 && names.iter().all(is_known), "{names:?}");
+    assert!(names.len() == 26 && names.iter().all(is_known), "{names:?}");
     for kind in kinds {
         let schema = (kind.schema)();
         assert_eq!(schema["additionalProperties"], json!(false), "{}", kind.name);

@@ -40,6 +40,8 @@ pub enum SlotLanguage {
     Text,
     /// A PromQL expression: label values are escaped as PromQL strings, and the result must parse.
     Promql,
+    /// A LogQL query, or one of Alertmanager's matchers: label values are escaped as strings in quotes.
+    Logql,
     /// A URL: label values are percent-encoded, so that none can change host, path depth or query keys.
     Url,
     /// A JSON string value.
@@ -104,6 +106,26 @@ pub enum Reference {
     ReadCommand(String),
     /// A key of `kubernetes.commands` in the settings.
     Command(String),
+    /// The `alertmanager` section of the settings.
+    Alertmanager,
+    /// The `loki` section of the settings.
+    Loki,
+    /// A connection of the settings.
+    Connection {
+        /// The key that it stands under, such as `connections.redis`.
+        section: &'static str,
+        /// Its name.
+        name: String,
+        /// Whether something is changed there, which needs its `act`.
+        acts: bool,
+    },
+    /// A query of the settings.
+    Query {
+        /// The key of `connections.postgres` that it belongs to.
+        connection: String,
+        /// Its key under `queries`.
+        name: String,
+    },
 }
 
 /// What checking the parameters of one use found.

@@ -281,6 +281,7 @@ impl Candidate {
     /// What is known of how it touches a cluster.
     pub fn touch(&self) -> Touch<'_> {
         match (&self.survey, &self.plan) {
+            (SurveyStanding::Done { impact, .. }, _) if impact.kind.is_empty() => Touch::Nothing,
             (SurveyStanding::Done { impact, .. }, _) => Touch::Seen(impact),
             (SurveyStanding::Assumed, Ok(_)) if !self.touches.is_empty() => Touch::Unseen(&self.touches),
             (SurveyStanding::Assumed, Ok(plan)) => Touch::Unseen(std::slice::from_ref(&plan.target)),

@@ -76,7 +76,7 @@ pub struct Surveyed {
 /// What an action would take away, and what goes on at its target. Guardrails judge over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Impact {
-    /// Kind of the object that is changed, such as `Deployment`.
+    /// Kind of the object that is changed, such as `Deployment`. Empty where it is no object of a cluster.
     pub kind: String,
     /// How many workloads it touches.
     pub workloads: u32,
@@ -113,6 +113,11 @@ impl Impact {
             objects: Vec::new(),
             affects: Vec::new(),
         }
+    }
+
+    /// A change of something that is no object of a cluster, such as a database: guardrails over workloads do not judge it.
+    pub fn elsewhere() -> Self {
+        Self::on("")
     }
 
     /// Takes in what it comes to for one more workload. Of several the worst counts: the largest share that is taken from

@@ -23,12 +23,20 @@ pub struct Known {
     pub slack_channels: Option<BTreeSet<String>>,
     /// Whether Prometheus is set up.
     pub prometheus: bool,
+    /// Whether Alertmanager is set up.
+    pub alertmanager: bool,
+    /// Whether Loki is set up.
+    pub loki: bool,
     /// Whether Kubernetes is set up.
     pub kubernetes: bool,
     /// Keys of `kubernetes.read_commands`; empty where Kubernetes is not set up.
     pub read_commands: Option<BTreeSet<String>>,
     /// Keys of `kubernetes.commands`; empty where Kubernetes is not set up.
     pub commands: Option<BTreeSet<String>>,
+    /// Names of connections by the key that they stand under; each says whether something may be changed there.
+    pub connections: Option<BTreeMap<&'static str, BTreeMap<String, bool>>>,
+    /// Names of queries by the database that they belong to.
+    pub queries: Option<BTreeMap<String, BTreeSet<String>>>,
     /// How people are reached, by their names.
     pub people: Option<BTreeMap<String, Contact>>,
     /// Whether somebody hears of incidents for which no escalation policy is found.
@@ -47,9 +55,13 @@ impl Known {
             slack: true,
             slack_channels: None,
             prometheus: true,
+            alertmanager: true,
+            loki: true,
             kubernetes: true,
             read_commands: None,
             commands: None,
+            connections: None,
+            queries: None,
             people: None,
             default_told: true,
         }
@@ -73,6 +85,13 @@ impl Known {
             Reference::Command(name) if lacks(&self.commands, name) => {
                 Some(format!("there is no command `{name}` under `kubernetes.commands` in the settings"))
             }
+            Reference::Connection { section, name, acts } => self.missing_connection(section, name, *acts),
+            Reference::Query { connection, name } => {
+                let names = self.queries.as_ref()?.get(connection)?;
+                (!names.contains(name)).then(|| {
+                    format!("there is no query `{name}` under `connections.postgres.{connection}.queries` in the settings")
+                })
+            }
             Reference::SlackChannel(_) if !self.slack => {
                 Some("Slack is not set up in the settings".to_owned())
             }
@@ -82,11 +101,32 @@ impl Known {
             Reference::Prometheus if !self.prometheus => {
                 Some("Prometheus is not set up in the settings".to_owned())
             }
+            Reference::Alertmanager if !self.alertmanager => {
+                Some("Alertmanager is not set up in the settings".to_owned())
+            }
+            Reference::Loki if !self.loki => Some("Loki is not set up in the settings".to_owned()),
             Reference::Kubernetes if !self.kubernetes => {
                 Some("Kubernetes is not set up in the settings".to_owned())
             }
             _ => None,
         }
+    }
+
+    fn missing_connection(&self, section: &str, name: &str, acts: bool) -> Option<String> {
+        let may_act = self.connections.as_ref()?.get(section).and_then(|names| names.get(name));
+        match may_act {
+            None => Some(format!("there is no `{name}` under `{section}` in the settings")),
+            Some(false) if acts => {
+                Some(format!("nothing may be changed there: `{section}.{name}` in the settings has no `act`"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Names of the connections under one key of the settings; none where nobody has said.
+    pub fn connections_of(&self, section: &str) -> Option<BTreeSet<String>> {
+        let names = self.connections.as_ref()?.get(section);
+        Some(names.map(|names| names.keys().cloned().collect()).unwrap_or_default())
     }
 
     /// Whether there is no way at all to tell people: nothing of all that is set up.

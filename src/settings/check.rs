@@ -1,6 +1,7 @@
 //! What types alone cannot say: keys that need each other, names that must exist, doors that must not stand open.
 
 mod conduct;
+mod connections;
 mod doors;
 mod kubernetes;
 mod services;
@@ -60,6 +61,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     conduct::check_destinations(settings, out);
     services::check_services(settings, out);
     kubernetes::check_kubernetes(settings, out);
+    connections::check_connections(settings, out);
     findings.0
 }
 

@@ -129,6 +129,38 @@ impl Default for Prometheus {
     }
 }
 
+/// A Loki, and how to sign in to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Loki {
+    /// Base address, without `/loki/api/…`.
+    #[schemars(required)]
+    pub url: HttpUrl,
+    /// Token to send as `Authorization: Bearer …`.
+    pub bearer_token: SecretSources,
+    /// User and password to send.
+    pub basic_auth: Option<BasicAuth>,
+    /// Further headers to send, such as `X-Scope-OrgID` with a tenant's name.
+    pub headers: BTreeMap<String, PlainOrSecret>,
+    /// Certificates in PEM to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Time for one query; a diagnostic may allow less.
+    pub timeout: Period,
+}
+
+impl Default for Loki {
+    fn default() -> Self {
+        Self {
+            url: HttpUrl::default(),
+            bearer_token: SecretSources::default(),
+            basic_auth: None,
+            headers: BTreeMap::new(),
+            ca_file: None,
+            timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
 /// The Slack app that speaks for us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

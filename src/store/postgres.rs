@@ -10,6 +10,9 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor};
 
+/// What our connections call themselves.
+const APPLICATION_NAME: &str = "smokejumper";
+
 /// What every connection is told first. A commit is durable before it is answered, whatever the server's default
 /// (a stricter one stays); a statement that hangs ends before its lease does; a session that lost its client within
 /// a transaction lets go of its locks.
@@ -23,6 +26,8 @@ pub(super) async fn open(url: &str, options: &OpenOptions) -> Result<SqlStore, O
         .map_err(|_| {
             OpenError::Url("it cannot be read as a URL; escape special characters of the password".to_owned())
         })?
+        // `pg.terminate_idle` never ends sessions of this name.
+        .application_name(APPLICATION_NAME)
         .disable_statement_logging();
     let place = place(&connect);
     migrate::postgres(&connect, options.wait).await.map_err(|error| migration(&place, error))?;

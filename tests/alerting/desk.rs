@@ -271,6 +271,7 @@ impl Desk {
         let diagnostics = DiagnosticsOptions {
             prometheus: None,
             kubernetes: None,
+            connections: Default::default(),
             vitals: VitalsOptions { sight: sight.clone(), ..VitalsOptions::default() },
             probe_loopback: true,
             keyring: keyring.clone(),
@@ -280,6 +281,7 @@ impl Desk {
             endpoints: BTreeMap::new(),
             proxy: ProxyChoice::default(),
             kubernetes: None,
+            connections: Default::default(),
             keyring,
         };
         let hands = Arc::new(Actions::new(hands).expect("actions"));

@@ -203,6 +203,7 @@ impl Stage {
         let diagnostics = DiagnosticsOptions {
             prometheus: None,
             kubernetes: Some(KubernetesAccess { reads: ReadHandle::new(line()), commands: BTreeMap::new() }),
+            connections: Default::default(),
             vitals: VitalsOptions {
                 nodes_percent: settings.guardrails.correlation.nodes_percent,
                 ..VitalsOptions::default()
@@ -215,6 +216,7 @@ impl Stage {
             endpoints: BTreeMap::new(),
             proxy: ProxyChoice::default(),
             kubernetes: Some(ClusterAccess { acts: ActHandle::new(line()), commands: BTreeMap::new() }),
+            connections: Default::default(),
             keyring,
         };
         let hands = Arc::new(Actions::new(hands).expect("actions"));

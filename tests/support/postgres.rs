@@ -54,6 +54,11 @@ impl Postgres {
 
     /// Makes and starts a server of one's own.
     pub fn start() -> Self {
+        Self::start_with(|_| String::new())
+    }
+
+    /// The same with more lines of configuration, which may name files that are put into its folder for it.
+    pub fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
         let programs = programs();
         let data = tempfile::Builder::new()
             .prefix("smokejumper-postgres-")
@@ -66,8 +71,19 @@ impl Postgres {
         let port = free_port();
         let mut server = Self { programs, data, port, keeper: None };
         server.initialise();
+        let lines = prepare(&server.data);
+        server.configure(&lines);
+        server.give_away();
         server.run();
         server
+    }
+
+    /// Its files belong to its user, and nobody else reads its keys.
+    fn give_away(&self) {
+        let Some((user, group)) = server_user() else { return };
+        for file in std::fs::read_dir(&self.data).expect("its folder").flatten() {
+            chown(file.path(), Some(user), Some(group)).expect("the file can be given away");
+        }
     }
 
     fn initialise(&self) {
@@ -88,11 +104,15 @@ impl Postgres {
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nfsync = on\nmax_connections = 100\n",
             self.port
         );
+        self.configure(&settings);
+    }
+
+    fn configure(&self, lines: &str) {
         let mut file = std::fs::File::options()
             .append(true)
             .open(self.data.join("postgresql.conf"))
             .expect("the configuration can be extended");
-        file.write_all(settings.as_bytes()).expect("the configuration takes lines");
+        file.write_all(lines.as_bytes()).expect("the configuration takes lines");
     }
 
     /// Starts the server, also after it was stopped.
@@ -151,6 +171,22 @@ impl Postgres {
     /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// A process that keeps a session open in a database, as this user, after it has run some SQL.
+    pub fn session(&self, user: &str, database: &str, application: &str, sql: &str) -> Child {
+        let url = format!("postgres://{user}:{PASSWORD}@127.0.0.1:{}/{database}", self.port);
+        let child = Command::new(self.programs.join("psql"))
+            .args(["-v", "ON_ERROR_STOP=1", "-qAt", &url])
+            .env("PGAPPNAME", application)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql runs");
+        let mut input = child.stdin.as_ref().expect("it was piped");
+        writeln!(input, "{sql}").expect("psql takes a line");
+        child
     }
 
     /// Runs SQL in a database; returns what it printed, columns separated by `|`.

@@ -65,7 +65,12 @@ const ROOMS: &[Room] = &[
 
 /// Crates that only some rooms may name, and why.
 const CRATES: &[(&str, &[&str], &str)] = &[
-    ("sqlx", &["store"], "SQL has one home, and the engine must run over any store"),
+    (
+        "sqlx",
+        &["store", "clients/postgres"],
+        "our own SQL has one home, and that over the databases of others another",
+    ),
+    ("redis", &["clients"], "commands that read and commands that write are told apart in `clients`"),
     ("rusqlite", &["store"], "SQL has one home, and its calls block"),
     ("axum", &["http", "sandbox"], "routes have one home"),
     (
@@ -119,8 +124,14 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
     ("Store for", &["store"], "only `store/` keeps state"),
     ("Playbook for", &["rules"], "only `rules/` knows what a rule says"),
     ("ActHandle", &["actions", "clients", "app/adapters"], "only `actions/` is given a handle that writes"),
+    ("RedisHand", &["actions", "clients"], "only `actions/` is given a connection that changes something"),
+    ("PgHand", &["actions", "clients"], "only `actions/` is given a connection that changes something"),
     ("SlackClient", &["clients", "notify", "app"], "only `notify/` speaks to Slack"),
-    ("AlertmanagerClient", &["clients", "alerting", "app"], "only `alerting` asks Alertmanager"),
+    (
+        "AlertmanagerClient",
+        &["clients", "alerting", "actions", "app"],
+        "`alerting` asks Alertmanager, and an action silences there",
+    ),
     ("PagerDutyClient", &["clients", "notify", "app"], "only `notify/` speaks to PagerDuty"),
     ("apply::apply", &["engine/step", "domain"], "`engine::step` is the only writer of incident state"),
     (".commit", &["engine/step", "store"], "`engine::step` is the only writer of incident state"),

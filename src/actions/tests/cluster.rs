@@ -71,6 +71,7 @@ async fn mk_actions_by(kubeconfig: &str, timeout: Duration) -> Actions {
         endpoints: BTreeMap::new(),
         proxy: ProxyChoice::Direct,
         kubernetes: Some(ClusterAccess { acts: hand, commands: mk_commands() }),
+        connections: Default::default(),
         keyring,
     };
     Actions::new(options).expect("actions")

@@ -163,6 +163,28 @@ impl Resolve for GuardedResolver {
     }
 }
 
+/// Why a host is not reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is out of bounds.
+    Forbidden(Forbidden),
+    /// Its name has no address.
+    Unresolved(Unresolved),
+}
+
+/// The addresses of a host for a connection of our own, all of them let through; `loopback` lets the own machine through.
+///
+/// # Errors
+/// [`Refusal`].
+pub async fn resolve(host: &str, port: u16, loopback: bool) -> Result<Vec<SocketAddr>, Refusal> {
+    check_name(host).map_err(Refusal::Forbidden)?;
+    let unresolved = |reason: String| Refusal::Unresolved(Unresolved { name: host.to_owned(), reason });
+    let found = tokio::net::lookup_host((host, port)).await;
+    let found: Vec<SocketAddr> = found.map_err(|error| unresolved(error.to_string()))?.collect();
+    screen(&found, loopback).map_err(Refusal::Forbidden)?;
+    if found.is_empty() { Err(unresolved("it has no address".to_owned())) } else { Ok(found) }
+}
+
 /// All or nothing: a name with one forbidden address among good ones is a trick or a mistake.
 fn screen(found: &[SocketAddr], loopback: bool) -> Result<(), Forbidden> {
     found.iter().try_for_each(|socket| check_address(socket.ip(), loopback))

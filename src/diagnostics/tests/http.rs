@@ -119,6 +119,7 @@ async fn loopback_is_out_of_bounds_unless_the_settings_allow_it() {
     let options = DiagnosticsOptions {
         prometheus: None,
         kubernetes: None,
+        connections: Default::default(),
         vitals: VitalsOptions::default(),
         probe_loopback: false,
         keyring: mk_keyring(),

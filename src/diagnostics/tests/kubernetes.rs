@@ -35,6 +35,7 @@ pub(super) async fn mk_scenery(objects: &str) -> Scenery {
         prometheus: None,
         vitals: VitalsOptions::default(),
         kubernetes: Some(access),
+        connections: Default::default(),
         probe_loopback: false,
         keyring: mk_keyring(),
     };

@@ -15,6 +15,7 @@ pub(super) fn mk_observer(answer: impl Fn(&Seen) -> Answer + Send + Sync + 'stat
         prometheus: None,
         vitals: VitalsOptions::default(),
         kubernetes: Some(access),
+        connections: Default::default(),
         probe_loopback: false,
         keyring: mk_keyring(),
     };

@@ -83,6 +83,7 @@ async fn a_prometheus_that_does_not_answer_is_a_sign_of_blindness_and_one_that_d
     let server = StandIn::play([three(), three()]).await;
     let options = DiagnosticsOptions {
         prometheus: Some(mk_access(&server.url(""), SignIn::Anonymous)),
+        connections: Default::default(),
         vitals: VitalsOptions {
             alertmanager: Some(refused_url().await.parse().expect("an address")),
             down_percent: 30,
@@ -111,6 +112,7 @@ async fn a_query_signs_in_with_what_is_valid_now() {
         let options = DiagnosticsOptions {
             prometheus: Some(access),
             kubernetes: None,
+            connections: Default::default(),
             vitals: VitalsOptions::default(),
             probe_loopback: false,
             keyring: keyring.clone(),
@@ -139,6 +141,7 @@ async fn the_settings_may_give_queries_less_time() {
     let options = DiagnosticsOptions {
         prometheus: Some(access),
         kubernetes: None,
+        connections: Default::default(),
         vitals: VitalsOptions::default(),
         probe_loopback: false,
         keyring: mk_keyring(),

@@ -21,6 +21,7 @@ fn mk_watch(nodes_percent: u32, ready: fn() -> Answer, nodes: fn() -> Answer) ->
         prometheus: None,
         vitals: VitalsOptions { nodes_percent, ..VitalsOptions::default() },
         kubernetes: Some(access),
+        connections: Default::default(),
         probe_loopback: false,
         keyring: mk_keyring(),
     };

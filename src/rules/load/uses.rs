@@ -159,6 +159,7 @@ fn placeholders_elsewhere(value: &Value, at: &str, slots: &[Slot], pointer: &str
 /// what needs the name is skipped.
 fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, report: &mut Report<'_>) {
     let known = surroundings.known;
+    let connections;
     let (word, names, section) = match name {
         Reference::Policy(name) => return policy(name, surroundings, pointer, report),
         Reference::Manifest(name) => return manifest(name, surroundings, pointer, report),
@@ -170,8 +171,18 @@ fn reference(name: &Reference, pointer: &str, surroundings: &Surroundings<'_>, r
             (word.as_str(), known.read_commands.as_ref(), "kubernetes.read_commands")
         }
         Reference::Command(word) => (word.as_str(), known.commands.as_ref(), "kubernetes.commands"),
+        Reference::Connection { section, name: word, .. } => {
+            connections = known.connections_of(section);
+            (word.as_str(), connections.as_ref().filter(|names| !names.contains(word)), *section)
+        }
+        Reference::Query { connection, name: word } => {
+            let names = known.queries.as_ref().and_then(|queries| queries.get(connection));
+            (word.as_str(), names, "connections.postgres")
+        }
         Reference::SlackChannel(word) => (word.as_str(), known.slack_channels.as_ref(), "slack"),
         Reference::Prometheus => return system(name, "prometheus", pointer, surroundings, report),
+        Reference::Alertmanager => return system(name, "alertmanager", pointer, surroundings, report),
+        Reference::Loki => return system(name, "loki", pointer, surroundings, report),
         Reference::Kubernetes => return system(name, "kubernetes", pointer, surroundings, report),
     };
     let Some(why) = known.missing(name) else { return };

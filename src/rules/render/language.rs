@@ -21,6 +21,7 @@ pub(super) fn assemble(pieces: &[Piece<'_>], language: SlotLanguage) -> Result<S
     let (text, bytes_max) = match language {
         SlotLanguage::Text => (plain(pieces), TEXT_BYTES_MAX),
         SlotLanguage::Promql => (promql::assemble(pieces)?, PROMQL_BYTES_MAX),
+        SlotLanguage::Logql => (promql::assemble_logql(pieces)?, PROMQL_BYTES_MAX),
         SlotLanguage::Url => (url::assemble(pieces)?, URL_BYTES_MAX),
         SlotLanguage::JsonString => (json::assemble(pieces)?, JSON_BYTES_MAX),
         SlotLanguage::KubernetesName => (name::assemble(pieces)?, name::SUBDOMAIN_BYTES_MAX),

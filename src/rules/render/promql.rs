@@ -1,7 +1,7 @@
-//! PromQL: values stand within quoted strings, or are numbers and durations.
+//! PromQL and LogQL: values stand within quoted strings, or are numbers and durations.
 //!
 //! Within a string a value is escaped for its quotes, and quoted for RE2 as well where the string is a regular
-//! expression (after `=~` or `!~`), so that a label such as `.*` does not widen a query. Anywhere else a label could
+//! expression (after `=~`, `!~` or LogQL's `|~`), so that a label such as `.*` does not widen a query. Anywhere else a label could
 //! be code, and only a number (`0.05`) or a duration (`5m`) may stand there. The finished expression must parse.
 
 use super::language::{is_number, refused};
@@ -10,7 +10,7 @@ use super::{Piece, RenderError};
 /// Where the walk stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Outside of strings; `true` if the code so far ends in `=~` or `!~`.
+    /// Outside of strings; `true` if the code so far ends in an operator that takes a regular expression.
     Code(bool),
     /// Within the quotes of this character; `regex` if the string is a regular expression.
     Quoted { quote: char, regex: bool, escaped: bool },
@@ -21,6 +21,22 @@ enum State {
 }
 
 pub(super) fn assemble(pieces: &[Piece<'_>]) -> Result<String, RenderError> {
+    let (out, _) = walk(pieces)?;
+    parse(&out).map_err(RenderError::Result)?;
+    Ok(out)
+}
+
+/// LogQL has the same strings, and `|~` for lines beside `=~` and `!~` for labels. Nobody here can parse it, but a string
+/// without an end shows.
+pub(super) fn assemble_logql(pieces: &[Piece<'_>]) -> Result<String, RenderError> {
+    match walk(pieces)? {
+        (out, State::Code(_) | State::Comment) => Ok(out),
+        _ => Err(RenderError::Result("this is no LogQL: a text in quotes does not end".to_owned())),
+    }
+}
+
+/// Puts all pieces together, and says where the walk ends.
+fn walk(pieces: &[Piece<'_>]) -> Result<(String, State), RenderError> {
     let mut out = String::new();
     let mut state = State::Code(false);
     for piece in pieces {
@@ -37,8 +53,7 @@ pub(super) fn assemble(pieces: &[Piece<'_>]) -> Result<String, RenderError> {
     if out.trim().is_empty() {
         return Err(RenderError::Empty);
     }
-    parse(&out).map_err(RenderError::Result)?;
-    Ok(out)
+    Ok((out, state))
 }
 
 fn step(state: State, c: char, out: &str) -> State {
@@ -48,7 +63,7 @@ fn step(state: State, c: char, out: &str) -> State {
             '`' => State::Raw,
             '#' => State::Comment,
             c if c.is_whitespace() => State::Code(regex),
-            _ => State::Code(out.ends_with("=~") || out.ends_with("!~")),
+            _ => State::Code(["=~", "!~", "|~"].iter().any(|regex| out.ends_with(regex))),
         },
         State::Quoted { quote, regex, escaped: true } => State::Quoted { quote, regex, escaped: false },
         State::Quoted { quote, regex, .. } if c == '\\' => State::Quoted { quote, regex, escaped: true },

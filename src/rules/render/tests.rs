@@ -126,6 +126,40 @@ fn an_empty_label_never_widens_a_selection() {
     assert_eq!(render("{{ labels.x }}", SlotLanguage::Text, empty), Ok(String::new()));
 }
 
+/// The text in double quotes that an expression goes on with, and what stands after it.
+fn next_text(expression: &str) -> (String, &str) {
+    let mut texts = serde_json::Deserializer::from_str(expression).into_iter::<String>();
+    let text = texts.next().expect("a text").unwrap_or_else(|error| panic!("{error}: {expression}"));
+    (text, &expression[texts.byte_offset()..])
+}
+
+#[test]
+fn no_label_can_leave_its_logql_string() {
+    for value in hostile_values() {
+        let text = "{app=\"{{ labels.x }}\"} |= \"{{ labels.x }}\" |~ \"id={{ labels.x }}\"";
+        match render(text, SlotLanguage::Logql, &[("x", &value)]) {
+            Ok(query) => {
+                let expected = value.replace(['\u{1}', '\u{2}'], "\u{fffd}");
+                let (stream, rest) = next_text(query.strip_prefix("{app=").expect("the streams"));
+                let (line, rest) = next_text(rest.strip_prefix("} |= ").expect("a filter"));
+                assert_eq!((stream.as_str(), line.as_str()), (expected.as_str(), expected.as_str()));
+                let (pattern, rest) = next_text(rest.strip_prefix(" |~ ").expect("another filter"));
+                assert_eq!(rest, "");
+                let pattern = regex::Regex::new(&format!("^{pattern}$")).expect("a regular expression");
+                assert!(pattern.is_match(&format!("id={expected}")), "{pattern} {expected:?}");
+                assert!(!pattern.is_match(&format!("id={expected}x")), "{pattern} {expected:?}");
+            }
+            Err(error) => assert_eq!(error, RenderError::TooLong(16 << 10), "{value:?}"),
+        }
+        for open in ["{app=`{{ labels.x }}`}", "{app={{ labels.x }}}", "{app=\"a\"} |= {{ labels.x }}"] {
+            assert!(render(open, SlotLanguage::Logql, &[("x", &value)]).is_err(), "{open} {value:?}");
+        }
+    }
+    let empty = render("{app=\"{{ labels.x }}\"}", SlotLanguage::Logql, &[("x", "")]);
+    assert_eq!(empty, Err(RenderError::EmptyValue));
+    assert!(render("{app=\"a} |= \"b\"", SlotLanguage::Logql, &[]).is_err(), "a text that does not end");
+}
+
 #[test]
 fn no_label_can_change_where_a_url_leads() {
     for value in hostile_values() {

@@ -8,7 +8,7 @@ use crate::period::Period;
 use crate::settings::Settings;
 use crate::settings::access::BasicAuth;
 use crate::settings::messengers::EmailSecurity;
-use crate::settings::services::{Alertmanager, Prometheus};
+use crate::settings::services::{Alertmanager, Loki, Prometheus};
 use crate::settings::values::PlainOrSecret;
 
 /// Longest time for one call to a messenger. A page must reach somebody within half a minute; what takes longer is
@@ -21,6 +21,12 @@ const ENDPOINT_TIMEOUT_MAX: Period = Period::from_secs(55);
 pub(super) fn check_services(settings: &Settings, out: &mut Findings) {
     if let Some(prometheus) = &settings.prometheus {
         check_prometheus(prometheus, out);
+    }
+    if let Some(Loki { url, bearer_token, basic_auth, headers, timeout, ca_file: _ }) = &settings.loki {
+        out.require(url.is_set(), &["loki", "url"]);
+        require_time(*timeout, &["loki", "timeout"], out);
+        check_headers(headers, &["loki"], out);
+        check_basic_auth("loki", basic_auth.as_ref(), bearer_token.is_set(), out);
     }
     if let Some(alertmanager) = &settings.alertmanager {
         check_alertmanager(alertmanager, out);
