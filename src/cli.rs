@@ -25,6 +25,7 @@ mod send;
 mod serve;
 mod settings_file;
 mod terminal;
+mod test;
 mod time;
 
 use std::ffi::OsString;
@@ -76,6 +77,7 @@ enum Command {
     Demo(serve::DemoArgs),
     Serve(serve::ServeArgs),
     Check(check::CheckArgs),
+    Test(test::TestArgs),
     Explain(Box<explain::ExplainArgs>),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
@@ -106,6 +108,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Demo(args) => serve::demo(args, format),
         Command::Serve(args) => serve::serve(args),
         Command::Check(args) => check::run(args),
+        Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(*args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),

@@ -22,4 +22,5 @@ pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod telemetry;
+pub mod testing;
 pub mod yaml;

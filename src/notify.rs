@@ -8,6 +8,7 @@
 pub mod email;
 mod message;
 pub mod pagerduty;
+pub mod paper;
 pub mod slack;
 pub mod teams;
 pub mod webhook;

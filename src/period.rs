@@ -17,7 +17,7 @@ const DAY_SECONDS: u64 = 24 * 60 * 60;
 
 /// A length of time. Days have 24 hours, weeks have seven days; months and years are refused, as
 /// they have no fixed length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period(Duration);
 
 /// A text that is no length of time.

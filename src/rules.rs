@@ -29,4 +29,5 @@ pub mod watch;
 pub use book::{BookSource, Reload, RuleBook};
 pub use known::Known;
 pub use load::{RuleErrors, load};
+pub use raw::API_VERSION;
 pub use ruleset::RuleSet;

@@ -132,7 +132,7 @@ fn closing_line(checked: &Checked) -> String {
     )
 }
 
-fn count(number: usize, word: &str) -> String {
+pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
@@ -155,7 +155,7 @@ fn seen_entry(seen: &Seen) -> Value {
 }
 
 /// One problem; every key is always there, null where there is nothing to say.
-fn entry(problem: &Problem) -> Value {
+pub(super) fn entry(problem: &Problem) -> Value {
     let (file, variable, line, column) = match &problem.place {
         Place::At { file, line, column } => (Some(file), None, Some(line), Some(column)),
         Place::File { file } => (Some(file), None, None, None),

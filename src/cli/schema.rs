@@ -8,6 +8,7 @@ use super::failure::Failure;
 use crate::app;
 use crate::rules::schema::schema;
 use crate::settings::Settings;
+use crate::testing;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,6 +59,9 @@ enum Kind {
     /// Objects of a cluster that remedies may apply and remove.
     #[value(name = "StoredManifest")]
     StoredManifest,
+    /// Tests of rules.
+    #[value(name = "ResponseTest")]
+    ResponseTest,
 }
 
 pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
@@ -69,6 +73,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
         Kind::Schedule => of_rules("Schedule"),
         Kind::Calendar => of_rules("Calendar"),
         Kind::StoredManifest => of_rules("StoredManifest"),
+        Kind::ResponseTest => testing::format::schema(),
     };
     Ok(Answer::new(format!("{schema:#}"), &schema))
 }

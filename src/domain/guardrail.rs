@@ -27,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// Which guardrail spoke. Names are those of the settings and of metric labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Guardrail {
     /// Somebody has switched actions off, globally or for a namespace.

@@ -44,7 +44,9 @@ impl std::fmt::Display for IncidentId {
 }
 
 /// Whether people still have to do something. The words are part of the API, and PagerDuty's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum IncidentStatus {
     /// Nobody has taken it.
@@ -67,7 +69,7 @@ impl IncidentStatus {
 }
 
 /// What the machine is doing about it. The words are part of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Evidence is being gathered.

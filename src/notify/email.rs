@@ -61,7 +61,8 @@ impl EmailNotifier {
     }
 }
 
-fn text(told: &Message) -> String {
+/// What people read.
+pub(super) fn text(told: &Message) -> String {
     let mut lines = vec![told.headline.clone()];
     lines.extend(told.note.iter().map(|note| format!("Told because of: {note}")));
     lines.push(String::new());

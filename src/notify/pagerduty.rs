@@ -5,8 +5,11 @@
 //! acknowledgement under another key without a word. What an event says is written in [`event`]. Where the REST API is set
 //! up, what was done and who has it stand in a note as well, written after the event and never waited for.
 
+mod drawn;
 pub mod event;
 pub mod news;
+
+pub(super) use drawn::drawn;
 
 #[cfg(test)]
 mod tests;

@@ -11,12 +11,15 @@ pub mod card;
 pub mod click;
 pub mod desk;
 pub mod directory;
+mod drawn;
 mod home;
 mod markup;
 mod modal;
 mod order;
 mod reason;
 mod reply;
+
+pub(super) use drawn::drawn;
 
 #[cfg(test)]
 mod tests;

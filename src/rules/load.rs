@@ -15,7 +15,7 @@ mod schedule;
 mod set;
 mod uses;
 
-pub use files::{FILE_BYTES_MAX, FILES_MAX, SourceFile};
+pub use files::{FILE_BYTES_MAX, FILES_MAX, SourceFile, TESTS, documents};
 
 pub(super) use files::read as read_files;
 
@@ -75,6 +75,12 @@ pub struct Survey {
     pub warnings: Vec<Problem>,
 }
 
+/// The files that match the patterns, each once, and why others cannot be read.
+pub fn sources(patterns: &[String]) -> (Vec<SourceFile>, Vec<Problem>) {
+    let files::Found { files, problems, .. } = files::read(patterns);
+    (files, problems)
+}
+
 /// Looks at all rule files that match the patterns.
 pub fn survey(patterns: &[String], catalog: &Catalog, known: &Known) -> Survey {
     let found = files::read(patterns);
@@ -84,7 +90,7 @@ pub fn survey(patterns: &[String], catalog: &Catalog, known: &Known) -> Survey {
         Err(RuleErrors { errors, warnings }) => (errors, warnings),
     };
     Survey {
-        files: found.files.len(),
+        files: found.rules().count(),
         rules: names.rules,
         policies: names.policies,
         schedules: names.schedules.len(),
@@ -184,8 +190,7 @@ struct Surroundings<'c> {
 
 fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     let texts: Vec<(&str, String)> = found
-        .files
-        .iter()
+        .rules()
         .flat_map(|file| files::documents(&file.text).into_iter().map(|text| (file.name.as_str(), text)))
         .collect();
     let mut reports: Vec<Report<'_>> = texts.iter().map(|(file, text)| Report::new(file, text)).collect();

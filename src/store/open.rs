@@ -16,13 +16,16 @@ pub struct OpenOptions {
     /// Largest size of a SQLite file, in bytes; none lets it grow as far as the disk allows. A file that has reached
     /// it takes deletes and replacements, and is unavailable for anything that needs more room.
     pub file_bytes_max: Option<u64>,
+    /// Whether what was committed survives a power cut. Only a file that is thrown away at its end may go without: it
+    /// never waits for the disk.
+    pub durable: bool,
 }
 
 impl Default for OpenOptions {
     /// Four connections: workers and readers wait for each other rarely, and each costs a thread or a server
     /// process. Five seconds: Alertmanager gives a delivery up after ten.
     fn default() -> Self {
-        Self { connections: 4, wait: Duration::from_secs(5), file_bytes_max: None }
+        Self { connections: 4, wait: Duration::from_secs(5), file_bytes_max: None, durable: true }
     }
 }
 

@@ -32,10 +32,11 @@ const LOG_BYTES: u64 = 64 * 1024 * 1024;
 /// tools; there is no second writer of ours.
 fn set_up_writer(connection: &Connection, options: &OpenOptions) -> Result<(), rusqlite::Error> {
     connection.execute_batch(&format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = {}; \
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {LOG_BYTES}; \
          PRAGMA cache_size = -16384;",
-        options.wait.as_millis()
+        options.wait.as_millis(),
+        if options.durable { "FULL" } else { "OFF" },
     ))?;
     let page_bytes = u64::from(connection.query_row("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?);
     connection.execute_batch(&format!("PRAGMA wal_autocheckpoint = {};", LOG_BYTES / page_bytes))?;
@@ -56,8 +57,9 @@ fn set_up_reader(connection: &Connection, options: &OpenOptions) -> Result<(), r
 }
 
 /// Sets up what writes the log back: it writes no rows, and leaves the rest to another time where somebody is in its way.
-fn set_up_copier(connection: &Connection, _: &OpenOptions) -> Result<(), rusqlite::Error> {
-    connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = 0;")
+fn set_up_copier(connection: &Connection, options: &OpenOptions) -> Result<(), rusqlite::Error> {
+    let synchronous = if options.durable { "FULL" } else { "OFF" };
+    connection.execute_batch(&format!("PRAGMA synchronous = {synchronous}; PRAGMA cache_size = 0;"))
 }
 
 type SetUp = fn(&Connection, &OpenOptions) -> Result<(), rusqlite::Error>;

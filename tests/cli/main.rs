@@ -20,4 +20,5 @@ mod send;
 #[path = "../support/servers.rs"]
 mod servers;
 mod stand_in;
+mod test_rules;
 mod usage;

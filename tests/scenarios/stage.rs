@@ -10,7 +10,6 @@ use smokejumper::domain::Labels;
 use smokejumper::domain::action::Action;
 use smokejumper::domain::alert::{Alert, AlertStatus};
 use smokejumper::domain::approval::Verdict;
-use smokejumper::domain::effect::EffectKind;
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::{Incident, IncidentId, Phase};
 use smokejumper::domain::notification::{Destination, MessageRef, Notice};
@@ -19,28 +18,22 @@ use smokejumper::domain::temporary::TemporaryFix;
 use smokejumper::domain::vitals::{Sign, Vitals};
 use smokejumper::engine::EngineSettings;
 use smokejumper::engine::commands::Commands;
-use smokejumper::engine::executor::Executor;
-use smokejumper::engine::intake::Intake;
-use smokejumper::engine::meter::NoMeter;
 use smokejumper::engine::ports::{
-    Claim, Clock, Decoded, Decoder, Delivered, Delivery, Ids, IncidentQuery, IncidentView, Notifier,
-    PortFuture, Reader, Sentinel, Source, Store,
+    Clock, Delivered, Ids, IncidentQuery, IncidentView, Notifier, PortFuture, Reader, Sentinel, Store,
 };
-use smokejumper::engine::step::Stepper;
-use smokejumper::engine::stepping::{Signals, Steps};
 use smokejumper::rules::{BookSource, RuleBook};
 use smokejumper::sandbox::kubernetes::KubernetesSandbox;
 use smokejumper::sandbox::kubernetes::behaviour::Behaviour;
 use smokejumper::secret::Keyring;
 use smokejumper::settings::Settings;
 use smokejumper::store::{OpenOptions, SqlStore};
+use smokejumper::testing::stage::{self, Cast, PlainAlerts};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio_util::sync::CancellationToken;
 
 /// When a stage hangs instead of going on. In real time, which no story waits for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -79,13 +72,6 @@ impl Ids for Outside {
     }
 }
 
-/// Bodies are alerts as JSON.
-impl Decoder for Outside {
-    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String> {
-        serde_json::from_slice(&delivery.body).map(Decoded::Alerts).map_err(|error| error.to_string())
-    }
-}
-
 impl Notifier for Outside {
     fn notify<'a>(
         &'a self,
@@ -121,11 +107,8 @@ impl Sentinel for Watch {
 pub struct Stage {
     house: House,
     pub store: Arc<SqlStore>,
-    intake: Intake,
     pub commands: Commands,
-    executor: Executor,
-    stop: CancellationToken,
-    stepping: tokio::task::JoinHandle<()>,
+    process: stage::Stage,
 }
 
 /// What one process has in common with the next.
@@ -236,22 +219,7 @@ impl Stage {
         let store = Arc::new(SqlStore::open(&url, &OpenOptions::default()).await.expect("a store"));
         store.release_all().await.expect("leases are given back");
         let House { outside, book, diagnostics, hands, settings, .. } = &house;
-        let stepper = Stepper::new(
-            store.clone(),
-            book.clone(),
-            outside.clone(),
-            outside.clone(),
-            outside.clone(),
-            Arc::new(NoMeter),
-            Arc::new(settings.clone()),
-        );
-        let signals = Signals::default();
-        let stop = CancellationToken::new();
-        let (steps, stepping) = Steps::new(Arc::new(stepper), signals.clone(), stop.clone());
-        let (intake, taking) = Intake::new(store.clone(), Arc::new(NoMeter), signals);
-        let stepping = tokio::spawn(stepping);
-        tokio::spawn(taking);
-        let executor = Executor {
+        let process = stage::Stage::begin(Cast {
             store: store.clone(),
             reader: store.clone(),
             playbook: book.clone(),
@@ -262,20 +230,18 @@ impl Stage {
             alerting: None,
             notifier: outside.clone(),
             clock: outside.clone(),
-            meter: Arc::new(NoMeter),
-            steps: steps.clone(),
-            holds: Arc::default(),
-        };
-        let commands = Commands::new(steps, store.clone());
-        Self { house, store, intake, commands, executor, stop, stepping }
+            ids: outside.clone(),
+            decoder: Arc::new(PlainAlerts),
+            settings: settings.clone(),
+        });
+        Self { house, store, commands: process.commands.clone(), process }
     }
 
     /// The process ends, time passes without it, and the next one begins.
     pub async fn away_for(self, time: SignedDuration) -> Self {
-        let Self { mut house, store, intake, commands, executor, stop, stepping } = self;
-        drop((intake, commands, executor));
-        stop.cancel();
-        tokio::time::timeout(PATIENCE, stepping).await.expect("nothing hangs").expect("it stops");
+        let Self { mut house, store, commands, process } = self;
+        drop(commands);
+        tokio::time::timeout(PATIENCE, process.end()).await.expect("nothing hangs");
         store.close().await;
         drop(store);
         let end = house.outside.now() + time;
@@ -343,48 +309,15 @@ impl Stage {
     }
 
     async fn post(&self, alerts: Vec<Alert>) {
-        let delivery = Delivery {
-            id: self.house.outside.delivery(),
-            source: Source::Alertmanager,
-            received_at: self.now(),
-            body: serde_json::to_vec(&alerts).expect("JSON").into(),
-        };
-        self.intake.accept(delivery).await.expect("it is stored");
-        let taken_in = async {
-            while self.store.inbox_depth().await.expect("reads") > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, taken_in).await.expect("it is taken in");
+        let posted = tokio::time::timeout(PATIENCE, self.process.post(&alerts)).await;
+        posted.expect("nothing hangs").expect("they are taken in");
         self.work().await;
     }
 
     /// Carries out everything that is due now.
     pub async fn work(&self) {
-        let working = async {
-            loop {
-                let mut worked = false;
-                for kind in EffectKind::ALL {
-                    let now = self.now();
-                    let claim = Claim {
-                        kind,
-                        owner: "p".to_owned(),
-                        now,
-                        lease_until: now + SignedDuration::from_mins(5),
-                        limit: 10,
-                        held: Vec::new(),
-                    };
-                    for leased in self.store.claim(claim).await.expect("claims") {
-                        worked = true;
-                        self.executor.execute(leased).await.expect("it is recorded");
-                    }
-                }
-                if !worked {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, working).await.expect("nothing hangs");
+        let worked = tokio::time::timeout(PATIENCE, self.process.work()).await;
+        worked.expect("nothing hangs").expect("it is recorded");
     }
 
     /// Lets time pass for the cluster and for us, stopping wherever something is due.
@@ -450,7 +383,7 @@ impl Stage {
 
     /// The service looks whether somebody has set back what stands.
     pub async fn look_at_fixes(&self) {
-        self.executor.look_at_fixes().await.expect("it is recorded");
+        self.process.executor.look_at_fixes().await.expect("it is recorded");
         self.work().await;
     }
 

@@ -11,9 +11,8 @@ use smokejumper::domain::rule::DiagnosticSpec;
 use smokejumper::domain::survey::SurveyOutcome;
 use smokejumper::domain::vitals::Vitals;
 use smokejumper::engine::ports::{
-    ActionContext, Actor, Alerting, Clock, Decoded, Decoder, Delivered, Delivery, Diagnoser,
-    DiagnosisContext, Ids, IncidentView, Kept, Notifier, Peer, PortFuture, Sentinel, SilenceOrder,
-    SilenceRefused, SurveyContext, Surveyor,
+    ActionContext, Actor, Alerting, Clock, Delivered, Diagnoser, DiagnosisContext, Ids, IncidentView, Kept,
+    Notifier, Peer, PortFuture, Sentinel, SilenceOrder, SilenceRefused, SurveyContext, Surveyor,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -97,13 +96,6 @@ impl Ids for Outside {
     }
     fn delivery(&self) -> String {
         self.incident().0
-    }
-}
-
-/// Bodies are alerts as JSON.
-impl Decoder for Outside {
-    fn decode(&self, delivery: &Delivery) -> Result<Decoded, String> {
-        serde_json::from_slice(&delivery.body).map(Decoded::Alerts).map_err(|error| error.to_string())
     }
 }
 

@@ -9,22 +9,16 @@ use smokejumper::domain::effect::EffectKind;
 use smokejumper::engine::EngineSettings;
 use smokejumper::engine::commands::Commands;
 use smokejumper::engine::executor::Executor;
-use smokejumper::engine::intake::Intake;
-use smokejumper::engine::meter::NoMeter;
-use smokejumper::engine::ports::{Claim, Clock, Delivery, Ids, Leased, Reader, Source, Store};
-use smokejumper::engine::step::Stepper;
-use smokejumper::engine::stepping::{Signals, Steps};
+use smokejumper::engine::ports::{Claim, Clock, Leased, Reader, Store};
+use smokejumper::testing::stage::{Cast, PlainAlerts, Stage};
 use std::sync::{Arc, Mutex};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 pub struct Process {
     pub store: CrashingStore,
     outside: Outside,
-    intake: Intake,
     pub commands: Commands,
     pub executor: Arc<Executor>,
-    tasks: Vec<JoinHandle<()>>,
+    stage: Stage,
     name: String,
     /// What was claimed by hands that have fallen asleep: their leases may be over when they wake up.
     asleep: Mutex<Vec<Leased>>,
@@ -53,47 +47,29 @@ impl Process {
         settings.alone.targets_in_namespace = 0;
         settings.alone.targets_in_all = 0;
         settings.limits.circuit.failures = 0;
-        let stepper = Arc::new(Stepper::new(
-            Arc::clone(&shared),
-            rules.clone(),
-            Arc::new(outside.clone()),
-            Arc::new(outside.clone()),
-            Arc::new(outside.clone()),
-            Arc::new(NoMeter),
-            Arc::new(settings),
-        ));
-        let signals = Signals::default();
-        let (steps, stepping) = Steps::new(stepper, signals.clone(), CancellationToken::new());
-        let (intake, taking) = Intake::new(Arc::clone(&shared), Arc::new(NoMeter), signals);
-        let executor = Arc::new(Executor {
-            store: Arc::clone(&shared),
+        let hands = || Arc::new(Hands { outside: outside.clone(), store: store.clone() });
+        let stage = Stage::begin(Cast {
+            store: shared,
             reader,
             playbook: rules,
             diagnoser: Arc::new(outside.clone()),
-            sentinel: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
-            surveyor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
-            actor: Arc::new(Hands { outside: outside.clone(), store: store.clone() }),
+            sentinel: hands(),
+            surveyor: hands(),
+            actor: hands(),
             alerting: Some(Arc::new(outside.clone())),
             notifier: Arc::new(outside.clone()),
             clock: Arc::new(outside.clone()),
-            meter: Arc::new(NoMeter),
-            steps: steps.clone(),
-            holds: Arc::default(),
+            ids: Arc::new(outside.clone()),
+            decoder: Arc::new(PlainAlerts),
+            settings,
         });
-        let tasks = vec![tokio::spawn(stepping), tokio::spawn(taking)];
-        let commands = Commands::new(steps, shared);
-        Self { store, outside, intake, commands, executor, tasks, name, asleep: Mutex::default() }
+        let (commands, executor) = (stage.commands.clone(), stage.executor.clone());
+        Self { store, outside, commands, executor, stage, name, asleep: Mutex::default() }
     }
 
     /// Posts a webhook; true means that the sender was told "stored".
     pub async fn post(&self, alerts: &[Alert]) -> bool {
-        let delivery = Delivery {
-            id: self.outside.delivery(),
-            source: Source::Alertmanager,
-            received_at: self.outside.now(),
-            body: serde_json::to_vec(alerts).expect("JSON").into(),
-        };
-        self.intake.accept(delivery).await.is_ok()
+        self.stage.send(alerts).await.is_ok()
     }
 
     /// Works on everything that is due; false when nothing was.
@@ -142,14 +118,12 @@ impl Process {
 
     /// Waits until the stepping task has ended, and says whether a panic ended it.
     pub async fn steps_panicked(&mut self) -> bool {
-        (&mut self.tasks[0]).await.is_err_and(|error| error.is_panic())
+        self.stage.steps_panicked().await
     }
 
     /// The process is gone, with everything that it had not stored.
     pub fn die(self) {
         self.outside.outage();
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.stage.die();
     }
 }

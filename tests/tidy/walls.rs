@@ -59,6 +59,8 @@ const ROOMS: &[Room] = &[
     roof("settings"),
     roof("telemetry"),
     roof("app"),
+    // Plays rule tests through the house, and answers from a test file in the place of whatever is outside.
+    roof("testing"),
     roof("cli"),
     roof("main"),
 ];
@@ -118,8 +120,8 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
         &["actions", "clients", "cli", "http", "sandbox", "settings"],
         "diagnostics and notifiers only read or tell",
     ),
-    ("Actor for", &["actions"], "only `actions/` touches the world"),
-    ("Diagnoser for", &["diagnostics"], "only `diagnostics/` gathers evidence"),
+    ("Actor for", &["actions", "testing/world"], "only `actions/` touches the world"),
+    ("Diagnoser for", &["diagnostics", "testing/world"], "only `diagnostics/` gathers evidence"),
     ("Notifier for", &["notify"], "only `notify/` tells people"),
     ("Store for", &["store"], "only `store/` keeps state"),
     ("Playbook for", &["rules"], "only `rules/` knows what a rule says"),

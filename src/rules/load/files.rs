@@ -10,6 +10,9 @@ pub const FILES_MAX: usize = 10_000;
 /// Largest rule file, in bytes. Ten thousand rules take about five million.
 pub const FILE_BYTES_MAX: u64 = 16 << 20;
 
+/// How files with tests of rules are called.
+pub const TESTS: [&str; 2] = [".test.yaml", ".test.yml"];
+
 /// One rule file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
@@ -28,6 +31,13 @@ pub(in crate::rules) struct Found {
 }
 
 impl Found {
+    /// The files without tests of rules, which stand beside them: what is wrong with a test must not keep a service from
+    /// its rules.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &SourceFile> {
+        let is_test = |file: &&SourceFile| TESTS.iter().any(|ending| file.name.ends_with(ending));
+        self.files.iter().filter(move |file| !is_test(file))
+    }
+
     /// Digest of names and texts, and of what could not be read: equal exactly when nothing has changed.
     pub(in crate::rules) fn hash(&self) -> String {
         let mut bytes = Vec::new();
@@ -122,7 +132,7 @@ fn read_file(path: &Path) -> Result<SourceFile, Box<Problem>> {
 
 /// Splits a file into its YAML documents. Each keeps its place: lines of other documents are empty in it.
 /// Documents without content are left out.
-pub(super) fn documents(text: &str) -> Vec<String> {
+pub fn documents(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut documents = Vec::new();
     let mut current = String::new();
