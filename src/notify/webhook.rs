@@ -363,6 +363,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_asks_for_patience_is_not_asked_again_meanwhile() {
+        let server =
+            StandIn::play([Play::text(429, "").with("retry-after", "30"), Play::text(200, "")]).await;
+        let notifiers = mk_notifiers(&server.url("/hook"), None);
+        for _ in 0..3 {
+            let told = tell(&notifiers, &trigger(), &stories::opened()).await;
+            assert!(matches!(told, Delivered::Paced { wait, .. } if wait.as_secs() > 20), "{told:?}");
+        }
+        assert_eq!(server.seen().len(), 1);
+    }
+
+    #[tokio::test]
     async fn what_is_over_calls_nobody_and_cards_are_for_others() {
         let server = StandIn::play([Play::text(200, "")]).await;
         let notifiers = mk_notifiers(&server.url("/hook"), None);

@@ -188,8 +188,9 @@ async fn a_server_with_tls_only_is_reached_with_tls_and_its_certificate() {
 
 #[tokio::test]
 async fn a_server_that_loads_its_data_says_so() {
+    // It waits for each key, and answers every five keys or so: slow enough to be met, quick enough to be asked.
     let redis =
-        Redis::start("key-load-delay 1000000\nloading-process-events-interval-bytes 1024\nrdbcompression no");
+        Redis::start("key-load-delay 20000\nloading-process-events-interval-bytes 1024\nrdbcompression no");
     redis.type_in(&format!("SET big {}\nDEBUG POPULATE 20000 key 200\nSAVE", "x".repeat(2_000)));
     let mut busy = std::net::TcpStream::connect(("127.0.0.1", redis.port)).expect("a connection");
     std::io::Write::write_all(&mut busy, b"DEBUG RELOAD NOSAVE\r\n").expect("it takes a command");

@@ -5,6 +5,7 @@ mod deciding;
 mod hearing;
 mod in_hand;
 mod lifecycle;
+mod messages;
 mod on_call;
 mod restoring;
 mod surveying;
