@@ -130,6 +130,9 @@ pub struct EscalationState {
     /// Until when the next step waits for people to be at work; none while it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred_until: Option<Timestamp>,
+    /// Whether the last thing that it has to tell was told: a mild incident waits for people then, and needs no next step.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub used_up: bool,
 }
 
 /// What reaching a step means.

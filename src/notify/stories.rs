@@ -75,6 +75,7 @@ pub(crate) fn opened() -> IncidentView {
         next: Some(DueStep { due_at: minutes(15), step: EscalationStep::Level(1) }),
         reached: Some(0),
         deferred_until: None,
+        used_up: false,
     });
     let record =
         AlertRecord { status: AlertStatus::Firing, starts_at: start(), ends_at: None, updated_at: start() };

@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 /// Incidents that one audit names. Where there are more, the next audits find them.
 const WITHOUT_STEP_MAX: i64 = 256;
 
-/// Open incidents that nobody has and that are to escalate further: with a time for the next step, or urgent ones that
-/// have a policy, whose fallback never ends; those whose acknowledgement is to expire; and those whose silence is to end.
+/// Open incidents that nobody has and that are to escalate further: with a time for the next step, or with a policy that
+/// is not used up, which the fallback of urgent ones never is; those whose acknowledgement is to expire; and those whose silence is to end.
 /// Of each the effects lie together in the primary key, so a look costs as much as there are open incidents. In JSON a
 /// quote within a text is escaped, so the patterns are only met where they are keys and words of ours.
 const WITHOUT_STEP: &str = "SELECT i.id FROM incident AS i WHERE i.status = 'triggered' AND i.status <> 'resolved' \
-     AND (i.next_escalation_at IS NOT NULL OR (i.severity IN ('P0', 'P1') AND i.body LIKE '%\"escalation\":{\"policy\":%')) \
+     AND (i.next_escalation_at IS NOT NULL OR (i.body LIKE '%\"escalation\":{\"policy\":%' \
+     AND (i.severity IN ('P0', 'P1') OR i.body NOT LIKE '%,\"used_up\":true}%'))) \
      AND NOT EXISTS (SELECT 1 FROM effect AS e WHERE e.id > i.id || '-e' AND e.id < i.id || '-f' \
      AND e.kind = 'wake' AND e.body = '{\"wake\":\"escalate\"}') \
      UNION ALL SELECT i.id FROM incident AS i WHERE i.status = 'acknowledged' AND i.status <> 'resolved' \

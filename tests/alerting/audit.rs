@@ -52,6 +52,28 @@ async fn a_step_that_is_gone_from_the_store_is_seen_told_and_set_anew() {
 }
 
 #[tokio::test]
+async fn a_mild_incident_needs_its_next_step_until_everybody_was_told() {
+    const MILD: &str = "UPDATE incident SET severity = 'P2', body = json_set(body, '$.severity', 'P2')";
+    let desk = mk_desk().await;
+    desk.damage(MILD);
+    desk.damage(
+        "UPDATE incident SET next_escalation_at = NULL, body = json_remove(body, '$.escalation.next'); \
+         DELETE FROM effect WHERE kind = 'wake'",
+    );
+    assert_eq!(desk.audit().await.without_step, [desk.incident_of("errors").await.id]);
+    assert!(desk.audit().await.is_clean(), "it was set anew");
+
+    let desk = mk_desk().await;
+    desk.damage(MILD);
+    desk.pass(600 * MINUTE).await;
+    let incident = desk.incident_of("errors").await;
+    let state = incident.escalation.as_ref().expect("a policy");
+    assert_eq!((state.next, state.used_up, incident.status), (None, true, IncidentStatus::Triggered));
+    assert!(desk.told().iter().any(|told| told.starts_with("slack:#last")), "down to the fallback");
+    assert!(desk.audit().await.is_clean(), "nothing is left to tell");
+}
+
+#[tokio::test]
 async fn what_is_due_and_not_worked_on_is_seen() {
     let desk = mk_desk().await;
     desk.leap(20 * MINUTE);

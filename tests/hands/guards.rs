@@ -48,7 +48,9 @@ async fn an_action_that_would_take_too_much_away_is_not_taken() {
     world.cluster.put(web).expect("it is put");
     world.settle();
     world.alerts(&world.service.url(), &[about("Hung", "shop", "web", "firing")]).await;
-    let blocked = world.once("blocked").await;
+    let before = newest(&blocked)["id"].clone();
+    let is_another = |action: &Value| action["status"] == "blocked" && action["id"] != before;
+    let blocked = world.once_that("blocked as well", is_another).await;
     world.is_stopped(&blocked, "blast_radius", "fewer than 1 would stay available").await;
     assert_eq!(world.writes(), Vec::<String>::new());
 }

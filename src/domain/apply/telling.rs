@@ -30,6 +30,7 @@ pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
         next: Some(first),
         reached: None,
         deferred_until: None,
+        used_up: false,
     });
     if first.due_at <= draft.now {
         reach(draft, first.step, facts);
@@ -255,6 +256,7 @@ pub(super) fn reach_after(
     });
     if let Some(state) = &mut draft.incident.escalation {
         state.next = reached.next;
+        state.used_up = reached.next.is_none();
         state.deferred_until = None;
         state.reached = reached.level.max(state.reached);
     }

@@ -76,6 +76,7 @@ pub async fn texts_go_when_no_incident_refers_to_them_and_nobody_took_them_latel
         next: None,
         reached: None,
         deferred_until: None,
+        used_up: false,
     });
     let all = ["rule-of-long", "policy-of-long", "unused", "taken-again"];
     let texts = all.map(text).to_vec();
