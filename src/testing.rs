@@ -4,7 +4,7 @@
 //! There is no second engine here: decisions, guardrails, durable steps, approvals, verifications and the drawing of
 //! messages are those of the service. Only what is outside is played: [`world`] answers what the file says.
 //!
-//! Reading order: [`format`] (files as written) → [`files`] → [`platform`] (settings and rules) → [`stage`] (a process
+//! Reading order: [`mod@format`] (files as written) → [`files`] → [`platform`] (settings and rules) → [`stage`] (a process
 //! on a clock that somebody holds; the house's own stories play on it as well) → [`world`] and [`people`] → [`play`] →
 //! [`judge`] and [`complaints`] → [`report`] and [`coverage`] → [`run`].
 
