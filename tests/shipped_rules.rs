@@ -14,7 +14,7 @@ use smokejumper::domain::incident::{Incident, IncidentId, Opening};
 use smokejumper::domain::survey::{Impact, SurveyStanding};
 use smokejumper::engine::playbook::{KeptRule, Playbook};
 use smokejumper::rules::book::UNMATCHED;
-use smokejumper::rules::load::load;
+use smokejumper::rules::load::{Platforms, load};
 use smokejumper::rules::schema::{KINDS, schema};
 use smokejumper::rules::{BookSource, Known, RuleBook};
 use smokejumper::sandbox::prometheus::promql::{self, Evaluator, Sample};
@@ -69,11 +69,14 @@ fn they_load_without_a_word() {
 #[test]
 fn they_match_the_published_schemas() {
     let catalog = mk_catalog();
+    let platforms = Platforms::read(&patterns());
     let mut seen = 0;
     for path in glob::glob(&patterns()[0]).expect("a pattern").flatten() {
         let text = std::fs::read_to_string(&path).expect("readable");
         for document in text.split("\n---\n") {
-            let document: Value = serde_saphyr::from_str(document).expect("YAML");
+            let (document, problems) = platforms.fill_in(&path.display().to_string(), document);
+            assert_eq!(problems, []);
+            let document: Value = serde_saphyr::from_str(&document).expect("YAML");
             let kind = document["kind"].as_str().expect("a kind");
             // Tests of rules lie beside them, and have a schema of their own.
             let schema = match kind {

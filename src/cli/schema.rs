@@ -59,6 +59,9 @@ enum Kind {
     /// Objects of a cluster that remedies may apply and remove.
     #[value(name = "StoredManifest")]
     StoredManifest,
+    /// Names and numbers of a platform, which rules use as `${PLATFORM.VALUE}`.
+    #[value(name = "Platform")]
+    Platform,
     /// Tests of rules.
     #[value(name = "ResponseTest")]
     ResponseTest,
@@ -73,6 +76,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
         Kind::Schedule => of_rules("Schedule"),
         Kind::Calendar => of_rules("Calendar"),
         Kind::StoredManifest => of_rules("StoredManifest"),
+        Kind::Platform => of_rules("Platform"),
         Kind::ResponseTest => testing::format::schema(),
     };
     Ok(Answer::new(format!("{schema:#}"), &schema))

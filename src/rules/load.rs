@@ -1,12 +1,14 @@
 //! Rule files to a checked [`RuleSet`], or to all the mistakes in them at once.
 //!
 //! Loading is all or nothing: a set with one error is no set. Every mistake is shown with file, line, column, the
-//! line itself and a way out. [`files`] finds and splits, [`rule`], [`remedies`], [`policy`], [`contact`], [`schedule`] and [`manifest`] give the
-//! documents their meaning, [`uses`] checks what the catalog and the settings must know, [`set`] looks at all of it together.
+//! line itself and a way out. [`files`] finds and splits, [`platform`] fills in names and numbers, [`rule`],
+//! [`remedies`], [`policy`], [`contact`], [`schedule`] and [`manifest`] give the documents their meaning, [`uses`] checks
+//! what the catalog and the settings must know, [`set`] looks at all of it together.
 
 mod contact;
 mod files;
 mod manifest;
+mod platform;
 mod policy;
 mod remedies;
 mod report;
@@ -16,6 +18,7 @@ mod set;
 mod uses;
 
 pub use files::{FILE_BYTES_MAX, FILES_MAX, SourceFile, TESTS, documents};
+pub use platform::{Platforms, blank_out};
 
 pub(super) use files::read as read_files;
 
@@ -35,8 +38,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Kinds of documents that a rule file may hold. `ResponseTest` belongs to the rule tester and is skipped here.
-const KINDS: [&str; 7] =
-    ["ResponseRule", "EscalationPolicy", "Contact", "Schedule", "Calendar", "StoredManifest", "ResponseTest"];
+const KINDS: [&str; 8] = [
+    "ResponseRule",
+    "EscalationPolicy",
+    "Contact",
+    "Schedule",
+    "Calendar",
+    "StoredManifest",
+    "Platform",
+    "ResponseTest",
+];
 
 /// Why rules cannot be used: every mistake that was found.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, thiserror::Error)]
@@ -155,6 +166,7 @@ enum Content {
     Schedule(raw::Schedule),
     Calendar(raw::Calendar),
     Manifest(raw::Manifest),
+    Platform(raw::Platform),
 }
 
 /// What all documents together came to.
@@ -189,11 +201,11 @@ struct Surroundings<'c> {
 }
 
 fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
-    let texts: Vec<(&str, String)> = found
-        .rules()
-        .flat_map(|file| files::documents(&file.text).into_iter().map(|text| (file.name.as_str(), text)))
-        .collect();
+    let (texts, misplaced) = texts(found);
     let mut reports: Vec<Report<'_>> = texts.iter().map(|(file, text)| Report::new(file, text)).collect();
+    for (report, problems) in reports.iter_mut().zip(misplaced) {
+        report.problems = problems;
+    }
     let mut parsed: Vec<Parsed<'_>> =
         texts.iter().zip(&mut reports).map(|((file, text), report)| parse(file, text, report)).collect();
     // Where a part of a document could not be read, the rest is looked at in its own places.
@@ -206,6 +218,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     set::duplicates(&parsed, &mut reports);
 
     let names = names(&parsed, &texts);
+    platform::take(&mut parsed, &mut reports);
     let manifests = manifest::take(&mut parsed, &mut reports);
     let calendars = schedule::take_calendars(&mut parsed, &mut reports);
     let mut surroundings =
@@ -227,7 +240,10 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
                 let schedule: Schedule = schedule::convert(name.clone(), raw, &surroundings, report);
                 schedules.insert(name, schedule);
             }
-            Some(Content::Contact(_) | Content::Calendar(_) | Content::Manifest(_)) | None => {}
+            Some(
+                Content::Contact(_) | Content::Calendar(_) | Content::Manifest(_) | Content::Platform(_),
+            )
+            | None => {}
         }
     }
     rules.sort_by_key(|(_, rule)| std::cmp::Reverse(rule.priority));
@@ -251,6 +267,20 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
         Err(RuleErrors { errors, warnings })
     };
     Checked { names: surroundings.names, set }
+}
+
+/// The documents with the values of their platforms, and what is wrong with the placeholders of each.
+fn texts(found: &files::Found) -> (Vec<(&str, String)>, Vec<Vec<Problem>>) {
+    let raw: Vec<(&str, String)> = found
+        .rules()
+        .flat_map(|file| files::documents(&file.text).into_iter().map(|text| (file.name.as_str(), text)))
+        .collect();
+    let platforms = Platforms::of(raw.iter().map(|(_, text)| text.as_str()));
+    let fill_in = |(file, text): (_, String)| {
+        let (text, problems) = platforms.fill_in(file, &text);
+        ((file, text), problems)
+    };
+    raw.into_iter().map(fill_in).unzip()
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -284,6 +314,7 @@ fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
         "Schedule" => read(&mut parsed, text, report, Content::Schedule),
         "Calendar" => read(&mut parsed, text, report, Content::Calendar),
         "StoredManifest" => read(&mut parsed, text, report, Content::Manifest),
+        platform::KIND => read(&mut parsed, text, report, Content::Platform),
         _ => {}
     }
     parsed

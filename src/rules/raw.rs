@@ -267,6 +267,27 @@ pub(super) struct Manifest {
     pub(super) objects: Vec<Map<String, Value>>,
 }
 
+/// Names and numbers of a platform, which other documents use as `${PLATFORM.VALUE}`.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Platform {
+    /// The values by their names. Each is one word: letters, digits and `. _ ~ / : = ? & + | -`.
+    #[schemars(schema_with = "platform_values")]
+    pub(super) values: BTreeMap<String, Value>,
+}
+
+fn platform_values(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z][a-z0-9_]*$" },
+        "additionalProperties": {
+            "type": ["string", "number", "boolean"],
+            "maxLength": 200,
+            "pattern": "^[A-Za-z0-9/]([A-Za-z0-9._~/:=?&+|-]*[A-Za-z0-9._~/=?&+|-])?$",
+        },
+    })
+}
+
 /// Stands for the catalog's diagnostics in schemas.
 #[derive(JsonSchema)]
 #[schemars(rename = "Diagnostic")]

@@ -10,8 +10,11 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// The kinds that have a schema, in the order of the reference.
-pub const KINDS: [&str; 6] =
-    ["ResponseRule", "EscalationPolicy", "Contact", "Schedule", "Calendar", "StoredManifest"];
+pub const KINDS: [&str; 7] =
+    ["ResponseRule", "EscalationPolicy", "Contact", "Schedule", "Calendar", "StoredManifest", "Platform"];
+
+/// A placeholder as the whole of a value, as a regular expression.
+const PLACEHOLDER: &str = r"^\$\{[a-z][a-z0-9-]*\.[a-z][a-z0-9_]*\}$";
 
 /// The JSON Schema (draft 2020-12) of documents of one kind; `None` for a kind that is not in [`KINDS`].
 pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
@@ -22,6 +25,7 @@ pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
         "Schedule" => Some(document::<raw::Schedule>(kind, None)),
         "Calendar" => Some(document::<raw::Calendar>(kind, None)),
         "StoredManifest" => Some(document::<raw::Manifest>(kind, None)),
+        "Platform" => Some(document::<raw::Platform>(kind, None)),
         _ => None,
     }
 }
@@ -37,6 +41,7 @@ fn document<S: JsonSchema>(kind: &str, catalog: Option<&Catalog>) -> Value {
         definitions.insert("Action".to_owned(), actions(catalog, &mut found));
         definitions.extend(found);
     }
+    definitions.values_mut().for_each(let_placeholders_in);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind,
@@ -51,6 +56,32 @@ fn document<S: JsonSchema>(kind: &str, catalog: Option<&Catalog>) -> Value {
         },
         "$defs": definitions,
     })
+}
+
+/// Lets a placeholder stand where a number or a truth value is wanted: editors see the text before it is filled in.
+fn let_placeholders_in(schema: &mut Value) {
+    let is_plain = |name: &Value| ["integer", "number", "boolean"].iter().any(|plain| name == plain);
+    match schema {
+        Value::Object(fields) => {
+            let widened = match fields.get("type") {
+                Some(name) if is_plain(name) => Some(json!([name, "string"])),
+                Some(Value::Array(names))
+                    if names.iter().any(is_plain) && !names.contains(&json!("string")) =>
+                {
+                    Some(json!(names.iter().cloned().chain([json!("string")]).collect::<Vec<_>>()))
+                }
+                _ => None,
+            };
+            // A mapping with a field called `type` is no schema of a type, and has no text there.
+            if let Some(widened) = widened {
+                fields.insert("type".to_owned(), widened);
+                fields.insert("pattern".to_owned(), json!(PLACEHOLDER));
+            }
+            fields.values_mut().for_each(let_placeholders_in);
+        }
+        Value::Array(items) => items.iter_mut().for_each(let_placeholders_in),
+        _ => {}
+    }
 }
 
 /// A name, and exactly one diagnostic with its kind as the key.

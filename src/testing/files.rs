@@ -1,7 +1,8 @@
 //! Finds test files and reads them; every mistake is shown at its place.
 
-use super::format::{Document, Head, KIND, Test};
-use crate::rules::load::{TESTS, documents, sources};
+use super::format::{Document, Head, KIND, OneOrMany, Test};
+use super::platform::patterns;
+use crate::rules::load::{Platforms, TESTS, blank_out, documents, sources};
 use crate::rules::{API_VERSION, schema};
 use crate::yaml::{self, Partly, Place, Places, Problem, nearest};
 use std::collections::BTreeSet;
@@ -92,6 +93,14 @@ fn read_file(file: &str, text: &str, is_found: bool, found: &mut Found) {
     }
     let mut has_tests = false;
     for text in documents(text) {
+        let text = match fill_in(file, text) {
+            Ok(text) => text,
+            Err(problems) => {
+                has_tests = true;
+                found.problems.extend(problems);
+                continue;
+            }
+        };
         match read_document(file, text) {
             Ok(Some(suite)) => {
                 has_tests = true;
@@ -111,6 +120,34 @@ fn read_file(file: &str, text: &str, is_found: bool, found: &mut Found) {
         };
         found.problems.push(Problem::in_file(file, "there are no tests in it").with_help(help));
     }
+}
+
+/// The document with the values of the platforms that its rules stand on.
+fn fill_in(file: &str, text: String) -> Result<String, Vec<Problem>> {
+    if !text.contains("${") {
+        return Ok(text);
+    }
+    // Which rules those are stands in the document itself.
+    let rules = match yaml::read_partly::<Stands>(file, &blank_out(&text)) {
+        Ok(stands) | Err(Partly { rest: Some((stands, _)), .. }) => stands.spec.rules,
+        Err(_) => OneOrMany::default(),
+    };
+    let folder = Path::new(file).parent().map(Path::to_path_buf).unwrap_or_default();
+    let (text, problems) = Platforms::read(&patterns(&folder, &rules)).fill_in(file, &text);
+    if problems.is_empty() { Ok(text) } else { Err(problems) }
+}
+
+/// What a document stands on, as far as that can be seen before its values are filled in.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct Stands {
+    spec: RulesOf,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(default)]
+struct RulesOf {
+    rules: OneOrMany<String>,
 }
 
 /// One document; none where it is of another kind.

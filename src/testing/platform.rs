@@ -1,6 +1,7 @@
 //! What the tests of a file stand on: settings, and the rules under them. Read once for all files that share them.
 
 use super::files::Suite;
+use super::format::OneOrMany;
 use crate::app::{catalog, engine_settings, kinds, known};
 use crate::domain::action::Repeatability;
 use crate::domain::catalog::{Catalog, EndpointOutline, Endpoints, Reference};
@@ -68,7 +69,7 @@ impl Platforms {
         };
         let settings = lay_over(&base, &spec.settings, suite, &["spec", "settings"])?;
         let source = Source {
-            patterns: patterns(suite),
+            patterns: patterns(&suite.folder(), &spec.rules),
             config: config.map(|path| path.display().to_string()),
             settings: match spec.config {
                 Some(_) => Value::Object(spec.settings.clone()).to_string(),
@@ -110,10 +111,9 @@ impl Platform {
     }
 }
 
-/// The rules that a file is about: those that it names, or those beside it and below.
-pub fn patterns(suite: &Suite) -> Vec<String> {
-    let folder = suite.folder();
-    let named = &suite.document.spec.rules.0;
+/// The rules that a file in this folder is about: those that it names, or those beside it and below.
+pub fn patterns(folder: &Path, rules: &OneOrMany<String>) -> Vec<String> {
+    let named = &rules.0;
     let all: Vec<String> = match named.is_empty() {
         true => vec![folder.display().to_string()],
         false => named.iter().map(|name| folder.join(name).display().to_string()).collect(),

@@ -231,6 +231,37 @@ fn what_no_test_can_mean_is_refused_with_a_reason() {
 }
 
 #[test]
+fn values_of_a_platform_stand_in_rules_and_in_their_tests() {
+    let platform = "apiVersion: smokejumper.dev/v1\nkind: Platform\nmetadata: { name: shop }\n\
+                    spec: { values: { share: 0.2, much: 0.4, service: api } }\n";
+    let rules = RULES.replace("value > 0.2", "value > ${shop.share}");
+    let tests = format!("{HEAD}{GOOD}")
+        .replace("service: api", "service: \"${shop.service}\"")
+        .replace("value: 0.1 }", "value: 0.2 }")
+        .replace(
+            "      findings: { error_ratio: { value: 0.4 } }",
+            "      findings:\n        error_ratio:\n          value: ${shop.much}",
+        );
+    assert!(tests.matches("${shop.").count() == 2, "{tests}");
+    // The tests name where their rules are; the platform lies there and not beside them.
+    let tests = tests.replace("  labels:", "  rules: [deep]\n  labels:");
+    let folder = |platform: &str, tests: &str| {
+        let folder = Folder::with_files(&[("shop.test.yaml", tests)]);
+        std::fs::create_dir(folder.path().join("rules/deep")).expect("a folder");
+        for (name, text) in [("platform.yaml", platform), ("shop.yaml", &rules)] {
+            std::fs::write(folder.path().join("rules/deep").join(name), text).expect("written");
+        }
+        folder
+    };
+    assert!(folder(platform, &tests).test(&["rules"]).run().good().contains("2 passed"));
+    let raised = platform.replace("share: 0.2", "share: 0.5");
+    let outcome = folder(&raised, &tests).test(&["rules"]).run();
+    assert!(outcome.code == 1 && outcome.stdout.contains("FAILED"), "{}", outcome.stdout);
+    let said = folder(platform, &tests.replace("shop.much", "shop.mcuh")).refused();
+    assert!(said.contains("shop.test.yaml:12:18") && said.contains("did you mean `much`?"), "{said}");
+}
+
+#[test]
 fn rules_and_settings_that_cannot_be_used_are_shown_once() {
     let broken = RULES.replace("severity: P1", "severity: P9");
     let tests = format!("{HEAD}{GOOD}");

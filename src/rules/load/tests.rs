@@ -650,3 +650,52 @@ fn what_follows_an_incident_and_calls_an_endpoint_that_is_not_there_is_told_both
     let misspelt = load_one(&rule("wafs")).expect_err("a misspelt name").to_string();
     assert!(misspelt.contains("did you mean `waf`?"), "{misspelt}");
 }
+
+const PLATFORM: &str = "
+apiVersion: smokejumper.dev/v1
+kind: Platform
+metadata: { name: shop }
+spec:
+  values:
+    namespace: pss-nano
+    share: 0.05
+    hold: 2m
+";
+
+/// The rules of [`GOOD`] with a platform in a file that comes after them.
+fn load_with(platform: &str, good: &str) -> Result<RuleSet, RuleErrors> {
+    let file = |name: &str, text: &str| SourceFile { name: name.to_owned(), text: text.to_owned() };
+    load_texts(vec![file("rules.yaml", good), file("z.yaml", platform)], &mk_catalog(), &mk_known())
+}
+
+#[test]
+fn values_of_a_platform_are_part_of_the_rules_that_use_them() {
+    let good = GOOD
+        .replace("namespace=\"pss-nano\"", "namespace=\"${shop.namespace}\"")
+        .replace("last > 0.05", "last > ${shop.share}")
+        .replace("hold: 2m", "hold: \"${shop.hold}\"");
+    let set = load_with(PLATFORM, &good).unwrap_or_else(|errors| panic!("{errors}"));
+    let plain = load_with("", GOOD).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(set.rules()[0].rule, plain.rules()[0].rule);
+    let other = PLATFORM.replace("0.05", "0.1");
+    let changed = load_with(&other, &good).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_ne!(changed.rules()[0].hash, set.rules()[0].hash, "a changed value is a changed rule");
+}
+
+#[test]
+fn what_is_wrong_with_a_platform_is_said_once_and_at_its_place() {
+    let good = GOOD.replace("last > 0.05", "last > ${shop.share}");
+    let broken = PLATFORM.replace("share: 0.05", "share: 0.05 || true");
+    let errors = load_with(&broken, &good).expect_err("no word").errors;
+    let places: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(places.len(), 1, "{places:#?}");
+    assert!(places[0].contains("z.yaml:8") && places[0].contains("`share`"), "{}", places[0]);
+
+    let errors = load_with(&PLATFORM.replace("share:", "shares:"), &good).expect_err("unknown").errors;
+    assert!(errors[0].to_string().contains("did you mean `shares`?"), "{}", errors[0]);
+    assert!(errors[0].to_string().contains("rules.yaml:18"), "{}", errors[0]);
+
+    let twice = format!("{PLATFORM}---{PLATFORM}");
+    let errors = load_with(&twice, &good).expect_err("two of one name").errors;
+    assert!(errors[0].to_string().contains("shop"), "{}", errors[0]);
+}

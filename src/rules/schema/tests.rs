@@ -111,3 +111,19 @@ fn every_kind_has_a_schema_and_nothing_else_has() {
     assert!(KINDS.iter().all(|kind| schema(kind, &mk_catalog()).is_some()));
     assert_eq!(schema("ResponseTest", &mk_catalog()), None);
 }
+
+#[test]
+fn a_placeholder_may_stand_where_a_number_is_wanted_and_other_texts_may_not() {
+    let schema = schema("ResponseRule", &mk_catalog()).expect("a schema");
+    let rule = |priority: Value| {
+        json!({
+            "apiVersion": API_VERSION,
+            "kind": "ResponseRule",
+            "metadata": { "name": "a" },
+            "spec": { "matchers": ["a=b"], "severity": "P1", "priority": priority },
+        })
+    };
+    assert!(jsonschema::is_valid(&schema, &rule(json!(3))));
+    assert!(jsonschema::is_valid(&schema, &rule(json!("${shop.priority}"))));
+    assert!(!jsonschema::is_valid(&schema, &rule(json!("high"))));
+}
