@@ -320,42 +320,68 @@ fn mk_alert_of_a_pod(name: &str) -> Alert {
     ])
 }
 
-/// Alerts that no alerting rule makes: people send them, as the comments of the rules for them say, or Prometheus has no
-/// example of the shipped ones for that platform.
-const ON_DEMAND: [(&str, &[(&str, &str)]); 10] = [
-    ("BackupRequested", &[("namespace", "hsc-jit")]),
-    ("CacheClearRequested", &[("namespace", "hsc-jit"), ("layer", "redis")]),
-    ("CacheWarmRequested", &[("namespace", "hsc-jit")]),
-    ("DeploymentFinished", &[("namespace", "hsc-jit"), ("version", "v3.3.7")]),
-    ("DeploymentStarted", &[("namespace", "hsc-jit"), ("version", "v3.3.7")]),
-    ("DiagnosisRequested", &[("namespace", "hsc-jit")]),
-    (
-        "RestoreRequested",
-        &[("namespace", "hsc-jit"), ("store", "redis"), ("backup", "redis-20260111.rdb.gz")],
-    ),
-    ("SecurityDriftRequested", &[("namespace", "hsc-jit")]),
-    ("SnapshotRequested", &[("namespace", "hsc-jit"), ("store", "redis")]),
-    (
-        "KubePersistentVolumeFillingUp",
-        &[("namespace", "hsc-jit"), ("persistentvolumeclaim", "data-redis-0"), ("severity", "warning")],
-    ),
-];
+/// The alerts that people send themselves: by the commands that stand in the comments of the rules.
+fn alerts_that_people_send() -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for path in glob::glob(&patterns()[0]).expect("a pattern").flatten() {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let comments = text.lines().filter_map(|line| line.trim_start().strip_prefix('#'));
+        for command in comments.filter_map(|line| line.trim_start().strip_prefix("smokejumper send ")) {
+            let mut words = command.split_whitespace();
+            let mut labels = BTreeMap::new();
+            while let Some(option) = words.next() {
+                let mut value = || words.next().expect("a value").to_owned();
+                match option {
+                    "--alertname" => drop(labels.insert("alertname".to_owned(), value())),
+                    "--label" => {
+                        let label = value();
+                        let (name, value) = label.split_once('=').expect("a label with its value");
+                        labels.insert(name.to_owned(), value.to_owned());
+                    }
+                    // What it is for stands behind it.
+                    _ => break,
+                }
+            }
+            alerts.push(mk_alert_with(labels));
+        }
+    }
+    alerts
+}
+
+/// An alert, and the same as the targets of each platform would have it.
+fn of_all_platforms(alert: &Alert) -> Vec<Alert> {
+    let platforms = Platforms::read(&patterns());
+    let value = |name: &str| {
+        let (value, problems) = platforms.fill_in("", name);
+        problems.is_empty().then_some(value)
+    };
+    let mut alerts = vec![alert.clone()];
+    for label in ["namespace", "cluster", "region"] {
+        let values = ["hsc-jit", "pss-nano"].map(|platform| value(&format!("${{{platform}.{label}}}")));
+        for value in values.into_iter().flatten().filter(|_| alert.labels.contains_key(label)) {
+            let mut labels = alert.labels.clone();
+            labels.insert(label.to_owned(), value);
+            alerts.push(mk_alert_with(labels));
+        }
+    }
+    alerts
+}
 
 #[test]
 fn every_rule_is_reached_by_a_shipped_alert_and_can_ask_for_its_evidence() {
     let book = mk_book();
     let mut reached = BTreeSet::new();
     let of_a_pod = ["KubePodCrashLooping", "KubeContainerWaiting", "KubePodNotReady"].map(mk_alert_of_a_pod);
-    let on_demand =
-        ON_DEMAND.into_iter().map(|(name, labels)| mk_alert_of(&[&[("alertname", name)], labels].concat()));
-    let shipped = alerts_of_the_shipped_alerting_rules();
-    for alert in shipped.into_iter().chain(of_a_pod).chain(on_demand) {
-        let kept = book.matching(&alert).remove(0);
-        let incident = open(&book, &kept, &alert);
-        for ready in book.diagnostics(&kept, &incident) {
-            assert!(ready.params.is_ok(), "{}: {:?}", kept.rule.name, ready.params);
+    let shipped =
+        alerts_of_the_shipped_alerting_rules().iter().flat_map(of_all_platforms).collect::<Vec<_>>();
+    for alert in shipped.into_iter().chain(of_a_pod).chain(alerts_that_people_send()) {
+        for kept in book.matching(&alert) {
+            let incident = open(&book, &kept, &alert);
+            for ready in book.diagnostics(&kept, &incident) {
+                assert!(ready.params.is_ok(), "{}: {:?}", kept.rule.name, ready.params);
+            }
+            reached.insert(kept.rule.name.clone());
         }
-        reached.insert(kept.rule.name.clone());
     }
     // Alerts without a rule of their own are told as the settings say.
     reached.remove(UNMATCHED);
