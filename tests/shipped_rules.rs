@@ -348,6 +348,15 @@ fn alerts_that_people_send() -> Vec<Alert> {
     alerts
 }
 
+/// Labels of alerts, and the values of a platform that stand in them there.
+const NAMED: [(&str, &str); 5] = [
+    ("deployment", "backend"),
+    ("service", "backend"),
+    ("service", "backend_service"),
+    ("service", "frontend_service"),
+    ("horizontalpodautoscaler", "backend_hpa"),
+];
+
 /// An alert, and the same as the targets of each platform would have it.
 fn of_all_platforms(alert: &Alert) -> Vec<Alert> {
     let platforms = Platforms::read(&patterns());
@@ -356,12 +365,17 @@ fn of_all_platforms(alert: &Alert) -> Vec<Alert> {
         problems.is_empty().then_some(value)
     };
     let mut alerts = vec![alert.clone()];
-    for label in ["namespace", "cluster", "region"] {
-        let values = ["hsc-jit", "pss-nano"].map(|platform| value(&format!("${{{platform}.{label}}}")));
-        for value in values.into_iter().flatten().filter(|_| alert.labels.contains_key(label)) {
+    for platform in ["hsc-jit", "pss-nano"] {
+        let named = |alert: &Alert, label: &str, name: &str| {
+            let value = value(&format!("${{{platform}.{name}}}"))?;
             let mut labels = alert.labels.clone();
-            labels.insert(label.to_owned(), value);
-            alerts.push(mk_alert_with(labels));
+            *labels.get_mut(label)? = value;
+            Some(mk_alert_with(labels))
+        };
+        let places = ["namespace", "cluster", "region"].map(|label| named(alert, label, label));
+        for there in places.into_iter().flatten() {
+            alerts.extend(NAMED.iter().filter_map(|(label, name)| named(&there, label, name)));
+            alerts.push(there);
         }
     }
     alerts
