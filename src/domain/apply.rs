@@ -93,6 +93,9 @@ pub enum Refused {
     /// Somebody else went further before, or time did.
     #[error("the escalation has moved on since this was shown")]
     AlreadyEscalated,
+    /// It ended and began again since it was shown.
+    #[error("it ended and began again since this was shown")]
+    BeganAgain,
     /// Somebody goes on by hand already.
     #[error("{0} has taken over already")]
     AlreadyTakenOver(String),
@@ -170,7 +173,9 @@ pub fn apply(
         Event::Escalate { actor, seen, reason } => {
             people::escalate(&mut draft, &actor, seen.as_deref(), reason, facts)?;
         }
-        Event::Resolve { actor, reason } => people::resolve(&mut draft, actor, reason, facts)?,
+        Event::Resolve { actor, episode, reason } => {
+            people::resolve(&mut draft, actor, episode, reason, facts)?;
+        },
         Event::Heard(news) => hearing::heard(&mut draft, news, facts),
         Event::StepMissing => waiting::step_missing(&mut draft, facts),
         Event::Silence { actor, lasts, reason } => {

@@ -131,6 +131,8 @@ pub enum Event {
     Resolve {
         /// Who.
         actor: Actor,
+        /// The episode that they saw; none ends whichever it is by now.
+        episode: Option<u32>,
         /// In their words.
         reason: Option<String>,
     },

@@ -57,7 +57,7 @@ impl Commands {
         actor: Actor,
         reason: Option<String>,
     ) -> Result<(), CommandError> {
-        self.happen(incident, Event::Resolve { actor, reason }).await
+        self.happen(incident, Event::Resolve { actor, episode: None, reason }).await
     }
 
     /// Stops the automation of an incident in somebody's name.

@@ -3,6 +3,7 @@
 //!
 //! `UPDATE_DOCS=1 cargo test --test deploy` writes the objects of the operator and the page anew.
 
+mod coverage;
 mod operator;
 mod page;
 mod procedures;

@@ -39,6 +39,9 @@ pub struct BlockActions {
     pub channel_id: Option<String>,
     /// Who it was: the id is what may be trusted, names can be chosen freely.
     pub user_id: String,
+    /// The workspace that the person belongs to. In a channel that is shared by Slack Connect it is another one than
+    /// that of the message.
+    pub user_team_id: Option<String>,
     /// The person's handle, for display.
     pub user_name: Option<String>,
     /// The message's `ts`; absent in a modal.
@@ -65,6 +68,8 @@ pub struct ViewSubmission {
     pub app_id: Option<String>,
     /// Who it was.
     pub user_id: String,
+    /// The workspace that the person belongs to.
+    pub user_team_id: Option<String>,
     /// What the modal is for, as we named it when we opened it.
     pub callback_id: String,
     /// What we gave the modal when we opened it. A signature says that Slack sent it, and no more: it is read as
@@ -232,9 +237,10 @@ fn view_submission(payload: Payload) -> Result<ViewSubmission, InteractionError>
     let fields = state.values.into_values().flatten();
     let texts = fields.filter_map(|(id, field)| Some((id, field.get("value")?.as_str()?.to_owned())));
     Ok(ViewSubmission {
-        team_id: payload.team.map(|team| team.id).or(user.team_id),
+        team_id: payload.team.map(|team| team.id).or_else(|| user.team_id.clone()),
         app_id: payload.api_app_id,
         user_id: user.id,
+        user_team_id: user.team_id,
         callback_id,
         private_metadata,
         texts: texts.collect(),
@@ -249,10 +255,11 @@ fn block_actions(payload: Payload) -> Result<BlockActions, InteractionError> {
     };
     Ok(BlockActions {
         // Apps installed for a whole organisation get `team: null`; the person's team stands in.
-        team_id: payload.team.map(|team| team.id).or(user.team_id),
+        team_id: payload.team.map(|team| team.id).or_else(|| user.team_id.clone()),
         app_id: payload.api_app_id,
         channel_id: payload.channel.map(|channel| channel.id).or(container_channel),
         user_id: user.id,
+        user_team_id: user.team_id,
         user_name: user.username.or(user.name),
         message_ts,
         is_ephemeral,

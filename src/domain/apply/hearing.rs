@@ -25,7 +25,7 @@ pub(super) fn heard(draft: &mut Draft, news: BridgeNews, facts: &Facts<'_>) {
     draft.changed = true;
     match (news.what, news.actor) {
         (BridgeWhat::Acknowledged, Some(actor)) => drop(acknowledge(draft, actor, None, facts)),
-        (BridgeWhat::Resolved, Some(actor)) => drop(resolve(draft, actor, None, facts)),
+        (BridgeWhat::Resolved, Some(actor)) => drop(resolve(draft, actor, None, None, facts)),
         (BridgeWhat::Unacknowledged, actor) if is_about_now(draft, happened_at) => {
             released(draft, actor, facts)
         }

@@ -148,12 +148,17 @@ pub(super) fn said(draft: &mut Draft, what: &str, actor: &Actor, reason: Option<
 pub(super) fn resolve(
     draft: &mut Draft,
     actor: Actor,
+    episode: Option<u32>,
     reason: Option<String>,
     facts: &Facts<'_>,
 ) -> Result<(), Refused> {
     need(&actor, Role::Responder)?;
     if !draft.incident.is_open() {
         return Err(Refused::AlreadyResolved);
+    }
+    // A form may stand open for an hour; whoever sends it off speaks of what it showed.
+    if episode.is_some_and(|episode| episode != draft.incident.episode) {
+        return Err(Refused::BeganAgain);
     }
     let text = said(draft, "resolved by", &actor, reason);
     alerts::close(draft, Some(actor), text, facts);

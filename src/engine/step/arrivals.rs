@@ -327,10 +327,15 @@ pub(super) fn event_of(click: Click) -> Event {
         ClickVerb::Reject => decided(Verdict::Reject, actor, reason),
         ClickVerb::TakeOver => Event::TakeOver { actor, reason },
         ClickVerb::Escalate => Event::Escalate { actor, seen: digest, reason },
-        ClickVerb::Resolve => Event::Resolve { actor, reason },
+        ClickVerb::Resolve => Event::Resolve { actor, episode: episode_of(digest.as_deref()), reason },
         ClickVerb::Silence => Event::Silence { actor, lasts: chosen(digest.as_deref()), reason },
         ClickVerb::Unsilence => Event::Unsilence { actor, reason },
     }
+}
+
+/// The episode that a button was drawn in; none for buttons of before it stood there.
+fn episode_of(digest: Option<&str>) -> Option<u32> {
+    u32::from_str_radix(digest?, 16).ok()
 }
 
 /// Whether a press is refused for having counted before: the same person has done just this.

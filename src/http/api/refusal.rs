@@ -54,6 +54,7 @@ fn status_of(refused: &Refused) -> StatusCode {
         Refused::AlreadyResolved
         | Refused::AlreadyAcknowledged(_)
         | Refused::AlreadyEscalated
+        | Refused::BeganAgain
         | Refused::AlreadyTakenOver(_)
         | Refused::AlreadySilenced(..)
         | Refused::NotSilenced

@@ -72,6 +72,7 @@ pub fn parse_value(verb: ClickVerb, value: Option<&str>) -> Result<ButtonValue, 
         (ClickVerb::Acknowledge | ClickVerb::TakeOver | ClickVerb::Resolve | ClickVerb::Unsilence, None) => {
             None
         }
+        (ClickVerb::Resolve, Some(episode)) if is_digest(episode) => Some(episode.to_owned()),
         (ClickVerb::Silence, Some(word)) if SILENCE_CHOICES.iter().any(|(known, _)| *known == word) => {
             Some(word.to_owned())
         }

@@ -100,6 +100,7 @@ pub fn click(interaction: &Interaction, press: &str, people: &People) -> Result<
                 team_id: sent.team_id.as_deref(),
                 app_id: sent.app_id.as_deref(),
                 user_id: &sent.user_id,
+                user_team_id: sent.user_team_id.as_deref(),
             };
             let actor = people.recognise(&who)?.for_verb(verb);
             let Asked { value, channel } = reason::parse_metadata(verb, &sent.private_metadata)?;
@@ -165,6 +166,8 @@ pub(super) struct Sender<'a> {
     pub(super) team_id: Option<&'a str>,
     pub(super) app_id: Option<&'a str>,
     pub(super) user_id: &'a str,
+    /// The workspace that the person belongs to, where Slack says it.
+    pub(super) user_team_id: Option<&'a str>,
 }
 
 impl<'a> Sender<'a> {
@@ -173,6 +176,7 @@ impl<'a> Sender<'a> {
             team_id: actions.team_id.as_deref(),
             app_id: actions.app_id.as_deref(),
             user_id: &actions.user_id,
+            user_team_id: actions.user_team_id.as_deref(),
         }
     }
 }
@@ -199,7 +203,11 @@ impl People {
             return Ok(Recognised { actor, is_known: true });
         }
         let by_id = || format!("{UNKNOWN_PREFIX}{id}");
-        let everybody = if self.anyone_may_acknowledge { Role::Responder } else { Role::Viewer };
+        // In a channel that another company shares, its people see the buttons as well. They are not "everybody in the
+        // workspace"; whoever of them should count is named, by a person's or a group's id.
+        let is_guest = matches!((sender.user_team_id, sender.team_id), (Some(own), Some(here)) if own != here);
+        let everybody =
+            if self.anyone_may_acknowledge && !is_guest { Role::Responder } else { Role::Viewer };
         let (name, role, is_known) = match self.directory.look_up(id) {
             Some((name, role)) => (name.unwrap_or_else(by_id), role, true),
             None => (by_id(), everybody, false),

@@ -88,6 +88,8 @@ impl Desk {
             team_id: asked.team_id.as_deref(),
             app_id: asked.app_id.as_deref(),
             user_id: &asked.user_id,
+            // A command comes from the workspace of whoever typed it.
+            user_team_id: None,
         };
         let actor = match self.people.actor_of(&sender) {
             Ok(actor) => actor,
@@ -118,6 +120,7 @@ impl Desk {
             team_id: opened.team_id.as_deref(),
             app_id: opened.app_id.as_deref(),
             user_id: &opened.user_id,
+            user_team_id: None,
         };
         let Some(slack) = &self.notifiers.slack else { return };
         if let Err(why) = self.people.actor_of(&sender) {

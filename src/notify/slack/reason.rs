@@ -155,6 +155,7 @@ mod tests {
     fn an_empty_reason_is_none_and_a_long_one_is_cut() {
         let sent = |text: &str| ViewSubmission {
             team_id: None,
+            user_team_id: None,
             app_id: None,
             user_id: "U1".to_owned(),
             callback_id: String::new(),

@@ -109,7 +109,7 @@ fn what_changes_nothing_here_is_told_and_an_end_by_itself_is_none() {
     assert_eq!(world.incident.status, IncidentStatus::Triggered);
     let told: Vec<&str> = world.lines.iter().rev().take(2).map(|line| line.text.as_str()).collect();
     assert_eq!(told, ["PagerDuty ended it by itself, and its alerts fire on", "ben has given it to una"]);
-    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), episode: None, reason: None });
     let version = world.incident.version;
     hear(&mut world, 3, ben(), BridgeWhat::Noted("late".to_owned()));
     assert_eq!(world.incident.version, version);

@@ -273,3 +273,19 @@ fn viewers_neither_take_over_nor_escalate() {
         assert!(matches!(world.try_happen(event), Err(Refused::NotAllowed { .. })));
     }
 }
+
+#[test]
+fn a_form_that_stood_open_over_an_end_does_not_end_what_began_again() {
+    let mut world = World::new(Vec::new());
+    world.fire("a");
+    let una = || person("una", Role::Responder);
+    let resolve = |episode| Event::Resolve { actor: una(), episode, reason: None };
+    world.end_alert("a");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+    world.fire("a");
+    assert_eq!((world.incident.status, world.incident.episode), (IncidentStatus::Triggered, 1));
+    assert_eq!(world.try_happen(resolve(Some(0))), Err(Refused::BeganAgain));
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+    world.try_happen(resolve(Some(1))).expect("this one is meant");
+    assert_eq!(world.incident.status, IncidentStatus::Resolved);
+}

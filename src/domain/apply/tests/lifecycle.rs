@@ -101,7 +101,7 @@ fn reopening_starts_a_new_episode_with_a_new_dedup_key_and_pages_again() {
 fn a_persons_resolve_holds_against_repeats_for_an_hour() {
     let mut world = World::new(Vec::new());
     world.fire("a");
-    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), episode: None, reason: None });
     let repeat = |world: &mut World| {
         let alert = Arc::new(mk_alert(AlertStatus::Firing, "a", world.now));
         world.happen(Event::AlertSeen {
@@ -150,7 +150,7 @@ fn viewers_change_nothing() {
     world.fire("a");
     let refused = world.try_happen(Event::Acknowledge { actor: person("eve", Role::Viewer), reason: None });
     assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
-    let refused = world.try_happen(Event::Resolve { actor: person("eve", Role::Viewer), reason: None });
+    let refused = world.try_happen(Event::Resolve { actor: person("eve", Role::Viewer), episode: None, reason: None });
     assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
     assert_eq!(world.incident.status, IncidentStatus::Triggered);
 }
@@ -195,7 +195,7 @@ fn a_persons_end_stops_a_verification_and_the_next_episode_goes_its_whole_way() 
     let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
     world.act(World::applied());
     assert_eq!(world.status(), ActionStatus::Verifying);
-    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), episode: None, reason: None });
     assert_eq!(world.status(), ActionStatus::Succeeded);
     assert!(world.reasons().contains(&"not_verified"), "{:?}", world.reasons());
     world.now = world.now.checked_add(minutes(60)).expect("in range");
@@ -247,7 +247,7 @@ fn an_unclear_end_after_the_incident_is_told_in_the_channels_and_opens_nothing()
     let remedy = mk_remedy("limit", Tier::T1, None);
     let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
     let (action, step) = world.start_act();
-    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), episode: None, reason: None });
     world.notices();
     let outcome = ActionOutcome::Unknown { reason: "timeout".to_owned() };
     world.happen(Event::ActionEnded { action, step, outcome });
@@ -278,7 +278,7 @@ fn a_remedy_that_ends_in_the_next_episode_does_not_take_its_decision_away() {
     let remedy = mk_remedy("limit", Tier::T1, None);
     let mut world = World::decided(vec![mk_candidate("limit", Tier::T1)], vec![remedy]);
     let (action, step) = world.start_act();
-    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), episode: None, reason: None });
     world.fire("b");
     world.happen(Event::ActionEnded { action, step, outcome: World::applied() });
     world.candidates.clear();
@@ -299,7 +299,7 @@ fn an_unclear_end_after_the_incident_is_told_somewhere_even_without_a_channel_of
     world.fire("a");
     world.diagnosed();
     let (action, step) = world.start_act();
-    world.happen(Event::Resolve { actor: person("una", Role::Responder), reason: None });
+    world.happen(Event::Resolve { actor: person("una", Role::Responder), episode: None, reason: None });
     world.notices();
     let outcome = ActionOutcome::Unknown { reason: "timeout".to_owned() };
     world.happen(Event::ActionEnded { action, step, outcome });

@@ -80,7 +80,7 @@ fn where_messages_are_not_edited_each_thing_that_happens_is_told() {
     let una = person("una", Role::Responder);
     world.happen(Event::Acknowledge { actor: una.clone(), reason: None });
     told(&mut world, "acknowledge");
-    world.happen(Event::Resolve { actor: una, reason: None });
+    world.happen(Event::Resolve { actor: una, episode: None, reason: None });
     told(&mut world, "resolve");
 }
 

@@ -130,7 +130,7 @@ fn the_end_of_an_acknowledgement_that_no_longer_counts_wakes_nobody() {
         world.happen(Event::Woken { effect: wake.id, wake: Wake::AcknowledgementExpires }).effects
     };
     let actor = person("una", Role::Responder);
-    assert_eq!(stale(Event::Resolve { actor: actor.clone(), reason: None }), []);
+    assert_eq!(stale(Event::Resolve { actor: actor.clone(), episode: None, reason: None }), []);
     assert_eq!(stale(Event::Escalate { actor, seen: None, reason: None }), []);
 }
 

@@ -42,7 +42,8 @@ fn in_hand(incident: &Incident, may_silence: bool) -> Vec<Value> {
         let text = "The next level is told at once, and somebody has to acknowledge.";
         with_confirmation(button, "Call the next level?", text, "Escalate now", "primary")
     });
-    let resolve = draw(ClickVerb::Resolve, None, &of(None));
+    // Which episode it would end: a form may stand open while it ends and begins again.
+    let resolve = draw(ClickVerb::Resolve, None, &of(Some(format!("{:x}", incident.episode))));
     let silence = match &incident.silence {
         Some(_) => draw(ClickVerb::Unsilence, None, &of(None)),
         None if may_silence && incident.alerts.firing > 0 => silence_menu(&incident.id.0),

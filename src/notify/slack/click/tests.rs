@@ -88,6 +88,18 @@ fn who_is_not_known_may_call_the_next_level_and_neither_take_over_nor_end_it() {
 }
 
 #[test]
+fn guests_of_a_shared_channel_are_not_everybody_in_the_workspace() {
+    let role = |user: &str, own: &str| {
+        let mut payload = mk_payload(user, "smokejumper.acknowledge", "v1|i1");
+        payload["user"]["team_id"] = json!(own);
+        read(&payload, mk_people()).expect("a click").remove(0).actor.role
+    };
+    assert_eq!(role("U0EVIL", "T1"), Role::Responder);
+    assert_eq!(role("U0EVIL", "T0OTHER"), Role::Viewer, "a guest looks on");
+    assert_eq!(role("U0UNA", "T0OTHER"), Role::Approver, "whom the settings name counts wherever they work");
+}
+
+#[test]
 fn another_workspace_or_app_does_not_count() {
     let mut payload = mk_payload("U0UNA", "smokejumper.acknowledge", "v1|i1");
     payload["api_app_id"] = json!("A2");
