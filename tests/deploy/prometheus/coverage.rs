@@ -107,12 +107,10 @@ const TITLES: [(&str, &str); 90] = [
 ];
 
 /// Procedures that no rule names, with what covers them instead, or why nothing does.
-const OTHERWISE: [(&str, Otherwise); 9] = [
+const OTHERWISE: [(&str, Otherwise); 7] = [
     ("P31", Otherwise::Policies(&["rules/escalation/contacts.yaml", "rules/escalation/hsc-jit.yaml"])),
-    ("P43", Otherwise::Document("links to dashboards stand in the findings of each rule (`links.render`)")),
     ("P49", Otherwise::Policies(&["rules/escalation/hsc-jit.yaml"])),
     ("P51", Otherwise::Document("local development; its passwords are for one machine and must not be used elsewhere")),
-    ("P63", Otherwise::Document("links to runbook and support stand in each message (`runbook`, `links.render`)")),
     ("P64", Otherwise::Policies(&["rules/escalation/pss-nano.yaml"])),
     ("P88", Otherwise::Policies(&["rules/escalation/pss-nano.yaml"])),
     ("P89", Otherwise::Policies(&["rules/escalation/pss-nano.yaml"])),
