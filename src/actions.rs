@@ -58,6 +58,7 @@ use crate::secret::Keyring;
 
 pub use access::Connections;
 pub use endpoint::Endpoint;
+pub use incident_postmortem::record as record_of;
 
 /// All actions, in the order of the reference.
 const ENTRIES: [Entry; 26] = [

@@ -4,6 +4,7 @@
 //! states what happened and leaves the causes to people.
 
 mod chapters;
+mod record;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +15,7 @@ use super::{Entry, request};
 use crate::domain::action::{ActionOutcome, ActionPlan, Repeatability, Request, Tier};
 use crate::domain::catalog::{ActionKind, CheckedParams, Inverse, ParamsError, Performer, no_access};
 use crate::domain::timeline::one_line;
-use crate::engine::ports::ActionContext;
+use crate::engine::ports::{ActionContext, IncidentView};
 use crate::params;
 
 /// Characters of the title.
@@ -62,8 +63,19 @@ fn act(plan: &ActionPlan, context: &ActionContext) -> ActionOutcome {
         Err(error) => return not_applied(error.to_string()),
     };
     let Some(view) = &context.view else { return not_applied("the incident could not be read") };
-    let by_default = || format!("Incident record: {}", view.incident.summary);
-    let title = one_line(&title.unwrap_or_else(by_default), TITLE_CHARS_MAX);
+    let title = title.map_or_else(|| title_of(view), |title| one_line(&title, TITLE_CHARS_MAX));
     let body = chapters::write(&title, view);
     request::asked("the record is kept with the incident", Request::KeepDocument { title, body })
+}
+
+fn title_of(view: &IncidentView) -> String {
+    one_line(&format!("Incident record: {}", view.incident.summary), TITLE_CHARS_MAX)
+}
+
+/// The record of an incident as it is now, for programs; the document itself stands in it under `markdown`.
+pub fn record(view: &IncidentView) -> Value {
+    let title = title_of(view);
+    let mut record = record::write(&title, view);
+    record["markdown"] = Value::String(chapters::write(&title, view));
+    record
 }

@@ -196,6 +196,7 @@ impl House {
             meter: metrics.doors(),
             rules_refused: rulebook::refused(book.clone()),
             reload: rulebook::reloader(book.clone(), metrics.clone()),
+            write_record: Arc::new(crate::actions::record_of),
             metrics_page: Arc::new(move || page_of.page()),
         });
         let upkeep = upkeep::Upkeep {

@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::failure::Failure;
 use super::ids;
 use super::remote::{Call, Remote, RemoteArgs, read, wait};
+use super::terminal;
 use super::time::now;
 use crate::http::api::shapes::IncidentDetail;
 use crate::period::Period;
@@ -50,6 +51,12 @@ enum IncidentsCommand {
     /// Show one incident with its evidence, actions and timeline.
     #[command(after_long_help = SHOW_EXAMPLES)]
     Show {
+        /// The incident.
+        id: String,
+    },
+    /// Print the record of an incident: what happened, with what evidence, what was decided, and what would prevent it.
+    #[command(after_long_help = POSTMORTEM_EXAMPLES)]
+    Postmortem {
         /// The incident.
         id: String,
     },
@@ -121,6 +128,14 @@ Examples:
     $ smokejumper incidents show 6b1f03aa --output json | jq '.actions[] | {remedy, reason}'
     { \"remedy\": \"raise-connection-pool\", \"reason\": \"1 of 1 actions in 15m are used\" }";
 
+const POSTMORTEM_EXAMPLES: &str = "\
+Examples:
+  The document, as Markdown, for a wiki:
+    $ smokejumper incidents postmortem 6b1f03aa > postmortem.md
+
+  The same for programs, such as what would prevent it:
+    $ smokejumper incidents postmortem 6b1f03aa --output json | jq -r '.prevention[]'";
+
 const ACK_EXAMPLES: &str = "\
 Examples:
   Take an incident under the name that the token belongs to:
@@ -191,6 +206,7 @@ pub(super) fn run(args: IncidentsArgs) -> Result<Answer, Failure> {
         match args.command.unwrap_or_else(|| IncidentsCommand::List(ListArgs::default())) {
             IncidentsCommand::List(args) => list::run(&remote, args).await,
             IncidentsCommand::Show { id } => show(&remote, &id).await,
+            IncidentsCommand::Postmortem { id } => postmortem(&remote, &id).await,
             IncidentsCommand::Ack { id, reason } => tell(&remote, &id, "acknowledge", reason).await,
             IncidentsCommand::TakeOver { id, reason } => tell(&remote, &id, "take-over", reason).await,
             IncidentsCommand::Escalate { id, reason } => tell(&remote, &id, "escalate", reason).await,
@@ -206,6 +222,13 @@ async fn show(remote: &Remote, id: &str) -> Result<Answer, Failure> {
     let json = remote.ask(Call::get(&["api", "v1", "incidents", &id])).await?;
     let incident: IncidentDetail = read(&json)?;
     Ok(Answer::new(detail::page(&incident, now()), &json))
+}
+
+async fn postmortem(remote: &Remote, id: &str) -> Result<Answer, Failure> {
+    let id = ids::whole(remote, id).await?;
+    let json = remote.ask(Call::get(&["api", "v1", "incidents", &id, "postmortem"])).await?;
+    let document = json["markdown"].as_str().unwrap_or_default();
+    Ok(Answer::new(terminal::block(document, ""), &json))
 }
 
 async fn tell(remote: &Remote, id: &str, verb: &str, reason: Option<String>) -> Result<Answer, Failure> {

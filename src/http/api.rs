@@ -26,6 +26,7 @@ use utoipa::OpenApi;
     paths(
         incidents::list,
         incidents::show,
+        incidents::postmortem,
         incidents::acknowledge,
         incidents::take_over,
         incidents::escalate,

@@ -81,6 +81,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
     let api = Router::new()
         .route("/api/v1/incidents", get(api::incidents::list))
         .route("/api/v1/incidents/{id}", get(api::incidents::show))
+        .route("/api/v1/incidents/{id}/postmortem", get(api::incidents::postmortem))
         .route("/api/v1/incidents/{id}/acknowledge", post(api::incidents::acknowledge))
         .route("/api/v1/incidents/{id}/take-over", post(api::incidents::take_over))
         .route("/api/v1/incidents/{id}/escalate", post(api::incidents::escalate))

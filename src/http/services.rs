@@ -8,7 +8,7 @@ use crate::clients::slack::signature::SigningSecrets;
 use crate::engine::commands::Commands;
 use crate::engine::intake::Intake;
 use crate::engine::playbook::Playbook;
-use crate::engine::ports::{Clock, Ids, Reader, Store};
+use crate::engine::ports::{Clock, Ids, IncidentView, Reader, Store};
 use crate::secret::SecretSet;
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -21,6 +21,9 @@ pub type Reload = dyn Fn() -> Result<String, String> + Send + Sync;
 
 /// Text of the metrics page.
 pub type MetricsPage = dyn Fn() -> String + Send + Sync;
+
+/// Writes the record of an incident as JSON, with the document itself under `markdown`.
+pub type WriteRecord = dyn Fn(&IncidentView) -> Value + Send + Sync;
 
 /// Opens the form that asks why for a press that wants a reason; whether it is open now.
 pub type AskWhy = dyn Fn(Bytes) -> BoxFuture<'static, bool> + Send + Sync;
@@ -75,6 +78,8 @@ pub struct Parts {
     pub rules_refused: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Reloads the rules.
     pub reload: Arc<Reload>,
+    /// Writes records of incidents.
+    pub write_record: Arc<WriteRecord>,
     /// The metrics page.
     pub metrics_page: Arc<MetricsPage>,
 }

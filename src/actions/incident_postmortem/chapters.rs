@@ -30,11 +30,12 @@ pub(super) fn write(title: &str, view: &IncidentView) -> String {
         head(&view.incident),
         format!("## Summary\n\n{}", summary(view)),
         format!("## Impact window\n\n{}", impact(view)),
+        format!("## Rules that took part\n\n{}", rules(view)),
         format!("## Timeline\n\n{}", timeline(&view.timeline)),
         format!("## Evidence\n\n{}", evidence(&view.findings)),
         format!("## Decisions and actions\n\n{}", actions(&view.incident.actions)),
         tasks(&view.incident.tasks),
-        format!("## To prevent it next time\n\n{}", prevention(view)),
+        format!("## To prevent it next time\n\n{}", prevention_list(view)),
     ];
     let written: Vec<String> = chapters.into_iter().filter(|chapter| !chapter.is_empty()).collect();
     written.join("\n\n") + "\n"
@@ -56,17 +57,23 @@ fn head(incident: &Incident) -> String {
 fn summary(view: &IncidentView) -> String {
     let incident = &view.incident;
     // Not at the beginning of a line, where a dash or a number would begin a list.
-    let mut text = format!("What was wrong: {}\n\n", line(&incident.summary));
+    format!("What was wrong: {}\n\n{}", line(&incident.summary), summary_in_words(view, &line))
+}
+
+/// How it went in a few sentences. Names from outside are written by `shown`.
+pub(super) fn summary_in_words(view: &IncidentView, shown: &dyn Fn(&str) -> String) -> String {
+    let incident = &view.incident;
+    let mut text = String::new();
     let alerts = counted(incident.alerts.total() as usize, "alert");
     text.push_str(&format!("{alerts} belonged to this incident."));
     text.push_str(&match &incident.acknowledged {
         Some(ack) => {
             let after = length(ack.at.duration_since(incident.started_at));
-            format!(" {} acknowledged it after {after}.", line(&ack.actor.to_string()))
+            format!(" {} acknowledged it after {after}.", shown(&ack.actor.to_string()))
         }
         None => " Nobody acknowledged it.".to_owned(),
     });
-    let names: Vec<String> = remedies_that_helped(incident).map(|action| line(&action.remedy)).collect();
+    let names: Vec<String> = remedies_that_helped(incident).map(|action| shown(&action.remedy)).collect();
     if !names.is_empty() {
         text.push_str(&format!(" Carried out: {}.", names.join(", ")));
     }
@@ -74,7 +81,7 @@ fn summary(view: &IncidentView) -> String {
         Some(end) => {
             let after = length(end.at.duration_since(incident.started_at));
             let how = match &end.actor {
-                Some(actor) => format!("{} resolved it", line(&actor.to_string())),
+                Some(actor) => format!("{} resolved it", shown(&actor.to_string())),
                 None => "Its alerts ended".to_owned(),
             };
             format!(" {how} after {after}.")
@@ -87,9 +94,31 @@ fn summary(view: &IncidentView) -> String {
     text
 }
 
+/// When the first of its alerts began, as far as they are known.
+pub(super) fn began_at(view: &IncidentView) -> Timestamp {
+    let began = view.alerts.iter().map(|(_, alert)| alert.starts_at).min();
+    began.unwrap_or(view.incident.started_at)
+}
+
+/// Which texts were in force, so that whoever changes them knows which ones. Digests lead to them in the store.
+fn rules(view: &IncidentView) -> String {
+    let incident = &view.incident;
+    let alerts: std::collections::BTreeSet<String> =
+        view.alerts.iter().map(|(_, alert)| line(alert.name())).collect();
+    let mut rows = vec![vec!["Rule".to_owned(), line(&incident.rule), line(&incident.rule_hash.0)]];
+    if let Some(state) = &incident.escalation {
+        rows.push(vec!["Escalation policy".to_owned(), line(&state.policy), line(&state.hash.0)]);
+    }
+    let alerts: Vec<String> = alerts.into_iter().collect();
+    if !alerts.is_empty() {
+        rows.push(vec!["Alerts".to_owned(), alerts.join(", "), String::new()]);
+    }
+    markdown::table(&["", "Name", "Digest"], &rows).trim_end().to_owned()
+}
+
 fn impact(view: &IncidentView) -> String {
     let incident = &view.incident;
-    let began = view.alerts.iter().map(|(_, alert)| alert.starts_at).min().unwrap_or(incident.started_at);
+    let began = began_at(view);
     let mut rows = vec![
         vec!["First alert began".to_owned(), clock(began)],
         vec!["Incident opened".to_owned(), clock(incident.started_at)],
@@ -198,20 +227,25 @@ fn tasks(tasks: &[Task]) -> String {
     format!("## Tasks\n\n{}", lists.collect::<Vec<_>>().join("\n\n"))
 }
 
-/// What this incident itself shows to be missing, then what every incident asks.
-fn prevention(view: &IncidentView) -> String {
+fn prevention_list(view: &IncidentView) -> String {
+    let items = prevention(view, &line);
+    items.iter().map(|item| format!("- [ ] {item}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What this incident itself shows to be missing, then what every incident asks. Names are written by `shown`.
+pub(super) fn prevention(view: &IncidentView, shown: &dyn Fn(&str) -> String) -> Vec<String> {
     let incident = &view.incident;
     let mut items = Vec::new();
     for finding in &view.findings {
         if let FindingStatus::Unknown(_) = finding.status {
             items.push(format!(
                 "Make the diagnostic {} answer: it was unknown when it was needed.",
-                line(&finding.name)
+                shown(&finding.name)
             ));
         }
     }
     for action in &incident.actions {
-        let remedy = line(&action.remedy);
+        let remedy = shown(&action.remedy);
         items.extend(match action.status {
             ActionStatus::OutcomeUnknown => {
                 Some(format!("Find out whether {remedy} was carried out, and make that visible."))
@@ -248,7 +282,7 @@ fn prevention(view: &IncidentView) -> String {
     );
     let mut seen = std::collections::BTreeSet::new();
     items.retain(|item| seen.insert(item.clone()));
-    items.iter().map(|item| format!("- [ ] {item}")).collect::<Vec<_>>().join("\n")
+    items
 }
 
 /// Remedies that were carried out and not found wanting. Telling people (T0) ends no incident.

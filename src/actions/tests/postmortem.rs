@@ -211,3 +211,30 @@ async fn without_the_incident_there_is_no_record() {
     let outcome = act(&mk_actions(endpoint), &plan, None).await;
     assert_eq!(outcome, ActionOutcome::NotApplied { reason: "the incident could not be read".to_owned() });
 }
+
+#[test]
+fn the_record_for_programs_has_the_same_chapters_with_texts_as_they_are_stored() {
+    let mut view = mk_view("12 % of <requests> fail");
+    view.findings =
+        vec![mk_finding("12 % now"), Finding::unknown("logs", "http.json", "no answer", minutes(1), 3)];
+    view.incident.actions =
+        vec![mk_action(ActionStatus::RolledBack, Reason::RolledBack("still 12 %".to_owned()))];
+    let record = crate::actions::record_of(&view);
+    assert_eq!(record["title"], "Incident record: 12 % of <requests> fail");
+    assert_eq!(record["incident"]["summary"], "12 % of <requests> fail");
+    assert_eq!(record["impact"]["seconds_to_acknowledge"], 180);
+    assert_eq!(record["impact"]["seconds_from_first_alert_to_end"], 43 * 60);
+    assert_eq!(record["rules"]["rule"], json!({ "name": "errors", "digest": "ab12" }));
+    assert_eq!(record["rules"]["alerts"], json!(["HighErrorRate"]));
+    assert_eq!(record["timeline"].as_array().map(Vec::len), Some(1));
+    assert_eq!(record["evidence"][1]["unknown"], "no answer");
+    assert_eq!(record["decisions"][0]["reason"], Reason::RolledBack("still 12 %".to_owned()).to_string());
+    assert_eq!(record["decisions"][0]["approvals"][0]["by"], mk_una().to_string());
+    let items: Vec<&str> =
+        record["prevention"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert!(items.contains(&"Correct or remove the remedy limit-rate: it did not help here."), "{items:?}");
+    let document = record["markdown"].as_str().expect("a document");
+    assert!(
+        document.starts_with("# Incident record: 12 % of") && document.contains("## Rules that took part")
+    );
+}

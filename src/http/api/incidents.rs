@@ -116,6 +116,26 @@ pub async fn show(
     detail(&services, IncidentId(id)).await
 }
 
+/// The record of an incident for those who learn from it: summary, impact, rules, timeline, evidence, decisions, tasks and
+/// what would prevent it, with the whole as a Markdown document under `markdown`.
+///
+/// # Errors
+/// 404 where there is none.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}/postmortem",
+    params(("id" = String, Path, description = "Identity of the incident.")), security(("bearer" = [])),
+    responses((status = 200, body = serde_json::Value, description = "The record as it is now."),
+        (status = 404, body = Problem)))]
+pub async fn postmortem(
+    _: Principal,
+    State(services): State<Services>,
+    Path(id): Path<String>,
+) -> Result<Json<serde_json::Value>, Problem> {
+    match services.reader.incident(&IncidentId(id.clone())).await? {
+        Some(view) => Ok(Json((services.write_record)(&view))),
+        None => Err(Problem::not_found(format!("there is no incident `{id}`"))),
+    }
+}
+
 async fn detail(services: &Services, id: IncidentId) -> Result<Json<IncidentDetail>, Problem> {
     match services.reader.incident(&id).await? {
         Some(view) => Ok(Json(IncidentDetail::from(&view))),
