@@ -40,6 +40,9 @@ pub struct EscalationPolicy {
     /// Schedule outside of which mild incidents wait for it to begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defer_until: Option<String>,
+    /// By when service must be back, where that was promised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
     /// In order of `after`.
     pub levels: Vec<Level>,
     /// What happens after the last level.
@@ -77,6 +80,17 @@ pub struct Level {
     /// Schedules whose person on call is told as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_call: Vec<String>,
+}
+
+/// What was promised for the worst: both count from the incident's start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Objectives {
+    /// Recovery time objective: service is back within this.
+    pub rto: SignedDuration,
+    /// Recovery point objective: what was written longer than this before the incident is not lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<SignedDuration>,
 }
 
 /// What happens after the last level: every reachable level is told again.
@@ -121,6 +135,9 @@ pub struct EscalationState {
     pub hash: RuleHash,
     /// Start that all times count from: the incident's start, or its reopening.
     pub started_at: Timestamp,
+    /// What was promised, as the policy says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
     /// The next step; none once acknowledged, resolved or used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<DueStep>,
@@ -133,6 +150,19 @@ pub struct EscalationState {
     /// Whether the last thing that it has to tell was told: a mild incident waits for people then, and needs no next step.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub used_up: bool,
+}
+
+impl EscalationState {
+    /// By when service must be back.
+    pub fn back_by(&self) -> Option<Timestamp> {
+        self.objectives.map(|objectives| after(self.started_at, objectives.rto))
+    }
+
+    /// From when on nothing that was written may be lost.
+    pub fn data_from(&self) -> Option<Timestamp> {
+        let rpo = self.objectives?.rpo?;
+        Some(self.started_at.checked_sub(rpo).unwrap_or(self.started_at))
+    }
 }
 
 /// What reaching a step means.

@@ -8,6 +8,7 @@ use crate::domain::diagnosis::FindingStatus;
 use crate::domain::incident::Incident;
 use crate::domain::notification::Notice;
 use crate::domain::redact::Redactor;
+use crate::domain::severity::Severity;
 use crate::engine::ports::IncidentView;
 
 /// UTF-16 units of the headline: subjects are cut at about so many by whatever shows them.
@@ -107,6 +108,10 @@ fn facts(incident: &Incident) -> Vec<(&'static str, String)> {
     }
     if let Some(next) = incident.next_escalation_at() {
         facts.push(("Escalates next", next.to_string()));
+    }
+    let state = incident.escalation.as_ref().filter(|_| incident.severity == Severity::P0);
+    if let Some(back_by) = state.and_then(|state| state.back_by()) {
+        facts.push(("Service back by", back_by.to_string()));
     }
     if let Some(runbook) = &incident.runbook {
         facts.push(("Runbook", runbook.clone()));

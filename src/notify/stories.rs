@@ -71,6 +71,7 @@ pub(crate) fn opened() -> IncidentView {
     incident.escalation = Some(EscalationState {
         policy: "pss-nano".to_owned(),
         hash: RuleHash("cd34".to_owned()),
+        objectives: None,
         started_at: start(),
         next: Some(DueStep { due_at: minutes(15), step: EscalationStep::Level(1) }),
         reached: Some(0),

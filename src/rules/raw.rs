@@ -190,6 +190,9 @@ pub(super) struct Policy {
     /// Lets incidents of P2 and P3 wait for the morning. Default: nothing waits.
     #[serde(default)]
     pub(super) defer: Option<Defer>,
+    /// By when service must be back. The card of an incident says so, and levels may be due at parts of it.
+    #[serde(default)]
+    pub(super) objectives: Option<Objectives>,
     /// In order of `after`.
     #[serde(default)]
     pub(super) levels: Vec<Level>,
@@ -229,14 +232,64 @@ pub(super) struct Selector {
     pub(super) matchers: Vec<String>,
 }
 
+/// What was promised: both count from the incident's start.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Objectives {
+    /// Recovery time objective: service is back within this.
+    pub(super) rto: Period,
+    /// Recovery point objective: what was written longer than this before the incident is not lost.
+    #[serde(default)]
+    pub(super) rpo: Option<Period>,
+}
+
+/// When a level is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// After this time.
+    After(Period),
+    /// At this percentage of the recovery time objective.
+    OfRto(u32),
+}
+
+impl<'de> serde::Deserialize<'de> for Due {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text: String = serde::Deserialize::deserialize(deserializer)?;
+        let part = text.trim().strip_suffix("of rto").map(str::trim_end);
+        let percent = part.and_then(|part| part.strip_suffix('%')).map(|percent| percent.trim().parse());
+        match (percent, text.parse()) {
+            (Some(Ok(percent)), _) if (1..=100).contains(&percent) => Ok(Self::OfRto(percent)),
+            (None, Ok(period)) => Ok(Self::After(period)),
+            _ => Err(serde::de::Error::custom(
+                "expected a length of time such as `15m`, or a part of the objective from `1% of rto` to `100% of rto`",
+            )),
+        }
+    }
+}
+
+impl JsonSchema for Due {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Due".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A length of time, or a part of the recovery time objective.",
+            "examples": ["0s", "15m", "50% of rto"],
+        })
+    }
+}
+
 /// One level of a policy.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Level {
     /// For people.
     pub(super) name: String,
-    /// When it is due, counted from the incident's start.
-    pub(super) after: Period,
+    /// When it is due, counted from the incident's start: a length of time, or a part of an objective such as
+    /// `50% of rto`.
+    pub(super) after: Due,
     /// Name of a `Schedule` outside of which the level is skipped.
     #[serde(default)]
     pub(super) hours: Option<String>,

@@ -130,6 +130,7 @@ impl OneRule {
             acknowledge_within: None,
             acknowledgement_expires_after: None,
             defer_until: None,
+            objectives: None,
             levels: vec![
                 level("first", SignedDuration::ZERO, first_level()),
                 level("second", SECOND_AFTER, second_level()),

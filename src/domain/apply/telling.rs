@@ -27,6 +27,7 @@ pub(super) fn begin_escalation(draft: &mut Draft, facts: &Facts<'_>) {
         policy: policy.name.clone(),
         hash: facts.policy_hash.cloned().unwrap_or_else(|| policy.hash()),
         started_at: draft.now,
+        objectives: policy.objectives,
         next: Some(first),
         reached: None,
         deferred_until: None,

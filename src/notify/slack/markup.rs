@@ -122,6 +122,12 @@ pub(super) fn moment(at: Timestamp) -> String {
     format!("<!date^{}^{{date_short_pretty}} at {{time}}|{fallback}>", at.as_second())
 }
 
+/// The same with how long it is until then, or since, which Slack works out when it shows the message.
+pub(super) fn moment_and_distance(at: Timestamp) -> String {
+    let fallback = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M UTC");
+    format!("<!date^{}^{{date_short_pretty}} at {{time}} ({{ago}})|{fallback}>", at.as_second())
+}
+
 /// Takes from running text what would format it. An underscore within a word does nothing, and names are full of
 /// them, so only those at the edge of a word are exchanged.
 fn soften(line: &str) -> String {

@@ -5,7 +5,7 @@ use super::contact::{self, Told};
 use super::report::Report;
 use super::rule::{matchers, matches_anything, object_name};
 use super::uses;
-use crate::domain::escalation::{EscalationPolicy, Level, PolicySelector, Repeat};
+use crate::domain::escalation::{EscalationPolicy, Level, Objectives, PolicySelector, Repeat};
 use crate::domain::notification::Destination;
 use crate::period::Period;
 use crate::rules::raw::{self, Whom};
@@ -23,7 +23,15 @@ pub(super) fn convert(
     report: &mut Report<'_>,
 ) -> EscalationPolicy {
     object_name(&name, report);
-    let levels = levels(raw.levels, surroundings, report);
+    let objectives = raw.objectives.map(|objectives| Objectives {
+        rto: objectives.rto.signed(),
+        rpo: objectives.rpo.map(Period::signed),
+    });
+    if objectives.is_some_and(|objectives| objectives.rto < EVERY_MIN) {
+        let help = "give people time to bring it back, such as `4h`".to_owned();
+        report.error("/spec/objectives/rto", format!("this is shorter than {EVERY_MIN:#}"), Some(help));
+    }
+    let levels = levels(raw.levels, objectives, surroundings, report);
     // Who waits for the morning need not be reached at any hour.
     let severities = raw.selector.iter().flat_map(|selector| &selector.severities);
     let is_mild =
@@ -47,6 +55,7 @@ pub(super) fn convert(
             uses::schedule(&defer.until, surroundings, "/spec/defer/until", report);
             defer.until
         }),
+        objectives,
         levels,
         repeat,
         fallback,
@@ -73,7 +82,33 @@ fn selector(raw: raw::Selector, report: &mut Report<'_>) -> PolicySelector {
     PolicySelector { severities: raw.severities, matchers }
 }
 
-fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Report<'_>) -> Vec<Level> {
+/// When a level is due, counted from the incident's start.
+fn due(
+    due: raw::Due,
+    objectives: Option<Objectives>,
+    pointer: &str,
+    report: &mut Report<'_>,
+) -> SignedDuration {
+    match (due, objectives) {
+        (raw::Due::After(period), _) => period.signed(),
+        (raw::Due::OfRto(percent), Some(objectives)) => {
+            SignedDuration::from_secs(objectives.rto.as_secs().saturating_mul(i64::from(percent)) / 100)
+        }
+        (raw::Due::OfRto(percent), None) => {
+            let help = "add `objectives: { rto: 4h }` to the policy, or write a length of time".to_owned();
+            report.error(pointer, "this policy has no recovery time objective", Some(help));
+            // Rising, so that the order of levels is not complained about as well.
+            SignedDuration::from_hours(i64::from(percent))
+        }
+    }
+}
+
+fn levels(
+    raw: Vec<raw::Level>,
+    objectives: Option<Objectives>,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> Vec<Level> {
     let mut levels: Vec<Level> = Vec::new();
     for (index, raw) in raw.into_iter().enumerate() {
         let at = format!("/spec/levels/{index}");
@@ -81,7 +116,8 @@ fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Re
             let message = format!("there is another level `{}`", raw.name);
             report.error(&format!("{at}/name"), message, Some("give each its own name".to_owned()));
         }
-        if let Some(before) = levels.last().filter(|before| raw.after.signed() <= before.after) {
+        let after = due(raw.after, objectives, &format!("{at}/after"), report);
+        if let Some(before) = levels.last().filter(|before| after <= before.after) {
             let message = format!("`{}` is not due after `{}`", raw.name, before.name);
             let help = "`after` counts from the incident's start and rises from level to level".to_owned();
             report.error(&format!("{at}/after"), message, Some(help));
@@ -95,13 +131,7 @@ fn levels(raw: Vec<raw::Level>, surroundings: &Surroundings<'_>, report: &mut Re
         let Told { destinations, on_call } =
             contact::whom(&raw.destinations, &format!("{at}/destinations"), surroundings, report);
         contact::warn_unreachable(&raw.destinations, &format!("{at}/destinations"), surroundings, report);
-        levels.push(Level {
-            name: raw.name,
-            after: raw.after.signed(),
-            hours: raw.hours,
-            destinations,
-            on_call,
-        });
+        levels.push(Level { name: raw.name, after, hours: raw.hours, destinations, on_call });
     }
     if levels.is_empty() {
         report.warn("/spec", "without levels only the fallback is told", None);

@@ -72,6 +72,7 @@ pub async fn texts_go_when_no_incident_refers_to_them_and_nobody_took_them_latel
     long.incident.escalation = Some(EscalationState {
         policy: "night".to_owned(),
         hash: hash("policy-of-long"),
+        objectives: None,
         started_at: day(0),
         next: None,
         reached: None,

@@ -93,6 +93,7 @@ pub(super) fn mk_policy() -> EscalationPolicy {
         acknowledge_within: None,
         acknowledgement_expires_after: None,
         defer_until: None,
+        objectives: None,
         levels: vec![
             level("on-call", SignedDuration::ZERO, vec![pagerduty("shop"), slack("#incidents")]),
             level("lead", minutes(15), vec![slack("#leads")]),

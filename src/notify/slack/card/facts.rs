@@ -3,9 +3,10 @@
 use crate::domain::escalation::{DueStep, EscalationState, EscalationStep};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::people::{Actor, Via};
+use crate::domain::severity::Severity;
 use crate::engine::ports::IncidentView;
 use crate::notify::slack::click::unknown_user_id;
-use crate::notify::slack::markup::{Scribe, moment};
+use crate::notify::slack::markup::{Scribe, moment, moment_and_distance};
 
 /// UTF-16 units of a person's or policy's name.
 const NAME_UNITS_MAX: usize = 80;
@@ -23,6 +24,9 @@ pub(super) fn fields(view: &IncidentView, scribe: Scribe<'_>) -> Vec<String> {
     if let Some(next) = next_escalation(incident, scribe) {
         fields.push(format!("*Escalates next*\n{next}"));
     }
+    if let Some(promised) = promised(incident) {
+        fields.push(format!("*Service back by*\n{promised}"));
+    }
     fields
 }
 
@@ -39,7 +43,24 @@ pub(super) fn line(view: &IncidentView, scribe: Scribe<'_>) -> String {
     if let Some(next) = next_escalation(incident, scribe) {
         parts.push(format!("Escalates next: {next}"));
     }
+    if let Some(promised) = promised(incident) {
+        parts.push(format!("Service back by: {promised}"));
+    }
     parts.join(" · ")
+}
+
+/// The countdown of a P0 to the recovery time objective: what is milder is no outage. Slack shows what is left of it when it shows the message, so the card need
+/// not be edited for that.
+fn promised(incident: &Incident) -> Option<String> {
+    let state = incident.escalation.as_ref().filter(|_| incident.severity == Severity::P0)?;
+    let (objectives, back_by) = (state.objectives?, state.back_by()?);
+    let rto = format!("{:#}", objectives.rto);
+    if let Some(end) = &incident.resolved {
+        let kept = if end.at <= back_by { "kept" } else { "missed" };
+        return Some(format!("{} ({kept}: RTO {rto})", moment(back_by)));
+    }
+    let data = state.data_from().map(|from| format!("\nno data lost from before {}", moment(from)));
+    Some(format!("{}, RTO {rto}{}", moment_and_distance(back_by), data.unwrap_or_default()))
 }
 
 /// Since when and who is on it, for a list of incidents.

@@ -230,3 +230,32 @@ fn evidence_stands_in_the_order_of_the_rule_also_where_it_is_long() {
     assert!(place("cow") < place("zebra"), "what is shown at length stands below the list: {text}");
     assert!(place("zebra") < place("ape"), "{text}");
 }
+
+#[test]
+fn a_card_counts_down_to_the_promised_time_and_says_in_the_end_whether_it_was_kept() {
+    use crate::domain::escalation::Objectives;
+    use crate::domain::incident::Resolution;
+    use jiff::SignedDuration;
+    let mut view = stories::opened();
+    view.incident.severity = crate::domain::severity::Severity::P0;
+    let state = view.incident.escalation.as_mut().expect("it escalates");
+    let rpo = Some(SignedDuration::from_mins(15));
+    state.objectives = Some(Objectives { rto: SignedDuration::from_hours(4), rpo });
+    let (back_by, data_from) = (minutes(240).as_second(), minutes(-15).as_second());
+    let aloud = read_aloud(&drawn(&view));
+    let promised = aloud.lines().find(|line| line.contains("Service back by")).expect("a countdown");
+    assert!(
+        promised.contains(&format!("<!date^{back_by}^{{date_short_pretty}} at {{time}} ({{ago}})|")),
+        "{promised}"
+    );
+    assert!(promised.contains(&format!("no data lost from before <!date^{data_from}^")), "{promised}");
+    assert!(plain(&view, &frame(&Redactor::default())).contains("Service back by: <!date^"));
+    view.incident.status = crate::domain::incident::IncidentStatus::Resolved;
+    for (at, word) in [(minutes(240), "kept"), (minutes(241), "missed")] {
+        view.incident.resolved = Some(Resolution { actor: None, at });
+        let aloud = read_aloud(&drawn(&view));
+        assert!(aloud.contains(&format!("({word}: RTO 4h)")), "{aloud}");
+    }
+    view.incident.severity = crate::domain::severity::Severity::P1;
+    assert!(!read_aloud(&drawn(&view)).contains("Service back by"), "it is no outage");
+}
