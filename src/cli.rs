@@ -11,6 +11,7 @@ mod actions;
 mod alert;
 mod answer;
 mod check;
+mod checks;
 mod completions;
 mod explain;
 mod failure;
@@ -81,6 +82,7 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
+    Checks(Box<checks::ChecksArgs>),
     #[command(name = "oncall")]
     OnCall(Box<oncall::OnCallArgs>),
     Pause(Box<pause::PauseArgs>),
@@ -112,6 +114,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Explain(args) => explain::run(*args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
+        Command::Checks(args) => checks::run(*args),
         Command::OnCall(args) => oncall::run(&args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),

@@ -7,6 +7,7 @@
 //! [`ports`], [`playbook`] and [`meter`] are what it needs from the rest of the house.
 
 pub mod auditing;
+pub mod checking;
 #[allow(clippy::disallowed_methods, reason = "this is where time and identities come in")]
 pub mod clock;
 pub mod commands;
@@ -17,6 +18,7 @@ pub mod gathering;
 pub mod holds;
 pub mod intake;
 pub mod meter;
+pub mod own_alerts;
 pub mod playbook;
 pub mod ports;
 pub mod reconciling;

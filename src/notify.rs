@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use crate::clients::answer::SendError;
 use crate::domain::notification::{Destination, Notice};
 use crate::domain::redact::Redactor;
+use crate::domain::scheduled::CheckReport;
 use crate::engine::ports::{Delivered, IncidentView, Notifier, PortFuture};
 use email::EmailNotifier;
 use pagerduty::PagerDutyNotifier;
@@ -80,6 +81,38 @@ impl Notifier for Notifiers {
                 },
                 Destination::Teams { channel } => match &self.teams {
                     Some(teams) => teams.notify(channel, key, notice, view, now).await,
+                    None => not_configured("Teams", "teams.channels"),
+                },
+            }
+        })
+    }
+
+    fn report<'a>(
+        &'a self,
+        key: &'a str,
+        destination: &'a Destination,
+        report: &'a CheckReport,
+        now: Timestamp,
+    ) -> PortFuture<'a, Delivered> {
+        Box::pin(async move {
+            match destination {
+                Destination::Slack { channel } => match &self.slack {
+                    Some(slack) => slack.report(channel, key, report, now).await,
+                    None => not_configured("Slack", "slack.bot_token"),
+                },
+                Destination::PagerDuty { .. } => {
+                    Delivered::Never { reason: "PagerDuty takes no reports".to_owned() }
+                }
+                Destination::Webhook { name } => match &self.webhooks {
+                    Some(webhooks) => webhooks.report(name, key, report, now).await,
+                    None => not_configured("a webhook", "webhooks"),
+                },
+                Destination::Email { to } => match &self.email {
+                    Some(email) => email.report(to, key, report).await,
+                    None => not_configured("mail", "email.host"),
+                },
+                Destination::Teams { channel } => match &self.teams {
+                    Some(teams) => teams.report(channel, key, report, now).await,
                     None => not_configured("Teams", "teams.channels"),
                 },
             }

@@ -5,10 +5,11 @@
 //! attempt or the lock that proves that nobody else was first. Nothing from outside becomes SQL text. Statements are
 //! never logged: they hold labels.
 //!
-//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` → `firing` → `audit` →
+//! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` → `firing` → `audit` → `checks` →
 //! `prune` → `hints`.
 
 mod audit;
+mod checks;
 mod codec;
 mod commit;
 mod database;
@@ -46,8 +47,8 @@ use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    AuditView, Claim, Commit, Delivery, Finish, FiringPage, IncidentQuery, IncidentView, Leased, Ledger,
-    Loaded, Neighbours, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
+    AuditView, ChecksView, Claim, Commit, Delivery, Finish, FiringPage, IncidentQuery, IncidentView, Leased,
+    Ledger, Loaded, Neighbours, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
 use hints::Hints;
@@ -220,6 +221,10 @@ impl Reader for SqlStore {
 
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>> {
         Box::pin(reader::temporary_fixes(&self.database))
+    }
+
+    fn checks(&self) -> PortFuture<'_, Result<ChecksView, StoreError>> {
+        Box::pin(checks::view(&self.database))
     }
 
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>> {

@@ -15,6 +15,7 @@ use crate::engine::commands::Commands;
 use crate::engine::executor::Executor;
 use crate::engine::intake::Intake;
 use crate::engine::meter::Meter;
+use crate::engine::own_alerts::Herald;
 use crate::engine::ports::{Alerting, Clock, Ids, Store};
 use crate::engine::step::Stepper;
 use crate::engine::stepping::{Signals, Steps, seed_backlog};
@@ -132,6 +133,12 @@ impl House {
         let intake_task = tokio::spawn(intake_task);
         let permissions = adapters.permissions(book.clone(), metrics.clone());
         let alerting = adapters.alertmanagers.clone().map(|it| it as Arc<dyn Alerting>);
+        let herald = Herald {
+            store: store.clone(),
+            intake: intake.clone(),
+            clock: Arc::clone(&clock),
+            ids: Arc::clone(&ids),
+        };
         let executor = Arc::new(Executor {
             store: store.clone(),
             reader: store.clone(),
@@ -145,14 +152,13 @@ impl House {
             clock: Arc::clone(&clock),
             meter,
             steps: steps.clone(),
+            herald: herald.clone(),
             holds: Arc::default(),
         });
         let watched = watching::Watched {
             store: store.clone(),
-            intake: intake.clone(),
+            herald,
             steps: steps.clone(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
             meter: Arc::new(metrics.clone()),
         };
         let reconciler = watched.reconciler(&settings, adapters.alertmanagers);
@@ -293,11 +299,14 @@ impl Running {
             floor.stop.cancel();
             let _ = floor.task.await;
         }
-        let _ = self.intake.await;
         self.workers.stop.cancel();
         self.steps.stop.cancel();
         if tokio::time::timeout(WORKERS_GRACE, self.workers.task).await.is_err() {
             tracing::warn!("effects were still under way; they are claimed again after the next start");
+        }
+        // Workers raise alerts of our own, so the intake ends after them.
+        if tokio::time::timeout(WORKERS_GRACE, self.intake).await.is_err() {
+            tracing::warn!("the intake was still held; whoever was not answered sends again");
         }
         if tokio::time::timeout(WORKERS_GRACE, self.steps.task).await.is_err() {
             tracing::warn!("steps were still waiting; their inputs are taken in after the next start");

@@ -139,6 +139,7 @@ impl Looker<'_> {
                 found.extend(policy.levels.iter().flat_map(|level| level.destinations.iter().cloned()));
                 found.extend(policy.fallback.iter().cloned());
             }
+            found.extend(book.current().checks().values().flat_map(|kept| kept.check.report.iter().cloned()));
         }
         let slack = self.settings.slack.as_ref();
         found.extend(

@@ -64,8 +64,7 @@ pub struct RuleNeed {
 
 /// Everything that the rules need, rule by rule, with what guardrails look at before a rule acts on the cluster.
 pub fn needs(set: &RuleSet, catalog: &Catalog, looks_at_nodes: bool) -> Vec<RuleNeed> {
-    let rules = set.rules().iter().map(|kept| &kept.rule);
-    rules.flat_map(|rule| of_rule(rule, catalog, looks_at_nodes)).collect()
+    set.looking().flat_map(|rule| of_rule(rule, catalog, looks_at_nodes)).collect()
 }
 
 fn of_rule(rule: &ResponseRule, catalog: &Catalog, looks_at_nodes: bool) -> Vec<RuleNeed> {

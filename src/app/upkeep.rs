@@ -4,6 +4,7 @@ use super::gauges;
 use super::permissions::Permissions;
 use super::rulebook;
 use super::watching::Guards;
+use crate::engine::checking;
 use crate::engine::clock::{ClockWatch, Jump, LastJump};
 use crate::engine::executor::Executor;
 use crate::engine::fixes;
@@ -77,6 +78,7 @@ impl Upkeep {
             self.prune(&stop),
             self.watch_clock(&stop),
             self.look_at_fixes(&stop),
+            self.look_at_checks(&stop),
             self.ask_who_is_who(&stop),
         );
     }
@@ -144,6 +146,16 @@ impl Upkeep {
                 tracing::warn!(error = %error, "temporary fixes could not be looked at");
             }
             pause(fixes::LOOK_EVERY, stop).await;
+        }
+    }
+
+    /// Scheduled checks come and go with the rules, and their next runs with them.
+    async fn look_at_checks(&self, stop: &CancellationToken) {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.executor.look_at_checks().await {
+                tracing::warn!(error = %error, "scheduled checks could not be planned");
+            }
+            pause(checking::LOOK_EVERY, stop).await;
         }
     }
 

@@ -5,9 +5,9 @@ use super::rulebook;
 use crate::alerting::Alertmanagers;
 use crate::clients::http::{HttpClient, HttpOptions, HttpRequest, Method, Url};
 use crate::engine::auditing::{AUDIT_EVERY, AuditState, Auditor};
-use crate::engine::intake::Intake;
 use crate::engine::meter::Meter;
-use crate::engine::ports::{Clock, Ids};
+use crate::engine::own_alerts::Herald;
+use crate::engine::ports::Clock;
 use crate::engine::reconciling::{Memory, ReconcileSettings, Reconciler};
 use crate::engine::stepping::Steps;
 use crate::engine::watchdogs::{Keeper, LOOK_EVERY, Sight};
@@ -24,10 +24,8 @@ use tokio_util::sync::CancellationToken;
 /// What all of them look at, and go by.
 pub(super) struct Watched {
     pub(super) store: Arc<SqlStore>,
-    pub(super) intake: Intake,
+    pub(super) herald: Herald,
     pub(super) steps: Steps,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) ids: Arc<dyn Ids>,
     pub(super) meter: Arc<dyn Meter>,
 }
 
@@ -45,10 +43,10 @@ impl Watched {
             alerting,
             store: self.store.clone(),
             reader: self.store.clone(),
-            intake: self.intake.clone(),
+            intake: self.herald.intake.clone(),
             steps: self.steps.clone(),
-            clock: Arc::clone(&self.clock),
-            ids: Arc::clone(&self.ids),
+            clock: Arc::clone(&self.herald.clock),
+            ids: Arc::clone(&self.herald.ids),
             meter: Arc::clone(&self.meter),
             settings: ReconcileSettings {
                 grace: grace.get(),
@@ -92,7 +90,7 @@ impl Guards {
         sight: Sight,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
-        let Watched { store, intake, steps, clock, ids, meter } = watched;
+        let Watched { herald, steps, meter, .. } = watched;
         let audit = AuditState::default();
         let heartbeat = match &settings.heartbeat {
             None => None,
@@ -106,7 +104,7 @@ impl Guards {
                     method: super::adapters::method(heartbeat.method),
                     every: heartbeat.every.get(),
                     audit: audit.clone(),
-                    clock: Arc::clone(&clock),
+                    clock: Arc::clone(&herald.clock),
                     metrics,
                     keyring: keyring.clone(),
                 })
@@ -115,14 +113,11 @@ impl Guards {
         let keeper = Keeper {
             watchdogs: rulebook::watchdogs(settings),
             sight,
-            store: store.clone(),
-            intake: intake.clone(),
-            clock: Arc::clone(&clock),
-            ids: Arc::clone(&ids),
+            herald: herald.clone(),
             listening: None,
         }
         .before_its_first_look();
-        let auditor = Auditor { store, steps, intake, clock, ids, meter: Arc::clone(&meter), state: audit };
+        let auditor = Auditor { herald, steps, meter: Arc::clone(&meter), state: audit };
         Ok(Self { keeper, auditor, heartbeat, meter })
     }
 

@@ -56,6 +56,9 @@ enum Kind {
     /// Days off that schedules share.
     #[value(name = "Calendar")]
     Calendar,
+    /// What is looked at at set times, and told as one report.
+    #[value(name = "ScheduledCheck")]
+    ScheduledCheck,
     /// Objects of a cluster that remedies may apply and remove.
     #[value(name = "StoredManifest")]
     StoredManifest,
@@ -75,6 +78,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<Answer, Failure> {
         Kind::Contact => of_rules("Contact"),
         Kind::Schedule => of_rules("Schedule"),
         Kind::Calendar => of_rules("Calendar"),
+        Kind::ScheduledCheck => of_rules("ScheduledCheck"),
         Kind::StoredManifest => of_rules("StoredManifest"),
         Kind::Platform => of_rules("Platform"),
         Kind::ResponseTest => testing::format::schema(),

@@ -3,11 +3,13 @@
 use crate::action::{ActionId, Step};
 use crate::diagnosis::DiagnosisPurpose;
 use crate::notification::{Destination, Notice};
+use crate::scheduled::CheckReport;
 use crate::silence::SilenceWish;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Identity of an effect: `<incident>-e<n>`, so it sorts and never repeats.
+/// Identity of an effect: `<incident>-e<n>`, so it sorts and never repeats. Those of scheduled checks belong to no
+/// incident: `check:<name>-e<second that it is due>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EffectId(pub String);
@@ -52,15 +54,30 @@ pub enum Effect {
     },
     /// Look at the incident again.
     Wake(Wake),
+    /// Run a scheduled check. Reads only: safe to repeat.
+    Check {
+        /// Name of the check.
+        check: String,
+        /// Who asked for it; none for one that is due by its schedule.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked_by: Option<String>,
+    },
+    /// Tell what a scheduled check found.
+    Report {
+        /// Where.
+        destination: Destination,
+        /// What.
+        report: Box<CheckReport>,
+    },
 }
 
 impl Effect {
     /// The kind, for metrics and for choosing who carries it out.
     pub fn kind(&self) -> EffectKind {
         match self {
-            Self::Diagnose { .. } => EffectKind::Diagnose,
+            Self::Diagnose { .. } | Self::Check { .. } => EffectKind::Diagnose,
             Self::Act { .. } => EffectKind::Act,
-            Self::Notify { .. } => EffectKind::Notify,
+            Self::Notify { .. } | Self::Report { .. } => EffectKind::Notify,
             Self::Silence { .. } => EffectKind::Silence,
             Self::Wake(_) => EffectKind::Wake,
         }

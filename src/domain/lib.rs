@@ -34,6 +34,7 @@ pub mod people;
 pub mod redact;
 pub mod rule;
 pub mod schedule;
+pub mod scheduled;
 pub mod selector;
 pub mod severity;
 pub mod silence;

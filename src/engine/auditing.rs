@@ -4,16 +4,14 @@
 //! What is found is counted, logged and raised as an alert of our own; a step that is missing is set anew. While an audit
 //! does not pass, the outbound heartbeat stays away, so somebody outside notices even where nothing of ours works.
 
-use super::intake::{Intake, IntakeError};
 use super::meter::Meter;
-use super::ports::{AuditView, Clock, Ids, Store, StoreError, Wanted};
+use super::own_alerts::{Herald, HeraldError};
+use super::ports::AuditView;
 use super::step::{Input, Lease};
 use super::stepping::Steps;
-use super::watchdogs::deliver;
 use crate::domain::Labels;
-use crate::domain::alert::{Alert, AlertStatus};
+use crate::domain::alert::AlertStatus;
 use crate::domain::event::Event;
-use crate::domain::fingerprint::Fingerprint;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,29 +45,12 @@ impl AuditState {
     }
 }
 
-/// Why an audit could not be brought to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What was found could not be stored.
-    #[error(transparent)]
-    Intake(#[from] IntakeError),
-}
-
 /// Looks at everything.
 pub struct Auditor {
-    /// What is looked at.
-    pub store: Arc<dyn Store>,
     /// Sets anew what is missing.
     pub steps: Steps,
-    /// Takes in the alarm.
-    pub intake: Intake,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Draws identities.
-    pub ids: Arc<dyn Ids>,
+    /// Raises the alarm; its store is looked at.
+    pub herald: Herald,
     /// Counts.
     pub meter: Arc<dyn Meter>,
     /// For whoever goes by it.
@@ -81,8 +62,8 @@ impl Auditor {
     ///
     /// # Errors
     /// A store that does not answer: an audit that could not be made has not passed.
-    pub async fn audit(&self) -> Result<AuditView, AuditError> {
-        let now = self.clock.now();
+    pub async fn audit(&self) -> Result<AuditView, HeraldError> {
+        let now = self.herald.clock.now();
         let audited = self.audit_at(now).await;
         let passed = audited.as_ref().is_ok_and(AuditView::is_clean);
         self.state.note(now, passed);
@@ -90,11 +71,11 @@ impl Auditor {
         audited
     }
 
-    async fn audit_at(&self, now: Timestamp) -> Result<AuditView, AuditError> {
+    async fn audit_at(&self, now: Timestamp) -> Result<AuditView, HeraldError> {
         let overdue = now.checked_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN);
-        let view = self.store.audit(overdue).await?;
+        let view = self.herald.store.audit(overdue).await?;
         if view.is_clean() {
-            self.tell(AlertStatus::Resolved, String::new(), now).await?;
+            self.herald.tell(labels(), String::new(), AlertStatus::Resolved).await?;
             return Ok(view);
         }
         let named: Vec<&str> =
@@ -110,33 +91,13 @@ impl Auditor {
             let (incident, event) = (incident.clone(), Some(Event::StepMissing));
             self.steps.take(Input::Event { incident, event, lease: Lease::None }).await?;
         }
-        self.tell(AlertStatus::Firing, view.to_string(), now).await?;
+        self.herald.tell(labels(), view.to_string(), AlertStatus::Firing).await?;
         Ok(view)
-    }
-
-    async fn tell(&self, status: AlertStatus, summary: String, now: Timestamp) -> Result<(), AuditError> {
-        let alert = alert(status, summary, now);
-        let wanted = Wanted { fingerprints: vec![alert.fingerprint], ..Wanted::default() };
-        let known = self.store.load(wanted).await?.alerts;
-        let fires = known.iter().any(|stored| stored.record.status == AlertStatus::Firing);
-        if fires != (status == AlertStatus::Firing) {
-            deliver(&self.intake, self.ids.as_ref(), self.clock.as_ref(), &alert).await?;
-        }
-        Ok(())
     }
 }
 
-fn alert(status: AlertStatus, summary: String, now: Timestamp) -> Alert {
-    let labels: Labels = [("alertname", FAILED), ("severity", "P1"), ("service", "smokejumper")]
+fn labels() -> Labels {
+    [("alertname", FAILED), ("severity", "P1"), ("service", "smokejumper")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
-    Alert {
-        fingerprint: Fingerprint::of_labels(&labels),
-        status,
-        labels,
-        annotations: [("summary".to_owned(), summary)].into(),
-        starts_at: now,
-        ends_at: (status == AlertStatus::Resolved).then_some(now),
-        generator_url: None,
-    }
+        .into()
 }

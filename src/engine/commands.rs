@@ -1,5 +1,6 @@
 //! What people ask of the engine through the API and the command line.
 
+use super::checking;
 use super::ports::{PauseChange, Store, StoreError};
 use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
@@ -145,6 +146,11 @@ impl Commands {
     /// Lifts a pause.
     pub async fn resume(&self, namespace: Option<String>) -> Result<(), CommandError> {
         self.store.set_pause(PauseChange::Lift { namespace }).await.map_err(CommandError::Store)
+    }
+
+    /// Runs a scheduled check now, in somebody's name.
+    pub async fn run_check(&self, check: &str, by: &Actor, now: Timestamp) -> Result<(), CommandError> {
+        checking::ask_for(self.store.as_ref(), check, &by.name, now).await.map_err(CommandError::Store)
     }
 
     async fn happen(&self, incident: IncidentId, event: Event) -> Result<(), CommandError> {

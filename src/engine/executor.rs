@@ -5,6 +5,7 @@
 
 use super::gathering::{gather, survey, vitals};
 use super::holds::Holds;
+use super::own_alerts::Herald;
 use super::playbook::{KeptRule, Playbook};
 use super::ports::{
     ActionContext, Actor, Alerting, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier,
@@ -28,14 +29,14 @@ use std::time::Duration;
 
 /// Longest time for one delivery of a notice, below its lease, and above the ten seconds that the settings allow for
 /// one call: who made the call says best why it failed.
-const NOTIFY_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const NOTIFY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest time for one attempt of an action, where its kind states none.
 pub const ACT_TIMEOUT: Duration = Duration::from_secs(60);
 /// An urgent notice that is not delivered by then is told to the next destination as well, while it goes on being
 /// tried: two minutes are most of the time that an on-call engineer has to react.
 const URGENT_DELAY_MAX: SignedDuration = SignedDuration::from_secs(120);
 /// A notice that is not delivered by then is given up: the incident has told its story otherwise or is over.
-const NOTICE_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const NOTICE_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// First wait after a failed delivery; it doubles up to the longest.
 const RETRY_WAIT_FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two deliveries of a notice: an outage's end is noticed within it.
@@ -69,6 +70,8 @@ pub struct Executor {
     pub meter: Arc<dyn Meter>,
     /// Takes results in.
     pub steps: Steps,
+    /// Raises alerts of our own.
+    pub herald: Herald,
     /// Destinations that asked for patience.
     pub holds: Arc<Holds>,
 }
@@ -83,6 +86,8 @@ impl Executor {
             Effect::Act { action, step } => self.act(&leased, action, *step).await,
             Effect::Silence { serial, wish } => self.silence(&leased, *serial, *wish).await,
             Effect::Notify { destination, notice } => self.notify(&leased, destination, notice).await,
+            Effect::Check { check, asked_by } => self.check(&leased, check, asked_by.as_deref()).await,
+            Effect::Report { destination, report } => self.report(&leased, destination, report).await,
         }
     }
 

@@ -4,6 +4,7 @@ use super::reconciling::Round;
 use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
 use crate::domain::notification::Destination;
+use crate::domain::scheduled::CheckReport;
 use std::time::Duration;
 
 /// Takes note of what happens in the engine. Must be cheap and must not block.
@@ -30,6 +31,8 @@ pub trait Meter: Send + Sync {
     fn reconciled(&self, _round: &Round) {}
     /// An audit was made, and found so many incidents without a next step.
     fn audited(&self, _passed: bool, _without_step: usize) {}
+    /// A scheduled check was run.
+    fn checked(&self, _report: &CheckReport) {}
     /// So many watchdogs stay away.
     fn watchdogs_missing(&self, _count: usize) {}
 }

@@ -10,6 +10,7 @@ use crate::domain::escalation::EscalationPolicy;
 use crate::domain::incident::Incident;
 use crate::domain::rule::{DiagnosticSpec, ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
+use crate::domain::scheduled::ScheduledCheck;
 use crate::domain::severity::Severity;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -50,6 +51,23 @@ impl KeptPolicy {
     pub fn new(policy: EscalationPolicy) -> Self {
         let hash = policy.hash();
         Self { policy, hash }
+    }
+}
+
+/// A scheduled check with the rule that gathers its evidence.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptCheck {
+    /// The check.
+    pub check: ScheduledCheck,
+    /// What looks at the same, as a rule.
+    pub looks: KeptRule,
+}
+
+impl KeptCheck {
+    /// A check with its rule made.
+    pub fn new(check: ScheduledCheck) -> Self {
+        let looks = KeptRule::new(check.as_rule());
+        Self { check, looks }
     }
 }
 
@@ -106,6 +124,19 @@ pub trait Playbook: Send + Sync {
     fn policy(&self, kept: &KeptRule, severity: Severity, alert: &Alert) -> Option<Arc<KeptPolicy>>;
     /// Schedules by name, as they stand now.
     fn schedules(&self) -> Arc<BTreeMap<String, Schedule>>;
+    /// Scheduled checks by name, as they stand now.
+    fn scheduled_checks(&self) -> Arc<BTreeMap<String, Arc<KeptCheck>>> {
+        Arc::default()
+    }
+    /// What the items of a check expect, judged over fresh findings: one for each item, none where it expects nothing.
+    fn expectations(
+        &self,
+        _check: &KeptCheck,
+        _run: &Incident,
+        _findings: &[Finding],
+    ) -> Vec<Option<ConditionOutcome>> {
+        Vec::new()
+    }
     /// A rule that is known by digest.
     fn rule_by_hash(&self, hash: &RuleHash) -> Option<Arc<KeptRule>>;
     /// A policy that is known by digest.

@@ -13,7 +13,7 @@ mod notifier;
 pub use alerting::{Alerting, Held, HeldAlert, Kept, Peer, SilenceOrder, SilenceRefused};
 pub use decoded::{Click, ClickVerb, Decoded, Decoder, SILENCE_CHOICES, Spot, Whose};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
-pub use looks::{AuditView, Firing, FiringPage};
+pub use looks::{AuditView, ChecksView, Firing, FiringPage, Pending};
 pub use notifier::{Delivered, Notifier};
 
 use crate::domain::Labels;
@@ -27,6 +27,7 @@ use crate::domain::fingerprint::Fingerprint;
 use crate::domain::guardrail::{Pause, Start, StartEnd};
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::{DiagnosticSpec, RuleHash};
+use crate::domain::scheduled::CheckReport;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::{TemporaryChange, TemporaryFix};
 use crate::domain::timeline::TimelineLine;
@@ -206,6 +207,10 @@ pub struct Commit {
     pub starts: Vec<Start>,
     /// Watchdogs that were heard, and when.
     pub beats: Vec<(String, Timestamp)>,
+    /// What scheduled checks found: each replaces the last of its check.
+    pub reports: Vec<CheckReport>,
+    /// Scheduled checks whose last report is forgotten, by name.
+    pub forgotten: Vec<String>,
     /// Temporary changes that began or were undone.
     pub temporary: Vec<TemporaryChange>,
     /// Counted actions that came to their end. One that was never counted is no conflict.
@@ -419,6 +424,8 @@ pub trait Reader: Send + Sync {
     fn counts(&self) -> PortFuture<'_, Result<IncidentCounts, StoreError>>;
     /// Temporary fixes in force, those that end first coming first, at most [`TEMPORARY_MAX`].
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>>;
+    /// Runs of scheduled checks that are planned, and the last reports.
+    fn checks(&self) -> PortFuture<'_, Result<ChecksView, StoreError>>;
     /// Pauses in force.
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>>;
 }

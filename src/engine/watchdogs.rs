@@ -5,11 +5,9 @@
 //! by the last beat alone, and at once; people are called only when we have listened for long enough ourselves: after a
 //! start, a pause of the process, a clock that was set or a store that was away, the time counts anew.
 
-use super::intake::{Intake, IntakeError};
-use super::ports::{Clock, Delivery, Ids, Source, Store, StoreError, Wanted};
+use super::own_alerts::{Herald, HeraldError};
 use crate::domain::Labels;
-use crate::domain::alert::{Alert, AlertStatus};
-use crate::domain::fingerprint::Fingerprint;
+use crate::domain::alert::AlertStatus;
 use crate::domain::matcher::Matchers;
 use crate::domain::severity::Severity;
 use jiff::{SignedDuration, Timestamp};
@@ -58,31 +56,14 @@ impl Sight {
     }
 }
 
-/// Why a look could not be brought to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum LookError {
-    /// The store does not answer.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// What was found could not be stored.
-    #[error(transparent)]
-    Intake(#[from] IntakeError),
-}
-
 /// Looks after the watchdogs.
 pub struct Keeper {
     /// Which.
     pub watchdogs: Vec<Watchdog>,
     /// Whom to tell who must not act.
     pub sight: Sight,
-    /// Holds the beats.
-    pub store: Arc<dyn Store>,
-    /// Takes in what is missing.
-    pub intake: Intake,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Draws identities.
-    pub ids: Arc<dyn Ids>,
+    /// Says what is missing; its store holds the beats.
+    pub herald: Herald,
     /// Since when we listen, and when we looked last.
     pub listening: Option<Listening>,
 }
@@ -111,8 +92,8 @@ impl Keeper {
     ///
     /// # Errors
     /// A store that does not answer: then nothing is known, and the time counts anew.
-    pub async fn look(&mut self) -> Result<Vec<String>, LookError> {
-        let now = self.clock.now();
+    pub async fn look(&mut self) -> Result<Vec<String>, HeraldError> {
+        let now = self.herald.clock.now();
         let looked = self.look_at(now).await;
         if looked.is_err() {
             self.listening = None;
@@ -120,8 +101,8 @@ impl Keeper {
         looked
     }
 
-    async fn look_at(&mut self, now: Timestamp) -> Result<Vec<String>, LookError> {
-        let beats = self.store.beats().await?;
+    async fn look_at(&mut self, now: Timestamp) -> Result<Vec<String>, HeraldError> {
+        let beats = self.herald.store.beats().await?;
         let since = match self.listening {
             Some(known) if now.duration_since(known.looked_at).abs() <= GAP_MAX => known.since,
             _ => now,
@@ -151,33 +132,16 @@ impl Keeper {
         watchdog: &Watchdog,
         beat: Option<Timestamp>,
         status: AlertStatus,
-    ) -> Result<(), LookError> {
-        let alert = alert(watchdog, beat, status, self.clock.now());
-        let wanted = Wanted { fingerprints: vec![alert.fingerprint], ..Wanted::default() };
-        let known = self.store.load(wanted).await?.alerts;
-        let fires = known.iter().any(|stored| stored.record.status == AlertStatus::Firing);
-        if fires == (status == AlertStatus::Firing) {
+    ) -> Result<(), HeraldError> {
+        if !self.herald.tell(labels(watchdog), summary(watchdog, beat), status).await? {
             return Ok(());
         }
         match status {
             AlertStatus::Firing => tracing::error!(watchdog = watchdog.name, "a watchdog stays away"),
             AlertStatus::Resolved => tracing::info!(watchdog = watchdog.name, "a watchdog comes again"),
         }
-        Ok(deliver(&self.intake, self.ids.as_ref(), self.clock.as_ref(), &alert).await?)
+        Ok(())
     }
-}
-
-/// Puts an alert of our own into the inbox, where it goes the way of all others.
-pub(super) async fn deliver(
-    intake: &Intake,
-    ids: &dyn Ids,
-    clock: &dyn Clock,
-    alert: &Alert,
-) -> Result<(), IntakeError> {
-    let body = serde_json::to_vec(std::slice::from_ref(alert)).expect("an alert can be written as JSON");
-    let delivery =
-        Delivery { id: ids.delivery(), source: Source::Own, received_at: clock.now(), body: body.into() };
-    intake.accept(delivery).await
 }
 
 fn why(watchdog: &Watchdog, beat: Option<Timestamp>) -> String {
@@ -187,26 +151,20 @@ fn why(watchdog: &Watchdog, beat: Option<Timestamp>) -> String {
     }
 }
 
-fn alert(watchdog: &Watchdog, beat: Option<Timestamp>, status: AlertStatus, now: Timestamp) -> Alert {
-    let labels: Labels = [
+fn labels(watchdog: &Watchdog) -> Labels {
+    [
         ("alertname", MISSING),
         ("watchdog", &watchdog.name),
         ("severity", watchdog.severity.as_str()),
         ("service", "smokejumper"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    let summary = format!(
+    .into()
+}
+
+fn summary(watchdog: &Watchdog, beat: Option<Timestamp>) -> String {
+    format!(
         "{}: alerts may not reach us, so nobody would hear of anything, and nothing is done alone",
         why(watchdog, beat)
-    );
-    Alert {
-        fingerprint: Fingerprint::of_labels(&labels),
-        status,
-        labels,
-        annotations: [("summary".to_owned(), summary)].into(),
-        starts_at: now,
-        ends_at: (status == AlertStatus::Resolved).then_some(now),
-        generator_url: None,
-    }
+    )
 }

@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod bounded;
+pub mod checks;
 mod complete;
 pub mod incidents;
 pub mod oncall;
@@ -37,6 +38,8 @@ use utoipa::OpenApi;
         actions::list,
         temporary::list,
         oncall::show,
+        checks::list,
+        checks::run,
         actions::approve,
         actions::reject,
         pause::show,
@@ -51,7 +54,7 @@ use utoipa::OpenApi;
         crate::http::health::metrics,
         openapi,
     ),
-    components(schemas(crate::http::problem::Problem)),
+    components(schemas(crate::http::problem::Problem, checks::ReportShape)),
     modifiers(&Complete),
 )]
 struct Description;

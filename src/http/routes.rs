@@ -94,6 +94,8 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/api/v1/actions/{id}/reject", post(api::actions::reject))
         .route("/api/v1/temporary", get(api::temporary::list))
         .route("/api/v1/oncall", get(api::oncall::show))
+        .route("/api/v1/checks", get(api::checks::list))
+        .route("/api/v1/checks/{name}/run", post(api::checks::run))
         .route("/api/v1/pause", get(api::pause::show).put(api::pause::change))
         .route("/-/reload", post(health::reload))
         .route_layer(gate)

@@ -9,12 +9,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::labels::{
-    BoundedNames, DecisionLabels, DestinationLabel, EffectLabels, KindLabel, OutcomeLabel, RuleLabel,
+    BoundedNames, CheckLabels, DecisionLabels, DestinationLabel, EffectLabels, KindLabel, OutcomeLabel,
+    RuleLabel,
 };
 use super::{Metrics, seconds};
 use crate::domain::decision::RemedyDecision;
 use crate::domain::effect::EffectKind;
 use crate::domain::notification::Destination;
+use crate::domain::scheduled::CheckReport;
 use crate::engine::meter::Meter;
 use crate::engine::reconciling::Round;
 
@@ -59,6 +61,9 @@ pub(super) struct EngineMetrics {
     audit_without_step: Gauge,
     watchdogs_missing: Gauge,
     heartbeats: Family<OutcomeLabel, Counter>,
+    check_names: BoundedNames,
+    check_runs: Family<CheckLabels, Counter>,
+    check_items: Family<CheckLabels, Gauge>,
 }
 
 impl Default for EngineMetrics {
@@ -83,6 +88,9 @@ impl Default for EngineMetrics {
             audit_without_step: Gauge::default(),
             watchdogs_missing: Gauge::default(),
             heartbeats: Family::default(),
+            check_names: BoundedNames::default(),
+            check_runs: Family::default(),
+            check_items: Family::default(),
         }
     }
 }
@@ -162,6 +170,16 @@ impl EngineMetrics {
             "heartbeats",
             "Calls to the monitor outside, by outcome; withheld means that no audit had passed",
             self.heartbeats.clone(),
+        );
+        registry.register(
+            "scheduled_check_runs",
+            "Scheduled checks that were run, by how they came out",
+            self.check_runs.clone(),
+        );
+        registry.register(
+            "scheduled_check_items",
+            "Items of scheduled checks, by how they came out in the last run of this process",
+            self.check_items.clone(),
         );
     }
 }
@@ -249,6 +267,20 @@ impl Meter for Metrics {
     fn audited(&self, passed: bool, without_step: usize) {
         self.0.engine.audit_passed.set(i64::from(passed));
         self.0.engine.audit_without_step.set(without_step.try_into().unwrap_or(i64::MAX));
+    }
+
+    fn checked(&self, report: &CheckReport) {
+        let metrics = &self.0.engine;
+        let check = metrics.check_names.admit(&report.check).to_owned();
+        let outcome = report.verdict().as_str();
+        metrics.check_runs.get_or_create_owned(&CheckLabels { check: check.clone(), outcome }).inc();
+        for outcome in ["green", "red", "unknown"] {
+            let count = report.count(outcome).try_into().unwrap_or(i64::MAX);
+            metrics
+                .check_items
+                .get_or_create_owned(&CheckLabels { check: check.clone(), outcome })
+                .set(count);
+        }
     }
 
     fn watchdogs_missing(&self, count: usize) {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::decision::{Decision, Reason, RemedyDecision};
 use crate::domain::notification::Destination;
+use crate::domain::scheduled::{CheckReport, ItemOutcome, ItemResult};
 use crate::engine::meter::Meter as _;
 use crate::engine::reconciling::Round;
 use crate::http::meter::WebhookOutcome;
@@ -24,6 +25,45 @@ fn let_something_happen(metrics: &Metrics) {
     metrics.notified(&Destination::PagerDuty { service: "pss-nano".to_owned() }, Duration::from_millis(80));
     metrics.doors().webhook("alertmanager", WebhookOutcome::Stored, Duration::from_millis(2));
     metrics.set_permissions_missing([("disk-space", 0)].into_iter());
+    metrics.checked(&mk_report(&[ItemOutcome::Green, ItemOutcome::Red, ItemOutcome::Red]));
+}
+
+fn mk_report(outcomes: &[ItemOutcome]) -> CheckReport {
+    let item = |outcome: &ItemOutcome| ItemResult {
+        name: "pods".to_owned(),
+        title: "All pods run".to_owned(),
+        outcome: outcome.clone(),
+        text: String::new(),
+        expected: None,
+        alert: None,
+    };
+    CheckReport {
+        check: "morning".to_owned(),
+        summary: "Morning check".to_owned(),
+        runbook: None,
+        due_at: jiff::Timestamp::UNIX_EPOCH,
+        ran_at: jiff::Timestamp::UNIX_EPOCH,
+        next_at: None,
+        missed: 0,
+        asked_by: None,
+        items: outcomes.iter().map(item).collect(),
+    }
+}
+
+#[test]
+fn a_check_counts_its_runs_and_shows_how_its_items_are() {
+    let metrics = Metrics::new();
+    metrics.checked(&mk_report(&[ItemOutcome::Red]));
+    metrics.checked(&mk_report(&[ItemOutcome::Green, ItemOutcome::Green]));
+    let page = metrics.page();
+    for line in [
+        r#"smokejumper_scheduled_check_runs_total{check="morning",outcome="red"} 1"#,
+        r#"smokejumper_scheduled_check_runs_total{check="morning",outcome="green"} 1"#,
+        r#"smokejumper_scheduled_check_items{check="morning",outcome="green"} 2"#,
+        r#"smokejumper_scheduled_check_items{check="morning",outcome="red"} 0"#,
+    ] {
+        assert_line(&page, line);
+    }
 }
 
 #[test]
@@ -59,6 +99,8 @@ fn the_names_and_types_are_a_contract() {
             "audit_without_step gauge",
             "watchdogs_missing gauge",
             "heartbeats counter",
+            "scheduled_check_runs counter",
+            "scheduled_check_items gauge",
             "inbox_depth gauge",
             "effect_queue_depth gauge",
             "incidents_open gauge",

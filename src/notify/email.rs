@@ -1,9 +1,10 @@
 //! Mail: one for each thing that happens, in plain text, all of one incident in one thread.
 
-use super::message::{Message, message};
+use super::message::{Message, message, of_report};
 use super::webhook::without;
 use crate::clients::smtp::{Mail, SmtpClient};
 use crate::domain::notification::Notice;
+use crate::domain::scheduled::CheckReport;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::{Keyring, Secret};
 
@@ -45,13 +46,26 @@ impl EmailNotifier {
             Ok(told) => told,
             Err(none) => return without(none),
         };
+        self.send(to, key, &view.incident.id.0, &told).await
+    }
+
+    /// Delivers what a scheduled check found; all of one check in one thread.
+    pub(super) async fn report(&self, to: &str, key: &str, report: &CheckReport) -> Delivered {
+        let told = of_report(report, &self.keyring.redactor());
+        // What stands before the sign in an identity of a mail takes few characters.
+        let key = key.replace([':', '/'], ".");
+        self.send(to, &key, &format!("check.{}", report.check), &told).await
+    }
+
+    async fn send(&self, to: &str, key: &str, thread: &str, told: &Message) -> Delivered {
+        let redactor = self.keyring.redactor();
         let mail = Mail {
             from: self.options.from.clone(),
             to: to.to_owned(),
             subject: told.headline.clone(),
-            text: text(&told),
+            text: text(told),
             message_id: format!("smokejumper.{key}"),
-            thread_id: format!("smokejumper.{}", view.incident.id),
+            thread_id: format!("smokejumper.{thread}"),
         };
         let sign_in = self.options.sign_in.as_ref().map(|(user, secret)| (user.as_str(), secret.current()));
         match self.client.send(&mail, sign_in).await {

@@ -8,6 +8,7 @@ use crate::domain::diagnosis::FindingStatus;
 use crate::domain::incident::Incident;
 use crate::domain::notification::Notice;
 use crate::domain::redact::Redactor;
+use crate::domain::scheduled::{CheckReport, ItemOutcome};
 use crate::domain::severity::Severity;
 use crate::engine::ports::IncidentView;
 
@@ -23,7 +24,7 @@ const FINDINGS_MAX: usize = 15;
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
-    /// What happened: `trigger`, `acknowledge`, `resolve` or `change`.
+    /// What happened: `trigger`, `acknowledge`, `resolve`, `change` or `report`.
     pub(super) event: &'static str,
     /// What is wrong and how it stands, on one line.
     pub(super) headline: String,
@@ -89,6 +90,40 @@ pub(super) fn message(
         findings: findings.filter(|(_, text)| !text.is_empty()).collect(),
         page: external_url.map(|url| format!("{}/incidents/{}", url.trim_end_matches('/'), incident.id)),
     })
+}
+
+/// What a scheduled check found, for whoever is told by messages.
+pub(super) fn of_report(report: &CheckReport, redactor: &Redactor) -> Message {
+    let words = Words::new(redactor);
+    let line = |text: &str, units_max: usize| cut_escaped(&words.line(text), units_max, as_it_is);
+    let headline = format!("[{}] {}: {}", report.verdict().as_str(), report.summary, report.in_short());
+    let mut facts = vec![("Check", report.check.clone()), ("Ran", report.ran_at.to_string())];
+    match &report.asked_by {
+        Some(by) => facts.push(("Asked for by", by.clone())),
+        None if report.is_late() => facts.push(("Late", format!("it was due {}", report.due_at))),
+        None => {}
+    }
+    if report.missed > 0 {
+        facts.push(("Missed", format!("{} more since", report.missed)));
+    }
+    facts.extend(report.next_at.map(|next| ("Next", next.to_string())));
+    facts.extend(report.runbook.clone().map(|runbook| ("Runbook", runbook)));
+    let findings = report.items.iter().map(|item| {
+        let found = match &item.outcome {
+            ItemOutcome::Unknown { why } => format!("unknown: {why}"),
+            ItemOutcome::ForPeople { owner } => format!("to be looked at by {owner}"),
+            judged => [judged.as_str(), item.text.as_str()].join(" ").trim().to_owned(),
+        };
+        (line(&item.title, FACT_UNITS_MAX), line(&found, FINDING_UNITS_MAX))
+    });
+    Message {
+        event: "report",
+        headline: line(&headline, HEADLINE_UNITS_MAX),
+        note: None,
+        facts: facts.into_iter().map(|(name, text)| (name, line(&text, FACT_UNITS_MAX))).collect(),
+        findings: findings.collect(),
+        page: None,
+    }
 }
 
 fn facts(incident: &Incident) -> Vec<(&'static str, String)> {

@@ -8,6 +8,7 @@
 mod blocks;
 pub mod button;
 pub mod card;
+mod checkup;
 pub mod click;
 pub mod desk;
 pub mod directory;
@@ -38,6 +39,7 @@ use crate::clients::slack::files::File;
 use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClient};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::redact::Redactor;
+use crate::domain::scheduled::CheckReport;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::{Keyring, Secret};
 use card::{Card, Frame};
@@ -153,6 +155,33 @@ impl SlackNotifier {
         };
         match outcome {
             Ok(message) => Delivered::Yes { message },
+            Err(error) => super::after(error, redactor.as_ref()),
+        }
+    }
+
+    /// Posts the report of a scheduled check. Where Slack blames the blocks, its first line alone is posted.
+    pub(super) async fn report(
+        &self,
+        channel: &str,
+        key: &str,
+        report: &CheckReport,
+        now: Timestamp,
+    ) -> Delivered {
+        let redactor = self.keyring.redactor();
+        let Card { text, blocks } = checkup::card(report, &self.frame(now, redactor.as_ref()));
+        let payload =
+            BTreeMap::from([("report".to_owned(), key.to_owned()), ("kind".to_owned(), "report".to_owned())]);
+        let metadata = Some(Metadata { event_type: EVENT_TYPE.to_owned(), payload });
+        let full = Message { text, blocks: Some(blocks), thread_ts: None, broadcast: false, metadata };
+        let posted = match self.post(channel, full.clone(), now).await {
+            Err(error) if is_message_fault(&error) => {
+                tracing::warn!(check = report.check, %error, "Slack does not take the report; its first line is sent");
+                self.post(channel, Message { blocks: None, metadata: None, ..full }, now).await
+            }
+            other => other,
+        };
+        match posted {
+            Ok(message) => Delivered::Yes { message: Some(message) },
             Err(error) => super::after(error, redactor.as_ref()),
         }
     }

@@ -12,11 +12,12 @@ use governor::Quota;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::message::{Message, message};
+use super::message::{Message, message, of_report};
 use super::webhook::{Address, without};
 use crate::clients::http::HttpClient;
 use crate::clients::webhook::{Delivery, WebhookClient};
 use crate::domain::notification::Notice;
+use crate::domain::scheduled::CheckReport;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::Keyring;
 
@@ -55,14 +56,30 @@ impl TeamsNotifier {
         view: &IncidentView,
         now: Timestamp,
     ) -> Delivered {
+        let redactor = self.keyring.redactor();
+        match message(notice, view, self.external_url.as_deref(), &redactor) {
+            Ok(told) => self.send(channel, key, told, now).await,
+            Err(none) => without(none),
+        }
+    }
+
+    /// Delivers what a scheduled check found.
+    pub(super) async fn report(
+        &self,
+        channel: &str,
+        key: &str,
+        report: &CheckReport,
+        now: Timestamp,
+    ) -> Delivered {
+        let told = of_report(report, &self.keyring.redactor());
+        self.send(channel, key, told, now).await
+    }
+
+    async fn send(&self, channel: &str, key: &str, told: Message, now: Timestamp) -> Delivered {
         let Some(address) = self.channels.get(channel) else {
             return Delivered::Never { reason: format!("`teams.channels` has no `{channel}`") };
         };
         let redactor = self.keyring.redactor();
-        let told = match message(notice, view, self.external_url.as_deref(), &redactor) {
-            Ok(told) => told,
-            Err(none) => return without(none),
-        };
         let url = match address.current() {
             Ok(url) => url,
             Err(error) => return super::after(error, &redactor),

@@ -11,13 +11,14 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::message::{Message, NoMessage, message};
+use super::message::{Message, NoMessage, message, of_report};
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, Url};
 use crate::clients::webhook::{Delivery, WebhookClient};
 use crate::domain::catalog::SlotLanguage;
 use crate::domain::notification::Notice;
 use crate::domain::redact::Redactor;
+use crate::domain::scheduled::CheckReport;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::rules::render::Templates;
 use crate::rules::scope::Scope;
@@ -115,9 +116,7 @@ impl WebhookNotifier {
         view: &IncidentView,
         now: Timestamp,
     ) -> Delivered {
-        let Some((hook, client)) = self.hooks.get(name) else {
-            return Delivered::Never { reason: format!("there is no webhook `{name}` in the settings") };
-        };
+        let Some((hook, _)) = self.hooks.get(name) else { return unknown(name) };
         let redactor = self.keyring.redactor();
         let told = match message(notice, view, self.external_url.as_deref(), &redactor) {
             Ok(told) => told,
@@ -131,6 +130,25 @@ impl WebhookNotifier {
                 document(&told, key, view, &redactor).to_string()
             }
         };
+        self.send(name, key, body, now).await
+    }
+
+    /// Delivers what a scheduled check found, in our own document: templates are written over incidents.
+    pub(super) async fn report(
+        &self,
+        name: &str,
+        key: &str,
+        report: &CheckReport,
+        now: Timestamp,
+    ) -> Delivered {
+        let redactor = self.keyring.redactor();
+        let document = report_document(&of_report(report, &redactor), key, report).to_string();
+        self.send(name, key, redactor.redact(&document).into_owned(), now).await
+    }
+
+    async fn send(&self, name: &str, key: &str, body: String, now: Timestamp) -> Delivered {
+        let Some((hook, client)) = self.hooks.get(name) else { return unknown(name) };
+        let redactor = self.keyring.redactor();
         let url = match hook.url.current() {
             Ok(url) => url,
             Err(error) => return super::after(error, &redactor),
@@ -148,6 +166,10 @@ impl WebhookNotifier {
     pub fn prune(&self) {
         self.hooks.values().for_each(|(_, client)| client.prune());
     }
+}
+
+fn unknown(name: &str) -> Delivered {
+    Delivered::Never { reason: format!("there is no webhook `{name}` in the settings") }
 }
 
 /// What a notice that leads to no message comes to.
@@ -179,6 +201,30 @@ fn parts(told: &Message, key: &str) -> Value {
         "headline": told.headline,
         "note": told.note.clone().unwrap_or_default(),
         "url": told.page.clone().unwrap_or_default(),
+    })
+}
+
+/// Our own document of a report. Names and forms are a contract; later versions only add.
+fn report_document(told: &Message, key: &str, report: &CheckReport) -> Value {
+    let items = report.items.iter().zip(&told.findings).map(|(item, (title, text))| {
+        json!({ "name": item.name, "title": title, "outcome": item.outcome.as_str(), "text": text })
+    });
+    json!({
+        "version": 1,
+        "event": told.event,
+        "key": key,
+        "headline": told.headline,
+        "check": {
+            "name": report.check,
+            "outcome": report.verdict().as_str(),
+            "due_at": report.due_at.to_string(),
+            "ran_at": report.ran_at.to_string(),
+            "next_at": report.next_at.map(|next| next.to_string()),
+            "missed": report.missed,
+            "asked_by": report.asked_by,
+            "runbook": report.runbook,
+            "items": items.collect::<Vec<_>>(),
+        },
     })
 }
 

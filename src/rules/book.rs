@@ -270,7 +270,7 @@ fn unmatched() -> ResponseRule {
 /// The rule for what the service raises about itself, where no rule of the files matches it. Unlike the one above it has a
 /// policy, as any rule that names none.
 fn own() -> ResponseRule {
-    let group_by = vec!["alertname".to_owned(), "watchdog".to_owned()];
+    let group_by = ["alertname", "watchdog", "check", "item"].map(str::to_owned).to_vec();
     ResponseRule { name: OWN_RULE.to_owned(), group_by, ..unmatched() }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Loading is all or nothing: a set with one error is no set. Every mistake is shown with file, line, column, the
 //! line itself and a way out. [`files`] finds and splits, [`platform`] fills in names and numbers, [`rule`],
-//! [`remedies`], [`policy`], [`contact`], [`schedule`] and [`manifest`] give the documents their meaning, [`uses`] checks
+//! [`remedies`], [`policy`], [`contact`], [`schedule`], [`scheduled`] and [`manifest`] give the documents their meaning, [`uses`] checks
 //! what the catalog and the settings must know, [`set`] looks at all of it together.
 
 mod contact;
@@ -14,6 +14,7 @@ mod remedies;
 mod report;
 mod rule;
 mod schedule;
+mod scheduled;
 mod set;
 mod uses;
 
@@ -38,12 +39,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Kinds of documents that a rule file may hold. `ResponseTest` belongs to the rule tester and is skipped here.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 9] = [
     "ResponseRule",
     "EscalationPolicy",
     "Contact",
     "Schedule",
     "Calendar",
+    "ScheduledCheck",
     "StoredManifest",
     "Platform",
     "ResponseTest",
@@ -165,6 +167,7 @@ enum Content {
     Contact(raw::Contact),
     Schedule(raw::Schedule),
     Calendar(raw::Calendar),
+    Check(Box<raw::ScheduledCheck>),
     Manifest(raw::Manifest),
     Platform(raw::Platform),
 }
@@ -227,6 +230,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     let mut rules: Vec<(usize, ResponseRule)> = Vec::new();
     let mut policies = BTreeMap::new();
     let mut schedules = BTreeMap::new();
+    let mut checks = BTreeMap::new();
     for (at, document) in parsed.into_iter().enumerate() {
         let report = &mut reports[at];
         let Some(name) = document.name else { continue };
@@ -239,6 +243,9 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
             Some(Content::Schedule(raw)) => {
                 let schedule: Schedule = schedule::convert(name.clone(), raw, &surroundings, report);
                 schedules.insert(name, schedule);
+            }
+            Some(Content::Check(raw)) => {
+                checks.insert(name.clone(), scheduled::convert(name, *raw, &surroundings, report));
             }
             Some(
                 Content::Contact(_) | Content::Calendar(_) | Content::Manifest(_) | Content::Platform(_),
@@ -262,7 +269,7 @@ fn check(found: &files::Found, catalog: &Catalog, known: &Known) -> Checked {
     }
     let rules = rules.into_iter().map(|(_, rule)| rule).collect();
     let set = if errors.is_empty() {
-        Ok(RuleSet::new(rules, policies, schedules, warnings, found.hash()))
+        Ok(RuleSet::new(rules, policies, schedules, warnings, found.hash()).with_checks(checks))
     } else {
         Err(RuleErrors { errors, warnings })
     };
@@ -313,6 +320,7 @@ fn parse<'t>(file: &'t str, text: &str, report: &mut Report<'_>) -> Parsed<'t> {
         "Contact" => read(&mut parsed, text, report, Content::Contact),
         "Schedule" => read(&mut parsed, text, report, Content::Schedule),
         "Calendar" => read(&mut parsed, text, report, Content::Calendar),
+        "ScheduledCheck" => read(&mut parsed, text, report, |check| Content::Check(Box::new(check))),
         "StoredManifest" => read(&mut parsed, text, report, Content::Manifest),
         platform::KIND => read(&mut parsed, text, report, Content::Platform),
         _ => {}

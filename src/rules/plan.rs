@@ -207,7 +207,10 @@ fn must_undo(spec: &RemedySpec) -> bool {
     spec.verify.as_ref().is_some_and(|verify| verify.on_fail == OnFail::Rollback)
 }
 
-fn evaluate(condition: &Result<CompiledCondition, String>, facts: &ConditionFacts) -> ConditionOutcome {
+pub(super) fn evaluate(
+    condition: &Result<CompiledCondition, String>,
+    facts: &ConditionFacts,
+) -> ConditionOutcome {
     match condition {
         Ok(condition) => condition.evaluate(facts),
         Err(why) => ConditionOutcome::Unknown(why.clone()),

@@ -1,8 +1,10 @@
 //! What the engine asks of the rules, answered from the [`RuleBook`].
 
 use super::book::{RuleBook, UNMATCHED};
+use super::condition::{CompiledCondition, ConditionFacts};
 use super::opening;
-use super::plan::Planner;
+use super::plan::{Planner, evaluate};
+use super::scope::Scope;
 use crate::domain::action::Tier;
 use crate::domain::alert::Alert;
 use crate::domain::catalog::Performer;
@@ -11,10 +13,13 @@ use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::escalation::{EscalationPolicy, select};
 use crate::domain::incident::Incident;
-use crate::domain::rule::{RemedySpec, ResponseRule, RuleHash};
+use crate::domain::rule::{Condition, RemedySpec, ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
+use crate::domain::scheduled;
 use crate::domain::severity::Severity;
-use crate::engine::playbook::{KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic, RuleRole};
+use crate::engine::playbook::{
+    KeptCheck, KeptPolicy, KeptRule, Outline, Playbook, ReadyDiagnostic, RuleRole,
+};
 use crate::engine::{auditing, watchdogs};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -25,7 +30,7 @@ impl Playbook for RuleBook {
         let set = self.current();
         let mut rules: Vec<Arc<KeptRule>> = set.matching(&alert.labels).cloned().collect();
         if rules.is_empty() {
-            let is_own = matches!(alert.name(), watchdogs::MISSING | auditing::FAILED);
+            let is_own = matches!(alert.name(), watchdogs::MISSING | auditing::FAILED | scheduled::FAILED);
             rules.push(Arc::clone(if is_own { &self.own } else { &self.unmatched }));
         }
         rules
@@ -74,6 +79,25 @@ impl Playbook for RuleBook {
 
     fn schedules(&self) -> Arc<BTreeMap<String, Schedule>> {
         Arc::clone(self.current().schedules())
+    }
+
+    fn scheduled_checks(&self) -> Arc<BTreeMap<String, Arc<KeptCheck>>> {
+        Arc::clone(self.current().checks())
+    }
+
+    fn expectations(
+        &self,
+        kept: &KeptCheck,
+        run: &Incident,
+        findings: &[Finding],
+    ) -> Vec<Option<ConditionOutcome>> {
+        let facts = ConditionFacts::new(&Scope::of_incident(run, findings));
+        let judge = |condition: &Condition| {
+            // Compiled anew: a check runs a few times a day.
+            let compiled = CompiledCondition::compile(&condition.0).map_err(|error| error.to_string());
+            evaluate(&compiled, &facts)
+        };
+        kept.check.items.iter().map(|item| item.expect.as_ref().map(judge)).collect()
     }
 
     fn rule_by_hash(&self, hash: &RuleHash) -> Option<Arc<KeptRule>> {

@@ -10,6 +10,7 @@ pub(super) use roster::{Calendar, Contact, Moment, Override, Rotation, Schedule,
 
 use crate::domain::action::Tier;
 use crate::domain::rule::OnFail;
+use crate::domain::schedule::Zone;
 use crate::domain::severity::Severity;
 use crate::period::Period;
 use schemars::JsonSchema;
@@ -340,6 +341,42 @@ fn platform_values(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         },
     })
 }
+
+/// What is looked at at set times, and told as one report.
+#[derive(Debug, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ScheduledCheck {
+    /// Runbook procedures that it implements, such as `P27`.
+    #[serde(default)]
+    pub(super) procedures: Vec<String>,
+    /// One line that says what is looked after.
+    pub(super) summary: String,
+    /// Link to the human document.
+    #[serde(default)]
+    pub(super) runbook: Option<String>,
+    /// When it runs: a cron expression of five fields, such as `0 9 * * 1-5`.
+    pub(super) schedule: String,
+    /// By whose clock, such as `Europe/Berlin`. UTC if left out.
+    #[serde(default)]
+    pub(super) time_zone: Zone,
+    /// Labels of the alerts that red items raise, for matchers of rules and policies. Its diagnostics may name them.
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    /// How bad a red item is, where it does not say so itself. Default: P2.
+    #[serde(default)]
+    pub(super) severity: Option<Severity>,
+    /// What is looked at, in this order.
+    #[schemars(with = "Vec<CheckItemShape>", length(min = 1))]
+    pub(super) items: Vec<Map<String, Value>>,
+    /// Where reports go. Not PagerDuty, which hears of red items by their alerts.
+    #[serde(default)]
+    pub(super) report: Vec<Whom>,
+}
+
+/// Stands for the items of a check in schemas.
+#[derive(JsonSchema)]
+#[schemars(rename = "CheckItem")]
+pub(super) struct CheckItemShape {}
 
 /// Stands for the catalog's diagnostics in schemas.
 #[derive(JsonSchema)]

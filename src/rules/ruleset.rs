@@ -5,7 +5,8 @@ use crate::domain::escalation::EscalationPolicy;
 use crate::domain::matcher::LabelSource;
 use crate::domain::rule::{ResponseRule, RuleHash};
 use crate::domain::schedule::Schedule;
-use crate::engine::playbook::{KeptPolicy, KeptRule};
+use crate::domain::scheduled::ScheduledCheck;
+use crate::engine::playbook::{KeptCheck, KeptPolicy, KeptRule};
 use crate::yaml::Problem;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub struct RuleSet {
     policies: BTreeMap<String, EscalationPolicy>,
     kept_policies: BTreeMap<String, Arc<KeptPolicy>>,
     schedules: Arc<BTreeMap<String, Schedule>>,
+    checks: Arc<BTreeMap<String, Arc<KeptCheck>>>,
     warnings: Vec<Problem>,
     hash: String,
 }
@@ -51,9 +53,17 @@ impl RuleSet {
             policies,
             kept_policies,
             schedules: Arc::new(schedules),
+            checks: Arc::default(),
             warnings,
             hash,
         }
+    }
+
+    /// The same with scheduled checks.
+    pub(super) fn with_checks(mut self, checks: BTreeMap<String, ScheduledCheck>) -> Self {
+        let kept = checks.into_iter().map(|(name, check)| (name, Arc::new(KeptCheck::new(check))));
+        self.checks = Arc::new(kept.collect());
+        self
     }
 
     /// All rules, in matching order: by falling priority, then by file and place.
@@ -107,6 +117,17 @@ impl RuleSet {
     /// All schedules by name.
     pub fn schedules(&self) -> &Arc<BTreeMap<String, Schedule>> {
         &self.schedules
+    }
+
+    /// All scheduled checks by name.
+    pub fn checks(&self) -> &Arc<BTreeMap<String, Arc<KeptCheck>>> {
+        &self.checks
+    }
+
+    /// The rules, and what scheduled checks look at as if they were rules: everything that reads or acts.
+    pub fn looking(&self) -> impl Iterator<Item = &ResponseRule> {
+        let rules = self.rules.iter().map(|kept| &kept.rule);
+        rules.chain(self.checks.values().map(|kept| &kept.looks.rule))
     }
 
     /// What is doubtful about the rules, in the order of files and lines.

@@ -10,8 +10,16 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 /// The kinds that have a schema, in the order of the reference.
-pub const KINDS: [&str; 7] =
-    ["ResponseRule", "EscalationPolicy", "Contact", "Schedule", "Calendar", "StoredManifest", "Platform"];
+pub const KINDS: [&str; 8] = [
+    "ResponseRule",
+    "EscalationPolicy",
+    "Contact",
+    "Schedule",
+    "Calendar",
+    "ScheduledCheck",
+    "StoredManifest",
+    "Platform",
+];
 
 /// A placeholder as the whole of a value, as a regular expression.
 const PLACEHOLDER: &str = r"^\$\{[a-z][a-z0-9-]*\.[a-z][a-z0-9_]*\}$";
@@ -24,6 +32,7 @@ pub fn schema(kind: &str, catalog: &Catalog) -> Option<Value> {
         "Contact" => Some(document::<raw::Contact>(kind, None)),
         "Schedule" => Some(document::<raw::Schedule>(kind, None)),
         "Calendar" => Some(document::<raw::Calendar>(kind, None)),
+        "ScheduledCheck" => Some(document::<raw::ScheduledCheck>(kind, Some(catalog))),
         "StoredManifest" => Some(document::<raw::Manifest>(kind, None)),
         "Platform" => Some(document::<raw::Platform>(kind, None)),
         _ => None,
@@ -37,8 +46,12 @@ fn document<S: JsonSchema>(kind: &str, catalog: Option<&Catalog>) -> Value {
     let mut definitions = generator.take_definitions(true);
     if let Some(catalog) = catalog {
         let mut found = Map::new();
-        definitions.insert("Diagnostic".to_owned(), diagnostics(catalog, &mut found));
-        definitions.insert("Action".to_owned(), actions(catalog, &mut found));
+        if definitions.contains_key("CheckItem") {
+            definitions.insert("CheckItem".to_owned(), check_items(catalog, &mut found));
+        } else {
+            definitions.insert("Diagnostic".to_owned(), diagnostics(catalog, &mut found));
+            definitions.insert("Action".to_owned(), actions(catalog, &mut found));
+        }
         definitions.extend(found);
     }
     definitions.values_mut().for_each(let_placeholders_in);
@@ -82,6 +95,43 @@ fn let_placeholders_in(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(let_placeholders_in),
         _ => {}
     }
+}
+
+/// A name with what is for people, and at most one diagnostic with its kind as the key.
+fn check_items(catalog: &Catalog, definitions: &mut Map<String, Value>) -> Value {
+    let severity =
+        json!({ "enum": ["P0", "P1", "P2", "P3"], "description": "How bad it is when it is red." });
+    let name = json!({
+        "type": "string",
+        "pattern": "^[a-z_][a-z0-9_]*$",
+        "description": "Unique; names its alert and its finding: conditions say `findings.NAME`.",
+    });
+    let mut properties = Map::from_iter([
+        ("name".to_owned(), name),
+        ("title".to_owned(), json!({ "type": "string", "description": "For people. Default: the name." })),
+        ("severity".to_owned(), severity),
+        (
+            "expect".to_owned(),
+            json!({ "type": "string", "description": "A CEL condition over findings: green while it holds." }),
+        ),
+        (
+            "owner".to_owned(),
+            json!({ "type": "string", "description": "Who has to look: an item for people has no condition." }),
+        ),
+    ]);
+    let kinds: Vec<&str> = catalog.diagnostics().map(|kind| kind.name).collect();
+    for kind in catalog.diagnostics() {
+        properties.insert(kind.name.to_owned(), embed((kind.schema)(), kind.name, definitions));
+    }
+    let one = kinds.iter().map(|kind| json!({ "required": [kind] }));
+    let none = json!({ "not": { "anyOf": one.clone().collect::<Vec<_>>() } });
+    json!({
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": properties,
+        "oneOf": one.chain([none]).collect::<Vec<_>>(),
+    })
 }
 
 /// A name, and exactly one diagnostic with its kind as the key.

@@ -1,12 +1,17 @@
 //! Between the domain's values and columns.
 
 use super::error::{Failure, corrupt};
+use super::sql::Value;
 use crate::domain::effect::EffectId;
 use crate::domain::incident::{INCIDENT_FORMAT, Incident, IncidentId};
+use crate::engine::ports::IncidentWrite;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
+
+/// About what the usual incident takes as JSON.
+const INCIDENT_BYTES: usize = 4_096;
 
 /// End of an incident that is open, so that "not yet" sorts after every real time.
 pub(super) const NOT_ENDED: i64 = i64::MAX;
@@ -97,6 +102,33 @@ pub(super) fn incident(body: &str) -> Result<Incident, Failure> {
             Err(_) => Err(corrupt("an incident", error)),
         },
     }
+}
+
+/// A row of the table of incidents.
+pub(super) fn incident_columns(write: &IncidentWrite) -> [Value; 14] {
+    let Incident { id, version, key, status, severity, phase, rule, .. } = &write.incident;
+    let incident = &write.incident;
+    let ended_at = match (&incident.resolved, incident.is_open()) {
+        (_, true) => NOT_ENDED,
+        (Some(resolution), false) => millis(resolution.at),
+        (None, false) => millis(incident.updated_at),
+    };
+    [
+        Value::from(plain(&id.0).into_owned()),
+        Value::from(version.cast_signed()),
+        Value::from(write.loaded_version.cast_signed()),
+        Value::from(plain(&key.0).into_owned()),
+        Value::from(status.as_str()),
+        Value::from(severity.as_str()),
+        Value::from(phase.as_str()),
+        Value::from(plain(rule).into_owned()),
+        Value::from(millis(incident.started_at)),
+        Value::from(millis(incident.updated_at)),
+        Value::from(ended_at),
+        Value::from(incident.next_escalation_at().map(millis)),
+        Value::from(incident.bridge.as_deref().map(|bridge| plain(bridge).into_owned())),
+        Value::from(json_of_about(INCIDENT_BYTES, incident)),
+    ]
 }
 
 /// The incident and the number within it that an effect's identity is made of.

@@ -7,7 +7,8 @@
 //! Whatever a statement expected and did not find is a conflict: somebody else was first.
 
 use super::audit::beat_columns;
-use super::codec::{NOT_ENDED, effect_parts, json, json_of_about, millis, plain};
+use super::checks::{forgotten, reports};
+use super::codec::{effect_parts, incident_columns, json, json_of_about, millis, plain};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
@@ -15,15 +16,13 @@ use super::load::record_columns;
 use super::sql::{ROWS_MAX, Statement, Value, columns};
 use super::trail;
 use crate::domain::guardrail::StartEnd;
-use crate::domain::incident::Incident;
 use crate::domain::temporary::TemporaryChange;
 use crate::engine::ports::{AlertWrite, Commit, Finish, IncidentWrite, StoreError};
 use std::collections::BTreeMap;
 use std::iter::Take;
 use std::vec::IntoIter;
 
-/// About what the usual incident, alert, effect and list of objects take as JSON.
-const INCIDENT_BYTES: usize = 4_096;
+/// About what the usual alert, effect and list of objects take as JSON.
 const ALERT_BYTES: usize = 1_024;
 const EFFECT_BYTES: usize = 128;
 const OTHERS_BYTES: usize = 256;
@@ -111,6 +110,7 @@ impl Plan {
         plan.texts(commit);
         plan.temporary(commit);
         plan.beats(commit);
+        plan.checks(commit);
         plan.ledger(commit);
         Ok(plan)
     }
@@ -414,6 +414,16 @@ impl Plan {
         );
     }
 
+    fn checks(&mut self, commit: &Commit) {
+        self.each("DELETE FROM check_report", " USING ", forgotten(commit), " WHERE name = column1", false);
+        self.insert(
+            "check_report (name, ran_at, body)",
+            reports(commit),
+            " ON CONFLICT (name) DO UPDATE SET ran_at = excluded.ran_at, body = excluded.body",
+            true,
+        );
+    }
+
     fn ledger(&mut self, commit: &Commit) {
         let rows = commit.starts.iter().map(|start| {
             [
@@ -469,30 +479,4 @@ fn leases(leased: &[Finish]) -> Vec<[Value; 2]> {
         })
         .collect();
     rows.into_values().collect()
-}
-
-fn incident_columns(write: &IncidentWrite) -> [Value; 14] {
-    let Incident { id, version, key, status, severity, phase, rule, .. } = &write.incident;
-    let incident = &write.incident;
-    let ended_at = match (&incident.resolved, incident.is_open()) {
-        (_, true) => NOT_ENDED,
-        (Some(resolution), false) => millis(resolution.at),
-        (None, false) => millis(incident.updated_at),
-    };
-    [
-        Value::from(plain(&id.0).into_owned()),
-        Value::from(version.cast_signed()),
-        Value::from(write.loaded_version.cast_signed()),
-        Value::from(plain(&key.0).into_owned()),
-        Value::from(status.as_str()),
-        Value::from(severity.as_str()),
-        Value::from(phase.as_str()),
-        Value::from(plain(rule).into_owned()),
-        Value::from(millis(incident.started_at)),
-        Value::from(millis(incident.updated_at)),
-        Value::from(ended_at),
-        Value::from(incident.next_escalation_at().map(millis)),
-        Value::from(incident.bridge.as_deref().map(|bridge| plain(bridge).into_owned())),
-        Value::from(json_of_about(INCIDENT_BYTES, incident)),
-    ]
 }

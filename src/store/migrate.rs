@@ -21,6 +21,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "bridge", include_str!("migrations/0009_bridge.sql")),
     (10, "silences", include_str!("migrations/0010_silences.sql")),
     (11, "beats", include_str!("migrations/0011_beats.sql")),
+    (12, "checks", include_str!("migrations/0012_checks.sql")),
 ];
 
 /// The table that remembers which versions were applied.

@@ -11,6 +11,7 @@ use crate::engine::commands::Commands;
 use crate::engine::executor::Executor;
 use crate::engine::intake::{Intake, IntakeError};
 use crate::engine::meter::NoMeter;
+use crate::engine::own_alerts::Herald;
 use crate::engine::playbook::Playbook;
 use crate::engine::ports::{
     Actor, Alerting, Claim, Clock, Decoded, Decoder, Delivery, Diagnoser, Ids, Notifier, Reader, Sentinel,
@@ -170,6 +171,12 @@ impl Stage {
             clock: Arc::clone(&clock),
             meter: Arc::new(NoMeter),
             steps: steps.clone(),
+            herald: Herald {
+                store: Arc::clone(&store),
+                intake: intake.clone(),
+                clock: Arc::clone(&clock),
+                ids: Arc::clone(&ids),
+            },
             holds: Arc::default(),
         };
         Self {

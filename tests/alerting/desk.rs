@@ -17,6 +17,7 @@ use smokejumper::engine::commands::Commands;
 use smokejumper::engine::executor::Executor;
 use smokejumper::engine::intake::Intake;
 use smokejumper::engine::meter::NoMeter;
+use smokejumper::engine::own_alerts::Herald;
 use smokejumper::engine::ports::{
     Alerting, AuditView, Claim, Clock, Decoded, Decoder, Delivered, Delivery, Held, HeldAlert, Ids,
     IncidentQuery, IncidentView, Kept, Notifier, Peer, PortFuture, Reader, Sentinel, SilenceOrder,
@@ -285,6 +286,12 @@ impl Desk {
             keyring,
         };
         let hands = Arc::new(Actions::new(hands).expect("actions"));
+        let herald = Herald {
+            store: store.clone(),
+            intake: intake.clone(),
+            clock: outside.clone(),
+            ids: outside.clone(),
+        };
         let executor = Executor {
             store: store.clone(),
             reader: store.clone(),
@@ -298,6 +305,7 @@ impl Desk {
             clock: outside.clone(),
             meter: Arc::new(NoMeter),
             steps: steps.clone(),
+            herald: herald.clone(),
             holds: Arc::default(),
         };
         let reconciler = Reconciler {
@@ -318,25 +326,11 @@ impl Desk {
             },
             memory: Memory::default(),
         };
-        let keeper = Keeper {
-            watchdogs: engine_settings.watchdogs,
-            sight,
-            store: store.clone(),
-            intake: intake.clone(),
-            clock: outside.clone(),
-            ids: outside.clone(),
-            listening: None,
-        }
-        .before_its_first_look();
-        let auditor = Auditor {
-            store: store.clone(),
-            steps: steps.clone(),
-            intake: intake.clone(),
-            clock: outside.clone(),
-            ids: outside.clone(),
-            meter: Arc::new(NoMeter),
-            state: AuditState::default(),
-        };
+        let keeper =
+            Keeper { watchdogs: engine_settings.watchdogs, sight, herald: herald.clone(), listening: None }
+                .before_its_first_look();
+        let auditor =
+            Auditor { herald, steps: steps.clone(), meter: Arc::new(NoMeter), state: AuditState::default() };
         let commands = Commands::new(steps, store.clone());
         Self { outside, store, commands, intake, executor, reconciler, keeper, auditor, diagnostics, folder }
     }

@@ -86,6 +86,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
     ("k8s_openapi", &["clients", "diagnostics", "actions"], "Kubernetes types stay in the adapters"),
     ("tera", &["rules", "http"], "templates are rendered where everything they are given is escaped"),
     ("cel", &["rules"], "conditions are judged in one place"),
+    ("croner", &["domain"], "cron expressions are read in one place"),
     ("promql_parser", &["rules", "settings", "diagnostics", "sandbox"], "PromQL is read where it is checked"),
     ("clap", &["cli", "main"], "the command line has one home"),
     (
@@ -136,12 +137,18 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
     ),
     ("PagerDutyClient", &["clients", "notify", "app"], "only `notify/` speaks to PagerDuty"),
     ("apply::apply", &["engine/step", "domain"], "`engine::step` is the only writer of incident state"),
-    (".commit", &["engine/step", "store"], "`engine::step` is the only writer of incident state"),
+    // Runs of scheduled checks are of no incident: their results and next runs are written with the lease that they end.
+    (
+        ".commit",
+        &["engine/step", "engine/checking", "store"],
+        "`engine::step` is the only writer of incident state",
+    ),
 ];
 
 /// What the ground floor may depend on: pure libraries only.
-const GROUND_CRATES: [&str; 11] = [
+const GROUND_CRATES: [&str; 12] = [
     "aho-corasick",
+    "croner",
     "jiff",
     "regex",
     "regex-automata",

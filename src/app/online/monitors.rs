@@ -152,8 +152,8 @@ impl Looker<'_> {
         let set = book.current();
         let mut asked = BTreeSet::new();
         let (mut good, mut templated) = (0, 0);
-        for rule in set.rules() {
-            for spec in rule.rule.diagnostics.iter().filter(|spec| spec.kind.starts_with("prom.")) {
+        for rule in set.looking() {
+            for spec in rule.diagnostics.iter().filter(|spec| spec.kind.starts_with("prom.")) {
                 let Some(expr) = spec.params["expr"].as_str() else { continue };
                 if expr.contains("{{") || expr.contains("{%") {
                     templated += 1;
@@ -162,7 +162,7 @@ impl Looker<'_> {
                 if asked.len() >= QUERIES_MAX || !asked.insert(expr.to_owned()) {
                     continue;
                 }
-                let setting = format!("rule {}, diagnostic {}", rule.rule.name, spec.name);
+                let setting = format!("rule {}, diagnostic {}", rule.name, spec.name);
                 match client.query(expr, None, limits).await {
                     Ok(answer) if is_empty(&answer.data) => {
                         let help = "look whether its metrics are scraped; while it gives nothing, its finding is unknown";

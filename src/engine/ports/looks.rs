@@ -1,7 +1,11 @@
 //! What the store shows to those who look after it: alerts that fire in open incidents, and what an audit finds.
 
 use crate::domain::alert::Alert;
+use crate::domain::effect::EffectId;
 use crate::domain::incident::IncidentId;
+use crate::domain::scheduled::CheckReport;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// An alert that fires in an open incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,4 +56,24 @@ impl std::fmt::Display for AuditView {
         }
         write!(f, "; overdue timers: {overdue_wakes}; overdue deliveries: {overdue_deliveries}")
     }
+}
+
+/// A run of a scheduled check that is planned, or being carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// Its effect.
+    pub id: EffectId,
+    /// Which check.
+    pub check: String,
+    /// When it is due.
+    pub due_at: Timestamp,
+}
+
+/// How scheduled checks stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChecksView {
+    /// Runs that are due by their schedules, without those that somebody asked for.
+    pub pending: Vec<Pending>,
+    /// The last report of each check, by name.
+    pub results: BTreeMap<String, CheckReport>,
 }

@@ -2,6 +2,7 @@
 
 use super::{IncidentView, PortFuture};
 use crate::domain::notification::{Destination, MessageRef, Notice};
+use crate::domain::scheduled::CheckReport;
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -57,5 +58,17 @@ pub trait Notifier: Send + Sync {
         now: Timestamp,
     ) -> PortFuture<'a, Delivered> {
         self.notify(destination, notice, view, now)
+    }
+
+    /// Delivers what a scheduled check found. The key stays when it is delivered again.
+    fn report<'a>(
+        &'a self,
+        _key: &'a str,
+        _destination: &'a Destination,
+        _report: &'a CheckReport,
+        _now: Timestamp,
+    ) -> PortFuture<'a, Delivered> {
+        let reason = "reports of scheduled checks are not told here".to_owned();
+        Box::pin(std::future::ready(Delivered::Never { reason }))
     }
 }

@@ -115,7 +115,7 @@ mod tests {
     use crate::domain::rule::RuleHash;
     use crate::domain::severity::Severity;
     use crate::domain::temporary::TemporaryFix;
-    use crate::engine::ports::{IncidentCounts, IncidentView, PortFuture, StoreError};
+    use crate::engine::ports::{ChecksView, IncidentCounts, IncidentView, PortFuture, StoreError};
 
     /// So many incidents, and how many were asked for each time.
     struct Shelf {
@@ -154,6 +154,9 @@ mod tests {
             unreachable!("lists count nothing")
         }
         fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>> {
+            unreachable!("these are no incidents")
+        }
+        fn checks(&self) -> PortFuture<'_, Result<ChecksView, StoreError>> {
             unreachable!("these are no incidents")
         }
         fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>> {

@@ -122,7 +122,7 @@ pub(super) fn headline_of(view: &IncidentView, frame: &Frame<'_>) -> String {
 }
 
 /// Lines that together keep to an allowance. What does not fit is counted.
-struct Lines {
+pub(super) struct Lines {
     text: String,
     room: usize,
     left_out: usize,
@@ -132,12 +132,12 @@ impl Lines {
     /// Room for the note about what is missing.
     const NOTE_UNITS: usize = 60;
 
-    fn new(units_max: usize) -> Self {
+    pub(super) fn new(units_max: usize) -> Self {
         Self { text: String::new(), room: units_max.saturating_sub(Self::NOTE_UNITS), left_out: 0 }
     }
 
     /// Adds a line if it still fits, and no later one once one did not: what is shown is a whole beginning.
-    fn push(&mut self, line: impl AsRef<str>) {
+    pub(super) fn push(&mut self, line: impl AsRef<str>) {
         let line = line.as_ref();
         let needed = units(line) + 1;
         if self.left_out > 0 || needed > self.room {
@@ -152,7 +152,7 @@ impl Lines {
     }
 
     /// The lines, with a note where `what` was left out.
-    fn finish(mut self, what: &str) -> String {
+    pub(super) fn finish(mut self, what: &str) -> String {
         if self.left_out > 0 {
             let note = format!("… and {} more {what}", self.left_out);
             self.text.push('\n');

@@ -178,38 +178,51 @@ fn diagnostics(
     let mut specs: Vec<DiagnosticSpec> = Vec::new();
     for (index, entry) in raw.iter().enumerate() {
         let at = format!("/spec/diagnostics/{index}");
-        let name = diagnostic_name(entry, &specs, &at, report);
-        let Some((kind, params)) = uses::one_kind(entry, &["name"], "diagnostic", &at, report) else {
-            // The name stays known, so that conditions that use it are not complained about as well.
-            specs.push(DiagnosticSpec { name, kind: String::new(), params: Value::Null });
-            continue;
-        };
-        let at = format!("{at}{}", params::pointer(&[kind]));
-        match surroundings.catalog.diagnostic(kind) {
-            Some(known) => {
-                let vocabulary = Vocabulary::diagnosing();
-                uses::params(params, (known.check)(params), &vocabulary, &at, surroundings, report);
-            }
-            None => {
-                let known = surroundings.catalog.diagnostics().map(|kind| kind.name);
-                uses::unknown_kind(kind, "diagnostic", known, &at, report);
-            }
-        }
-        specs.push(DiagnosticSpec { name, kind: kind.to_owned(), params: params.clone() });
+        let before: Vec<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        let name = finding_name(entry, &before, "diagnostic", &at, report);
+        specs.push(diagnostic(name, entry, &["name"], &at, surroundings, report));
     }
     specs
 }
 
-/// The name of a diagnostic: an identifier, since conditions read its finding as `findings.NAME`.
-fn diagnostic_name(
+/// One use of a diagnostic, in a map that has `others` beside it.
+pub(super) fn diagnostic(
+    name: String,
     entry: &Map<String, Value>,
-    before: &[DiagnosticSpec],
+    others: &[&str],
+    at: &str,
+    surroundings: &Surroundings<'_>,
+    report: &mut Report<'_>,
+) -> DiagnosticSpec {
+    let Some((kind, params)) = uses::one_kind(entry, others, "diagnostic", at, report) else {
+        // The name stays known, so that conditions that use it are not complained about as well.
+        return DiagnosticSpec { name, kind: String::new(), params: Value::Null };
+    };
+    let at = format!("{at}{}", params::pointer(&[kind]));
+    match surroundings.catalog.diagnostic(kind) {
+        Some(known) => {
+            let vocabulary = Vocabulary::diagnosing();
+            uses::params(params, (known.check)(params), &vocabulary, &at, surroundings, report);
+        }
+        None => {
+            let known = surroundings.catalog.diagnostics().map(|kind| kind.name);
+            uses::unknown_kind(kind, "diagnostic", known, &at, report);
+        }
+    }
+    DiagnosticSpec { name, kind: kind.to_owned(), params: params.clone() }
+}
+
+/// The name of what brings a finding, `what`: an identifier, since conditions read it as `findings.NAME`.
+pub(super) fn finding_name(
+    entry: &Map<String, Value>,
+    before: &[&str],
+    what: &str,
     at: &str,
     report: &mut Report<'_>,
 ) -> String {
     let Some(name) = entry.get("name").and_then(Value::as_str) else {
         let help = "add a name for its finding, such as `name: error_ratio`".to_owned();
-        report.error(at, "this diagnostic has no name", Some(help));
+        report.error(at, format!("this {what} has no name"), Some(help));
         return String::new();
     };
     let is_identifier = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
@@ -217,8 +230,8 @@ fn diagnostic_name(
     if !is_identifier || RESERVED.contains(&name) {
         let help = "use lower-case letters, digits and `_`: conditions say `findings.NAME`".to_owned();
         report.error(&format!("{at}/name"), format!("`{name}` cannot name a finding"), Some(help));
-    } else if before.iter().any(|other| other.name == name) {
-        let message = format!("there is another diagnostic `{name}` in this rule");
+    } else if before.contains(&name) {
+        let message = format!("there is another {what} `{name}` in this document");
         report.error(&format!("{at}/name"), message, Some("give each its own name".to_owned()));
     }
     name.to_owned()

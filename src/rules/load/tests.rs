@@ -1,6 +1,7 @@
 //! Rule files load, or show every mistake at its place.
 
 mod roster;
+mod scheduled;
 
 use super::*;
 use crate::domain::Labels;

@@ -172,7 +172,7 @@ async fn tables_of_a_newer_version_are_refused() {
                  VALUES (9000, 'from the future', TRUE, ''::bytea, 0)";
     behind_its_back(&url, newer).await;
     let refusal = told(SqlStore::open(&url, &OpenOptions::default()).await);
-    assert!(refusal.contains("newer version (schema 9000, this one knows up to 11)"), "{refusal}");
+    assert!(refusal.contains("newer version (schema 9000, this one knows up to 12)"), "{refusal}");
 }
 
 #[tokio::test]
