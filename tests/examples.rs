@@ -184,13 +184,13 @@ fn the_rule_of_the_readme_loads_without_a_warning() {
 fn the_shipped_rules_find_all_they_name_in_the_example_settings() {
     let settings = load(&read(EXAMPLE));
     let known = app::known(&settings);
-    let escalation = ["escalation/contacts", "escalation/hsc-jit", "escalation/pss-nano"];
-    let names = ["generic/disk-space", "pss-nano", "services"]
-        .iter()
-        .chain(&escalation)
-        .map(|name| format!("rules/{name}.yaml"));
-    let files = names.map(|name| mk_file(&name, read(&name))).collect();
-    assert_eq!(load_rules(files, &known).warnings(), []);
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
+    let files = glob::glob(&format!("{root}rules/**/*.yaml")).expect("a pattern").map(|path| {
+        let path = path.expect("a path").display().to_string();
+        let name = path.strip_prefix(root).expect("it lies in the repository");
+        mk_file(name, read(name))
+    });
+    assert_eq!(load_rules(files.collect(), &known).warnings(), []);
 }
 
 #[test]

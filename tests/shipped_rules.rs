@@ -639,7 +639,12 @@ fn faults_of_a_cluster_are_answered_by_the_remedy_that_fits() {
         // A restart is a revision as well, and changes nothing.
         (
             &failing,
-            json!({ "error_ratio": { "last": 0.2 }, "history": { "current_seconds": 600, "changes": [] }, "pool": { "lines": 4 } }),
+            json!({
+                "error_ratio": { "last": 0.2 },
+                "history": { "current_seconds": 600, "changes": [] },
+                "pool": { "lines": 4 },
+                "database": { "used_percent": 40 },
+            }),
             "raise-connection-pool",
             Decision::Ask,
             "k8s.set_env",
