@@ -11,6 +11,7 @@ mod desk;
 pub mod explain;
 mod files;
 mod gauges;
+pub mod hindsight;
 mod house;
 pub mod online;
 mod own;

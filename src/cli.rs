@@ -10,6 +10,7 @@
 mod actions;
 mod alert;
 mod answer;
+mod backtest;
 mod check;
 mod checks;
 mod completions;
@@ -80,6 +81,7 @@ enum Command {
     Check(check::CheckArgs),
     Test(test::TestArgs),
     Explain(Box<explain::ExplainArgs>),
+    Backtest(Box<backtest::BacktestArgs>),
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
     Checks(Box<checks::ChecksArgs>),
@@ -112,6 +114,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Check(args) => check::run(args),
         Command::Test(args) => test::run(args),
         Command::Explain(args) => explain::run(*args),
+        Command::Backtest(args) => backtest::run(*args),
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
         Command::Checks(args) => checks::run(*args),

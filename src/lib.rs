@@ -6,6 +6,7 @@ pub use smokejumper_domain as domain;
 pub mod actions;
 pub mod alerting;
 pub mod app;
+pub mod backtest;
 pub mod cli;
 pub mod clients;
 pub mod diagnostics;

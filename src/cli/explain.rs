@@ -1,7 +1,7 @@
 //! `explain`: what the service would make of an alert, and why. Decides nothing itself: the engine rehearses.
 
 mod document;
-mod evidence;
+pub(super) mod evidence;
 mod page;
 mod payload;
 

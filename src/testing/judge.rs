@@ -3,7 +3,8 @@
 mod actions;
 mod escalation;
 
-pub use escalation::steps;
+pub use actions::{Decided, decided};
+pub use escalation::{step, steps};
 
 use super::format::{Expect, MessageWanted};
 use super::report::Mismatch;

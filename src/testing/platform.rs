@@ -129,8 +129,16 @@ pub fn pattern(name: &str) -> String {
     }
 }
 
+/// Settings of whoever names no file.
+pub fn defaults() -> Settings {
+    from_text("settings", DEFAULTS).expect("they are a constant that a test reads")
+}
+
 /// Rules under settings; without any, everything that they name is taken to exist.
-fn read_book(patterns: &[String], settings: Option<&Settings>) -> Result<Arc<RuleBook>, Vec<Problem>> {
+///
+/// # Errors
+/// Every mistake in them.
+pub fn read_book(patterns: &[String], settings: Option<&Settings>) -> Result<Arc<RuleBook>, Vec<Problem>> {
     let (catalog, known, default_policy) = match settings {
         Some(settings) => (catalog(settings), known(settings), settings.escalation.default_policy.clone()),
         None => (kinds(), Known::everything(), None),

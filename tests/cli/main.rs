@@ -6,6 +6,7 @@
     reason = "the program is run as a user runs it, on the machine's clock, and servers show why they failed"
 )]
 
+mod backtest;
 mod check;
 mod demo;
 mod docs;

@@ -123,6 +123,11 @@ fn program(name: &str, package: &str) -> Command {
 
 /// Prometheus with this configuration.
 pub async fn prometheus(folder: &Path, config: &str) -> Server {
+    prometheus_with(folder, config, &[]).await
+}
+
+/// The same with further options.
+pub async fn prometheus_with(folder: &Path, config: &str, options: &[&str]) -> Server {
     let port = free_port();
     let file = folder.join("prometheus.yml");
     std::fs::write(&file, config).expect("the folder takes a file");
@@ -130,7 +135,8 @@ pub async fn prometheus(folder: &Path, config: &str) -> Server {
     command
         .arg(format!("--config.file={}", file.display()))
         .arg(format!("--storage.tsdb.path={}", folder.join("tsdb").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .args(options);
     start(command, "prometheus", port, folder, "/-/ready").await
 }
 

@@ -61,6 +61,8 @@ const ROOMS: &[Room] = &[
     roof("app"),
     // Plays rule tests through the house, and answers from a test file in the place of whatever is outside.
     roof("testing"),
+    // Plays the past on the stage of the rule tests.
+    roof("backtest"),
     roof("cli"),
     roof("main"),
 ];
@@ -122,9 +124,14 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
         "diagnostics and notifiers only read or tell",
     ),
     ("Actor for", &["actions", "testing/world"], "only `actions/` touches the world"),
-    ("Diagnoser for", &["diagnostics", "testing/world"], "only `diagnostics/` gathers evidence"),
-    ("Notifier for", &["notify"], "only `notify/` tells people"),
-    ("Store for", &["store"], "only `store/` keeps state"),
+    // A backtest answers for the past, tells nobody, and keeps what it plays for as long as it plays.
+    (
+        "Diagnoser for",
+        &["diagnostics", "testing/world", "backtest/past"],
+        "only `diagnostics/` gathers evidence",
+    ),
+    ("Notifier for", &["notify", "backtest/past"], "only `notify/` tells people"),
+    ("Store for", &["store", "backtest/memory"], "only `store/` keeps state"),
     ("Playbook for", &["rules"], "only `rules/` knows what a rule says"),
     ("ActHandle", &["actions", "clients", "app/adapters"], "only `actions/` is given a handle that writes"),
     ("RedisHand", &["actions", "clients"], "only `actions/` is given a connection that changes something"),

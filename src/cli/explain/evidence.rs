@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::yaml::nearest;
 
 /// Reads a file of findings.
-pub(super) fn read(path: &Path) -> Result<BTreeMap<String, GivenFinding>, Failure> {
+pub(in crate::cli) fn read(path: &Path) -> Result<BTreeMap<String, GivenFinding>, Failure> {
     let body = read_body(path)?;
     parse(&body).map_err(|why| {
         Failure::usage(format!("{}: {why}", name_of(path))).with_help(

@@ -15,10 +15,14 @@ const IS_TOLD: &str = " is told: ";
 
 /// The steps that were told, oldest first: their names, and whom they told.
 pub fn steps(view: &IncidentView) -> impl DoubleEndedIterator<Item = (&str, Vec<&str>)> {
-    view.timeline.iter().filter(|line| line.kind == LineKind::Escalation).filter_map(step)
+    view.timeline.iter().filter_map(step)
 }
 
-fn step(line: &TimelineLine) -> Option<(&str, Vec<&str>)> {
+/// The step of the escalation that a line tells of: its name, and whom it told.
+pub fn step(line: &TimelineLine) -> Option<(&str, Vec<&str>)> {
+    if line.kind != LineKind::Escalation {
+        return None;
+    }
     let (name, whom) = line.text.split_once(IS_TOLD)?;
     // People on call stand in parentheses behind the destinations.
     let whom = whom.split(" (on call: ").next().unwrap_or_default();
