@@ -18,7 +18,7 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    AuditView, Claim, Commit, Delivery, Finish, FiringPage, IncidentCounts, IncidentQuery, IncidentView,
+    AuditView, ChecksView, Claim, Commit, Delivery, Finish, FiringPage, IncidentCounts, IncidentQuery, IncidentView,
     IncidentWrite, Leased, Ledger, Loaded, Neighbours, PauseChange, PortFuture, Reader, Store, StoreError,
     Wanted,
 };
@@ -235,6 +235,10 @@ impl Reader for Memory {
 
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>> {
         ready(Ok(Vec::new()))
+    }
+
+    fn checks(&self) -> PortFuture<'_, Result<ChecksView, StoreError>> {
+        ready(Ok(ChecksView::default()))
     }
 
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>> {
