@@ -7,6 +7,7 @@ pub mod actions;
 pub mod alerting;
 pub mod app;
 pub mod backtest;
+pub mod chart;
 pub mod cli;
 pub mod clients;
 pub mod diagnostics;

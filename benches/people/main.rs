@@ -1,8 +1,8 @@
-//! What people feel: how soon a press is answered, in which order a flood of incidents is told, and how late
-//! escalations are, each beside a baseline of the same run.
+//! What people feel: how soon a press is answered, in which order a flood of incidents is told, how late escalations are,
+//! and how long a chart takes, each beside a baseline of the same run.
 //!
 //! `cargo bench --bench people` runs everything; `-- --quick` runs a tenth of it, and names of sections (`presses`,
-//! `flood`, `escalations`) pick some. The product is the built `smokejumper serve`, a process of its own, and Slack is the
+//! `flood`, `escalations`, `charts`) pick some. The product is the built `smokejumper serve`, a process of its own, and Slack is the
 //! simulated one with its published limits. `docs/performance.md` says what was measured and how to read it.
 
 #![allow(
@@ -15,6 +15,7 @@
 #![allow(missing_docs, reason = "a program, not a library")]
 
 mod alerts;
+mod charts;
 mod escalations;
 mod flood;
 mod presses;
@@ -64,7 +65,7 @@ const QUICK: Effort = Effort {
     escalations: 100,
 };
 
-const SECTIONS: [&str; 3] = ["presses", "flood", "escalations"];
+const SECTIONS: [&str; 4] = ["presses", "flood", "escalations", "charts"];
 
 fn main() {
     let mut effort = FULL;
@@ -95,6 +96,9 @@ fn main() {
             escalations::run(effort, &mut report).await;
         }
     });
+    if wants("charts") {
+        charts::run(&mut report);
+    }
     report.close();
 }
 

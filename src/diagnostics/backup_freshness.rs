@@ -206,5 +206,5 @@ fn evidence(scene: Scene<'_>, backups: &[Backup], max_age: Period) -> Evidence {
     if failed > 0 {
         text += &format!("\n{failed} have failed since");
     }
-    Evidence { fields: found, text }
+    Evidence { fields: found, text, chart: None }
 }

@@ -13,6 +13,7 @@ use crate::clients::postgres::PgError;
 use crate::clients::prometheus::PrometheusError;
 use crate::clients::redis::RedisError;
 use crate::domain::catalog::ParamsError;
+use crate::domain::chart::Chart;
 use crate::domain::diagnosis::{FINDING_TEXT_BYTES_MAX, Finding, FindingStatus};
 use crate::domain::redact::Redactor;
 use crate::domain::rule::DiagnosticSpec;
@@ -30,6 +31,8 @@ const LIST_BYTES_MAX: usize = 48 * 1024;
 pub(super) struct Evidence {
     pub(super) fields: Map<String, Value>,
     pub(super) text: String,
+    /// How it went, for a picture.
+    pub(super) chart: Option<Box<Chart>>,
 }
 
 /// Why a diagnostic has no answer.
@@ -109,14 +112,18 @@ pub(super) fn finish(
         Err(Unknown { reason, .. }) => {
             Finding::unknown(name, kind, redactor.redact(&reason), taken_at, duration_ms)
         }
-        Ok(Evidence { mut fields, text }) => {
+        Ok(Evidence { mut fields, text, mut chart }) => {
             fields.values_mut().for_each(|value| redact(value, redactor));
+            for line in chart.iter_mut().flat_map(|chart| &mut chart.lines) {
+                line.name = redactor.redact(&line.name).into_owned();
+            }
             Finding {
                 name: name.clone(),
                 kind: kind.clone(),
                 status: FindingStatus::Known,
                 fields,
                 text: cut(redactor.redact(&text).into_owned(), FINDING_TEXT_BYTES_MAX),
+                chart,
                 taken_at,
                 duration_ms,
             }

@@ -105,6 +105,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
             Ok(Evidence {
                 fields: fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
                 text,
+                chart: None,
             })
         }
         Err(error) => Err(error.into()),
@@ -131,7 +132,7 @@ fn answered(answer: &HttpAnswer, expect: &Expect) -> Result<Evidence, Unknown> {
         Some(error) => format!("{error} ({latency_ms} ms)"),
     };
     fields.extend(error.map(|error| ("error".to_owned(), json!(error))));
-    Ok(Evidence { fields, text })
+    Ok(Evidence { fields, text, chart: None })
 }
 
 /// Whether the answer lacks the text. Nobody knows where only a part of the answer was read.

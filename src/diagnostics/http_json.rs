@@ -111,5 +111,5 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
         "latency_ms".to_owned(),
         json!(u64::try_from(answer.latency.as_millis()).unwrap_or(u64::MAX)),
     );
-    Ok(Evidence { fields, text: table(&rows) })
+    Ok(Evidence { fields, text: table(&rows), chart: None })
 }

@@ -81,7 +81,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
                 ));
             }
             let text = format!("there is no Certificate {namespace}/{name}");
-            Ok(Evidence { fields: fields(json!({"exists": false})), text })
+            Ok(Evidence { fields: fields(json!({"exists": false})), text, chart: None })
         }
         Err(error) => Err(error.into()),
     }
@@ -144,5 +144,5 @@ fn evidence(
         "issuer_reason": issuer_reason,
         "dns_names": certificate.pointer("/spec/dnsNames"),
     }));
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }

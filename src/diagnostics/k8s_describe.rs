@@ -148,7 +148,7 @@ fn evidence(
         "object": small.then_some(object),
         "warnings": warnings,
     }));
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }
 
 /// The conditions of an object by their types.

@@ -310,7 +310,7 @@ impl Happenings {
             "newest_seconds": newest.map(seconds),
             "events": whole_list(self.newest.iter().map(value).collect()),
         }));
-        Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned() }
+        Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned(), chart: None }
     }
 }
 

@@ -143,5 +143,5 @@ fn evidence(pod: String, code: i32, output: ExecOutput, tools: &Tools) -> Eviden
         "stderr": stderr,
         "pod": pod,
     }));
-    Evidence { fields: found, text }
+    Evidence { fields: found, text, chart: None }
 }

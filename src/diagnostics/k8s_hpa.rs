@@ -99,7 +99,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
 
 fn none() -> Evidence {
     let found = fields(json!({"exists": false}));
-    Evidence { fields: found, text: "there is no such HorizontalPodAutoscaler".to_owned() }
+    Evidence { fields: found, text: "there is no such HorizontalPodAutoscaler".to_owned(), chart: None }
 }
 
 fn evidence(scene: Scene<'_>, hpa: &HorizontalPodAutoscaler) -> Evidence {
@@ -151,7 +151,7 @@ fn evidence(scene: Scene<'_>, hpa: &HorizontalPodAutoscaler) -> Evidence {
         "metrics": metrics,
         "last_scaled_seconds": scaled,
     }));
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }
 
 /// One metric with what it is now, found again by its kind and name.

@@ -102,7 +102,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
             let job: Job = scene.reads.get(of.resource, place, &of.name).await?;
             let run = Run::of(&job);
             let text = run.row(scene);
-            Ok(Evidence { fields: run.fields(scene), text })
+            Ok(Evidence { fields: run.fields(scene), text, chart: None })
         }
         "CronJob" => {
             let cron: CronJob = scene.reads.get(of.resource, place, &of.name).await?;
@@ -248,5 +248,5 @@ fn of_cron(scene: Scene<'_>, name: &str, cron: &CronJob, runs: &[Run]) -> Eviden
         None => ", no success known".to_owned(),
     };
     let rows: Vec<String> = runs.iter().take(JOBS_SHOWN_MAX).map(|run| run.row(scene)).collect();
-    Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned() }
+    Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned(), chart: None }
 }

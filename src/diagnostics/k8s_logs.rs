@@ -281,9 +281,9 @@ fn evidence(
         if notes.is_empty() {
             notes.push(NONE_ENDED.to_owned());
         }
-        return Ok(Evidence { fields: found, text: notes.join("\n") });
+        return Ok(Evidence { fields: found, text: notes.join("\n"), chart: None });
     }
-    Ok(Evidence { fields: found, text: page(&texts, sources.len() > 1, &notes) })
+    Ok(Evidence { fields: found, text: page(&texts, sources.len() > 1, &notes), chart: None })
 }
 
 /// The newest lines of each log, as many as fit, each log with an equal share. Where others are meant as well, each says

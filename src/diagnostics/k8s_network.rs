@@ -168,7 +168,7 @@ fn of_service(name: &str, service: &Value, endpoints: Endpoints) -> Evidence {
         "selector": selector,
         "addresses": addresses(service),
     }));
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }
 
 async fn of_ingress(
@@ -227,7 +227,7 @@ async fn of_ingress(
         "tls_secrets": list(&spec["tls"]).filter_map(|tls| text(&tls["secretName"])).collect::<Vec<_>>(),
     }));
     let head = format!("Ingress {name}");
-    Ok(Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned() })
+    Ok(Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned(), chart: None })
 }
 
 fn of_policy(name: &str, policy: &Value) -> Evidence {
@@ -250,7 +250,7 @@ fn of_policy(name: &str, policy: &Value) -> Evidence {
         "egress_rules": egress,
         "covers": whole_list(covers.into_iter().map(Value::from).collect()),
     }));
-    Evidence { fields: found, text }
+    Evidence { fields: found, text, chart: None }
 }
 
 /// Addresses that a load balancer gave.

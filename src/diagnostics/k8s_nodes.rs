@@ -147,5 +147,5 @@ fn evidence(nodes: &[Glance]) -> Evidence {
         "nodes": whole_list(nodes.iter().map(|node| node.value.clone()).collect()),
     }));
     let head = format!("{ready} of {} nodes are ready", nodes.len());
-    Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned() }
+    Evidence { fields: found, text: [head, table(&rows)].join("\n").trim_end().to_owned(), chart: None }
 }

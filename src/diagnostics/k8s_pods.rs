@@ -105,5 +105,5 @@ fn evidence(mut pods: Vec<PodGlance>) -> Evidence {
         all => format!("{ready} of {all} pods are ready, {unwell} need a look"),
     };
     let text = [head, table(&rows)].join("\n").trim_end().to_owned();
-    Evidence { fields: found, text }
+    Evidence { fields: found, text, chart: None }
 }

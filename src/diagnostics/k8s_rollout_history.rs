@@ -188,7 +188,7 @@ fn evidence(
         "images_changed": with_changes.then_some(images_changed),
         "revisions": whole_list(values),
     }));
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }
 
 /// A change for people.

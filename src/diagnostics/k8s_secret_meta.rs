@@ -127,7 +127,11 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
         Some(outline) => evidence(scene, &name, key.as_deref(), outline),
         None => {
             let found = json!({"exists": false, "key_exists": key.map(|_| false)});
-            Evidence { fields: fields(found), text: format!("there is no Secret {namespace}/{name}") }
+            Evidence {
+                fields: fields(found),
+                text: format!("there is no Secret {namespace}/{name}"),
+                chart: None,
+            }
         }
     })
 }
@@ -158,7 +162,7 @@ fn evidence(scene: Scene<'_>, name: &str, key: Option<&str>, outline: Outline) -
         "age_seconds": age,
         "changed_seconds": changed,
     }));
-    Evidence { fields: found, text }
+    Evidence { fields: found, text, chart: None }
 }
 
 #[cfg(test)]

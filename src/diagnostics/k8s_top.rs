@@ -335,5 +335,5 @@ fn evidence(items: &[Item]) -> Evidence {
         "items": whole_list(items.iter().map(value).collect()),
     }));
     let rows: Vec<String> = items.iter().map(row).collect();
-    Evidence { fields: found, text: table(&rows) }
+    Evidence { fields: found, text: table(&rows), chart: None }
 }

@@ -201,5 +201,5 @@ fn evidence(scene: Scene<'_>, object: &Value, rollout: &Rollout, replicas: Repli
         "managed_by": manager.map(|manager| manager.word()),
         "age_seconds": age,
     }));
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }

@@ -60,5 +60,5 @@ async fn run(_: &Tools, params: &Value, _: Moment<'_>) -> Result<Evidence, Unkno
         links.iter().map(|(title, url)| format!("{}: {url}", one_line(title, TITLE_BYTES_MAX))).collect();
     let fields =
         Map::from_iter([("count".to_owned(), json!(links.len())), ("links".to_owned(), json!(links))]);
-    Ok(Evidence { fields, text: rows.join("\n") })
+    Ok(Evidence { fields, text: rows.join("\n"), chart: None })
 }

@@ -143,5 +143,5 @@ fn evidence(found: &Lines, truncated: bool, redactor: &Redactor) -> Evidence {
     // As in a log: the newest last.
     shown.reverse();
     let text = if shown.is_empty() { "no line was found".to_owned() } else { shown.join("\n") };
-    Evidence { fields, text }
+    Evidence { fields, text, chart: None }
 }

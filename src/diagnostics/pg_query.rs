@@ -181,10 +181,10 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     };
     let found = ask(&mut pg, &params, access).await;
     pg.close().await;
-    let Evidence { mut fields, text } = found?;
+    let Evidence { mut fields, text, .. } = found?;
     fields.insert("reachable".to_owned(), json!(true));
     fields.insert("full".to_owned(), json!(false));
-    Ok(Evidence { fields, text })
+    Ok(Evidence { fields, text, chart: None })
 }
 
 async fn ask(pg: &mut PgReads, params: &Params, access: &PgAccess) -> Result<Evidence, Unknown> {
@@ -234,5 +234,5 @@ fn down(error: &PgError) -> Evidence {
     fields.insert("reachable".to_owned(), json!(false));
     fields.insert("full".to_owned(), json!(matches!(error.failure, Failure::Full(_))));
     fields.insert("error".to_owned(), json!(text));
-    Evidence { fields, text }
+    Evidence { fields, text, chart: None }
 }

@@ -85,5 +85,5 @@ fn evidence(samples: &[Sample]) -> Result<Evidence, Unknown> {
         .iter()
         .map(|(value, sample)| format!("{}: {}", prom::series_name(&sample.labels), shown(*value)))
         .collect();
-    Ok(Evidence { fields, text: table(&lines) })
+    Ok(Evidence { fields, text: table(&lines), chart: None })
 }

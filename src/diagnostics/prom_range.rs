@@ -11,6 +11,7 @@ use super::{Entry, Moment, Tools, prom};
 use crate::clients::prometheus::Range;
 use crate::clients::prometheus::answer::{Data, Labels, Point, Series};
 use crate::domain::catalog::{CheckedParams, DiagnosticKind, ParamsError, no_access};
+use crate::domain::chart::{self, CHART_LINES_MAX, Chart, ChartLine};
 use crate::params;
 use crate::period::Period;
 
@@ -88,6 +89,9 @@ struct Params {
     threshold: Option<f64>,
     /// Look ahead along the line of best fit.
     predict: Option<Predict>,
+    /// Whether messages bring along a picture of it. Default: the first `prom.range` of the rule, and none beside those
+    /// that say `true`. The page of an incident shows all but those that say `false`.
+    chart: Option<bool>,
 }
 
 /// How far to look ahead.
@@ -141,7 +145,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
     let (client, limits) = prom::client(tools, moment, SERIES_MAX)?;
     let answer = client.query_range(&params.expr, params.range(moment.now), limits).await?;
     match prom::whole(answer)?.data {
-        Data::Matrix(series) => evidence(series, &params, moment.now),
+        Data::Matrix(series) => evidence(series, &params, params.range(moment.now), moment.now),
         _ => Err(Unknown::new("the expression gives no series over time")),
     }
 }
@@ -149,13 +153,14 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
 /// One living series, reckoned up.
 struct Curve {
     labels: Labels,
+    points: Vec<Point>,
     trend: Trend,
     crossings: Option<Crossings>,
     predicted: Option<f64>,
     bad_points: usize,
 }
 
-fn evidence(series: Vec<Series>, params: &Params, now: Timestamp) -> Result<Evidence, Unknown> {
+fn evidence(series: Vec<Series>, params: &Params, range: Range, now: Timestamp) -> Result<Evidence, Unknown> {
     let all = series.len();
     let mut curves = Vec::new();
     let mut newest: Option<Timestamp> = None;
@@ -187,7 +192,9 @@ fn evidence(series: Vec<Series>, params: &Params, now: Timestamp) -> Result<Evid
         Value::Object(fields)
     });
     fields.extend(whole_list(list.collect()).map(|list| ("series".to_owned(), list)));
-    Ok(Evidence { fields, text: text(&curves, params) })
+    let text = text(&curves, params);
+    let chart = (params.chart != Some(false)).then(|| Box::new(chart(&curves, params, range)));
+    Ok(Evidence { fields, text, chart })
 }
 
 fn curve(series: Series, params: &Params, now: Timestamp) -> Option<Curve> {
@@ -202,7 +209,44 @@ fn curve(series: Series, params: &Params, now: Timestamp) -> Option<Curve> {
         predicted: ahead.and_then(|ahead| trend.predict(ahead, params.window.signed())),
         bad_points: all - points.len(),
         trend,
+        points,
     })
+}
+
+/// The highest curves on the grid of the question, as few values as a picture needs.
+fn chart(curves: &[Curve], params: &Params, range: Range) -> Chart {
+    let drawn = &curves[..curves.len().min(CHART_LINES_MAX)];
+    let mut factor = 1;
+    let lines = drawn.iter().map(|curve| {
+        let (values, times) = chart::thin(on_grid(&curve.points, range));
+        factor = times;
+        ChartLine { name: prom::series_name(&curve.labels), values }
+    });
+    let lines = lines.collect();
+    let step_ms = i64::try_from(range.step.as_millis()).unwrap_or(i64::MAX).saturating_mul(factor);
+    Chart {
+        from: range.start,
+        step_ms,
+        threshold: params.threshold,
+        lines,
+        left_out: u32::try_from(curves.len() - drawn.len()).unwrap_or(u32::MAX),
+        asked_for: params.chart == Some(true),
+    }
+}
+
+/// A value for each step of the question, and none where Prometheus had none.
+fn on_grid(points: &[Point], range: Range) -> Vec<Option<f64>> {
+    let step = range.step.as_millis().max(1);
+    let place = |at: Timestamp| (at.duration_since(range.start).as_millis() + step / 2).div_euclid(step);
+    let count = usize::try_from(place(range.end) + 1).unwrap_or_default();
+    let mut values = vec![None; count];
+    for point in points {
+        let at = usize::try_from(place(point.at)).ok();
+        if let Some(value) = at.and_then(|at| values.get_mut(at)) {
+            *value = Some(point.value);
+        }
+    }
+    values
 }
 
 fn curve_fields(curve: &Curve) -> Map<String, Value> {

@@ -123,7 +123,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
             let mut fields = Map::new();
             fields.insert("reachable".to_owned(), json!(false));
             fields.insert("error".to_owned(), json!(text));
-            Ok(Evidence { fields, text })
+            Ok(Evidence { fields, text, chart: None })
         }
         Err(error) => Err(Unknown::new(error.to_string())),
     }
@@ -220,7 +220,7 @@ fn evidence(seen: &Seen) -> Evidence {
     if !rows.is_empty() {
         lines.push(table(&rows));
     }
-    Evidence { fields: found, text: lines.join("\n") }
+    Evidence { fields: found, text: lines.join("\n"), chart: None }
 }
 
 fn word(value: &Value) -> String {

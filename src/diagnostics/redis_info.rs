@@ -150,5 +150,5 @@ fn down(error: &RedisError) -> Evidence {
     fields.insert("reachable".to_owned(), json!(false));
     fields.insert("full".to_owned(), json!(error.failure == Failure::Full));
     fields.insert("error".to_owned(), json!(text));
-    Evidence { fields, text }
+    Evidence { fields, text, chart: None }
 }

@@ -123,7 +123,7 @@ async fn run(tools: &Tools, params: &Value, moment: Moment<'_>) -> Result<Eviden
             let mut fields = Map::new();
             fields.insert("reachable".to_owned(), json!(false));
             fields.insert("error".to_owned(), json!(text));
-            Ok(Evidence { fields, text })
+            Ok(Evidence { fields, text, chart: None })
         }
         Err(TlsError::Setup(why)) => Err(Unknown::new(format!("{host}:{port}: {why}"))),
     }
@@ -172,7 +172,7 @@ fn evidence(place: &str, shown: &Shown, now: Timestamp) -> Result<Evidence, Unkn
         "chain": certificates.len(),
         "chain_expires_seconds": first_end,
     }));
-    Ok(Evidence { fields: found, text: lines.join("\n") })
+    Ok(Evidence { fields: found, text: lines.join("\n"), chart: None })
 }
 
 fn name(text: &str) -> String {

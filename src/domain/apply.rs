@@ -15,6 +15,7 @@ mod draft;
 mod hearing;
 mod people;
 mod restoring;
+mod showing;
 mod silencing;
 mod telling;
 mod verifying;

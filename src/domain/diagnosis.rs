@@ -1,5 +1,6 @@
 //! Evidence: what a diagnostic found, or that nobody knows.
 
+use crate::chart::Chart;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,6 +30,9 @@ pub struct Finding {
     /// A short text or table for people. Redacted and bounded; may quote data from outside.
     #[serde(default)]
     pub text: String,
+    /// How it went, for a picture. Boxed: most findings have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<Box<Chart>>,
     /// When it was taken.
     pub taken_at: Timestamp,
     /// How long it took, in milliseconds.
@@ -53,6 +57,7 @@ impl Finding {
             status: FindingStatus::Unknown(crate::timeline::cut(reason.into(), FINDING_TEXT_BYTES_MAX)),
             fields: Map::new(),
             text: String::new(),
+            chart: None,
             taken_at,
             duration_ms,
         }

@@ -16,6 +16,7 @@ pub mod apply;
 pub mod approval;
 pub mod bridge;
 pub mod catalog;
+pub mod chart;
 pub mod correlate;
 pub mod counted;
 pub mod decision;

@@ -90,6 +90,8 @@ pub enum Notice {
     },
     /// Evidence below the card that the card has no room for. Taken from the incident when it is sent.
     Evidence,
+    /// Charts below the card once more, with what was done marked on them. Taken from the incident when it is sent.
+    Charts,
     /// Slack: an answer that only one person sees, such as why their press did not count.
     Whisper {
         /// Slack's id of the person.
@@ -128,7 +130,12 @@ impl Notice {
     pub fn is_told_in_the_trail(&self) -> bool {
         !matches!(
             self,
-            Self::Card | Self::Reply { .. } | Self::Call { .. } | Self::Evidence | Self::Whisper { .. }
+            Self::Card
+                | Self::Reply { .. }
+                | Self::Call { .. }
+                | Self::Evidence
+                | Self::Charts
+                | Self::Whisper { .. }
         )
     }
 
@@ -139,6 +146,7 @@ impl Notice {
             Self::Reply { .. } => "reply",
             Self::Call { .. } => "call",
             Self::Evidence => "evidence",
+            Self::Charts => "charts",
             Self::Whisper { .. } => "whisper",
             Self::Trigger { .. } => "trigger",
             Self::Acknowledge { .. } => "acknowledge",

@@ -10,7 +10,10 @@ use super::api::shapes::{AlertShape, IncidentDetail};
 use super::auth::{ApiAuth, Reader};
 use super::problem::Problem;
 use super::services::Services;
+use crate::chart;
+use crate::domain::diagnosis::Finding;
 use crate::domain::incident::IncidentId;
+use crate::engine::ports::IncidentView;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::middleware::Next;
@@ -70,17 +73,7 @@ pub async fn incident(
 ) -> Response {
     match services.reader.incident(&IncidentId(id)).await {
         Ok(Some(view)) => {
-            let detail = IncidentDetail::from(&view);
-            let mut context = Context::from_serialize(&detail).expect("an incident is an object");
-            // Anything but a web address would be a trap in a link.
-            let is_web = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
-            context.insert("runbook_link", &detail.runbook.as_ref().filter(is_web));
-            // The engine keeps no order of keys; people compare alerts by it.
-            let labels = |alert: &AlertShape| -> Vec<String> {
-                alert.labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect()
-            };
-            let labels: Vec<Vec<String>> = detail.alerts.iter().map(labels).collect();
-            context.insert("labels_of_alerts", &labels);
+            let mut context = context_of(&view);
             context.insert("reader", &reader.in_session.then_some(&reader.principal.name));
             page(StatusCode::OK, "incident.html", &mut context)
         }
@@ -98,6 +91,35 @@ pub async fn incident(
             notice(StatusCode::SERVICE_UNAVAILABLE, &Notice::saying("Not now", text))
         }
     }
+}
+
+/// What the page of an incident shows.
+fn context_of(view: &IncidentView) -> Context {
+    let detail = IncidentDetail::from(view);
+    let mut context = Context::from_serialize(&detail).expect("an incident is an object");
+    // Anything but a web address would be a trap in a link.
+    let is_web = |link: &&String| link.starts_with("https://") || link.starts_with("http://");
+    context.insert("runbook_link", &detail.runbook.as_ref().filter(is_web));
+    // The engine keeps no order of keys; people compare alerts by it.
+    let labels = |alert: &AlertShape| -> Vec<String> {
+        alert.labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect()
+    };
+    let labels: Vec<Vec<String>> = detail.alerts.iter().map(labels).collect();
+    context.insert("labels_of_alerts", &labels);
+    context.insert("charts", &charts(view));
+    context
+}
+
+/// The drawing of each finding, in their order; none where there is nothing to draw. They come escaped.
+fn charts(view: &IncidentView) -> Vec<Option<String>> {
+    let marks = chart::marks(&view.incident, &view.alerts);
+    let draw = |finding: &Finding| Some(chart::svg(&finding.name, finding.chart.as_deref()?, &marks));
+    view.findings.iter().map(draw).collect()
+}
+
+/// The style of pages, and of drawings within them.
+fn css() -> String {
+    format!("{CSS}{}", chart::page_css())
 }
 
 /// What the door of the pages needs.
@@ -201,7 +223,7 @@ fn notice(status: StatusCode, notice: &Notice<'_>) -> Response {
 }
 
 fn page(status: StatusCode, template: &str, context: &mut Context) -> Response {
-    context.insert("css", CSS);
+    context.insert("css", &css());
     let html = match render(template, context) {
         Ok(html) => html,
         Err(error) => {
@@ -225,10 +247,13 @@ fn render(template: &str, context: &Context) -> Result<String, tera::Error> {
 
 /// Nothing but this page, its own style and its own forms: no scripts, no pictures, no frames around it.
 fn content_security_policy() -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, CSS.as_bytes());
+    let digest = ring::digest::digest(&ring::digest::SHA256, css().as_bytes());
     let style = BASE64.encode(digest);
     format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'self'; \
          frame-ancestors 'none'"
     )
 }
+
+#[cfg(test)]
+mod tests;

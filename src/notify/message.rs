@@ -72,6 +72,7 @@ pub(super) fn message(
         | Notice::Reply { .. }
         | Notice::Call { .. }
         | Notice::Evidence
+        | Notice::Charts
         | Notice::Whisper { .. } => return Err(NoMessage::NotForUs),
     };
     let headline = format!("[{}] {}: {}", incident.severity, state, incident.summary);

@@ -111,6 +111,7 @@ impl PagerDutyNotifier {
             | Notice::Reply { .. }
             | Notice::Call { .. }
             | Notice::Evidence
+            | Notice::Charts
             | Notice::Whisper { .. } => {
                 return Delivered::Yes { message: None };
             }

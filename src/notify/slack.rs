@@ -13,6 +13,7 @@ pub mod click;
 pub mod desk;
 pub mod directory;
 mod drawn;
+mod files;
 mod home;
 mod markup;
 mod modal;
@@ -33,9 +34,9 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::chart::Painter;
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
-use crate::clients::slack::files::File;
 use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClient};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::redact::Redactor;
@@ -84,6 +85,7 @@ pub struct SlackNotifier {
     live: Mutex<Live>,
     /// Ids of channels by the names that rules use, so that posts by name and by id share one pace.
     channels: Mutex<HashMap<String, String>>,
+    painter: Painter,
 }
 
 /// The client with the token that it was built for.
@@ -102,7 +104,7 @@ impl SlackNotifier {
         let token = options.bot_token.current();
         let client = Arc::new(SlackClient::new(http.clone(), &options.api_url, token.clone())?);
         let live = Mutex::new(Live { token, client });
-        Ok(Self { options, http, keyring, live, channels: Mutex::default() })
+        Ok(Self { options, http, keyring, live, channels: Mutex::default(), painter: Painter::default() })
     }
 
     /// Delivers one notice to a channel.
@@ -140,12 +142,23 @@ impl SlackNotifier {
                     let told = self.reply(message, view, false, Reply { text, blocks }).await;
                     if told.is_ok() {
                         self.attach(message, card::document(view, &frame)).await;
+                        self.attach_charts(message, view, &frame).await;
                     }
                     told
+                }
+                (Some(message), None) => {
+                    self.attach_charts(message, view, &frame).await;
+                    Ok(None)
                 }
                 // Without a card there is no thread, and in the channel it would only be in the way.
                 _ => Ok(None),
             },
+            Notice::Charts => {
+                if let Some(message) = known {
+                    self.attach_charts(message, view, &frame).await;
+                }
+                Ok(None)
+            }
             Notice::Whisper { user, text } => self.whisper(known, user, text, &frame).await,
             // These are PagerDuty's words; the card shows the same.
             Notice::Trigger { .. }
@@ -288,21 +301,6 @@ impl SlackNotifier {
                 client.post_message(&card.channel, &plain).await.map(|_| None)
             }
             other => other.map(|_| None),
-        }
-    }
-
-    /// Puts the whole of what was cut below the card as a file. Where that cannot be, such as without the scope for it, what
-    /// was said is enough.
-    async fn attach(&self, card: &MessageRef, document: Option<String>) {
-        let Some(text) = document else { return };
-        let (name, title) = ("evidence.txt".to_owned(), "Evidence, whole".to_owned());
-        let file = File { name, title, text };
-        let uploaded = match self.client() {
-            Ok(client) => client.upload(&card.channel, &card.ts, &file).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = uploaded {
-            tracing::info!(%error, "evidence could not be put into the thread as a file; what was said there is cut");
         }
     }
 

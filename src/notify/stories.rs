@@ -105,6 +105,7 @@ pub(crate) fn mk_finding(name: &str, text: &str) -> Finding {
         status: FindingStatus::Known,
         fields: Map::new(),
         text: text.to_owned(),
+        chart: None,
         taken_at: minutes(1),
         duration_ms: 120,
     }

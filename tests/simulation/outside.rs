@@ -115,6 +115,7 @@ impl Diagnoser for Outside {
             status: FindingStatus::Known,
             fields,
             text: String::new(),
+            chart: None,
             taken_at: context.now,
             duration_ms: 1,
         };

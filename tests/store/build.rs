@@ -149,6 +149,7 @@ pub fn mk_finding(name: &str, text: &str) -> Finding {
         status: FindingStatus::Known,
         fields: [("last".to_owned(), serde_json::json!(0.5))].into_iter().collect(),
         text: text.to_owned(),
+        chart: None,
         taken_at: at(1),
         duration_ms: 12,
     }

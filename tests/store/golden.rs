@@ -58,6 +58,7 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Notify { notice: Notice::Change { .. }, .. } => 15,
             Effect::Notify { notice: Notice::Evidence, .. } => 16,
             Effect::Notify { notice: Notice::Whisper { .. }, .. } => 17,
+            Effect::Notify { notice: Notice::Charts, .. } => 19,
             Effect::Notify { notice: Notice::Call { .. }, .. } => 18,
             Effect::Silence { wish: SilenceWish::Stand, .. } => 4,
             Effect::Silence { wish: SilenceWish::End, .. } => 5,
@@ -73,5 +74,5 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Report { .. } => 31,
         })
         .collect();
-    assert_eq!(shapes.len(), 25, "every shape has an example");
+    assert_eq!(shapes.len(), 26, "every shape has an example");
 }

@@ -38,6 +38,8 @@ const ROOMS: &[Room] = &[
     room("period", &[]),
     room("params", &["domain", "period"]),
     room("secret", &["domain", "yaml"]),
+    // Pictures are the same wherever they are shown.
+    room("chart", &["domain"]),
     room("engine", &["domain"]),
     // The rules fill the port `Playbook` of the engine.
     room("rules", &["domain", "yaml", "period", "params", "engine"]),
@@ -48,10 +50,10 @@ const ROOMS: &[Room] = &[
     adapter("actions", &["domain", "period", "params", "engine", "clients", "secret"]),
     // Both hold live secrets: keys that are sent, and credentials that are compared.
     // Bodies of webhooks are templates, rendered where everything they are given is escaped.
-    adapter("notify", &["domain", "engine", "rules", "clients", "secret"]),
+    adapter("notify", &["domain", "engine", "rules", "clients", "secret", "chart"]),
     // Keeps a secret out of what Alertmanager's proxy may quote.
     adapter("alerting", &["domain", "engine", "clients", "secret"]),
-    adapter("http", &["domain", "period", "engine", "clients", "secret"]),
+    adapter("http", &["domain", "period", "engine", "clients", "secret", "chart"]),
     // The simulated world would share the mistakes of whatever it imported.
     room("sandbox", &["domain"]),
     // Counts what the engine and the doors report through their ports.
@@ -96,6 +98,7 @@ const CRATES: &[(&str, &[&str], &str)] = &[
         &["app", "cli", "main", "telemetry"],
         "below the roof an error is a type that says how to go on",
     ),
+    ("resvg", &["chart"], "pictures are painted in one place, from our own text and fonts alone"),
     ("config", &["settings"], "settings are typed values everywhere else"),
     ("opentelemetry", &["telemetry"], "exporters are wired at the roof"),
     ("prometheus_client", &["metrics", "http"], "the floors count through the port `Meter`"),

@@ -132,6 +132,7 @@ fn mk_finding(text: &str) -> Finding {
         status: FindingStatus::Known,
         fields: Default::default(),
         text: text.to_owned(),
+        chart: None,
         taken_at: minutes(1),
         duration_ms: 12,
     }

@@ -6,6 +6,10 @@ use serde_json::json;
 use super::{Ignored, SlackClient};
 use crate::clients::answer::{Repeat, SendError};
 use crate::clients::http::{HttpRequest, Method, StatusCode, Url};
+use crate::domain::timeline::one_line;
+
+/// Characters of a description; Slack refuses one of more than 1,000.
+const ALT_CHARS_MAX: usize = 900;
 
 /// A file to put below a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +19,9 @@ pub struct File {
     /// What stands above it.
     pub title: String,
     /// What is in it.
-    pub text: String,
+    pub bytes: Vec<u8>,
+    /// What a picture shows, for whoever does not see it.
+    pub alt_text: Option<String>,
 }
 
 /// What `files.getUploadURLExternal` answers.
@@ -32,12 +38,14 @@ impl SlackClient {
     /// # Errors
     /// As the table says. Until the last of the three steps nobody sees anything; an unclear end of that one is ambiguous.
     pub async fn upload(&self, channel: &str, thread_ts: &str, file: &File) -> Result<(), SendError> {
-        let length = file.text.len().to_string();
-        let fields = [("filename", file.name.as_str()), ("length", &length)];
+        let length = file.bytes.len().to_string();
+        let mut fields = vec![("filename", file.name.as_str()), ("length", &length)];
+        let alt_text = file.alt_text.as_ref().map(|text| one_line(text, ALT_CHARS_MAX));
+        fields.extend(alt_text.as_ref().map(|text| ("alt_txt", text.as_str())));
         let Address { upload_url, file_id } = self.ask("files.getUploadURLExternal", &fields).await?;
         let unnamed = || SendError::permanent("no_address", "Slack named no address for a file");
         let (upload_url, file_id) = upload_url.zip(file_id).ok_or_else(unnamed)?;
-        self.send_bytes(&upload_url, file.text.as_bytes()).await?;
+        self.send_bytes(&upload_url, &file.bytes).await?;
         let request = json!({
             "files": [{ "id": file_id, "title": file.title }], "channel_id": channel, "thread_ts": thread_ts,
         });

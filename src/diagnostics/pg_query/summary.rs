@@ -23,7 +23,7 @@ pub(super) fn evidence(rows: &Rows, further: Map<String, Value>, notes: Vec<Stri
     fields.insert("truncated".to_owned(), json!(rows.truncated));
     let list = rows.rows.iter().map(|row| Value::Object(row.clone())).collect();
     fields.extend(whole_list(list).map(|list| ("rows".to_owned(), list)));
-    Evidence { fields, text: lines.join("\n") }
+    Evidence { fields, text: lines.join("\n"), chart: None }
 }
 
 /// `pid 12, state idle`: what is not there is left out.

@@ -97,7 +97,7 @@ impl Report {
                 .collect::<Vec<_>>(),
         ));
         lines.retain(|line| !line.is_empty());
-        Evidence { fields, text: lines.join("\n") }
+        Evidence { fields, text: lines.join("\n"), chart: None }
     }
 
     fn section(&self, section: Section, now: Timestamp) -> Vec<(&'static str, Value)> {

@@ -364,3 +364,44 @@ fn windows_and_steps_have_bounds() {
         assert_eq!(check(params.clone()), Err(place.to_owned()), "{params}");
     }
 }
+
+/// A series that is known at these minutes before now.
+fn drawn(chart: &crate::domain::chart::Chart, line: usize) -> Vec<(i64, f64)> {
+    let values = chart.lines[line].values.iter().enumerate();
+    let ago = |place: usize| mk_now().duration_since(chart.at(place)).as_mins();
+    values.filter_map(|(place, value)| Some((ago(place), (*value)?))).collect()
+}
+
+#[tokio::test]
+async fn a_curve_is_kept_for_a_picture_on_the_grid_of_the_question_with_its_gaps() {
+    let mut params = window(5);
+    params["threshold"] = json!(2);
+    let points: &[(i64, &str)] = &[(5, "1"), (4, "NaN"), (2, "3.141592653589"), (0, "4")];
+    let finding = range(params.clone(), matrix(&[(json!({"job": "api"}), points)])).await;
+    let chart = finding.chart.expect("a chart");
+    assert_eq!((chart.threshold, chart.asked_for, chart.left_out), (Some(2.0), false, 0));
+    assert_eq!((chart.lines[0].name.as_str(), chart.lines[0].values.len()), ("{job=\"api\"}", 6));
+    assert_eq!(drawn(&chart, 0), [(5, 1.0), (2, 3.14159), (0, 4.0)]);
+    assert_eq!(chart.until(), mk_now());
+    // The rule decides whether there is one.
+    for (says, asked) in [(json!(true), Some(true)), (json!(false), None)] {
+        params["chart"] = says;
+        let finding = range(params.clone(), matrix(&[(json!({}), points)])).await;
+        assert_eq!(finding.chart.map(|chart| chart.asked_for), asked);
+    }
+}
+
+#[tokio::test]
+async fn a_picture_has_few_curves_of_few_values_whatever_prometheus_answers() {
+    let points: Vec<(i64, String)> = (0..=1_000).rev().map(|ago| (ago, format!("{}", 1_000 - ago))).collect();
+    let points: Vec<(i64, &str)> = points.iter().map(|(ago, value)| (*ago, value.as_str())).collect();
+    let series: Vec<(Value, &[(i64, &str)])> =
+        (0..20).map(|pod| (json!({"pod": format!("api-{pod}")}), &points[..])).collect();
+    let finding = range(window(1_000), matrix(&series)).await;
+    let chart = finding.chart.expect("a chart");
+    assert_eq!((chart.lines.len(), chart.left_out), (5, 15));
+    assert!(chart.lines.iter().all(|line| line.values.len() <= 240), "{}", chart.lines[0].values.len());
+    assert_eq!(drawn(&chart, 0).last().map(|(_, value)| *value), Some(1_000.0));
+    let stored = serde_json::to_string(&chart).expect("JSON").len();
+    assert!(stored < 16_000, "{stored}");
+}

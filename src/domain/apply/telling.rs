@@ -364,15 +364,6 @@ pub(super) fn press_refused(draft: &mut Draft, channel: &str, user: String, why:
     }
 }
 
-/// Shows evidence of many lines at length below each card, which has room for a few.
-pub(super) fn evidence(draft: &mut Draft) {
-    if draft.findings.iter().any(|finding| finding.is_known() && finding.has_several_lines()) {
-        for destination in draft.slack_destinations() {
-            draft.notify(&destination, Notice::Evidence);
-        }
-    }
-}
-
 /// Says something to one destination.
 pub(super) fn say(draft: &mut Draft, destination: &Destination, text: &str) {
     match destination {

@@ -1,7 +1,7 @@
 //! Evidence arrives: for a decision, or to see whether a remedy helped.
 
 use super::draft::Draft;
-use super::{Facts, acting, alerts, deciding, telling};
+use super::{Facts, acting, alerts, deciding, showing};
 use crate::action::{ActionId, ActionStatus};
 use crate::counted::counted;
 use crate::decision::Reason;
@@ -30,7 +30,7 @@ pub(super) fn diagnosis_done(
     match purpose {
         DiagnosisPurpose::Decide => {
             draft.line(LineKind::Diagnosis, Some("diagnosed"), text);
-            telling::evidence(draft);
+            showing::evidence(draft);
             if draft.incident.phase == Phase::Diagnosing {
                 draft.incident.phase = Phase::Deciding;
                 draft.wants_decision = true;
@@ -98,6 +98,7 @@ fn look(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
             let looks = counted(looks as usize, "look");
             let text = format!("{remedy}: it helped; {checks} held after {looks}");
             draft.line(LineKind::Verification, Some("verified"), text);
+            showing::charts(draft);
             acting::end(draft, id, ActionStatus::Succeeded, Reason::Verified);
             draft.incident.phase = Phase::Watching;
             alerts::close_if_over(draft, facts);
@@ -105,11 +106,13 @@ fn look(draft: &mut Draft, id: &ActionId, facts: &Facts<'_>) {
         VerificationStep::Failed(why) => {
             let reason = Reason::VerificationFailed(why);
             draft.line(LineKind::Verification, Some(reason.word()), format!("{remedy}: {reason}"));
+            showing::charts(draft);
             did_not_help(draft, id, reason, spec.on_fail, facts);
         }
         VerificationStep::Unproven(why) => {
             let reason = Reason::Unproven(why);
             draft.line(LineKind::Verification, Some(reason.word()), format!("{remedy}: {reason}"));
+            showing::charts(draft);
             // It may well have helped: it is neither undone nor followed by another, and people look.
             did_not_help(draft, id, reason, OnFail::Escalate, facts);
         }

@@ -3,6 +3,7 @@
 use crate::domain::Labels;
 use crate::domain::action::Action;
 use crate::domain::alert::{Alert, AlertRecord};
+use crate::domain::chart::Chart;
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::guardrail::{GuardrailVerdict, Pause};
 use crate::domain::incident::{Incident, IncidentStatus};
@@ -125,6 +126,10 @@ pub struct FindingShape {
     pub fields: Map<String, Value>,
     /// For people.
     pub text: String,
+    /// How values went, for a picture: `from` (RFC 3339), `step_ms`, `threshold`, and `lines` with `name` and `values`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub chart: Option<Box<Chart>>,
     /// RFC 3339.
     pub taken_at: String,
 }
@@ -297,6 +302,7 @@ impl From<&Finding> for FindingShape {
             reason,
             fields: finding.fields.clone(),
             text: finding.text.clone(),
+            chart: finding.chart.clone(),
             taken_at: finding.taken_at.to_string(),
         }
     }

@@ -34,6 +34,7 @@ pub(in crate::notify) fn drawn(
         | Notice::Reply { .. }
         | Notice::Call { .. }
         | Notice::Evidence
+        | Notice::Charts
         | Notice::Whisper { .. } => None,
     })
 }

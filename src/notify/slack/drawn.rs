@@ -36,7 +36,8 @@ pub(in crate::notify) fn drawn(
             (drawn.text, drawn.blocks)
         }
         Notice::Whisper { text, .. } => return Some(reply::whisper(text, frame)),
-        Notice::Trigger { .. }
+        Notice::Charts
+        | Notice::Trigger { .. }
         | Notice::Acknowledge { .. }
         | Notice::Resolve { .. }
         | Notice::Change { .. } => return None,

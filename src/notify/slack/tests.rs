@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::directory::{Directory, Wanted};
 use super::*;
 use crate::clients::http::{HttpOptions, ProxyChoice};
+use crate::domain::chart::{Chart, ChartLine};
 use crate::domain::people::Role;
 use crate::engine::clock::SystemClock;
 use crate::engine::ports::{Clock as _, Notifier};
@@ -192,6 +193,79 @@ async fn where_no_file_can_be_put_the_cut_text_is_enough() {
         let reply = story.messages().pop().expect("a reply");
         assert!(reply.blocks[0].to_string().contains("in the dashboard"), "{reply:?}");
         assert_eq!(story.slack.files(), [], "{method}");
+    }
+}
+
+/// Evidence with these charts: name, and whether the rule asks for it.
+fn mk_charted(charts: &[(&str, bool)]) -> IncidentView {
+    let mut view = stories::diagnosed();
+    for (name, asked_for) in charts {
+        let mut finding = stories::mk_finding(name, "0.12 (min 0, avg 0.05, max 0.2)");
+        let line = ChartLine {
+            name: "{token=\"password=hunter2hunter2\"}".to_owned(),
+            values: vec![Some(0.12); 61],
+        };
+        finding.chart = Some(Box::new(Chart {
+            from: minutes(-58),
+            step_ms: 60_000,
+            threshold: Some(0.05),
+            lines: vec![line],
+            left_out: 0,
+            asked_for: *asked_for,
+        }));
+        view.findings.push(finding);
+    }
+    view
+}
+
+fn titles(story: &Story) -> Vec<String> {
+    story.slack.files().into_iter().map(|file| file.title).collect()
+}
+
+#[tokio::test]
+async fn a_chart_is_a_picture_below_the_card() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    let view = mk_charted(&[("latency", false), ("error_ratio", false)]);
+    assert!(is_yes(&story.tell(&Notice::Evidence, view.clone()).await));
+    let file = story.slack.files().pop().expect("a file");
+    assert_eq!(
+        (titles(&story), file.name.as_str()),
+        (vec!["latency".to_owned()], "latency.png"),
+        "the first one"
+    );
+    assert!(file.bytes.starts_with(b"\x89PNG"), "{:?}", &file.bytes[..8]);
+    let words = file.alt_text.expect("words for whoever does not see it");
+    assert!(words.contains("threshold 0.05") && words.contains("at last 0.12"), "{words}");
+    assert!(!words.contains("hunter2"), "redacted: {words}");
+    assert_eq!(file.thread_ts, story.message.clone().map(|card| card.ts));
+    // After something was done about it, it is shown again; before there is a card, nowhere.
+    assert!(is_yes(&story.tell(&Notice::Charts, view.clone()).await));
+    assert_eq!(titles(&story), ["latency", "latency"]);
+    story.message = None;
+    assert!(is_yes(&story.tell(&Notice::Charts, view).await));
+    assert_eq!(titles(&story).len(), 2);
+}
+
+#[tokio::test]
+async fn a_rule_chooses_which_charts_go_along() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    let charts = [("a", false), ("b", true), ("c", true), ("d", true), ("e", true)];
+    story.tell(&Notice::Charts, mk_charted(&charts)).await;
+    assert_eq!(titles(&story), ["b", "c", "d"], "a few of those that are asked for");
+}
+
+#[tokio::test]
+async fn where_no_picture_can_be_put_the_message_is_enough() {
+    for method in ["files.getUploadURLExternal", "files.completeUploadExternal"] {
+        let mut story = Story::new().await;
+        story.tell(&Notice::Card, stories::opened()).await;
+        story.slack.faults().next(method, Fault::vendor_error("missing_scope"));
+        assert!(is_yes(&story.tell(&Notice::Evidence, mk_charted(&[("latency", false)])).await), "{method}");
+        assert!(titles(&story).is_empty(), "{method}");
+        let reply = story.messages().pop().expect("a reply");
+        assert!(reply.blocks[0].to_string().contains("waiting 9"), "{reply:?}");
     }
 }
 

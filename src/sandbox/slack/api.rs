@@ -220,7 +220,8 @@ impl Shared {
             "usergroups.users.list" => self.members_of(form.required("usergroup")?),
             "users.lookupByEmail" => self.user_by_email(form.required("email")?),
             "files.getUploadURLExternal" => {
-                self.upload_url(form.required("filename")?, form.number("length"))
+                let alt_text = form.string("alt_txt")?;
+                self.upload_url(form.required("filename")?, form.number("length"), alt_text)
             }
             "files.completeUploadExternal" => {
                 let files = args.structured("files", "invalid_arguments")?.unwrap_or_default();

@@ -21,6 +21,8 @@ use crate::sandbox::seed::random_hex;
 
 /// Files that are remembered; the oldest go first.
 const FILES_MAX: usize = 200;
+/// Longest description of a picture.
+const ALT_CHARS_MAX: usize = 1_000;
 
 /// A file as people see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,8 +33,13 @@ pub struct File {
     pub name: String,
     /// What stands above it.
     pub title: String,
-    /// What is in it.
+    /// What is in it, where it is text.
     pub text: String,
+    /// What is in it.
+    #[serde(skip)]
+    pub bytes: Vec<u8>,
+    /// What a picture shows, for whoever does not see it.
+    pub alt_text: Option<String>,
     /// The channel's id; empty until it is put into one.
     pub channel: String,
     /// The message below which it stands.
@@ -50,7 +57,15 @@ pub(super) struct Upload {
 
 impl Shared {
     /// `files.getUploadURLExternal`.
-    pub(super) fn upload_url(&self, name: &str, length: Option<u64>) -> Result<Value, Refusal> {
+    pub(super) fn upload_url(
+        &self,
+        name: &str,
+        length: Option<u64>,
+        alt_text: Option<&str>,
+    ) -> Result<Value, Refusal> {
+        if alt_text.is_some_and(|text| text.chars().count() > ALT_CHARS_MAX) {
+            return refuse("alt_txt_too_large");
+        }
         let length = length.and_then(|length| usize::try_from(length).ok()).filter(|length| *length > 0);
         let Some(length) = length else { return refuse("invalid_arguments") };
         let (key, id) = (random_hex(16), format!("F{}", random_hex(5).to_uppercase()));
@@ -59,6 +74,8 @@ impl Shared {
             name: name.to_owned(),
             title: name.to_owned(),
             text: String::new(),
+            bytes: Vec::new(),
+            alt_text: alt_text.map(str::to_owned),
             channel: String::new(),
             thread_ts: None,
         };
@@ -119,12 +136,12 @@ pub(super) async fn receive(
     let Some(upload) = uploads.iter_mut().find(|upload| upload.key == key && !upload.has_come) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let Ok(text) = String::from_utf8(body.to_vec()) else { return StatusCode::BAD_REQUEST.into_response() };
-    if text.len() != upload.length {
+    if body.len() != upload.length {
         return StatusCode::BAD_REQUEST.into_response();
     }
-    let answer = format!("OK - {}", text.len());
-    (upload.has_come, upload.file.text) = (true, text);
+    let answer = format!("OK - {}", body.len());
+    (upload.has_come, upload.file.bytes) = (true, body.to_vec());
+    upload.file.text = String::from_utf8(body.to_vec()).unwrap_or_default();
     answer.into_response()
 }
 

@@ -154,6 +154,8 @@ pub enum Kind {
     Call,
     /// Evidence below it.
     Evidence,
+    /// Pictures below it once more, with what was done marked on them.
+    Charts,
     /// An answer that one person sees.
     Whisper,
     /// A page, or a mail or message that something is wrong.
@@ -174,6 +176,7 @@ impl Kind {
             Self::Reply => "reply",
             Self::Call => "call",
             Self::Evidence => "evidence",
+            Self::Charts => "charts",
             Self::Whisper => "whisper",
             Self::Trigger => "trigger",
             Self::Acknowledge => "acknowledge",

@@ -156,6 +156,27 @@ fn a_remedy_that_helps_is_watched_until_its_checks_held() {
 }
 
 #[test]
+fn when_a_remedy_was_watched_the_charts_are_shown_again_with_it_marked() {
+    let charts = |world: &mut World| {
+        let all = world.notices();
+        all.into_iter().filter(|notice| notice.ends_with(" charts")).collect::<Vec<_>>()
+    };
+    for outcome in [ConditionOutcome::Holds, ConditionOutcome::Fails, ConditionOutcome::Unknown("?".into())] {
+        for has_chart in [true, false] {
+            let mut world = mk_world(Some(OnFail::Rollback));
+            world.has_chart = has_chart;
+            world.act(World::applied());
+            assert_eq!(charts(&mut world), [""; 0]);
+            while world.status() == ActionStatus::Verifying {
+                look(&mut world, outcome.clone());
+            }
+            let wanted: &[&str] = if has_chart { &["slack:#incidents charts"] } else { &[] };
+            assert_eq!(charts(&mut world), wanted, "{outcome:?}");
+        }
+    }
+}
+
+#[test]
 fn unknown_checks_neither_count_as_helped_nor_undo_anything() {
     for on_fail in [OnFail::Escalate, OnFail::Rollback, OnFail::Next] {
         let mut world = mk_world(Some(on_fail));

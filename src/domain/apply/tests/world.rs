@@ -6,6 +6,7 @@ use crate::alert::{Alert, AlertStatus, Observation};
 use crate::apply::{Facts, Refused, StartAs, Transition, apply};
 use crate::approval::{Ballot, Verdict};
 use crate::catalog::Performer;
+use crate::chart::Chart;
 use crate::correlate::CorrelationKey;
 use crate::decision::Candidate;
 use crate::diagnosis::{ConditionOutcome, Finding, FindingStatus};
@@ -42,6 +43,7 @@ pub(super) struct World {
     pub(super) last_moment: Vec<GuardrailVerdict>,
     pub(super) on_resolve: Vec<Candidate>,
     pub(super) looks_first: bool,
+    pub(super) has_chart: bool,
     pub(super) notes: Vec<String>,
     pub(super) effects: Vec<NewEffect>,
     pub(super) lines: Vec<TimelineLine>,
@@ -166,9 +168,14 @@ pub(super) fn mk_finding(name: &str) -> Finding {
         status: FindingStatus::Known,
         fields: serde_json::Map::new(),
         text: "0.12".to_owned(),
+        chart: None,
         taken_at: Timestamp::UNIX_EPOCH,
         duration_ms: 3,
     }
+}
+
+fn mk_chart(from: Timestamp) -> Chart {
+    Chart { from, step_ms: 1, threshold: None, lines: Vec::new(), left_out: 0, asked_for: false }
 }
 
 impl World {
@@ -222,6 +229,7 @@ impl World {
             last_moment: Vec::new(),
             on_resolve: Vec::new(),
             looks_first: false,
+            has_chart: false,
             notes: Vec::new(),
             effects: Vec::new(),
             lines: Vec::new(),
@@ -294,7 +302,8 @@ impl World {
     pub(super) fn diagnosed_with(&mut self, text: &str) -> Transition {
         let effect = self.take_effect(|effect| matches!(effect, Effect::Diagnose { .. }));
         let Effect::Diagnose { purpose, round } = effect.effect else { panic!("a diagnosis") };
-        let finding = Finding { text: text.to_owned(), ..mk_finding("ratio") };
+        let chart = self.has_chart.then(|| Box::new(mk_chart(self.now)));
+        let finding = Finding { text: text.to_owned(), chart, ..mk_finding("ratio") };
         self.happen(Event::DiagnosisDone {
             purpose,
             round,
