@@ -12,6 +12,7 @@
 pub mod access;
 mod backup_freshness;
 mod evidence;
+mod history_similar;
 mod http_check;
 mod http_json;
 mod http_metrics;
@@ -46,6 +47,7 @@ pub mod vitals;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -58,7 +60,7 @@ use crate::domain::catalog::DiagnosticKind;
 use crate::domain::correlate::Target;
 use crate::domain::diagnosis::Finding;
 use crate::domain::rule::DiagnosticSpec;
-use crate::engine::ports::{Diagnoser, DiagnosisContext, PortFuture};
+use crate::engine::ports::{Diagnoser, DiagnosisContext, Origin, PortFuture, Reader};
 use crate::secret::Keyring;
 
 pub use access::{
@@ -76,7 +78,7 @@ pub const RUNS_MAX: usize = 32;
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 
 /// All diagnostics, in the order of the reference.
-const ENTRIES: [Entry; 26] = [
+const ENTRIES: [Entry; 27] = [
     prom_query::ENTRY,
     prom_range::ENTRY,
     http_check::ENTRY,
@@ -103,6 +105,7 @@ const ENTRIES: [Entry; 26] = [
     tls_cert::ENTRY,
     logs_query::ENTRY,
     rabbitmq_overview::ENTRY,
+    history_similar::ENTRY,
 ];
 
 /// A diagnostic: what it is, and how it runs.
@@ -120,6 +123,8 @@ struct Tools {
     /// Whether probes may reach the own machine.
     probe_loopback: bool,
     keyring: Keyring,
+    /// What happened before; none where nobody keeps it.
+    past: Option<Arc<dyn Reader>>,
 }
 
 /// When, how long one run may take, and what the incident is about.
@@ -128,6 +133,7 @@ struct Moment<'a> {
     now: Timestamp,
     timeout: Duration,
     target: Option<&'a Target>,
+    origin: Option<&'a Origin>,
 }
 
 /// All kinds of diagnostics, for the catalog.
@@ -172,12 +178,19 @@ impl Diagnostics {
         let probes = HttpClient::new(&HttpOptions::probes(probe_loopback))?;
         let DiagnosticsOptions { prometheus, kubernetes, connections, vitals, keyring, .. } = options;
         Ok(Self {
-            tools: Tools { prometheus, kubernetes, connections, probes, probe_loopback, keyring },
+            tools: Tools { prometheus, kubernetes, connections, probes, probe_loopback, keyring, past: None },
             configured: HttpClient::new(&HttpOptions::configured())?,
             vitals,
             nodes: vitals::Nodes::default(),
             slots: Semaphore::new(RUNS_MAX),
         })
+    }
+
+    /// With the store of a running service, to look at what happened before.
+    #[must_use]
+    pub fn with_past(mut self, past: Arc<dyn Reader>) -> Self {
+        self.tools.past = Some(past);
+        self
     }
 
     async fn run(&self, kind: &str, params: &Value, moment: Moment<'_>) -> Result<Evidence, Unknown> {
@@ -215,7 +228,8 @@ impl Diagnoser for Diagnostics {
     ) -> PortFuture<'a, Finding> {
         Box::pin(async move {
             let began = Instant::now();
-            let moment = Moment { now: context.now, timeout, target: context.target.as_ref() };
+            let DiagnosisContext { now, target, origin, .. } = &context;
+            let moment = Moment { now: *now, timeout, target: target.as_ref(), origin: origin.as_ref() };
             let result = self.run(&spec.kind, &params, moment).await;
             let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             evidence::finish(spec, result, context.now, duration_ms, &self.tools.keyring.redactor())

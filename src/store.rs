@@ -48,7 +48,7 @@ use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
     AuditView, ChecksView, Claim, Commit, Delivery, Finish, FiringPage, IncidentQuery, IncidentView, Leased,
-    Ledger, Loaded, Neighbours, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
+    Ledger, Loaded, Neighbours, PastQuery, PauseChange, PortFuture, Reader, Store, StoreError, Wanted,
 };
 use database::Database;
 use hints::Hints;
@@ -213,6 +213,10 @@ impl Reader for SqlStore {
     fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>> {
         let id = id.clone();
         Box::pin(async move { reader::incident(&self.database, &id).await })
+    }
+
+    fn past(&self, query: PastQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>> {
+        Box::pin(reader::past(&self.database, query))
     }
 
     fn counts(&self) -> PortFuture<'_, Result<BTreeMap<(Severity, IncidentStatus), u64>, StoreError>> {

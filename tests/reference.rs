@@ -51,13 +51,15 @@ const EXAMPLES: &[(&str, &str)] = &[
         "prom.query",
         r#"prom.query: { expr: 'sum(rate(http_requests_total{service="{{ labels.service }}"}[5m]))' }"#,
     ),
+    ("history.similar", "history.similar: { window: 24h, same: target }"),
     (
         "prom.range",
         r#"prom.range:
   expr: 'node_filesystem_avail_bytes{instance="{{ labels.instance }}",mountpoint="/"}'
   window: 6h
   threshold: 1e9
-  predict: { in: 4h }"#,
+  predict: { in: 4h }
+  chart: true"#,
     ),
     (
         "http.check",

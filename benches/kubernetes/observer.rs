@@ -48,7 +48,8 @@ impl Observer {
         let runs = uses.iter().map(|(kind, params)| {
             let now = Timestamp::now();
             let target = Some(target.clone());
-            let context = DiagnosisContext { now, started_at: now, labels: BTreeMap::new(), target };
+            let context =
+                DiagnosisContext { now, started_at: now, labels: BTreeMap::new(), target, origin: None };
             async move {
                 let spec = DiagnosticSpec { name: (*kind).into(), kind: (*kind).into(), params: Value::Null };
                 let finding = self.0.diagnose(&spec, params.clone(), context, TIMEOUT).await;

@@ -14,6 +14,7 @@ use crate::clients::prometheus::PrometheusClient;
 use crate::clients::slack::socket::SocketClient;
 use crate::diagnostics::{Diagnostics, DiagnosticsOptions, PrometheusAccess, SignIn, VitalsOptions};
 use crate::engine::clock::LastJump;
+use crate::engine::ports::Reader;
 use crate::engine::watchdogs::Sight;
 use crate::http::receive::slack::socket::Connect;
 use crate::metrics::Metrics;
@@ -67,11 +68,16 @@ impl Adapters {
         keyring: &Keyring,
         bound: SocketAddr,
         watches: Watches,
+        past: Option<Arc<dyn Reader>>,
     ) -> anyhow::Result<Self> {
         let links = settings.server.public_url(bound);
         let cluster = Cluster::of(settings);
+        let mut diagnostics = diagnostics_with(cluster.as_ref(), settings, keyring, watches)?;
+        if let Some(past) = past {
+            diagnostics = diagnostics.with_past(past);
+        }
         Ok(Self {
-            diagnostics: Arc::new(diagnostics_with(cluster.as_ref(), settings, keyring, watches)?),
+            diagnostics: Arc::new(diagnostics),
             actions: Arc::new(actions(cluster.as_ref(), settings, keyring)?),
             notifiers: Arc::new(Notifiers {
                 slack: slack(settings, keyring, &links)?,
@@ -390,8 +396,14 @@ mod tests {
         let environment = BTreeMap::from(environment);
         let settings = Settings::from_text("s.yaml", text, Path::new(""), &environment)
             .unwrap_or_else(|error| panic!("{error}"));
-        Adapters::build(&settings, &Keyring::new(environment), settings.server.listen, Watches::default())
-            .expect("adapters")
+        Adapters::build(
+            &settings,
+            &Keyring::new(environment),
+            settings.server.listen,
+            Watches::default(),
+            None,
+        )
+        .expect("adapters")
     }
 
     async fn tell(adapters: &Adapters, destination: Destination, notice: Notice) -> Delivered {

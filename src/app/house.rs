@@ -108,7 +108,7 @@ impl House {
             Listener::bind(settings.server.listen, settings.server.tls_files(), limits, metrics.doors())?;
         let watches = Watches::default();
         let address = listener.local_address().context("the bound address is not known")?;
-        let adapters = Adapters::build(&settings, &keyring, address, watches.clone())?;
+        let adapters = Adapters::build(&settings, &keyring, address, watches.clone(), Some(store.clone()))?;
         adapters.connect().await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let engine_settings =

@@ -1,5 +1,6 @@
 //! Diagnostics against servers on loopback: good answers, broken ones, and none.
 
+mod history;
 mod http;
 mod kubernetes;
 mod kubernetes_kubelet;
@@ -60,7 +61,13 @@ fn mk_diagnostics(prometheus: Option<&str>) -> Diagnostics {
 }
 
 fn mk_context() -> DiagnosisContext {
-    DiagnosisContext { now: mk_now(), started_at: mk_now(), labels: Labels::new(), target: None }
+    DiagnosisContext {
+        now: mk_now(),
+        started_at: mk_now(),
+        labels: Labels::new(),
+        target: None,
+        origin: None,
+    }
 }
 
 async fn diagnose(diagnostics: &Diagnostics, kind: &str, params: Value, timeout: Duration) -> Finding {
@@ -115,9 +122,10 @@ async fn links_are_filled_in_and_nothing_is_fetched() {
 fn every_kind_has_a_schema_and_refuses_what_it_does_not_know() {
     let kinds = kinds();
     let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-    let families = ["prom", "http", "links", "k8s", "backup", "redis", "pg", "tls", "logs", "rabbitmq"];
+    let families =
+        ["prom", "http", "links", "k8s", "backup", "redis", "pg", "tls", "logs", "rabbitmq", "history"];
     let is_known = |name: &&str| families.iter().any(|family| name.starts_with(&format!("{family}.")));
-    assert!(names.len() == 26 && names.iter().all(is_known), "{names:?}");
+    assert!(names.len() == 27 && names.iter().all(is_known), "{names:?}");
     for kind in kinds {
         let schema = (kind.schema)();
         assert_eq!(schema["additionalProperties"], json!(false), "{}", kind.name);

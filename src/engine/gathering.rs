@@ -2,7 +2,7 @@
 //! at the targets of the remedies that may be next.
 
 use super::playbook::{KeptRule, Playbook, ReadyDiagnostic};
-use super::ports::{Clock, Diagnoser, DiagnosisContext, Sentinel, SurveyContext, Surveyor};
+use super::ports::{Clock, Diagnoser, DiagnosisContext, Origin, Sentinel, SurveyContext, Surveyor};
 use crate::domain::action::ActionPlan;
 use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
@@ -40,6 +40,11 @@ pub async fn gather(
         started_at: incident.started_at,
         labels: incident.labels.clone(),
         target: incident.target.clone(),
+        origin: Some(Origin {
+            incident: incident.id.clone(),
+            rule: incident.rule.clone(),
+            key: incident.key.clone(),
+        }),
     };
     let ready = playbook.diagnostics(rule, incident);
     let runs = ready.into_iter().map(|diagnostic| run(diagnoser, clock, diagnostic, context.clone()));

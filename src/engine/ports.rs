@@ -396,6 +396,26 @@ pub struct IncidentQuery {
     pub after: Option<IncidentId>,
 }
 
+/// Which incidents of the past are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastQuery {
+    /// Of which rules and targets.
+    pub keys: PastKeys,
+    /// Only those that ended at this time or later.
+    pub since: Timestamp,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Whose past is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PastKeys {
+    /// That of one target or group under one rule.
+    One(CorrelationKey),
+    /// That of a rule, wherever.
+    OfRule(String),
+}
+
 /// One incident with everything that people may see.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IncidentView {
@@ -420,6 +440,8 @@ pub trait Reader: Send + Sync {
     fn incidents(&self, query: IncidentQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>>;
     /// One incident with everything.
     fn incident(&self, id: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>>;
+    /// Incidents that are over, those that ended last coming first.
+    fn past(&self, query: PastQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>>;
     /// How many incidents stand how. Resolved ones are not counted.
     fn counts(&self) -> PortFuture<'_, Result<IncidentCounts, StoreError>>;
     /// Temporary fixes in force, those that end first coming first, at most [`TEMPORARY_MAX`].
@@ -453,4 +475,17 @@ pub struct DiagnosisContext {
     pub labels: Labels,
     /// What the incident is about, for diagnostics that are told no object of their own.
     pub target: Option<Target>,
+    /// The incident itself; none where somebody only tries a rule.
+    pub origin: Option<Origin>,
+}
+
+/// Which incident evidence is gathered for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Its rule.
+    pub rule: String,
+    /// What makes alerts belong to it.
+    pub key: CorrelationKey,
 }

@@ -14,7 +14,9 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
-use crate::engine::ports::{IncidentQuery, IncidentView, Neighbour, Neighbours, StoreError, TEMPORARY_MAX};
+use crate::engine::ports::{
+    IncidentQuery, IncidentView, Neighbour, Neighbours, PastKeys, PastQuery, StoreError, TEMPORARY_MAX,
+};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +79,32 @@ fn status_filter(status: IncidentStatus) -> &'static str {
         IncidentStatus::Acknowledged => "WHERE status = 'acknowledged' AND status <> 'resolved'",
         IncidentStatus::Resolved => "WHERE status = 'resolved'",
     }
+}
+
+/// Incidents that are over, those that ended last coming first, out of the index over keys and ends.
+pub(super) async fn past(database: &Database, query: PastQuery) -> Result<Vec<Incident>, StoreError> {
+    let PastQuery { keys, since, limit } = query;
+    let statement =
+        Statement::new(database.dialect, "SELECT body FROM incident WHERE status = 'resolved' AND ");
+    let statement = match &keys {
+        PastKeys::One(key) => statement.text("key = ").bind(plain(&key.0).into_owned()),
+        PastKeys::OfRule(rule) => {
+            let (from, to) = CorrelationKey::range_of_rule(rule);
+            let from = statement.text("key >= ").bind(plain(&from).into_owned());
+            from.text(" AND key < ").bind(plain(&to).into_owned())
+        }
+    };
+    let statement = statement
+        .text(" AND ended_at >= ")
+        .bind(since.as_millisecond())
+        .text(" ORDER BY ended_at DESC, id DESC LIMIT ")
+        .bind(i64::from(limit.min(PAGE_MAX)));
+    let rows = database.read(move |session| Box::pin(statement.fetch(session))).await?;
+    let read = |row| codec::incident(Columns(row).str("body")?);
+    let found = rows.iter().map(read).collect::<Result<Vec<_>, Failure>>()?;
+    // A long rule shares the beginning of its keys with others.
+    let is_meant = |incident: &Incident| !matches!(&keys, PastKeys::OfRule(rule) if incident.rule != *rule);
+    Ok(found.into_iter().filter(is_meant).collect())
 }
 
 /// Open incidents, oldest first: the newest [`NEWEST_OPEN_MAX`] of each status. Where even the oldest of these began since

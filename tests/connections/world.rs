@@ -66,7 +66,8 @@ pub fn mk_diagnostics(connections: Connections) -> Diagnostics {
 
 pub async fn diagnose(diagnostics: &Diagnostics, kind: &str, params: Value, timeout: Duration) -> Finding {
     let spec = DiagnosticSpec { name: "evidence".to_owned(), kind: kind.to_owned(), params: Value::Null };
-    let context = DiagnosisContext { now: now(), started_at: now(), labels: Labels::new(), target: None };
+    let context =
+        DiagnosisContext { now: now(), started_at: now(), labels: Labels::new(), target: None, origin: None };
     let finding = diagnostics.diagnose(&spec, params, context, timeout).await;
     let shown = format!("{finding:?}");
     assert!(!shown.contains(SECRET), "a secret shows: {shown}");

@@ -100,6 +100,7 @@ contract! {
     ledger::a_text_is_kept_once,
     reading::pages_of_incidents_run_from_new_to_old_without_gaps,
     reading::a_view_lists_a_bounded_number_of_alerts,
+    reading::the_past_of_a_key_and_of_a_rule_is_told_from_its_end,
     reading::firing_alerts_of_open_incidents_come_each_once_with_what_was_confirmed,
     prune::prune_deletes_what_ended_long_ago_with_all_that_belongs_to_it,
     prune::texts_go_when_no_incident_refers_to_them_and_nobody_took_them_lately,

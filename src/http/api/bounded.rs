@@ -115,7 +115,9 @@ mod tests {
     use crate::domain::rule::RuleHash;
     use crate::domain::severity::Severity;
     use crate::domain::temporary::TemporaryFix;
-    use crate::engine::ports::{ChecksView, IncidentCounts, IncidentView, PortFuture, StoreError};
+    use crate::engine::ports::{
+        ChecksView, IncidentCounts, IncidentView, PastQuery, PortFuture, StoreError,
+    };
 
     /// So many incidents, and how many were asked for each time.
     struct Shelf {
@@ -149,6 +151,9 @@ mod tests {
         }
         fn incident(&self, _: &IncidentId) -> PortFuture<'_, Result<Option<IncidentView>, StoreError>> {
             unreachable!("lists ask for no single one")
+        }
+        fn past(&self, _: PastQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>> {
+            unreachable!("lists ask for no past")
         }
         fn counts(&self) -> PortFuture<'_, Result<IncidentCounts, StoreError>> {
             unreachable!("lists count nothing")

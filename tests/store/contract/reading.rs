@@ -2,10 +2,11 @@
 
 use super::{Subject, open_incident};
 use crate::build::*;
+use smokejumper::domain::correlate::CorrelationKey;
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::incident::IncidentStatus;
 use smokejumper::domain::severity::Severity;
-use smokejumper::engine::ports::{Commit, IncidentQuery};
+use smokejumper::engine::ports::{Commit, IncidentQuery, PastKeys, PastQuery};
 use std::sync::Arc;
 
 pub async fn pages_of_incidents_run_from_new_to_old_without_gaps(store: Subject) {
@@ -50,6 +51,35 @@ pub async fn a_view_lists_a_bounded_number_of_alerts(store: Subject) {
     let view = store.incident(&id("i1")).await.expect("readable").expect("there");
     assert_eq!(view.alerts.len(), 500);
     assert_eq!(view.alerts[499].1.fingerprint, Fingerprint::from(499));
+}
+
+pub async fn the_past_of_a_key_and_of_a_rule_is_told_from_its_end(store: Subject) {
+    // One after the other on the same key, as each must be over before the next.
+    for (number, key) in ["r|a", "r|a", "r|b", "r|a", "other|a"].into_iter().enumerate() {
+        let mut write = mk_incident(&format!("i{number}"), key);
+        write.incident.rule = key.split('|').next().expect("a rule").to_owned();
+        store.commit(committing(vec![write.clone()])).await.expect("stored");
+        let ended = 1_000 * number as i64;
+        store.commit(committing(vec![mk_resolved(&write.incident, ended)])).await.expect("over");
+    }
+    let mut open = mk_incident("i9", "r|a");
+    open.incident.rule = "r".to_owned();
+    store.commit(committing(vec![open])).await.expect("stored");
+    let past = |keys, since: i64, limit| {
+        let store = Arc::clone(&store);
+        async move {
+            let found = store.past(PastQuery { keys, since: at(since), limit }).await.expect("readable");
+            found.into_iter().map(|incident| incident.id.0).collect::<Vec<_>>().join(" ")
+        }
+    };
+    let key = |text: &str| PastKeys::One(CorrelationKey(text.to_owned()));
+    let rule = |text: &str| PastKeys::OfRule(text.to_owned());
+    assert_eq!(past(key("r|a"), 0, 10).await, "i3 i1 i0");
+    assert_eq!(past(key("r|a"), 1_000, 10).await, "i3 i1", "no longer ago than that");
+    assert_eq!(past(key("r|a"), 0, 2).await, "i3 i1");
+    assert_eq!(past(rule("r"), 0, 10).await, "i3 i2 i1 i0");
+    assert_eq!(past(rule("r"), 2_000, 10).await, "i3 i2");
+    assert_eq!(past(rule("nobody"), 0, 10).await, "");
 }
 
 /// Every firing alert of open incidents, page by page, as `incident:alert`, with a star where it was confirmed.
