@@ -29,6 +29,10 @@ pub struct Silencing {
     pub silence_max: Period,
 }
 
+/// Fewest characters before the first wildcard of a pattern of keys, and of what the settings allow there: a lone `*` is
+/// everything.
+pub const DELETE_PREFIX_CHARS_MIN: usize = 3;
+
 /// A Redis server, and what may be done there.
 #[derive(Debug, Clone)]
 pub struct RedisAccess {
@@ -36,6 +40,8 @@ pub struct RedisAccess {
     pub options: Fresh<RedisOptions>,
     /// Databases that may be emptied.
     pub flushdb: Vec<u16>,
+    /// What keys begin with that may be deleted by a pattern.
+    pub delete_keys: Vec<String>,
     /// Whether it may be told to write its snapshot.
     pub bgsave: bool,
     /// Parameters that may be set.

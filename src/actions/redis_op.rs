@@ -1,9 +1,11 @@
-//! `redis.op`: empties a database, has a snapshot written, or sets a parameter, at a Redis server of the settings.
+//! `redis.op`: empties a database, deletes keys by a pattern, has a snapshot written, or sets a parameter, at a Redis server of
+//! the settings.
 //!
 //! Each of these is allowed by a list in the settings that is empty unless somebody filled it, and looked up again right
 //! before the act. There is no `FLUSHALL` and no `SAVE`: the one forgets queues and sessions of others, the other
 //! holds up every client.
 
+mod keys;
 mod order;
 
 use std::time::Duration;
@@ -12,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::access::RedisAccess;
+use super::access::{DELETE_PREFIX_CHARS_MIN, RedisAccess};
 use super::cluster::{drafted, nothing_to_do, refused, ttl};
 use super::outcome::{not_applied, not_now, unknown};
 use super::{Entry, Hands, Looked, request};
@@ -27,6 +29,7 @@ use crate::engine::ports::{ActionContext, SurveyContext};
 use crate::params;
 use crate::period::Period;
 
+use keys::{Count, KEYS_DEFAULT, KEYS_MAX, PATTERN_BYTES_MAX};
 use order::{Order, bytes_of};
 
 /// Longest time for one attempt, below the minute that the engine gives it.
@@ -43,9 +46,9 @@ const SECTION: &str = "connections.redis";
 pub(super) const ENTRY: Entry = Entry {
     kind: ActionKind {
         name: NAME,
-        summary: "Empties one database, has the snapshot written in the background, or sets a parameter until the next \
+        summary: "Empties one database, deletes the keys that match a pattern, has the snapshot written in the background, or sets a parameter until the next \
                   start, at a Redis server of the settings, as far as its `act` allows. A parameter is put back where it \
-                  did not help or when its `ttl` is over; a database that was emptied stays empty.",
+                  did not help or when its `ttl` is over; what was emptied or deleted stays so.",
         tier_floor: Tier::T2,
         repeatability: Repeatability::AtMostOnce,
         performer: Performer::Machine,
@@ -68,6 +71,8 @@ pub(super) const ENTRY: Entry = Entry {
 enum Op {
     /// Empties `database`.
     Flushdb,
+    /// Deletes the keys of `database` that match `pattern`, a few at a time.
+    DeleteKeys,
     /// Has the snapshot written in the background.
     Bgsave,
     /// Sets `parameter` to `value`.
@@ -83,8 +88,14 @@ struct Params {
     connection: String,
     /// What to do.
     op: Op,
-    /// Number of the database, for `flushdb`.
+    /// Number of the database, for `flushdb` and `delete_keys`.
     database: Option<u16>,
+    /// Pattern as Redis reads it (`*`, `?`, `[ab]`), for `delete_keys`. What stands before its first wildcard has at least 3
+    /// characters, and begins with a prefix of the settings.
+    #[schemars(length(min = 3, max = 200))]
+    pattern: Option<String>,
+    /// Most keys that may match, for `delete_keys`, up to 1000000. Default: 10000. More are refused.
+    max_keys: Option<u32>,
     /// Name of the parameter, for `config_set`.
     #[schemars(length(min = 1, max = 100))]
     parameter: Option<String>,
@@ -96,11 +107,13 @@ struct Params {
 }
 
 fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
-    let Params { connection, op, database, parameter, value, ttl: lasts } = params::read(params)?;
+    let Params { connection, op, database, pattern, max_keys, parameter, value, ttl: lasts } =
+        params::read(params)?;
     request::fixed_name("/connection", &connection, "a connection")?;
     ttl::check(lasts)?;
     let wanted = [
-        ("database", op == Op::Flushdb, database.is_some()),
+        ("database", matches!(op, Op::Flushdb | Op::DeleteKeys), database.is_some()),
+        ("pattern", op == Op::DeleteKeys, pattern.is_some()),
         ("parameter", op == Op::ConfigSet, parameter.is_some()),
         ("value", op == Op::ConfigSet, value.is_some()),
     ];
@@ -112,6 +125,22 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
             }
             _ => {}
         }
+    }
+    if let Some(pattern) = &pattern {
+        params::text_within("/pattern", pattern, PATTERN_BYTES_MAX)?;
+        if keys::prefix_of(pattern).chars().count() < DELETE_PREFIX_CHARS_MIN {
+            let message = format!(
+                "at least {DELETE_PREFIX_CHARS_MIN} characters must stand before the first wildcard: use `flushdb` to empty a \
+                 database"
+            );
+            return Err(ParamsError::at("/pattern", message));
+        }
+    }
+    if max_keys.is_some() && op != Op::DeleteKeys {
+        return Err(ParamsError::at("/max_keys", "this does not belong to this `op`"));
+    }
+    if max_keys.is_some_and(|keys| keys == 0 || keys > KEYS_MAX) {
+        return Err(ParamsError::at("/max_keys", format!("from 1 to {KEYS_MAX}")));
     }
     if lasts.is_some() && op != Op::ConfigSet {
         return Err(ParamsError::at("/ttl", "only a parameter can be put back"));
@@ -127,11 +156,17 @@ fn check(params: &Value) -> Result<CheckedParams, ParamsError> {
 
 fn outline(params: &Value, _: &PlanSubject<'_>) -> Result<PlanOutline, ParamsError> {
     check(params)?;
-    let Params { connection, op, database, parameter, value, ttl } = params::read(params)?;
+    let Params { connection, op, database, pattern, parameter, value, ttl, .. } = params::read(params)?;
     let (summary, repeatability) = match op {
         Op::Flushdb => {
             let number = database.unwrap_or_default();
             (format!("empty database {number} of Redis {connection}"), Repeatability::AtMostOnce)
+        }
+        Op::DeleteKeys => {
+            let (number, pattern) = (database.unwrap_or_default(), pattern.unwrap_or_default());
+            let summary =
+                format!("delete keys that match {pattern} in database {number} of Redis {connection}");
+            (summary, Repeatability::Idempotent)
         }
         Op::Bgsave => (format!("have Redis {connection} write its snapshot"), Repeatability::Idempotent),
         Op::ConfigSet => {
@@ -150,25 +185,36 @@ fn allowed<'h>(hands: &'h Hands, connection: &str, order: &Order) -> Result<&'h 
         format!("there is no `{connection}` with an `act` under `{SECTION}` in the settings")
     })?;
     let (is_allowed, key, what) = match order {
-        Order::Flush { database, .. } => (access.flushdb.contains(database), "flushdb", database.to_string()),
-        Order::Save { .. } => (access.bgsave, "bgsave", "true".to_owned()),
+        Order::Flush { database, .. } => {
+            (access.flushdb.contains(database), "flushdb", format!("`{database}`"))
+        }
+        Order::Delete { pattern, .. } => {
+            let what = format!("a prefix of `{pattern}`");
+            (keys::is_below(pattern, &access.delete_keys), "delete_keys", what)
+        }
+        Order::Save { .. } => (access.bgsave, "bgsave", "`true`".to_owned()),
         Order::Set { parameter, .. } => {
-            (access.config_set.contains(parameter), "config_set", parameter.clone())
+            (access.config_set.contains(parameter), "config_set", format!("`{parameter}`"))
         }
     };
-    let missing =
-        || format!("the settings do not allow it: `{SECTION}.{connection}.act.{key}` lacks `{what}`");
+    let missing = || format!("the settings do not allow it: `{SECTION}.{connection}.act.{key}` lacks {what}");
     is_allowed.then_some(access).ok_or_else(missing)
 }
 
 /// The look under the identity that will act, so that what it may not do shows before anybody approves.
 async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked {
-    let Params { connection, op, database, parameter, value, .. } = drafted(draft)?;
+    let Params { connection, op, database, pattern, max_keys, parameter, value, .. } = drafted(draft)?;
     let (parameter, value) = (parameter.unwrap_or_default(), value.unwrap_or_default());
     let mut order = match op {
         Op::Flushdb => {
             Order::Flush { connection, database: database.unwrap_or_default(), run_id: String::new() }
         }
+        Op::DeleteKeys => Order::Delete {
+            connection,
+            database: database.unwrap_or_default(),
+            pattern: pattern.unwrap_or_default(),
+            keys_max: max_keys.unwrap_or(KEYS_DEFAULT),
+        },
         Op::Bgsave => Order::Save { connection, last_save: 0 },
         Op::ConfigSet => {
             Order::Set { connection, parameter, from: String::new(), to: value, restores: false }
@@ -201,6 +247,27 @@ async fn survey(hands: &Hands, draft: &ActionPlan, _: &SurveyContext) -> Looked 
                 others if others.is_empty() => "no other database holds keys".to_owned(),
                 others => format!("other databases keep theirs: {}", others.join(", ")),
             });
+        }
+        Order::Delete { database, pattern, keys_max, .. } => {
+            if says("role") != "master" {
+                return Err(refused("this server is a replica: what is deleted there comes again"));
+            }
+            if says("cluster_enabled") == "1" {
+                return Err(refused("this server is one of a cluster: other keys that match are elsewhere"));
+            }
+            let Count { keys, is_whole } = keys::count(&mut hand, pattern).await.map_err(unseen)?;
+            if keys == 0 && is_whole {
+                return Err(nothing_to_do(format!("no key of database {database} matches {pattern}")));
+            }
+            let about = if is_whole { "" } else { "about " };
+            if keys > u64::from(*keys_max) {
+                return Err(refused(format!(
+                    "{about}{keys} keys match {pattern}, and `max_keys` is {keys_max}"
+                )));
+            }
+            summary = format!("{summary}: {about}{keys} keys");
+            let all = hand.reads().keys().await.map_err(unseen)?;
+            notes.push(format!("{about}{keys} of {all} keys match, and they do not come back"));
         }
         Order::Save { last_save, .. } => {
             if says("rdb_bgsave_in_progress") == "1" {
@@ -299,6 +366,9 @@ impl Order {
         match self {
             Self::Flush { connection, database, run_id } => {
                 json!({"connection": connection, "database": database, "run_id": run_id})
+            }
+            Self::Delete { connection, database, pattern, keys_max } => {
+                json!({"connection": connection, "database": database, "pattern": pattern, "keys_max": keys_max})
             }
             Self::Save { connection, .. } => json!({"connection": connection}),
             Self::Set { connection, parameter, from, to, .. } => {

@@ -125,6 +125,22 @@ impl RedisReads {
         self.ask(&redis::cmd("DBSIZE")).await
     }
 
+    /// One step through the database of this connection: where the next begins (0 after the last), and the keys of this one
+    /// that match. `count` is about how many keys the server looks at.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub async fn scan(
+        &mut self,
+        cursor: u64,
+        pattern: &str,
+        count: u32,
+    ) -> Result<(u64, Vec<Vec<u8>>), RedisError> {
+        let mut command = redis::cmd("SCAN");
+        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
+        self.ask(&command).await
+    }
+
     /// When it last wrote its snapshot, in seconds since 1970.
     ///
     /// # Errors
@@ -169,6 +185,14 @@ impl RedisHand {
     /// [`RedisError`]; [`RedisError::maybe_sent`] says whether it may have been carried out.
     pub async fn empty(&mut self) -> Result<(), RedisError> {
         self.0.ask(redis::cmd("FLUSHDB").arg("ASYNC")).await
+    }
+
+    /// Deletes keys, freeing their memory in the background. Returns how many there were.
+    ///
+    /// # Errors
+    /// As [`Self::empty`].
+    pub async fn unlink(&mut self, keys: &[Vec<u8>]) -> Result<u64, RedisError> {
+        self.0.ask(redis::cmd("UNLINK").arg(keys)).await
     }
 
     /// Has the server write its snapshot in the background.

@@ -71,6 +71,8 @@ pub struct RedisAct {
     pub password: SecretSources,
     /// Numbers of the databases that may be emptied. Default: none.
     pub flushdb: Vec<u16>,
+    /// What keys begin with that may be deleted by a pattern, at least 3 characters, such as `cache:`. Default: none.
+    pub delete_keys: Vec<String>,
     /// Whether it may be told to write its snapshot.
     pub bgsave: bool,
     /// Parameters of its configuration that may be set. Default: none.

@@ -17,7 +17,8 @@ use crate::world::{
 
 fn mk_access(options: RedisOptions) -> RedisAccess {
     let config_set = ["maxclients", "maxmemory", "no-such-thing"].map(str::to_owned).into();
-    RedisAccess { options: fresh(options), flushdb: vec![1, 2], bgsave: true, config_set }
+    let delete_keys = vec!["cache:".to_owned(), "hot*".to_owned()];
+    RedisAccess { options: fresh(options), flushdb: vec![1, 2], delete_keys, bgsave: true, config_set }
 }
 
 fn mk_hands(access: RedisAccess) -> Actions {
@@ -61,6 +62,76 @@ async fn one_database_is_emptied_and_no_other() {
     assert_eq!((redis.type_in("DBSIZE"), redis.type_in("SELECT 3\nDBSIZE")), (":1".into(), ":1".into()));
     let empty = survey(&hands, &mk_draft("redis.op", flush(1))).await;
     assert!(matches!(empty, SurveyOutcome::NothingToDo { .. }), "{empty:?}");
+}
+
+fn delete(database: u16, pattern: &str) -> Value {
+    mk_params(json!({"op": "delete_keys", "database": database, "pattern": pattern}))
+}
+
+/// So many keys with this prefix in a database.
+fn fill(redis: &Redis, database: u16, prefix: &str, count: u32) {
+    let sets = (0..count).map(|number| format!(" {prefix}{number} 1")).collect::<String>();
+    redis.type_in(&format!("SELECT {database}\nMSET{sets}"));
+}
+
+#[tokio::test]
+async fn keys_that_match_are_deleted_and_no_others() {
+    let redis = Redis::start("");
+    fill(&redis, 0, "cache:user:", 1_700);
+    fill(&redis, 0, "cache:page:", 30);
+    fill(&redis, 0, "session:", 40);
+    fill(&redis, 2, "cache:user:", 5);
+    let hands = mk_hands(mk_access(mk_redis(&redis.url())));
+    let draft = mk_draft("redis.op", delete(0, "cache:user:*"));
+    let surveyed = ready(&hands, &draft).await;
+    let summary = "delete keys that match cache:user:* in database 0 of Redis cache: 1700 keys";
+    assert_eq!(surveyed.plan.summary, summary);
+    assert!(surveyed.notes.iter().any(|note| note.contains("1700 of 1770 keys")), "{:?}", surveyed.notes);
+    assert_eq!(
+        (surveyed.inverse.is_none(), redis.type_in("DBSIZE")),
+        (true, ":1770".to_owned()),
+        "nothing changed"
+    );
+    // One that is interrupted shows what is left, and is carried out once more.
+    let seen = look_back(&hands, &surveyed.plan).await;
+    assert!(matches!(&seen, ActionOutcome::NotApplied { reason } if reason.contains("1700")), "{seen:?}");
+    assert!(applied(act(&hands, &surveyed.plan).await).contains("1700 keys"));
+    assert_eq!((redis.type_in("DBSIZE"), redis.type_in("SELECT 2\nDBSIZE")), (":70".into(), ":5".into()));
+    assert!(applied(look_back(&hands, &surveyed.plan).await).contains("no key matches"));
+    assert!(applied(act(&hands, &surveyed.plan).await).contains("0 keys"), "twice is the same as once");
+    let nothing = survey(&hands, &draft).await;
+    assert!(matches!(nothing, SurveyOutcome::NothingToDo { .. }), "{nothing:?}");
+}
+
+#[tokio::test]
+async fn more_keys_than_the_rule_expects_are_left_alone() {
+    let redis = Redis::start("");
+    fill(&redis, 0, "cache:", 1_200);
+    let hands = mk_hands(mk_access(mk_redis(&redis.url())));
+    let few = |max: u32| {
+        let mut params = delete(0, "cache:*");
+        params["max_keys"] = json!(max);
+        mk_draft("redis.op", params)
+    };
+    assert!(refusal(&hands, &few(1_199)).await.contains("1200 keys match cache:*, and `max_keys` is 1199"));
+    // What came after the look is not deleted beyond the limit either.
+    let surveyed = ready(&hands, &few(1_200)).await;
+    fill(&redis, 0, "cache:late:", 900);
+    let outcome = act(&hands, &surveyed.plan).await;
+    assert!(matches!(&outcome, ActionOutcome::Failed { .. }), "{outcome:?}");
+    assert_eq!(redis.type_in("DBSIZE"), ":900");
+}
+
+#[tokio::test]
+async fn a_pattern_beyond_the_prefixes_of_the_settings_is_refused() {
+    let redis = Redis::start("");
+    fill(&redis, 0, "session:", 3);
+    let hands = mk_hands(mk_access(mk_redis(&redis.url())));
+    for pattern in ["session:*", "cache*", "cach[e]:*", "hot*", "hot:*"] {
+        let why = refusal(&hands, &mk_draft("redis.op", delete(0, pattern))).await;
+        assert!(why.contains("act.delete_keys` lacks a prefix of"), "{pattern}: {why}");
+    }
+    assert_eq!(redis.type_in("DBSIZE"), ":3");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::{self, Count};
 use crate::actions::outcome::{failed, not_applied, unknown};
 use crate::clients::redis::{RedisError, RedisHand};
 use crate::domain::action::ActionOutcome;
@@ -20,6 +21,8 @@ const SAVE_LOOKS_MAX: usize = 40;
 pub(super) enum Order {
     /// Empties a database of exactly this run of the server.
     Flush { connection: String, database: u16, run_id: String },
+    /// Deletes the keys of a database that match, at most so many.
+    Delete { connection: String, database: u16, pattern: String, keys_max: u32 },
     /// Writes a snapshot that is newer than this.
     Save { connection: String, last_save: i64 },
     /// Sets a parameter that has this value.
@@ -37,15 +40,16 @@ pub(super) enum Order {
 impl Order {
     pub(super) fn connection(&self) -> &str {
         match self {
-            Self::Flush { connection, .. } | Self::Save { connection, .. } | Self::Set { connection, .. } => {
-                connection
-            }
+            Self::Flush { connection, .. }
+            | Self::Delete { connection, .. }
+            | Self::Save { connection, .. }
+            | Self::Set { connection, .. } => connection,
         }
     }
 
     pub(super) fn database(&self) -> Option<u16> {
         match self {
-            Self::Flush { database, .. } => Some(*database),
+            Self::Flush { database, .. } | Self::Delete { database, .. } => Some(*database),
             Self::Save { .. } | Self::Set { .. } => None,
         }
     }
@@ -56,7 +60,7 @@ impl Order {
             Self::Set { connection, parameter, from, to, .. } => {
                 Some(Self::Set { connection, parameter, from: to, to: from, restores: true })
             }
-            Self::Flush { .. } | Self::Save { .. } => None,
+            Self::Flush { .. } | Self::Delete { .. } | Self::Save { .. } => None,
         }
     }
 
@@ -64,6 +68,9 @@ impl Order {
         match self {
             Self::Flush { connection, database, .. } => {
                 format!("empty database {database} of Redis {connection}")
+            }
+            Self::Delete { connection, database, pattern, .. } => {
+                format!("delete keys that match {pattern} in database {database} of Redis {connection}")
             }
             Self::Save { connection, .. } => format!("have Redis {connection} write its snapshot"),
             Self::Set { connection, parameter, to, .. } => {
@@ -84,6 +91,7 @@ impl Order {
                 hand.empty().await?;
                 Ok(applied(format!("database {database} was emptied: it held {keys} keys")))
             }
+            Self::Delete { pattern, keys_max, .. } => keys::delete(hand, pattern, *keys_max).await,
             Self::Save { last_save, .. } => {
                 hand.save().await?;
                 await_snapshot(hand, *last_save).await
@@ -119,6 +127,14 @@ impl Order {
     pub(super) async fn look_back(&self, hand: &mut RedisHand) -> Result<ActionOutcome, RedisError> {
         match self {
             Self::Flush { .. } => Ok(unknown("nothing shows whether a database was emptied")),
+            Self::Delete { pattern, .. } => Ok(match keys::count(hand, pattern).await? {
+                Count { keys: 0, is_whole: true } => applied(format!("no key matches {pattern} any more")),
+                Count { keys: 0, .. } => {
+                    unknown(format!("it is not known whether keys still match {pattern}"))
+                }
+                // What is left is deleted by carrying out the same once more.
+                Count { keys, .. } => not_applied(format!("{keys} keys still match {pattern}")),
+            }),
             Self::Save { last_save, .. } => {
                 let info = hand.reads().info().await?;
                 let is_writing = info.get("rdb_bgsave_in_progress").is_some_and(|value| value == "1");

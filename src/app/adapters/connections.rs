@@ -78,6 +78,7 @@ pub(in crate::app) fn redis_acts(
     Ok(Some(act::RedisAccess {
         options: redis_options(name, server, username.clone(), password, keyring)?,
         flushdb: allowed.flushdb.clone(),
+        delete_keys: allowed.delete_keys.clone(),
         bgsave: allowed.bgsave,
         config_set: allowed.config_set.clone(),
     }))

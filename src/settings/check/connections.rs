@@ -2,6 +2,7 @@
 //! be done that must never be.
 
 use super::{Findings, require_time};
+use crate::actions::access::DELETE_PREFIX_CHARS_MIN;
 use crate::period::Period;
 use crate::settings::Settings;
 use crate::settings::access::BasicAuth;
@@ -64,6 +65,15 @@ fn check_redis(name: &str, redis: &Redis, out: &mut Findings) {
     let Some(act) = act else { return };
     if act.username.is_some() && !act.password.is_set() {
         out.add(&[&at[..], &["act", "username"]].concat(), "a user name and a password go together");
+    }
+    for (index, prefix) in act.delete_keys.iter().enumerate() {
+        let index = index.to_string();
+        let path = [&at[..], &["act", "delete_keys", &index]].concat();
+        let is_plain = !prefix.contains(['*', '?', '[', ']', '\\']);
+        if prefix.chars().count() < DELETE_PREFIX_CHARS_MIN || !is_plain {
+            out.add(&path, "expected what keys begin with, at least 3 characters and no wildcard")
+                .help("write `cache:` to allow `cache:*` and all below it");
+        }
     }
     for (index, parameter) in act.config_set.iter().enumerate() {
         let index = index.to_string();
@@ -221,6 +231,12 @@ mod tests {
                 shown.contains("never set") || shown.contains("no name of a parameter"),
                 "{name}: {shown}"
             );
+        }
+        for prefix in ["", "*", "a", "ab", "cache:*", "c[a]che", "cach?"] {
+            let shown = complaint(&format!(
+                "redis: {{ a: {{ url: 'redis://h', act: {{ delete_keys: ['{prefix}'] }} }} }}"
+            ));
+            assert!(shown.contains("what keys begin with"), "{prefix}: {shown}");
         }
         let postgres =
             |more: &str| complaint(&format!("postgres: {{ a: {{ url: 'postgres://h/db', {more} }} }}"));
