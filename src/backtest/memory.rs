@@ -18,9 +18,9 @@ use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::rule::RuleHash;
 use crate::domain::temporary::TemporaryFix;
 use crate::engine::ports::{
-    AuditView, ChecksView, Claim, Commit, Delivery, Finish, FiringPage, IncidentCounts, IncidentQuery, IncidentView,
-    IncidentWrite, Leased, Ledger, Loaded, Neighbours, PauseChange, PortFuture, Reader, Store, StoreError,
-    Wanted,
+    AuditView, ChecksView, Claim, Commit, Delivery, Finish, FiringPage, IncidentCounts, IncidentQuery,
+    IncidentView, IncidentWrite, Leased, Ledger, Loaded, Neighbours, PastQuery, PauseChange, PortFuture,
+    Reader, Store, StoreError, Wanted,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -234,6 +234,10 @@ impl Reader for Memory {
     }
 
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>> {
+        ready(Ok(Vec::new()))
+    }
+
+    fn past(&self, _: PastQuery) -> PortFuture<'_, Result<Vec<Incident>, StoreError>> {
         ready(Ok(Vec::new()))
     }
 

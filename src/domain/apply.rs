@@ -176,7 +176,7 @@ pub fn apply(
         }
         Event::Resolve { actor, episode, reason } => {
             people::resolve(&mut draft, actor, episode, reason, facts)?;
-        },
+        }
         Event::Heard(news) => hearing::heard(&mut draft, news, facts),
         Event::StepMissing => waiting::step_missing(&mut draft, facts),
         Event::Silence { actor, lasts, reason } => {

@@ -14,7 +14,9 @@ use crate::domain::people::{Actor, Role, Via};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
 use crate::domain::temporary::TemporaryFix;
-use crate::engine::ports::{IncidentCounts, IncidentQuery, IncidentView, PastKeys, PastQuery, StoreError};
+use crate::engine::ports::{
+    ChecksView, IncidentCounts, IncidentQuery, IncidentView, PastKeys, PastQuery, StoreError,
+};
 use std::sync::Mutex;
 
 /// Incidents that are over, and what was asked for; none where it does not answer.
@@ -39,6 +41,9 @@ impl Reader for Shelf {
         unreachable!("only the past is asked for")
     }
     fn temporary_fixes(&self) -> PortFuture<'_, Result<Vec<TemporaryFix>, StoreError>> {
+        unreachable!("only the past is asked for")
+    }
+    fn checks(&self) -> PortFuture<'_, Result<ChecksView, StoreError>> {
         unreachable!("only the past is asked for")
     }
     fn pauses(&self) -> PortFuture<'_, Result<Vec<Pause>, StoreError>> {

@@ -115,9 +115,7 @@ mod tests {
     use crate::domain::rule::RuleHash;
     use crate::domain::severity::Severity;
     use crate::domain::temporary::TemporaryFix;
-    use crate::engine::ports::{
-        ChecksView, IncidentCounts, IncidentView, PastQuery, PortFuture, StoreError,
-    };
+    use crate::engine::ports::{ChecksView, IncidentCounts, IncidentView, PastQuery, PortFuture, StoreError};
 
     /// So many incidents, and how many were asked for each time.
     struct Shelf {

@@ -205,9 +205,9 @@ impl People {
         let by_id = || format!("{UNKNOWN_PREFIX}{id}");
         // In a channel that another company shares, its people see the buttons as well. They are not "everybody in the
         // workspace"; whoever of them should count is named, by a person's or a group's id.
-        let is_guest = matches!((sender.user_team_id, sender.team_id), (Some(own), Some(here)) if own != here);
-        let everybody =
-            if self.anyone_may_acknowledge && !is_guest { Role::Responder } else { Role::Viewer };
+        let is_guest =
+            matches!((sender.user_team_id, sender.team_id), (Some(own), Some(here)) if own != here);
+        let everybody = if self.anyone_may_acknowledge && !is_guest { Role::Responder } else { Role::Viewer };
         let (name, role, is_known) = match self.directory.look_up(id) {
             Some((name, role)) => (name.unwrap_or_else(by_id), role, true),
             None => (by_id(), everybody, false),

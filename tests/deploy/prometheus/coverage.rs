@@ -110,7 +110,12 @@ const TITLES: [(&str, &str); 90] = [
 const OTHERWISE: [(&str, Otherwise); 7] = [
     ("P31", Otherwise::Policies(&["rules/escalation/contacts.yaml", "rules/escalation/hsc-jit.yaml"])),
     ("P49", Otherwise::Policies(&["rules/escalation/hsc-jit.yaml"])),
-    ("P51", Otherwise::Document("local development; its passwords are for one machine and must not be used elsewhere")),
+    (
+        "P51",
+        Otherwise::Document(
+            "local development; its passwords are for one machine and must not be used elsewhere",
+        ),
+    ),
     ("P64", Otherwise::Policies(&["rules/escalation/pss-nano.yaml"])),
     ("P88", Otherwise::Policies(&["rules/escalation/pss-nano.yaml"])),
     ("P89", Otherwise::Policies(&["rules/escalation/pss-nano.yaml"])),
@@ -157,7 +162,10 @@ fn every_procedure_has_a_rule_with_tests_or_a_reason_to_have_none() {
         let covered = match (covers.get(*id), OTHERWISE.iter().find(|(other, _)| other == id)) {
             (Some(rules), None) => {
                 open.extend(rules.iter().filter(|cover| cover.tests == 0).map(|cover| {
-                    format!("{id}: no test expects the {} {} of {} to answer", cover.kind, cover.name, cover.file)
+                    format!(
+                        "{id}: no test expects the {} {} of {} to answer",
+                        cover.kind, cover.name, cover.file
+                    )
                 }));
                 rules.iter().map(Cover::link).collect::<Vec<_>>().join("<br>")
             }

@@ -150,7 +150,8 @@ fn viewers_change_nothing() {
     world.fire("a");
     let refused = world.try_happen(Event::Acknowledge { actor: person("eve", Role::Viewer), reason: None });
     assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
-    let refused = world.try_happen(Event::Resolve { actor: person("eve", Role::Viewer), episode: None, reason: None });
+    let refused =
+        world.try_happen(Event::Resolve { actor: person("eve", Role::Viewer), episode: None, reason: None });
     assert!(matches!(refused, Err(Refused::NotAllowed { .. })));
     assert_eq!(world.incident.status, IncidentStatus::Triggered);
 }
