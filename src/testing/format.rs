@@ -265,17 +265,20 @@ pub fn schema() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::load::{documents, sources};
+    use crate::rules::load::{Platforms, documents, sources};
     use crate::yaml;
 
     #[test]
     fn the_schema_takes_the_shipped_tests_and_refuses_what_the_reader_refuses() {
         let validator = jsonschema::validator_for(&schema()).expect("a schema");
-        let pattern = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/**/*.test.yaml").to_owned();
-        let (files, problems) = sources(&[pattern]);
+        let in_rules = |pattern: &str| vec![format!("{}/rules/**/{pattern}", env!("CARGO_MANIFEST_DIR"))];
+        let platforms = Platforms::read(&in_rules("platform.yaml"));
+        let (files, problems) = sources(&in_rules("*.test.yaml"));
         assert!(files.len() > 3 && problems.is_empty(), "{problems:?}");
         for file in files {
             for text in documents(&file.text) {
+                let (text, problems) = platforms.fill_in(&file.name, &text);
+                assert_eq!(problems, []);
                 let document: Value = yaml::read(&file.name, &text).expect("YAML");
                 let told: Vec<String> = validator
                     .iter_errors(&document)

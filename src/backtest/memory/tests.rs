@@ -19,8 +19,10 @@ spec:
   severity: P1
   target: { kind: Deployment, namespace: shop, name: '{{ labels.pod }}' }
   escalation: night
+  diagnostics:
+    - { name: restarts, prom.query: { expr: restarts } }
   remedies:
-    - { name: restart, cooldown: 1h, action: { k8s.rollout_restart: {} }, verify: { settle: 60s, hold: 2m, within: 5m, checks: ['1 > 2'], onFail: next } }
+    - { name: restart, cooldown: 1h, action: { k8s.rollout_restart: {} }, verify: { settle: 60s, hold: 2m, within: 5m, checks: ['findings.restarts.value < 1'], onFail: next } }
     - { name: by-hand, tier: T3, action: { human.task: { title: 'Mend it', steps: ['Look'] } } }
 ---
 apiVersion: smokejumper.dev/v1

@@ -52,7 +52,7 @@ impl Past {
     /// Of incidents that are over.
     pub(super) fn of<'a>(incidents: impl Iterator<Item = &'a Incident>) -> Self {
         let mut over: Vec<Last> = incidents.filter_map(last_of).collect();
-        over.sort_by(|left, right| right.ended_at.cmp(&left.ended_at));
+        over.sort_by_key(|one| std::cmp::Reverse(one.ended_at));
         Self {
             ends: over.iter().map(|one| one.end).collect(),
             remedy: over.iter().find_map(|one| one.remedy.clone()),

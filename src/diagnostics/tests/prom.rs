@@ -376,12 +376,12 @@ fn drawn(chart: &crate::domain::chart::Chart, line: usize) -> Vec<(i64, f64)> {
 async fn a_curve_is_kept_for_a_picture_on_the_grid_of_the_question_with_its_gaps() {
     let mut params = window(5);
     params["threshold"] = json!(2);
-    let points: &[(i64, &str)] = &[(5, "1"), (4, "NaN"), (2, "3.141592653589"), (0, "4")];
+    let points: &[(i64, &str)] = &[(5, "1"), (4, "NaN"), (2, "3.250000123456"), (0, "4")];
     let finding = range(params.clone(), matrix(&[(json!({"job": "api"}), points)])).await;
     let chart = finding.chart.expect("a chart");
     assert_eq!((chart.threshold, chart.asked_for, chart.left_out), (Some(2.0), false, 0));
     assert_eq!((chart.lines[0].name.as_str(), chart.lines[0].values.len()), ("{job=\"api\"}", 6));
-    assert_eq!(drawn(&chart, 0), [(5, 1.0), (2, 3.14159), (0, 4.0)]);
+    assert_eq!(drawn(&chart, 0), [(5, 1.0), (2, 3.25), (0, 4.0)]);
     assert_eq!(chart.until(), mk_now());
     // The rule decides whether there is one.
     for (says, asked) in [(json!(true), Some(true)), (json!(false), None)] {
