@@ -1,3 +1,5 @@
+//! What a chart shows, and what it never lets a label do.
+
 use super::palette::Tone;
 use super::*;
 use crate::domain::chart::{Chart, ChartLine};

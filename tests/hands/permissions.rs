@@ -20,7 +20,12 @@ const BY_IMPERSONATION: &str = "impersonate: 'system:serviceaccount:smokejumper:
 
 /// All shipped rules as one text. Their waits are their own, or short ones: permissions do not depend on them.
 fn shipped_rules(waits_are_short: bool) -> String {
-    let files = glob::glob(concat!(env!("CARGO_MANIFEST_DIR"), "/rules/**/*.yaml")).expect("a pattern");
+    rules_in("*", waits_are_short)
+}
+
+fn rules_in(folder: &str, waits_are_short: bool) -> String {
+    let pattern = format!("{}/rules/{folder}/*.yaml", env!("CARGO_MANIFEST_DIR"));
+    let files = glob::glob(&pattern).expect("a pattern");
     let texts = files.map(|file| std::fs::read_to_string(file.expect("a file")).expect("readable"));
     let texts = texts.map(|text| if waits_are_short { in_a_hurry(&text) } else { text });
     texts.collect::<Vec<_>>().join("\n---\n")
@@ -29,7 +34,7 @@ fn shipped_rules(waits_are_short: bool) -> String {
 /// The same rules with waits of seconds.
 fn in_a_hurry(rules: &str) -> String {
     let hurried = |line: &str| {
-        for (key, wait) in [("settle:", "settle: 1s"), ("hold:", "hold: 2s"), ("within:", "within: 60s")] {
+        for (key, wait) in [("settle:", "settle: 1s"), ("hold:", "hold: 2s"), ("within:", "within: 2m")] {
             if let Some(at) = line.find(key).filter(|at| line[..*at].trim().is_empty()) {
                 return format!("{}{wait}", &line[..at]);
             }
@@ -140,10 +145,12 @@ struct Without {
     whole: Value,
 }
 
-/// Every verb for every resource of every role.
+/// Every verb for every resource of the roles of each name. Roles of one name in several namespaces are written by the
+/// same hand; each start of the service reads all rules, so one of them stands for the others.
 fn each_permission(printed: &str) -> Vec<Without> {
     let objects: Vec<Value> = serde_saphyr::from_multiple(printed).expect("YAML");
     let mut all = Vec::new();
+    let mut seen = BTreeSet::new();
     for whole in
         objects.into_iter().filter(|object| matches!(object["kind"].as_str(), Some("Role" | "ClusterRole")))
     {
@@ -154,6 +161,10 @@ fn each_permission(printed: &str) -> Vec<Without> {
             };
             for resource in words("resources") {
                 for verb in words("verbs") {
+                    let kind_and_name = (whole["kind"].to_string(), whole["metadata"]["name"].to_string());
+                    if !seen.insert((kind_and_name, resource.clone(), verb.clone())) {
+                        continue;
+                    }
                     let mut role = whole.clone();
                     let rules = role["rules"].as_array_mut().expect("rules");
                     let others: Vec<String> =
@@ -189,7 +200,9 @@ async fn each_verb_that_is_taken_away_is_missed_by_a_rule_that_the_service_names
         kubernetes(BY_IMPERSONATION)
     );
     std::fs::write(folder.path().join("smokejumper.yaml"), &settings).expect("written");
-    std::fs::write(folder.path().join("rules.yaml"), shipped_rules(false)).expect("written");
+    let rules = [rules_in("generic", false), rules_in("escalation", false)].join("\n---\n");
+    // The rules for any cluster: the service starts once for each permission, and reads all of its rules each time.
+    std::fs::write(folder.path().join("rules.yaml"), rules).expect("written");
     let printed = printed(folder.path());
     apply(&cluster, &printed, folder.path());
     let permissions = each_permission(&printed);

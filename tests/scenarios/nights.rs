@@ -241,7 +241,10 @@ fn every_shipped_matrix_tells_whom_it_says_at_the_minute_that_it_says() {
             }
         }
     }
-    assert_eq!(played.len(), set.policies().len(), "every policy has its nights: {played:?}");
+    // Rules name it for what people ask for themselves; one channel hears of that at any hour.
+    let on_demand = "hsc-jit-on-demand";
+    let matrices = set.policies().keys().filter(|name| *name != on_demand).count();
+    assert_eq!(played.len(), matrices, "every policy has its nights: {played:?}");
     insta::assert_snapshot!(page);
 }
 

@@ -1,3 +1,5 @@
+//! What the page of an incident shows, charts among it.
+
 use super::*;
 use crate::domain::chart::{Chart, ChartLine};
 use crate::domain::correlate::CorrelationKey;
