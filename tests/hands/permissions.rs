@@ -215,15 +215,19 @@ async fn each_verb_that_is_taken_away_is_missed_by_a_rule_that_the_service_names
         let suffering: Vec<&String> =
             lacking.iter().filter(|(_, count)| **count > 0).map(|(rule, _)| rule).collect();
         assert!(!suffering.is_empty(), "{shown}: nobody misses it: {lacking:?}");
-        service.kill();
-        let log = service.log();
-        let told: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let names = |line: &&Value| {
+        let names = |line: &Value| {
             suffering.iter().any(|rule| line["rule.name"] == rule.as_str())
                 && (verb == "impersonate"
                     || (line["verb"] == verb.as_str() && line["resource"] == resource.as_str()))
         };
-        assert!(told.iter().any(|line| names(&line)), "{shown}: {suffering:?}\n{log}");
+        // The log is written beside the metric, and may come a moment later.
+        eventually(&format!("{shown}: the log names {suffering:?}"), PATIENCE, async || {
+            let log = service.log();
+            let mut told = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+            told.any(|line: Value| names(&line)).then_some(())
+        })
+        .await;
+        service.kill();
         // Each start writes into the same file.
         std::fs::remove_file(folder.path().join(format!("smokejumper-{port}.log"))).expect("removed");
         cluster.put(whole).expect("a role");
