@@ -1,8 +1,8 @@
 //! A store in memory for one backtest: the port `Store` over maps, since nothing of it has to outlive the run.
 //!
 //! It keeps what an open incident needs and nothing else: lines of timelines go to whoever watches the commits, and an
-//! incident that is over for good is let go of. A month with a hundred thousand episodes so takes no more memory than
-//! the worst hour of it.
+//! incident that is over for good is let go of. Starts of actions stay for the guardrails, and calls for the report, so
+//! memory still grows with the number of episodes.
 
 mod state;
 
