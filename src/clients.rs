@@ -19,6 +19,7 @@ pub mod postgres;
 pub mod prometheus;
 pub mod rabbitmq;
 pub mod redis;
+pub mod registry;
 pub mod signing;
 pub mod slack;
 pub mod smtp;

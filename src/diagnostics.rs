@@ -40,6 +40,7 @@ mod prom_query;
 mod prom_range;
 mod rabbitmq_overview;
 mod redis_info;
+mod registry_image;
 mod tls_cert;
 mod trend;
 pub mod vitals;
@@ -64,7 +65,8 @@ use crate::engine::ports::{Diagnoser, DiagnosisContext, Origin, PortFuture, Read
 use crate::secret::Keyring;
 
 pub use access::{
-    Connections, KubernetesAccess, LokiAccess, PgAccess, PrometheusAccess, RabbitAccess, SignIn,
+    Connections, KubernetesAccess, LokiAccess, PgAccess, PrometheusAccess, RabbitAccess, RegistryAccess,
+    SignIn,
 };
 pub use vitals::VitalsOptions;
 
@@ -78,7 +80,7 @@ pub const RUNS_MAX: usize = 32;
 const AGAIN_MIN: Duration = Duration::from_secs(1);
 
 /// All diagnostics, in the order of the reference.
-const ENTRIES: [Entry; 27] = [
+const ENTRIES: [Entry; 28] = [
     prom_query::ENTRY,
     prom_range::ENTRY,
     http_check::ENTRY,
@@ -106,6 +108,7 @@ const ENTRIES: [Entry; 27] = [
     logs_query::ENTRY,
     rabbitmq_overview::ENTRY,
     history_similar::ENTRY,
+    registry_image::ENTRY,
 ];
 
 /// A diagnostic: what it is, and how it runs.

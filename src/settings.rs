@@ -33,7 +33,9 @@ pub use conduct::{
     BlastRadius, Blind, CircuitBreaker, Correlation, Escalation, Flapping, Guardrails, LogFormat, Mode, Own,
     Probes, Rate, Rates, Retention, Store, Telemetry,
 };
-pub use connections::{Connections, Postgres, PostgresAct, RabbitMq, Redis, RedisAct, TerminateIdle};
+pub use connections::{
+    Connections, Postgres, PostgresAct, RabbitMq, Redis, RedisAct, Registry, TerminateIdle,
+};
 pub use kubernetes::{ActIdentity, Kubernetes};
 pub use load::{PartOfSettings, SettingsError, process_environment};
 pub use locate::Locator;

@@ -51,6 +51,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         "prom.query",
         r#"prom.query: { expr: 'sum(rate(http_requests_total{service="{{ labels.service }}"}[5m]))' }"#,
     ),
+    (
+        "registry.image",
+        r#"registry.image: { image: "registry.example.com/pss-nano/api:{{ labels.version }}" }"#,
+    ),
     ("history.similar", "history.similar: { window: 24h, same: target }"),
     (
         "prom.range",

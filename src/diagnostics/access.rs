@@ -12,6 +12,7 @@ use crate::clients::postgres::PgOptions;
 use crate::clients::prometheus::PrometheusClient;
 use crate::clients::rabbitmq::RabbitClient;
 use crate::clients::redis::RedisOptions;
+use crate::clients::registry::RegistryClient;
 use crate::domain::catalog::ParamsError;
 use crate::params;
 use crate::secret::{Fresh, LiveText, Secret};
@@ -92,6 +93,17 @@ pub struct Connections {
     pub loki: Option<LokiAccess>,
     /// RabbitMQ clusters.
     pub rabbitmq: BTreeMap<String, RabbitAccess>,
+    /// Container registries, by their hosts as images name them.
+    pub registries: BTreeMap<String, RegistryAccess>,
+}
+
+/// A container registry.
+#[derive(Debug, Clone)]
+pub struct RegistryAccess {
+    /// Speaks to it, with credentials as they are now.
+    pub client: Fresh<RegistryClient>,
+    /// Longest time for one question.
+    pub timeout: Duration,
 }
 
 /// The management API of a RabbitMQ cluster.

@@ -12,6 +12,7 @@ use crate::clients::loki::LokiError;
 use crate::clients::postgres::PgError;
 use crate::clients::prometheus::PrometheusError;
 use crate::clients::redis::RedisError;
+use crate::clients::registry::RegistryError;
 use crate::domain::catalog::ParamsError;
 use crate::domain::chart::Chart;
 use crate::domain::diagnosis::{FINDING_TEXT_BYTES_MAX, Finding, FindingStatus};
@@ -66,6 +67,16 @@ impl From<LokiError> for Unknown {
     fn from(error: LokiError) -> Self {
         let wait = match &error {
             LokiError::Unavailable { wait, .. } => *wait,
+            _ => None,
+        };
+        Self { wait, ..Self::new(error.to_string()) }
+    }
+}
+
+impl From<RegistryError> for Unknown {
+    fn from(error: RegistryError) -> Self {
+        let wait = match &error {
+            RegistryError::Unavailable { wait, .. } => *wait,
             _ => None,
         };
         Self { wait, ..Self::new(error.to_string()) }

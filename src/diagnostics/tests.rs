@@ -6,6 +6,7 @@ mod kubernetes;
 mod kubernetes_kubelet;
 mod kubernetes_logs;
 mod prom;
+mod registry;
 mod signs;
 
 use std::collections::BTreeMap;
@@ -122,10 +123,12 @@ async fn links_are_filled_in_and_nothing_is_fetched() {
 fn every_kind_has_a_schema_and_refuses_what_it_does_not_know() {
     let kinds = kinds();
     let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
-    let families =
-        ["prom", "http", "links", "k8s", "backup", "redis", "pg", "tls", "logs", "rabbitmq", "history"];
+    let families = [
+        "prom", "http", "links", "k8s", "backup", "redis", "pg", "tls", "logs", "rabbitmq", "history",
+        "registry",
+    ];
     let is_known = |name: &&str| families.iter().any(|family| name.starts_with(&format!("{family}.")));
-    assert!(names.len() == 27 && names.iter().all(is_known), "{names:?}");
+    assert!(names.len() == 28 && names.iter().all(is_known), "{names:?}");
     for kind in kinds {
         let schema = (kind.schema)();
         assert_eq!(schema["additionalProperties"], json!(false), "{}", kind.name);

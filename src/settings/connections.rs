@@ -27,6 +27,36 @@ pub struct Connections {
     pub postgres: BTreeMap<String, Postgres>,
     /// RabbitMQ clusters, by the name that rules use.
     pub rabbitmq: BTreeMap<String, RabbitMq>,
+    /// Container registries that `registry.image` may ask, by their hosts as images name them; `docker.io` for images that name none.
+    pub registries: BTreeMap<String, Registry>,
+}
+
+/// A container registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registry {
+    /// Its address, where that is another than `https://` and its host.
+    pub url: Option<HttpUrl>,
+    /// User that may pull, and its password.
+    pub basic_auth: Option<BasicAuth>,
+    /// Hosts beside it that hand out its tokens and see these credentials, such as `auth.docker.io`.
+    pub token_hosts: Vec<String>,
+    /// Certificates in PEM to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Time for one question, at most 20s.
+    pub timeout: Period,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self {
+            url: None,
+            basic_auth: None,
+            token_hosts: Vec::new(),
+            ca_file: None,
+            timeout: EXCHANGE_TIMEOUT,
+        }
+    }
 }
 
 /// A Redis server.

@@ -16,6 +16,9 @@ mod rabbitmq;
 #[path = "../support/redis.rs"]
 mod redis;
 
+#[path = "../support/registry.rs"]
+mod registry;
+
 #[path = "../support/servers.rs"]
 mod servers;
 
@@ -30,5 +33,6 @@ mod pg_query;
 mod rabbitmq_overview;
 mod redis_info;
 mod redis_op;
+mod registry_image;
 mod tls_cert;
 mod world;

@@ -93,3 +93,31 @@ async fn connections_are_asked_whether_they_work_and_what_they_may_do() {
         .collect();
     assert!(good.is_empty(), "{good:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registries_are_asked_whether_they_answer_and_take_the_password() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let registry = crate::registry::registry(folder.path()).await;
+    let other = tempfile::tempdir().expect("a folder");
+    let prometheus = crate::servers::prometheus(other.path(), "").await;
+    let url = registry.url();
+    let user =
+        |password: &str| format!("basic_auth: {{ username: puller, password: {{ env: {password} }} }}");
+    let seen = look(
+        folder.path(),
+        &format!(
+            "  registries:\n\
+             \x20   registry.example.com: {{ url: '{url}', {} }}\n\
+             \x20   'wrong.example.com:5000': {{ url: '{url}', {} }}\n\
+             \x20   other.example.com: {{ url: '{}' }}\n\
+             \x20   gone.example.com: {{ url: 'http://127.0.0.1:1' }}\n",
+            user("PASSWORD"),
+            user("WRONG"),
+            prometheus.url()
+        ),
+    );
+    assert_seen(&seen, "connections.registries.registry.example.com", "good", "the registry answers");
+    assert_seen(&seen, "connections.registries.wrong.example.com:5000", "bad", "look at basic_auth");
+    assert_seen(&seen, "connections.registries.other.example.com", "bad", "this is no registry");
+    assert_seen(&seen, "connections.registries.gone.example.com", "bad", "whether this machine may reach it");
+}

@@ -10,9 +10,10 @@ use crate::clients::loki::LokiClient;
 use crate::clients::postgres::PgOptions;
 use crate::clients::rabbitmq::RabbitClient;
 use crate::clients::redis::RedisOptions;
-use crate::diagnostics::{self, LokiAccess, RabbitAccess};
+use crate::clients::registry::RegistryClient;
+use crate::diagnostics::{self, LokiAccess, RabbitAccess, RegistryAccess};
 use crate::secret::{Fresh, Keyring, LiveText, SecretSources};
-use crate::settings::{Loki, PlainOrSecret, Postgres, RabbitMq, Redis, Settings, TerminateIdle};
+use crate::settings::{Loki, PlainOrSecret, Postgres, RabbitMq, Redis, Registry, Settings, TerminateIdle};
 
 /// For diagnostics.
 pub(in crate::app) fn reading(
@@ -28,10 +29,14 @@ pub(in crate::app) fn reading(
     });
     let rabbitmq = settings.connections.rabbitmq.iter();
     let rabbitmq = rabbitmq.map(|(name, rabbitmq)| Ok((name.clone(), rabbit(name, rabbitmq, keyring)?)));
+    let registries = settings.connections.registries.iter();
+    let registries =
+        registries.map(|(host, settings)| Ok((host.clone(), registry(host, settings, keyring)?)));
     Ok(diagnostics::Connections {
         redis: redis.collect::<anyhow::Result<_>>()?,
         postgres: postgres.collect::<anyhow::Result<_>>()?,
         rabbitmq: rabbitmq.collect::<anyhow::Result<_>>()?,
+        registries: registries.collect::<anyhow::Result<_>>()?,
         loki: settings.loki.as_ref().map(|upstream| loki(upstream, keyring)).transpose()?,
     })
 }
@@ -174,6 +179,30 @@ pub(in crate::app) fn rabbit(
     let sign_in = sign_in.with_context(|| format!("`{key}`"))?;
     let client = Fresh::new(move || client.signed_in(sign_in.credentials()));
     Ok(RabbitAccess { client, timeout: cluster.timeout.get() })
+}
+
+/// A container registry.
+pub(in crate::app) fn registry(
+    host: &str,
+    settings: &Registry,
+    keyring: &Keyring,
+) -> anyhow::Result<RegistryAccess> {
+    let key = format!("connections.registries.{host}");
+    let authorities_pem = authorities(settings.ca_file.as_deref(), &format!("{key}.ca_file"))?;
+    let http = HttpClient::new(&HttpOptions { authorities_pem, ..HttpOptions::configured() })
+        .with_context(|| format!("the HTTP client for `{key}` cannot be built"))?;
+    let url = match (&settings.url, host) {
+        (Some(url), _) => url.as_str().to_owned(),
+        // Images name the one, and its API has the other.
+        (None, "docker.io") => "https://registry-1.docker.io".to_owned(),
+        (None, host) => format!("https://{host}"),
+    };
+    let client = RegistryClient::new(http, &url, settings.token_hosts.clone());
+    let client = client.with_context(|| format!("`{key}`"))?;
+    let sign_in = sign_in(&SecretSources::default(), settings.basic_auth.as_ref(), keyring);
+    let sign_in = sign_in.with_context(|| format!("`{key}`"))?;
+    let client = Fresh::new(move || client.signed_in(sign_in.credentials()));
+    Ok(RegistryAccess { client, timeout: settings.timeout.get() })
 }
 
 /// The Loki of the settings.

@@ -7,6 +7,7 @@ use crate::clients::loki::LokiError;
 use crate::clients::postgres::{Failure as PgFailure, PgError, PgOptions, PgReads};
 use crate::clients::rabbitmq::RabbitError;
 use crate::clients::redis::{Failure, RedisOptions, RedisReads};
+use crate::clients::registry::RegistryError;
 use crate::settings::Postgres;
 
 const UNSET_HELP: &str = "set what it names where the service runs";
@@ -49,8 +50,39 @@ impl Looker<'_> {
         });
         let (redis, postgres, loki) =
             tokio::join!(futures::future::join_all(redis), futures::future::join_all(postgres), self.loki());
-        let rabbitmq = self.rabbitmq().await;
-        [redis.concat(), postgres.concat(), rabbitmq, loki].concat()
+        let (rabbitmq, registries) = tokio::join!(self.rabbitmq(), self.registries());
+        [redis.concat(), postgres.concat(), rabbitmq, registries, loki].concat()
+    }
+
+    async fn registries(&self) -> Vec<Seen> {
+        let mut report = Report::default();
+        for (host, settings) in &self.settings.connections.registries {
+            let setting = format!("connections.registries.{host}");
+            let access = match adapters::registry(host, settings, &self.keyring) {
+                Ok(access) => access,
+                Err(error) => {
+                    report.bad(&setting, format!("{error:#}"), UNSET_HELP);
+                    continue;
+                }
+            };
+            match access.client.now().ping(access.timeout).await {
+                Ok(()) => report.good(&setting, "the registry answers"),
+                Err(error) => {
+                    let help = match &error {
+                        RegistryError::Denied(_) => "look at basic_auth, and whether that user may pull",
+                        RegistryError::Elsewhere(_) => "add the host to `token_hosts` of this registry",
+                        RegistryError::Garbled(_) => {
+                            "this is no registry: write its base address in `url`, without /v2"
+                        }
+                        RegistryError::Unreachable(_) | RegistryError::Unavailable { .. } => {
+                            "look at the address, and whether this machine may reach it"
+                        }
+                    };
+                    report.bad(&setting, error.to_string(), help);
+                }
+            }
+        }
+        report.0
     }
 
     async fn rabbitmq(&self) -> Vec<Seen> {

@@ -6,7 +6,7 @@ use crate::actions::access::DELETE_PREFIX_CHARS_MIN;
 use crate::period::Period;
 use crate::settings::Settings;
 use crate::settings::access::BasicAuth;
-use crate::settings::connections::{Postgres, RabbitMq, Redis};
+use crate::settings::connections::{Postgres, RabbitMq, Redis, Registry};
 use crate::settings::values::PlainOrSecret;
 
 /// Longest time for one exchange: a diagnostic has half a minute in all.
@@ -41,10 +41,32 @@ pub(super) fn check_connections(settings: &Settings, out: &mut Findings) {
         let at = ["connections", "rabbitmq", name];
         out.require(url.is_set(), &[&at[..], &["url"]].concat());
         check_time(*timeout, &at, out);
-        if let Some(BasicAuth { username, password }) = basic_auth {
-            out.require(!username.is_empty(), &[&at[..], &["basic_auth", "username"]].concat());
-            out.require(password.is_set(), &[&at[..], &["basic_auth", "password"]].concat());
+        check_sign_in(basic_auth.as_ref(), &at, out);
+    }
+    for (name, Registry { url: _, basic_auth, token_hosts, ca_file: _, timeout }) in
+        &settings.connections.registries
+    {
+        let at = ["connections", "registries", name];
+        check_time(*timeout, &at, out);
+        check_sign_in(basic_auth.as_ref(), &at, out);
+        if name.is_empty() || name.contains(['/', '@', ' ']) {
+            out.add(&at, "this is no host as images name it")
+                .help("write such as `registry.example.com:5000`");
         }
+        for (index, host) in token_hosts.iter().enumerate() {
+            if host.is_empty() || host.contains(['/', '@', ' ']) {
+                let index = index.to_string();
+                out.add(&[&at[..], &["token_hosts", &index]].concat(), "this is no host")
+                    .help("write such as `auth.docker.io`, without `https://`");
+            }
+        }
+    }
+}
+
+fn check_sign_in(basic_auth: Option<&BasicAuth>, at: &[&str], out: &mut Findings) {
+    if let Some(BasicAuth { username, password }) = basic_auth {
+        out.require(!username.is_empty(), &[at, &["basic_auth", "username"]].concat());
+        out.require(password.is_set(), &[at, &["basic_auth", "password"]].concat());
     }
 }
 
