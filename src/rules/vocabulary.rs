@@ -100,7 +100,7 @@ impl Vocabulary {
             "findings" => "there are no findings yet when this is rendered".to_owned(),
             _ => match nearest(root, roots.iter().copied()) {
                 Some(close) => format!("did you mean `{close}`?"),
-                None => format!("known here: {}", roots.join(", ")),
+                None => format!("known here: {}; a text stands within quotes", roots.join(", ")),
             },
         };
         UnknownName { message, help }

@@ -91,7 +91,8 @@ impl<'l> Ladder<'l> {
             report.error(&format!("{at}/rollback"), message, Some(help.to_owned()));
         }
         let rollback = undoing.map(|(spec, _)| spec);
-        let can_undo = has_rollback || kind.is_some_and(|kind| kind.inverse == Inverse::Recorded);
+        // Nobody knows whether a misspelt action has a way back: that mistake is told already.
+        let can_undo = has_rollback || kind.is_none_or(|kind| kind.inverse == Inverse::Recorded);
         let verify = raw.verify.map(|raw| self.verify(raw, can_undo, at, report));
         let undoes = verify.as_ref().is_some_and(|verify| verify.on_fail == OnFail::Rollback);
         if has_rollback && !undoes {

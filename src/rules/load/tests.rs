@@ -186,6 +186,31 @@ fn one_mistake_does_not_look_like_two() {
         "matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\nescalation: p\n",
     ) + "---\napiVersion: smokejumper.dev/v1\nkind: EscalationPolicy\nmetadata: { name: p }\nspec: { fallbak: [] }\n";
     assert!(errors(&text).ends_with("1 error in the rules"), "{}", errors(&text));
+    // Whether a misspelt action could be rolled back is not known.
+    let text = mk_rule(
+        "r",
+        "matchers: ['alertname=\"A\"']\nseverity: P1\ntarget: { kind: Deployment, namespace: a, name: b }\n\
+         diagnostics: [{ name: q, prom.query: { expr: up } }]\n\
+         remedies: [{ name: x, action: { k8s.scal: {} }, verify: { checks: ['findings.q.value > 1'], onFail: rollback } }]\n",
+    );
+    assert!(errors(&text).ends_with("1 error in the rules"), "{}", errors(&text));
+}
+
+#[test]
+fn a_text_without_quotes_and_a_single_equals_sign_are_put_right() {
+    for (condition, help) in [
+        ("findings.job.value == failed", "a text stands within quotes"),
+        ("findings.job.value = 1", "`==` compares"),
+        ("findings.job.value >", "conditions are CEL"),
+    ] {
+        let spec = format!(
+            "matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\n\
+             diagnostics: [{{ name: job, prom.query: {{ expr: up }} }}]\n\
+             remedies: [{{ name: x, when: '{condition}', action: {{ escalate: {{}} }} }}]\n"
+        );
+        let said = errors(&mk_rule("r", &spec));
+        assert!(said.contains(help), "{condition}: {said}");
+    }
 }
 
 #[test]

@@ -47,12 +47,13 @@ pub(super) fn condition(text: &str, vocabulary: &Vocabulary, pointer: &str, repo
                 report.error(pointer, unknown.message, Some(unknown.help));
             }
             condition::ConditionError::Syntax { column, message } => {
+                let help = if message.starts_with("`=") {
+                    "`==` compares, as in `findings.x.state == \"failed\"`"
+                } else {
+                    "conditions are CEL, such as `findings.x.last > 0.05`"
+                };
                 let message = format!("this condition cannot be read: {message} (character {column} of it)");
-                report.error(
-                    pointer,
-                    message,
-                    Some("conditions are CEL, such as `findings.x.last > 0.05`".to_owned()),
-                );
+                report.error(pointer, message, Some(help.to_owned()));
             }
             condition::ConditionError::TooComplex(message) => report.error(pointer, message, None),
         }
