@@ -161,6 +161,21 @@ fn each_rule_of_the_docs_loads_without_a_warning() {
 }
 
 #[test]
+fn the_rule_of_the_page_about_runbooks_loads_without_a_warning() {
+    let page = "docs/migrating.md";
+    let files = blocks(page, "kind: ResponseRule").into_iter().map(|rule| mk_file(page, rule));
+    assert_eq!(load_rules(files.collect(), &Known::everything()).warnings(), []);
+}
+
+#[test]
+fn the_alerts_of_the_tutorial_are_what_its_tests_say() {
+    let said = run("promtool", "prometheus", "examples/tutorial", &["test", "rules", "alerts.test.yaml"]);
+    assert!(said.contains("SUCCESS"), "{said}");
+    run("promtool", "prometheus", "examples/tutorial", &["check", "config", "prometheus.yml"]);
+    run("promtool", "prometheus", "examples/tutorial", &["check", "rules", "past.yaml"]);
+}
+
+#[test]
 fn the_page_about_escalation_loads_as_one_without_a_warning() {
     let page = "docs/escalation.md";
     let files: Vec<SourceFile> =

@@ -51,7 +51,7 @@ fn commands(page: &str) -> String {
 }
 
 /// A shell in the folder, in which `smokejumper` is the built binary.
-fn shell(folder: &Path, script: &str) -> Command {
+pub fn shell(folder: &Path, script: &str) -> Command {
     let binary = Path::new(env!("CARGO_BIN_EXE_smokejumper")).parent().expect("a folder");
     let mut command = Command::new("sh");
     command.args(["-e", "-c", script]).current_dir(folder).env_clear();

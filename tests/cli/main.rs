@@ -22,4 +22,5 @@ mod send;
 mod servers;
 mod stand_in;
 mod test_rules;
+mod tutorial;
 mod usage;
