@@ -14,6 +14,7 @@ mod modals;
 mod people;
 mod silences;
 mod sockets;
+mod two;
 mod world;
 
 #[path = "../kill/recorder.rs"]

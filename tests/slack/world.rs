@@ -12,6 +12,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const API_TOKEN: &str = "admin-token-for-tests";
 
+/// Of the same person who clicks as Una.
+pub const UNAS_TOKEN: &str = "token-of-una-for-tests";
+
 const RULES: &str = r##"
 apiVersion: smokejumper.dev/v1
 kind: ResponseRule
@@ -38,6 +41,19 @@ spec:
     - name: limit
       tier: T2
       approvalExpires: 10s
+      action: { http.call: { endpoint: limiter, path: "/{{ labels.service }}" } }
+---
+apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: grave }
+spec:
+  matchers: ['alertname="Grave"']
+  severity: P1
+  groupBy: [service]
+  escalation: night
+  remedies:
+    - name: limit
+      tier: T3
       action: { http.call: { endpoint: limiter, path: "/{{ labels.service }}" } }
 ---
 apiVersion: smokejumper.dev/v1
@@ -102,7 +118,10 @@ impl World {
             r##"
 server: {{ listen: "127.0.0.1:{port}" }}
 store: {{ url: "sqlite://{store}" }}
-api: {{ tokens: [{{ name: tester, role: admin, token: {{ env: API_TOKEN }} }}] }}
+api:
+  tokens:
+    - {{ name: tester, role: admin, token: {{ env: API_TOKEN }} }}
+    - {{ name: laptop, role: approver, person: una, token: {{ env: UNAS_TOKEN }} }}
 receivers: {{ alertmanager: {{ bearer_tokens: [{{ env: API_TOKEN }}] }} }}
 slack:
   api_url: "{api}"
@@ -236,6 +255,7 @@ async fn serve(folder: &std::path::Path, settings: &str, port: u16, slack: &Slac
     let options = slack.options();
     let environment = [
         ("API_TOKEN", API_TOKEN),
+        ("UNAS_TOKEN", UNAS_TOKEN),
         ("SLACK_BOT_TOKEN", options.bot_token.as_str()),
         ("SLACK_APP_TOKEN", options.app_token.as_str()),
         ("SLACK_SIGNING_SECRET", options.signing_secret.as_str()),

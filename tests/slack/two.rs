@@ -1,0 +1,57 @@
+//! What two different people have to approve, on every way that an approval comes: the button, the API, and a person of whom
+//! the settings know the mail address only.
+
+use crate::servers::{eventually, http_client};
+use crate::world::{PATIENCE, TRANSPORTS, World};
+use serde_json::{Value, json};
+
+const APPROVE: &str = "smokejumper.approve";
+
+/// Approves the first action of the newest incident as whoever has this token.
+async fn approve(world: &World, token: &str) -> (u16, Value) {
+    let incident = world.incident().await.expect("one");
+    let id = incident["actions"][0]["id"].as_str().expect("an id");
+    let url = format!("{}/api/v1/actions/{id}/approve", world.service.url());
+    let answer = http_client().post(url).bearer_auth(token).json(&json!({})).send().await.expect("an answer");
+    (answer.status().as_u16(), answer.json().await.expect("JSON"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_different_people_approve_what_is_of_the_highest_tier_and_one_by_two_ways_is_one() {
+    for transport in TRANSPORTS {
+        let world = World::start(transport).await;
+        world.fire_as("Grave", "api").await;
+        let card = world.card_with(APPROVE).await;
+        world.press(&card, APPROVE, "una").await;
+        let is_one = |it: &Value| it["actions"][0]["approvals"] == json!(["una: approved"]);
+        let incident = world.incident_where("Una's press counts", is_one).await;
+        assert_eq!(incident["actions"][0]["status"], "awaiting_approval");
+
+        // Again by the button, and by a token of hers that bears another name.
+        let card = world.card_with(APPROVE).await;
+        world.press(&card, APPROVE, "una").await;
+        let told = eventually("Una is told", PATIENCE, async || {
+            let messages = world.slack.messages("#incidents");
+            messages.into_iter().find(|message| message.only_for.as_deref() == Some("U0UNA"))
+        })
+        .await;
+        assert!(told.text.contains("una") && told.text.contains("approved"), "{}", told.text);
+        let (status, answer) = approve(&world, crate::world::UNAS_TOKEN).await;
+        assert_eq!(status, 409, "{answer}");
+        assert!(world.recorder.calls().is_empty(), "one person is not two");
+
+        // The second one stands under `people` with a mail address only.
+        let card = world.card_with(APPROVE).await;
+        eventually("Li's press counts", PATIENCE, async || {
+            world.press(&card, APPROVE, "li").await;
+            world.incident().await.filter(|it| it["actions"][0]["status"] == "succeeded")
+        })
+        .await;
+        let (status, answer) = approve(&world, crate::world::API_TOKEN).await;
+        assert_eq!(status, 409, "what was carried out is not approved again: {answer}");
+        let incident = world.incident().await.expect("one");
+        assert_eq!(incident["actions"][0]["approvals"], json!(["una: approved", "li: approved"]));
+        assert_eq!(incident["actions"].as_array().map(Vec::len), Some(1));
+        assert_eq!(world.recorder.calls().values().sum::<u64>(), 1, "one effect");
+    }
+}
