@@ -210,21 +210,28 @@ impl SlackClient {
         Ok(Posted { channel: answer.channel.unwrap_or_else(|| channel.to_owned()), ts })
     }
 
-    /// `conversations.history`: our own message with this metadata among the newest of a channel (by id), no older than
-    /// `oldest`, which is in seconds. Needs a scope that posting does not need.
+    /// `conversations.history` and `.replies`: our own message with this metadata among the newest of a channel (by id), or of
+    /// the thread below `thread`, no older than `oldest`, which is in seconds. Needs a scope that posting does not need.
     ///
     /// # Errors
     /// As the table says; never ambiguous.
     pub async fn find_own(
         &self,
         channel: &str,
+        thread: Option<&str>,
         metadata: &Metadata,
         oldest: i64,
     ) -> Result<Option<Posted>, SendError> {
         let (oldest, limit) = (oldest.to_string(), HISTORY_MESSAGES.to_string());
-        let fields =
-            [("channel", channel), ("oldest", &oldest), ("limit", &limit), ("include_all_metadata", "true")];
-        let answer: History = self.ask("conversations.history", &fields).await?;
+        let mut fields = vec![
+            ("channel", channel),
+            ("oldest", &oldest),
+            ("limit", &limit),
+            ("include_all_metadata", "true"),
+        ];
+        fields.extend(thread.map(|thread| ("ts", thread)));
+        let method = if thread.is_some() { "conversations.replies" } else { "conversations.history" };
+        let answer: History = self.ask(method, &fields).await?;
         let is_it = |message: &&PastMessage| {
             message.metadata.as_ref().is_some_and(|found| {
                 found["event_type"] == metadata.event_type

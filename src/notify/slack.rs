@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chart::Painter;
 use crate::clients::answer::SendError;
@@ -41,6 +41,7 @@ use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClie
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::redact::Redactor;
 use crate::domain::scheduled::CheckReport;
+use crate::domain::timeline::digest_of_bytes;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::{Keyring, Secret};
 use card::{Card, Frame};
@@ -122,7 +123,9 @@ impl SlackNotifier {
         let outcome = match notice {
             Notice::Card => self.card(channel, known, view, &frame).await,
             Notice::Reply { text, page } => match known {
-                Some(message) => self.reply(message, view, *page, reply::reply(text, *page, &frame)).await,
+                Some(message) => {
+                    self.reply(message, view, *page, reply::reply(text, *page, &frame), now).await
+                }
                 None if self.card_may_come(destination, view, now) => return wait_for_card(),
                 None => {
                     let drawn = reply::standing_alone(text, *page, view, &frame);
@@ -130,7 +133,7 @@ impl SlackNotifier {
                 }
             },
             Notice::Call { text, users } => match known {
-                Some(message) => self.reply(message, view, true, reply::call(text, users, &frame)).await,
+                Some(message) => self.reply(message, view, true, reply::call(text, users, &frame), now).await,
                 None if self.card_may_come(destination, view, now) => return wait_for_card(),
                 None => {
                     let drawn = reply::above(reply::call(text, users, &frame), view, &frame);
@@ -139,7 +142,7 @@ impl SlackNotifier {
             },
             Notice::Evidence => match (known, card::details(view, &frame)) {
                 (Some(message), Some(Card { text, blocks })) => {
-                    let told = self.reply(message, view, false, Reply { text, blocks }).await;
+                    let told = self.reply(message, view, false, Reply { text, blocks }, now).await;
                     if told.is_ok() {
                         self.attach(message, card::document(view, &frame)).await;
                         self.attach_charts(message, view, &frame).await;
@@ -292,6 +295,7 @@ impl SlackNotifier {
         view: &IncidentView,
         page: bool,
         drawn: Reply,
+        now: Timestamp,
     ) -> Result<Option<MessageRef>, SendError> {
         let message = message_of(drawn, view, Some(card.ts.clone()), page);
         let client = self.client()?;
@@ -299,6 +303,10 @@ impl SlackNotifier {
             Err(error) if is_message_fault(&error) => {
                 let plain = Message { blocks: None, metadata: None, ..message };
                 client.post_message(&card.channel, &plain).await.map(|_| None)
+            }
+            Err(SendError::Ambiguous { reason }) => {
+                let found = self.find_again(Some(&card.channel), &message, now).await;
+                found.map(|_| None).ok_or(SendError::Ambiguous { reason })
             }
             other => other.map(|_| None),
         }
@@ -353,8 +361,8 @@ impl SlackNotifier {
     /// Our message that may have been posted. `None` also where nobody can tell, such as without the scope for looking.
     async fn find_again(&self, id: Option<&str>, message: &Message, now: Timestamp) -> Option<Posted> {
         let oldest = now.checked_sub(LOOK_BACK).ok()?.as_second();
-        let found = self.client().ok()?.find_own(id?, message.metadata.as_ref()?, oldest).await;
-        match found {
+        let (thread, metadata) = (message.thread_ts.as_deref(), message.metadata.as_ref()?);
+        match self.client().ok()?.find_own(id?, thread, metadata, oldest).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::info!(%error, "Slack does not show whether a message was posted; it is posted again");
@@ -385,13 +393,11 @@ impl SlackNotifier {
 }
 
 fn message_of(drawn: Reply, view: &IncidentView, thread_ts: Option<String>, broadcast: bool) -> Message {
-    Message {
-        text: drawn.text,
-        blocks: Some(drawn.blocks),
-        thread_ts,
-        broadcast,
-        metadata: Some(metadata(view, "reply")),
-    }
+    // There are many replies to one incident: what one says tells it from the others, where its answer was lost.
+    let said = digest_of_bytes(json!([drawn.text, drawn.blocks]).to_string().as_bytes());
+    let mut metadata = metadata(view, "reply");
+    metadata.payload.insert("said".to_owned(), said);
+    Message { text: drawn.text, blocks: Some(drawn.blocks), thread_ts, broadcast, metadata: Some(metadata) }
 }
 
 fn metadata(view: &IncidentView, kind: &str) -> Metadata {

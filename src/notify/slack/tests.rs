@@ -291,6 +291,32 @@ async fn a_card_whose_answer_was_lost_is_found_again_and_not_posted_twice() {
 }
 
 #[tokio::test]
+async fn a_reply_whose_answer_was_lost_is_found_again_and_no_other_one_is_taken_for_it() {
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    let say = async |story: &Story, text: &str| {
+        let view = known_at(stories::opened(), destination(), story.message.clone());
+        story.notifiers.notify(&destination(), &mk_reply(text, false), &view, SystemClock.now()).await
+    };
+    story.slack.faults().next("chat.postMessage", Fault::dropped().after_effect());
+    assert!(is_yes(&say(&story, "Scaled api").await));
+    assert_eq!(story.messages().len(), 2, "the card, and the reply whose answer was lost");
+    // Another reply did not get there: the one before it does not stand for it.
+    story.slack.faults().next("chat.postMessage", Fault::dropped());
+    let told = say(&story, "Restarted api").await;
+    assert!(matches!(told, Delivered::Later { failed: true, .. }), "{told:?}");
+    // The same holds for replies that stand alone, where there is no card.
+    let mut story = Story::new().await;
+    story.tell(&Notice::Card, stories::opened()).await;
+    story.message = None;
+    assert!(is_yes(&say(&story, "Paged Una").await));
+    story.slack.faults().next("chat.postMessage", Fault::dropped());
+    let told = say(&story, "Paged Ravi").await;
+    assert!(matches!(told, Delivered::Later { failed: true, .. }), "{told:?}");
+    assert_eq!(story.messages().len(), 2);
+}
+
+#[tokio::test]
 async fn a_message_that_is_gone_is_posted_anew() {
     for error in ["message_not_found", "cant_update_message", "edit_window_closed"] {
         let mut story = Story::new().await;
