@@ -1,11 +1,9 @@
 //! The machine's clock is set while the service runs: back by a day, and forward by a day.
-//!
-//! The clock is that of libfaketime, which reads an offset from a file; its steady clock runs on, as a real one does.
 
+use crate::clock::Clock;
 use crate::house::{House, PATIENCE, Plan, mk_body};
 use crate::servers::eventually;
 use smokejumper::sandbox::pagerduty::{PagerDutyOptions, PagerDutySandbox, Service};
-use std::path::PathBuf;
 
 const RULES: &str = r#"
 apiVersion: smokejumper.dev/v1
@@ -31,18 +29,10 @@ spec:
 
 const LEVELS: [&str; 4] = ["first", "second", "third", "fourth"];
 
-/// The library of Debian's package `faketime`.
-fn library() -> PathBuf {
-    let found = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().find_map(|folder| {
-        let library = folder.path().join("faketime/libfaketimeMT.so.1");
-        library.is_file().then_some(library)
-    });
-    found.expect("libfaketime is missing: `apt-get install faketime`, or run `tests/run`, which does it")
-}
-
 struct Night {
     house: House,
     pagerduty: PagerDutySandbox,
+    clock: Clock,
 }
 
 impl Night {
@@ -63,22 +53,11 @@ impl Night {
         for (name, service) in LEVELS.iter().zip(pagerduty.services()) {
             plan = plan.env(&format!("PD_{}", name.to_uppercase()), &service.routing_key);
         }
-        let file = plan.folder.path().join("clock");
-        std::fs::write(&file, "+0").expect("a file");
-        let plan = plan
-            .env("LD_PRELOAD", &library().display().to_string())
-            .env("FAKETIME_TIMESTAMP_FILE", &file.display().to_string())
-            .env("FAKETIME_NO_CACHE", "1")
-            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-            .env("DONT_FAKE_MONOTONIC", "1");
-        Self { house: plan.start().await, pagerduty }
-    }
-
-    fn set_clock(&self, offset: &str) {
-        // Written beside and moved over, so that nobody reads half a number.
-        let (beside, file) = (self.house.path("clock.new"), self.house.path("clock"));
-        std::fs::write(&beside, offset).expect("a file");
-        std::fs::rename(beside, file).expect("it can be moved");
+        let clock = Clock::right(plan.folder.path());
+        for (name, value) in clock.environment() {
+            plan = plan.env(name, &value);
+        }
+        Self { house: plan.start().await, pagerduty, clock }
     }
 
     /// How often a level was told to open an incident of this service.
@@ -115,7 +94,7 @@ async fn a_clock_that_is_set_delays_no_level_skips_none_and_tells_each_once() {
     let night = Night::begin().await;
     let before = night.open("before").await;
     night.hears("first", &before).await;
-    night.set_clock("-1d");
+    night.clock.set("-1d");
     let line = night.house.says("the clock was set back").await;
     assert_eq!(line["level"], "ERROR");
     for level in ["second", "third"] {
@@ -130,7 +109,7 @@ async fn a_clock_that_is_set_delays_no_level_skips_none_and_tells_each_once() {
     for id in [&before, &after] {
         assert_eq!(night.told("fourth", id), 0, "twelve hours are not over");
     }
-    night.set_clock("+0");
+    night.clock.set("+0");
     night.house.says("the clock was set forward").await;
     for id in [&before, &after] {
         night.hears("fourth", id).await;
@@ -144,12 +123,12 @@ async fn a_clock_that_is_set_delays_no_level_skips_none_and_tells_each_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_behind_the_last_run_delays_no_level_beyond_its_own_wait() {
     let mut night = Night::begin().await;
-    night.set_clock("+365d");
+    night.clock.set("+365d");
     night.house.says("the clock was set forward").await;
     let id = night.open("next-year").await;
     night.hears("first", &id).await;
     night.house.server.kill();
-    night.set_clock("+0");
+    night.clock.set("+0");
     night.house.restart().await;
     night.house.says("the clock is behind the last run").await;
     for level in ["second", "third"] {

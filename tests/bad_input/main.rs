@@ -18,6 +18,9 @@ mod labels;
 mod rule_files;
 mod senders;
 
+#[path = "../support/clock.rs"]
+mod clock;
+
 #[path = "../support/postgres.rs"]
 mod postgres;
 

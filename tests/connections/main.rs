@@ -25,6 +25,9 @@ mod servers;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+#[path = "../support/tls.rs"]
+mod tls;
+
 mod am_silence;
 mod logs_query;
 mod online;

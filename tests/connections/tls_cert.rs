@@ -1,41 +1,18 @@
 //! `tls.cert` at servers on loopback: good, expired, misnamed and strange certificates, and servers without any.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use smokejumper::diagnostics::{Connections, Diagnostics, DiagnosticsOptions, VitalsOptions};
 use smokejumper::domain::diagnosis::Finding;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
+use crate::tls::TlsServer;
 use crate::world::{TIMEOUT, diagnose, known, mk_diagnostics, mk_keyring, reason};
 
 /// A server that shows this certificate to whoever comes; its port.
 async fn serve(names: &[&str], until: i32) -> u16 {
-    smokejumper::clients::http::install_crypto_provider();
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let mut params = CertificateParams::new(names).expect("names");
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(until, 6, 30);
-    params.distinguished_name.push(rcgen::DnType::CommonName, "shop");
-    let key = KeyPair::generate().expect("a key");
-    let made = params.self_signed(&key).expect("a certificate");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config =
-        ServerConfig::builder().with_no_client_auth().with_single_cert(vec![made.der().clone()], key);
-    let acceptor = TlsAcceptor::from(Arc::new(config.expect("a configuration")));
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    tokio::spawn(async move {
-        while let Ok((line, _)) = listener.accept().await {
-            let _ = acceptor.accept(line).await;
-        }
-    });
-    port
+    TlsServer::start(names, (until, 6, 30)).await.port
 }
 
 async fn look(params: Value) -> Finding {

@@ -1,32 +1,12 @@
 //! A small service with metrics whose error ratio the test decides, and an endpoint that mends it.
 
+use crate::traffic::Traffic;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
-
-/// Requests a second that it pretends to serve.
-const REQUESTS_PER_SECOND: f64 = 100.0;
-
-struct Traffic {
-    since: Instant,
-    ratio: f64,
-    good: f64,
-    bad: f64,
-}
-
-impl Traffic {
-    /// Counts the traffic up to now.
-    fn go_on(&mut self) {
-        let requests = self.since.elapsed().as_secs_f64() * REQUESTS_PER_SECOND;
-        self.since = Instant::now();
-        self.bad += requests * self.ratio;
-        self.good += requests * (1.0 - self.ratio);
-    }
-}
 
 struct Shared {
     traffic: Mutex<Traffic>,
@@ -41,8 +21,7 @@ pub struct Exporter {
 
 impl Exporter {
     pub async fn start() -> Self {
-        let traffic = Traffic { since: Instant::now(), ratio: 0.0, good: 0.0, bad: 0.0 };
-        let shared = Arc::new(Shared { traffic: Mutex::new(traffic), limits: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { traffic: Mutex::new(Traffic::new()), limits: AtomicU64::new(0) });
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/limit", post(limit))
@@ -55,9 +34,7 @@ impl Exporter {
 
     /// From now on so many requests fail.
     pub fn errors(&self, ratio: f64) {
-        let mut traffic = self.shared.traffic.lock().expect("not poisoned");
-        traffic.go_on();
-        traffic.ratio = ratio;
+        self.shared.traffic.lock().expect("not poisoned").fail(ratio);
     }
 
     /// How often the remedy was called.
@@ -67,21 +44,12 @@ impl Exporter {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> String {
-    let mut traffic = shared.traffic.lock().expect("not poisoned");
-    traffic.go_on();
     let labels = r#"namespace="pss-nano",service="api-gateway""#;
-    format!(
-        "# TYPE http_requests_total counter\n\
-         http_requests_total{{{labels},status=\"200\"}} {:.0}\n\
-         http_requests_total{{{labels},status=\"500\"}} {:.0}\n",
-        traffic.good, traffic.bad
-    )
+    shared.traffic.lock().expect("not poisoned").text(labels)
 }
 
 async fn limit(State(shared): State<Arc<Shared>>) -> &'static str {
     shared.limits.fetch_add(1, Ordering::SeqCst);
-    let mut traffic = shared.traffic.lock().expect("not poisoned");
-    traffic.go_on();
-    traffic.ratio = 0.0;
+    shared.traffic.lock().expect("not poisoned").fail(0.0);
     "limited"
 }

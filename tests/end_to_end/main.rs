@@ -15,6 +15,8 @@ mod pagerduty;
 
 #[path = "../support/servers.rs"]
 mod servers;
+#[path = "../support/traffic.rs"]
+mod traffic;
 
 use exporter::Exporter;
 use serde_json::{Value, json};

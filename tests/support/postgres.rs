@@ -42,6 +42,7 @@ pub struct Postgres {
     programs: PathBuf,
     data: PathBuf,
     port: u16,
+    environment: Vec<(&'static str, String)>,
     keeper: Option<Child>,
 }
 
@@ -59,6 +60,11 @@ impl Postgres {
 
     /// The same with more lines of configuration, which may name files that are put into its folder for it.
     pub fn start_with(prepare: impl FnOnce(&Path) -> String) -> Self {
+        Self::start_in(Vec::new(), prepare)
+    }
+
+    /// The same with variables of the server's environment, such as those of a clock of its own.
+    pub fn start_in(environment: Vec<(&'static str, String)>, prepare: impl FnOnce(&Path) -> String) -> Self {
         let programs = programs();
         let data = tempfile::Builder::new()
             .prefix("smokejumper-postgres-")
@@ -69,7 +75,7 @@ impl Postgres {
             chown(&data, Some(user), Some(group)).expect("the directory can be given to the server's user");
         }
         let port = free_port();
-        let mut server = Self { programs, data, port, keeper: None };
+        let mut server = Self { programs, data, port, environment, keeper: None };
         server.initialise();
         let lines = prepare(&server.data);
         server.configure(&lines);
@@ -121,6 +127,7 @@ impl Postgres {
             .args(["-c", KEEPER, "keeper"])
             .arg(&self.programs)
             .arg(&self.data)
+            .envs(self.environment.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -173,6 +180,11 @@ impl Postgres {
         format!("postgres://{USER}:{PASSWORD}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// The same without user and password, as settings have it.
+    pub fn address(&self, database: &str) -> String {
+        format!("postgres://127.0.0.1:{}/{database}", self.port)
+    }
+
     /// A process that keeps a session open in a database, as this user, after it has run some SQL.
     pub fn session(&self, user: &str, database: &str, application: &str, sql: &str) -> Child {
         let url = format!("postgres://{user}:{PASSWORD}@127.0.0.1:{}/{database}", self.port);
@@ -187,6 +199,17 @@ impl Postgres {
         let mut input = child.stdin.as_ref().expect("it was piped");
         writeln!(input, "{sql}").expect("psql takes a line");
         child
+    }
+
+    /// Whether this user gets into a database now.
+    pub fn lets_in(&self, user: &str, database: &str) -> bool {
+        let url = format!("postgres://{user}:{PASSWORD}@127.0.0.1:{}/{database}", self.port);
+        let done = Command::new(self.programs.join("psql"))
+            .args(["-qAtc", "SELECT 1", &url])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        done.expect("psql runs").success()
     }
 
     /// Runs SQL in a database; returns what it printed, columns separated by `|`.

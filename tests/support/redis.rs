@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,17 +38,16 @@ impl Redis {
         let dir = folder.path().display();
         let text = format!("bind 127.0.0.1\ndir {dir}\nsave \"\"\nenable-debug-command yes\n{lines}\n");
         std::fs::write(&config, text).expect("the folder takes a file");
-        let log = File::create(folder.path().join("log")).expect("a log file");
-        let child = Command::new("redis-server")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log)
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("`redis-server` is missing: `apt-get install redis-server`, or run `tests/run`, which does it");
+        let child = spawn(folder.path());
         let mut redis = Self { child, folder, port };
         redis.wait();
         redis
+    }
+
+    /// Starts it again after it was killed, at the same address.
+    pub fn run(&mut self) {
+        self.child = spawn(self.folder.path());
+        self.wait();
     }
 
     fn wait(&mut self) {
@@ -112,6 +111,19 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn spawn(folder: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("log")).expect("a log file");
+    Command::new("redis-server")
+        .arg(folder.join("redis.conf"))
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect(
+            "`redis-server` is missing: `apt-get install redis-server`, or run `tests/run`, which does it",
+        )
 }
 
 /// A simple answer, a number, or a text with its length.
