@@ -11,6 +11,7 @@ pub mod compiled;
 pub mod condition;
 pub mod index;
 pub mod known;
+pub mod last_resort;
 pub mod load;
 pub mod opening;
 mod plan;

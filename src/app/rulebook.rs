@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::rules::RuleErrors;
 use crate::rules::book::{BookSource, Reload, RuleBook};
 use crate::rules::known::Known;
+use crate::rules::last_resort::LastResort;
 use crate::rules::watch;
 use crate::settings::{Endpoint, Mode, Person, Settings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,7 +103,9 @@ pub(super) fn open(settings: &Settings) -> Result<Arc<RuleBook>, RuleErrors> {
         known: known(settings),
         default_policy: settings.escalation.default_policy.clone(),
     };
-    RuleBook::open(source).map(Arc::new)
+    let told = engine_settings(settings);
+    let last_resort = LastResort::new(&told.default_destinations, &told.fallback_destinations);
+    Ok(Arc::new(RuleBook::open(source)?.with_last_resort(last_resort)))
 }
 
 fn default_channel(settings: &Settings) -> Option<Destination> {
@@ -209,6 +212,12 @@ fn report(book: &RuleBook, metrics: &Metrics, reload: &Reload) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Labels;
+    use crate::domain::alert::{Alert, AlertStatus};
+    use crate::domain::fingerprint::Fingerprint;
+    use crate::domain::severity::Severity;
+    use crate::engine::playbook::Playbook;
+    use jiff::Timestamp;
     use std::path::Path;
 
     /// Whom rules without a policy tell, who hears of unmatched alerts, and who is reached in the end.
@@ -233,5 +242,44 @@ mod tests {
         let nobody = format!("{slack}escalation: {{ unmatched: [] }}");
         assert_eq!(destinations(&nobody), [named("all"), vec![], named("all")]);
         assert_eq!(destinations("").concat(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_nobody_wrote_a_policy_for_still_reaches_the_fallback() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(
+            folder.path().join("rules.yaml"),
+            "apiVersion: smokejumper.dev/v1\nkind: ResponseRule\nmetadata: { name: down }\n\
+             spec: { matchers: ['alertname=\"Down\"'], severity: P1 }\n",
+        )
+        .expect("written");
+        let text = "slack: { bot_token: { env: BOT }, default_channel: '#all' }\nrules: [rules.yaml]\n\
+                    escalation: { fallback: [{ slack: { channel: '#last' } }] }\n";
+        let settings = Settings::from_text("s.yaml", text, folder.path(), &BTreeMap::new())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let book = open(&settings).unwrap_or_else(|errors| panic!("{errors}"));
+        let told = |alertname: &str, severity: Severity| {
+            let labels = Labels::from([("alertname".to_owned(), alertname.to_owned())]);
+            let alert = Alert {
+                fingerprint: Fingerprint::of_labels(&labels),
+                status: AlertStatus::Firing,
+                labels,
+                annotations: Labels::new(),
+                starts_at: Timestamp::UNIX_EPOCH,
+                ends_at: None,
+                generator_url: None,
+            };
+            let rule = book.matching(&alert).remove(0);
+            let policy = book.policy(&rule, severity, &alert)?;
+            assert!(book.policy_by_hash(&policy.hash).is_some(), "an incident finds its policy again");
+            let shown =
+                |all: &[Destination]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            Some((shown(&policy.policy.levels[0].destinations), shown(&policy.policy.fallback)))
+        };
+        let both = |first: &str| Some((first.to_owned(), "slack:#last".to_owned()));
+        assert_eq!(told("Down", Severity::P1), both("slack:#all"));
+        assert_eq!(told("Down", Severity::P2), None, "a mild one is told once");
+        assert_eq!(told(crate::engine::watchdogs::MISSING, Severity::P0), both("slack:#all slack:#last"));
+        assert_eq!(told("Stray", Severity::P0), None, "whom strays are told to, the settings say");
     }
 }

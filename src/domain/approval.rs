@@ -82,6 +82,17 @@ pub enum ApprovalRefused {
     /// Nobody is asked at the moment.
     #[error("nobody is asked about this action: it is {0}")]
     NotAsked(&'static str),
+    /// Nobody knows which person holds that token, and two people have to approve.
+    #[error(
+        "{0} may be anybody: what two people have to approve counts by Slack, or by a token whose setting `person` says whose \
+         it is"
+    )]
+    Unnamed(String),
+    /// One of two is known by their member id alone, and the other by their name alone.
+    #[error(
+        "{0} may be the one who approved already; name both under `people`, or let a third person approve"
+    )]
+    Alike(String),
     /// The same person twice.
     #[error("{0} has approved already; a second, different person is needed")]
     SamePerson(String),
@@ -105,6 +116,9 @@ pub struct Ballot {
     pub actor: Actor,
     /// Their member id in Slack, where they decided there.
     pub member: Option<String>,
+    /// Whether the settings say which person this is: a token may be anybody's.
+    #[serde(default)]
+    pub is_named: bool,
     /// What.
     pub verdict: Verdict,
     /// The plan that they saw; none means the one that stands (command line and API by hand).
@@ -149,6 +163,9 @@ pub fn decide(
     {
         return Err(ApprovalRefused::SamePerson(ballot.actor.name.clone()));
     }
+    if tier.approvals_needed() > 1 && ballot.verdict == Verdict::Approve {
+        different_people(approvals, ballot)?;
+    }
     approvals.records.push(ApprovalRecord {
         actor: ballot.actor.clone(),
         member: ballot.member.clone(),
@@ -161,6 +178,23 @@ pub fn decide(
         Verdict::Approve if approved + 1 >= tier.approvals_needed() => ApprovalState::Granted,
         Verdict::Approve => ApprovalState::Needs(tier.approvals_needed() - approved - 1),
     })
+}
+
+/// Where two people have to approve, each of them is known, and known to be another one.
+fn different_people(approvals: &Approvals, ballot: &Ballot) -> Result<(), ApprovalRefused> {
+    let who = || ballot.actor.name.clone();
+    if ballot.member.is_none() && !ballot.is_named {
+        return Err(ApprovalRefused::Unnamed(who()));
+    }
+    let may_be = |record: &ApprovalRecord| match (&record.member, &ballot.member) {
+        (Some(_), None) => record.actor.is_bare_member(),
+        (None, Some(_)) => ballot.actor.is_bare_member(),
+        _ => false,
+    };
+    if approvals.records.iter().any(may_be) {
+        return Err(ApprovalRefused::Alike(who()));
+    }
+    Ok(())
 }
 
 impl ApprovalRecord {

@@ -227,6 +227,9 @@ pub struct Incident {
     /// The last news from PagerDuty that counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge_heard: Option<BridgeMark>,
+    /// When a person last passed it on: who took it elsewhere before that has it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed_on_at: Option<Timestamp>,
     /// Presses on buttons that counted, the last ones, oldest first: each counts once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub presses: Vec<String>,
@@ -318,6 +321,7 @@ impl Incident {
             acknowledged: None,
             bridge: None,
             bridge_heard: None,
+            passed_on_at: None,
             presses: Vec::new(),
             taken_over: None,
             resolved: None,

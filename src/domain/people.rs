@@ -67,7 +67,15 @@ pub struct Actor {
     pub role: Role,
 }
 
+/// Before the identity of members whom the settings do not name.
+pub const MEMBER_PREFIX: &str = "slack:";
+
 impl Actor {
+    /// Whether no more is known of them than that Slack has such a member.
+    pub fn is_bare_member(&self) -> bool {
+        self.name.starts_with(MEMBER_PREFIX)
+    }
+
     /// The machine itself.
     pub fn machine() -> Self {
         Self { name: "smokejumper".to_owned(), via: Via::Machine, role: Role::Admin }

@@ -102,7 +102,7 @@ impl Commands {
         self.happen(incident, Event::Unsilence { actor, reason }).await
     }
 
-    /// Decides about an action in somebody's name.
+    /// Decides about an action in the name of a known person.
     pub async fn decide(
         &self,
         action: ActionId,
@@ -111,7 +111,7 @@ impl Commands {
         digest: Option<PlanDigest>,
         reason: Option<String>,
     ) -> Result<(), CommandError> {
-        self.vote(action, Ballot { actor, member: None, verdict, digest, reason }).await
+        self.vote(action, Ballot { actor, member: None, is_named: true, verdict, digest, reason }).await
     }
 
     /// The same for somebody of whom more than a name may be known.

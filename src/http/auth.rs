@@ -87,6 +87,8 @@ pub async fn require_credentials(
 pub struct TokenHolder {
     /// The name in the audit trail.
     pub name: String,
+    /// Whether that is the name of a person whom the settings name.
+    pub is_person: bool,
     /// What the holder may do.
     pub role: Role,
     /// The token: one value, or two while it is being rotated.
@@ -121,7 +123,7 @@ impl ApiAuth {
     pub fn principal(&self, request: &Request) -> Result<Principal, Problem> {
         if self.holders.is_empty() {
             origin::refuse_web_pages(request, &self.hosts)?;
-            return Ok(Principal { name: ANONYMOUS.to_owned(), role: Role::Admin });
+            return Ok(Principal { name: ANONYMOUS.to_owned(), role: Role::Admin, is_person: false });
         }
         let presented = credentials::bearer_token(request.headers());
         let found =
@@ -181,7 +183,7 @@ impl ApiAuth {
 
 impl TokenHolder {
     fn principal(&self) -> Principal {
-        Principal { name: self.name.clone(), role: self.role }
+        Principal { name: self.name.clone(), role: self.role, is_person: self.is_person }
     }
 }
 
@@ -216,6 +218,8 @@ pub struct Principal {
     pub name: String,
     /// What they may do.
     pub role: Role,
+    /// Whether the settings say which person this is.
+    pub is_person: bool,
 }
 
 impl Principal {

@@ -6,6 +6,7 @@
 
 use super::compiled::CompiledRule;
 use super::known::Known;
+use super::last_resort::LastResort;
 use super::load::{self, RuleErrors};
 use super::ruleset::RuleSet;
 use crate::domain::catalog::Catalog;
@@ -76,6 +77,7 @@ pub struct RuleBook {
     pub(super) source: BookSource,
     pub(super) own: Arc<KeptRule>,
     pub(super) unmatched: Arc<KeptRule>,
+    pub(super) last_resort: Option<LastResort>,
     current: ArcSwap<RuleSet>,
     /// Digest of the files at the last attempt, good or bad. Held while a reload runs, so that two never interleave.
     attempted: Mutex<String>,
@@ -101,6 +103,7 @@ impl RuleBook {
         Self {
             source,
             unmatched: Arc::new(KeptRule::new(unmatched())),
+            last_resort: None,
             own: Arc::new(KeptRule::new(own())),
             attempted: Mutex::new(set.hash().to_owned()),
             current: ArcSwap::from_pointee(set),
@@ -109,6 +112,12 @@ impl RuleBook {
             adopted_rules: Mutex::default(),
             adopted_policies: Mutex::default(),
         }
+    }
+
+    /// The same book with what the settings say of urgent incidents that no policy is for.
+    #[must_use]
+    pub fn with_last_resort(self, last_resort: Option<LastResort>) -> Self {
+        Self { last_resort, ..self }
     }
 
     /// The set in force.
@@ -209,7 +218,8 @@ impl RuleBook {
     /// A policy of the set in force, or one that was taken back before.
     pub(super) fn find_policy(&self, hash: &RuleHash) -> Option<Arc<KeptPolicy>> {
         let in_force = self.current.load().policy_by_hash(hash).cloned();
-        in_force.or_else(|| lock(&self.adopted_policies).get(hash).cloned())
+        let resort = || self.last_resort.as_ref().and_then(|resort| resort.by_hash(hash));
+        in_force.or_else(resort).or_else(|| lock(&self.adopted_policies).get(hash).cloned())
     }
 
     pub(super) fn remember_rule(&self, kept: &Arc<KeptRule>) {

@@ -73,8 +73,10 @@ impl Playbook for RuleBook {
         let set = self.current();
         let named = kept.rule.escalation.as_deref();
         let default = self.source.default_policy.as_deref();
-        let policy = select(set.policies(), named, default, severity, &alert.labels)?;
-        set.kept_policy(&policy.name).cloned()
+        match select(set.policies(), named, default, severity, &alert.labels) {
+            Some(policy) => set.kept_policy(&policy.name).cloned(),
+            None => self.last_resort.as_ref()?.policy(kept.hash == self.own.hash, severity),
+        }
     }
 
     fn schedules(&self) -> Arc<BTreeMap<String, Schedule>> {

@@ -144,6 +144,7 @@ impl Settings {
         let holders = self.api.tokens.iter().map(|token| {
             Ok(TokenHolder {
                 name: token.person.as_ref().unwrap_or(&token.name).clone(),
+                is_person: token.person.is_some(),
                 role: token.role,
                 token: keyring.open_all(&token.token)?,
             })

@@ -89,6 +89,8 @@ async fn slack_is_asked_for_its_token_its_scopes_and_each_channel() {
     assert_seen(&good, "slack.bot_token", "good", "Slack knows the token");
     assert_seen(&good, "slack channel #incidents", "good", "the app can write there");
     assert_seen(&good, "slack.signing_secret", "doubtful", "32 hexadecimal digits");
+    assert_seen(&good, "slack.bot_token", "doubtful", "lacks the scope files:write");
+    assert!(!good.stdout.contains("usergroups:read"), "no group stands in the settings");
     assert_eq!(good.code, 0, "{good:?}");
     assert!(!good.stdout.contains(&token), "no secret is shown");
 

@@ -38,13 +38,20 @@ async fn an_incident_is_found_looked_at_taken_and_approved_by_commands() {
         assert!(one.contains(&format!("/smokejumper approve {id}-a1")), "{one}");
         assert!(read(&world, "una", &format!("diag {tail}")).await.contains("Nothing was gathered yet"));
         // Sam is in the workspace, and that is all: taking it is open to everybody, approving is not.
-        let refused = read(&world, "sam", &format!("approve {tail}")).await;
+        let refused = read(&world, "sam", &format!("approve {tail}-a1")).await;
         assert!(refused.contains("needs approver"), "{refused}");
         assert!(read(&world, "una", &format!("ack {tail} on my way")).await.starts_with("You have it"));
         let taken = world.incident_where("acknowledged", |it| it["status"] == "acknowledged").await;
         let lines = taken["timeline"].as_array().expect("lines");
         assert!(lines.iter().any(|line| line["text"] == "acknowledged by una: on my way"), "{lines:?}");
-        let approved = read(&world, "una", &format!("approve {tail}")).await;
+        // Of an incident there may be another plan by now: which one is approved has to be said.
+        let asked = read(&world, "una", &format!("approve {tail}")).await;
+        assert!(
+            asked.contains("POST limiter /api") && asked.contains(&format!("approve {id}-a1")),
+            "{asked}"
+        );
+        assert_eq!(world.incident().await.expect("one")["actions"][0]["approvals"], json!([]));
+        let approved = read(&world, "una", &format!("approve {tail}-a1")).await;
         assert!(approved.starts_with("You approved"), "{approved}");
         world.judge_approved_once().await;
         let again = read(&world, "ravi", &format!("approve {id}-a1")).await;

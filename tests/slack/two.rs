@@ -38,6 +38,12 @@ async fn two_different_people_approve_what_is_of_the_highest_tier_and_one_by_two
         assert!(told.text.contains("una") && told.text.contains("approved"), "{}", told.text);
         let (status, answer) = approve(&world, crate::world::UNAS_TOKEN).await;
         assert_eq!(status, 409, "{answer}");
+        // A token that does not say whose it is may be hers as well.
+        let (status, answer) = approve(&world, crate::world::API_TOKEN).await;
+        assert!(
+            status == 409 && answer["detail"].as_str().is_some_and(|it| it.contains("may be anybody")),
+            "{answer}"
+        );
         assert!(world.recorder.calls().is_empty(), "one person is not two");
 
         // The second one stands under `people` with a mail address only.

@@ -6,7 +6,7 @@ use crate::clients::pagerduty::rest::RestClient;
 use crate::clients::slack::inspect::{self, Channel};
 use crate::domain::notification::Destination;
 use crate::secret::SecretSources;
-use crate::settings::{PagerDutyApi, Slack};
+use crate::settings::{PagerDutyApi, Person, Slack};
 use secrecy::{ExposeSecret, SecretString};
 
 /// Without it nothing can be posted.
@@ -87,6 +87,12 @@ impl Looker<'_> {
             let message = format!("the token lacks the scope {WRITE}: nothing can be posted");
             report.bad(setting, message, WHERE_SCOPES);
         }
+        for (scope, without) in self.scopes_in_use(slack) {
+            if !scopes.is_empty() && !has(scope) {
+                let message = format!("the token lacks the scope {scope}: {without}");
+                report.doubtful(setting, message, WHERE_SCOPES);
+            }
+        }
         if !scopes.is_empty() && !has(READ_CHANNELS) {
             let message =
                 format!("the token lacks the scope {READ_CHANNELS}: channels cannot be looked up here");
@@ -103,6 +109,28 @@ impl Looker<'_> {
                 report.doubtful(setting, format!("channels cannot be listed: {error}"), "try again later");
             }
         }
+    }
+
+    /// Scopes that these settings make use of, and what happens without each.
+    fn scopes_in_use(&self, slack: &Slack) -> Vec<(&'static str, &'static str)> {
+        let is_answered = slack.app_token.is_set() || slack.signing_secret.is_set();
+        let by_mail = |person: &Person| person.slack.is_none() && person.email.is_some();
+        let in_use = [
+            (true, "files:write", "charts and long evidence are left out"),
+            (true, "channels:history", "a message whose answer was lost may stand there twice"),
+            (is_answered, "commands", "there is no slash command"),
+            (!slack.groups.is_empty(), "usergroups:read", "nobody counts as a member of a group"),
+            (
+                self.settings.people.iter().any(by_mail),
+                "users:read.email",
+                "people of whom the settings know only the mail address have no role in Slack",
+            ),
+        ];
+        in_use
+            .into_iter()
+            .filter(|(is_used, ..)| *is_used)
+            .map(|(_, scope, without)| (scope, without))
+            .collect()
     }
 
     fn channels(&self, known: &[Channel], writes_anywhere: bool, sees_private: bool, report: &mut Report) {

@@ -4,13 +4,14 @@
 
 /// Each method of the Web API that is called, with the scope that it needs of the bot token; none needs one where it is
 /// empty. From the reference page of each method.
-pub const METHODS: [(&str, &str); 12] = [
+pub const METHODS: [(&str, &str); 13] = [
     ("apps.connections.open", ""),
     ("auth.test", ""),
     ("chat.postEphemeral", "chat:write"),
     ("chat.postMessage", "chat:write"),
     ("chat.update", "chat:write"),
     ("conversations.history", "channels:history"),
+    ("conversations.replies", "channels:history"),
     ("files.completeUploadExternal", "files:write"),
     ("files.getUploadURLExternal", "files:write"),
     ("usergroups.users.list", "usergroups:read"),
@@ -20,9 +21,11 @@ pub const METHODS: [(&str, &str); 12] = [
 ];
 
 /// Scopes that are needed beside those of the methods, and what for.
-pub const OTHERS: [(&str, &str); 3] = [
+pub const OTHERS: [(&str, &str); 5] = [
+    ("channels:read", "`check --online` looks whether channels are there"),
     ("commands", "the slash command"),
     ("groups:history", "channels:history for private channels"),
+    ("groups:read", "channels:read for private channels"),
     ("users:read", "Slack grants users:read.email only together with it"),
 ];
 
@@ -70,6 +73,8 @@ mod tests {
         assert_eq!(manifest["features"]["slash_commands"][0]["command"], "/smokejumper");
         assert_eq!(manifest["settings"]["event_subscriptions"]["bot_events"][0], "app_home_opened");
         assert_eq!(manifest["settings"]["interactivity"]["is_enabled"], true);
+        // Whoever is on call is told in a direct message, which Slack refuses where the tab for it is off.
+        assert_eq!(manifest["features"]["app_home"]["messages_tab_enabled"], true);
         assert_eq!(manifest["settings"]["socket_mode_enabled"], true);
     }
 }

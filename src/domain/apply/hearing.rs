@@ -24,6 +24,12 @@ pub(super) fn heard(draft: &mut Draft, news: BridgeNews, facts: &Facts<'_>) {
     draft.incident.bridge_heard = Some(BridgeMark { at: news.at, id: news.id });
     draft.changed = true;
     match (news.what, news.actor) {
+        // Who took it before somebody passed it on has it no more: that word came late.
+        (BridgeWhat::Acknowledged, Some(actor))
+            if draft.incident.passed_on_at.is_some_and(|passed_on| happened_at < passed_on) =>
+        {
+            note(draft, Some(actor), "taken in PagerDuty before it was passed on here".to_owned());
+        }
         (BridgeWhat::Acknowledged, Some(actor)) => drop(acknowledge(draft, actor, None, facts)),
         (BridgeWhat::Resolved, Some(actor)) => drop(resolve(draft, actor, None, None, facts)),
         (BridgeWhat::Unacknowledged, actor) if is_about_now(draft, happened_at) => {

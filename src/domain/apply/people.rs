@@ -126,6 +126,7 @@ pub(super) fn escalate(
     let text = said(draft, "escalated by", actor, reason);
     draft.line_by(actor, LineKind::Escalation, Some("escalated"), text);
     draft.incident.status = IncidentStatus::Triggered;
+    draft.incident.passed_on_at = Some(draft.now);
     draft.cancel_wake(&Wake::AcknowledgementExpires);
     telling::escalate_now(draft, "escalated by a person", facts);
     draft.visible();

@@ -318,7 +318,8 @@ pub(super) fn opens(
 pub(super) fn event_of(click: Click) -> Event {
     let Click { subject, verb, actor, member, digest, reason, press: _, spot: _ } = click;
     let decided = |verdict, actor, reason| {
-        let ballot = Ballot { actor, member, verdict, digest: digest.clone().map(PlanDigest), reason };
+        let digest = digest.clone().map(PlanDigest);
+        let ballot = Ballot { actor, member, is_named: false, verdict, digest, reason };
         Event::Ballot { action: ActionId(subject), ballot }
     };
     match verb {

@@ -5,7 +5,7 @@ use super::incidents::reason_of;
 use super::shapes::{ActionShape, IncidentDetail};
 use crate::domain::action::{Action, ActionId, ActionStatus, PlanDigest};
 use crate::domain::apply::Refused;
-use crate::domain::approval::Verdict;
+use crate::domain::approval::{Ballot, Verdict};
 use crate::domain::incident::{Incident, IncidentId, IncidentStatus};
 use crate::domain::people::Role;
 use crate::engine::commands::CommandError;
@@ -150,7 +150,9 @@ async fn decide(
     let incident = IncidentId(id.split_once("-a").map_or(id.as_str(), |(incident, _)| incident).to_owned());
     let digest = query.digest.map(PlanDigest);
     let unknown = || Problem::not_found(format!("there is no action `{id}`"));
-    match services.commands.decide(ActionId(id.clone()), principal.actor(), verdict, digest, reason).await {
+    let (actor, is_named) = (principal.actor(), principal.is_person);
+    let ballot = Ballot { actor, member: None, is_named, verdict, digest, reason };
+    match services.commands.vote(ActionId(id.clone()), ballot).await {
         Ok(()) => {}
         // Whether the incident or its action is not there: the caller named an action.
         Err(CommandError::NoSuchIncident | CommandError::Refused(Refused::NoSuchAction)) => {

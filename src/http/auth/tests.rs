@@ -167,7 +167,7 @@ fn mk_api(holders: Vec<TokenHolder>) -> Router {
 }
 
 fn mk_holder(name: &str, role: Role, tokens: &[&str]) -> TokenHolder {
-    TokenHolder { name: name.to_owned(), role, token: mk_secrets(tokens) }
+    TokenHolder { name: name.to_owned(), is_person: false, role, token: mk_secrets(tokens) }
 }
 
 #[tokio::test]
@@ -259,7 +259,7 @@ fn a_session_lets_its_browser_look_for_a_while_and_no_longer_than_its_token_is_g
     assert!(!cookie.contains("good"), "{cookie}");
     let request = mk_request(&[("cookie", &format!("theme=dark; {}", pair(&cookie)))]);
     let reader = auth.reader(&request, at("2026-11-22T21:59:59Z")).expect("it has not ended");
-    let viewer = Principal { name: "una".to_owned(), role: Role::Viewer };
+    let viewer = Principal { name: "una".to_owned(), role: Role::Viewer, is_person: false };
     assert_eq!(reader, Reader { principal: viewer, in_session: true }, "whatever the token may do");
     assert!(auth.reader(&request, at("2026-11-22T22:00:00Z")).is_err(), "a shift is over");
     assert!(auth.principal(&request).is_err(), "the API takes no session");

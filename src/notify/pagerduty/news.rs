@@ -47,7 +47,9 @@ impl PagerDutyDecoder {
 
     fn actor(&self, agent: Agent) -> Actor {
         let known = self.people.iter().find(|(id, _)| *id == agent.id).map(|(_, name)| name.clone());
-        Actor { name: known.unwrap_or(agent.name), via: Via::PagerDuty, role: Role::Responder }
+        // Of whom the settings know nothing, the name is their own choice: it must not read as somebody's here.
+        let name = known.unwrap_or_else(|| format!("pagerduty:{}", agent.name));
+        Actor { name, via: Via::PagerDuty, role: Role::Responder }
     }
 }
 

@@ -12,12 +12,11 @@ use super::reason::{self, Asked};
 use crate::clients::slack::interaction::{
     Action, BlockActions, Interaction, InteractionError, parse_interaction,
 };
-use crate::domain::people::{Actor, Role, Via};
+use crate::domain::people::{Actor, MEMBER_PREFIX, Role, Via};
 use crate::domain::timeline::digest_of_bytes;
 use crate::engine::ports::{Click, ClickVerb, Decoded, Decoder, Delivery, Source, Spot};
 
 /// What the name of somebody begins with whom only Slack knows. Their user id follows.
-const UNKNOWN_PREFIX: &str = "slack:";
 /// Longest user id that is taken. Slack's have about eleven characters.
 const USER_ID_CHARS_MAX: usize = 40;
 
@@ -202,7 +201,7 @@ impl People {
             let actor = Actor { name: person.name.clone(), via: Via::Slack, role: person.role };
             return Ok(Recognised { actor, is_known: true });
         }
-        let by_id = || format!("{UNKNOWN_PREFIX}{id}");
+        let by_id = || format!("{MEMBER_PREFIX}{id}");
         // In a channel that another company shares, its people see the buttons as well. They are not "everybody in the
         // workspace"; whoever of them should count is named, by a person's or a group's id.
         let is_guest =
@@ -218,7 +217,7 @@ impl People {
 
 /// The user id within the name of somebody whom only Slack knows.
 pub(super) fn unknown_user_id(name: &str) -> Option<&str> {
-    name.strip_prefix(UNKNOWN_PREFIX).filter(|id| is_user_id(id))
+    name.strip_prefix(MEMBER_PREFIX).filter(|id| is_user_id(id))
 }
 
 fn is_user_id(id: &str) -> bool {

@@ -65,8 +65,8 @@ fn words(verb: ClickVerb) -> Option<(&'static str, &'static str)> {
         )),
         ClickVerb::Resolve => Some((
             "Is it over?",
-            "What waits is called off, and everybody who was told hears that it is over. While its alerts fire on, it \
-             is opened again after an hour.",
+            "What waits is called off, and everybody who was told hears that it is over. Where its alerts fire \
+             on, it is opened again when Alertmanager repeats them, and not before an hour has passed.",
         )),
         ClickVerb::Silence => Some((
             "Silence its alerts?",

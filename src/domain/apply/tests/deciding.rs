@@ -229,6 +229,7 @@ fn an_approval_of_another_plan_does_not_count() {
     let ballot = Ballot {
         actor: person("una", Role::Approver),
         member: None,
+        is_named: true,
         verdict: Verdict::Approve,
         digest: Some(PlanDigest("other".to_owned())),
         reason: None,
@@ -248,6 +249,7 @@ fn one_person_under_two_names_is_one_person() {
         let ballot = Ballot {
             actor: person(name, Role::Approver),
             member: member.map(str::to_owned),
+            is_named: member.is_none(),
             verdict: Verdict::Approve,
             digest: None,
             reason: None,
@@ -263,12 +265,56 @@ fn one_person_under_two_names_is_one_person() {
 }
 
 #[test]
+fn where_two_must_approve_each_is_known_and_known_to_be_another_one() {
+    let approve = |world: &mut World, name: &str, member: Option<&str>, is_named: bool| {
+        let action = world.last_action();
+        let ballot = Ballot {
+            actor: person(name, Role::Approver),
+            member: member.map(str::to_owned),
+            is_named,
+            verdict: Verdict::Approve,
+            digest: None,
+            reason: None,
+        };
+        match world.try_happen(Event::Ballot { action, ballot }) {
+            Err(Refused::Approval(refused)) => Err(refused),
+            other => Ok(drop(other)),
+        }
+    };
+    let world =
+        |tier| World::decided(vec![mk_candidate("limit", tier)], vec![mk_remedy("limit", tier, None)]);
+    let mut grave = world(Tier::T3);
+    // A token may be anybody's, and so may a door that asks for nothing.
+    for name in ["cli", "anonymous"] {
+        let refused = approve(&mut grave, name, None, false);
+        assert_eq!(refused, Err(ApprovalRefused::Unnamed(name.to_owned())));
+    }
+    // Slack knows the one by an identity only, and the API the other by a name only: they may be one.
+    approve(&mut grave, "slack:U0UNA", Some("U0UNA"), false).expect("the first");
+    assert_eq!(approve(&mut grave, "una", None, true), Err(ApprovalRefused::Alike("una".to_owned())));
+    assert!(!acts(&grave));
+    approve(&mut grave, "slack:U0RAVI", Some("U0RAVI"), false).expect("Slack tells two members apart");
+    assert!(acts(&grave));
+
+    let mut grave = world(Tier::T3);
+    approve(&mut grave, "una", None, true).expect("the first");
+    let refused = approve(&mut grave, "slack:U0UNA", Some("U0UNA"), false);
+    assert_eq!(refused, Err(ApprovalRefused::Alike("slack:U0UNA".to_owned())));
+    approve(&mut grave, "ravi", Some("U0RAVI"), false).expect("one whom the settings name");
+    assert!(acts(&grave));
+
+    let mut mild = world(Tier::T2);
+    approve(&mut mild, "cli", None, false).expect("one approval may come from any token");
+}
+
+#[test]
 fn responders_may_not_approve() {
     let mut world =
         World::decided(vec![mk_candidate("limit", Tier::T2)], vec![mk_remedy("limit", Tier::T2, None)]);
     let ballot = Ballot {
         actor: person("sam", Role::Responder),
         member: None,
+        is_named: true,
         verdict: Verdict::Approve,
         digest: None,
         reason: None,

@@ -42,6 +42,23 @@ fn who_takes_it_there_has_it_here_and_our_own_word_is_no_news() {
 }
 
 #[test]
+fn who_took_it_before_it_was_passed_on_does_not_hold_it_up() {
+    let mut world = fired();
+    world.now = world.now.checked_add(minutes(5)).expect("in range");
+    let escalates = Event::Escalate { actor: person("una", Role::Responder), seen: None, reason: None };
+    world.happen(escalates);
+    // It happened before that, and comes now.
+    hear(&mut world, 60, ben(), BridgeWhat::Acknowledged);
+    assert_eq!(world.incident.status, IncidentStatus::Triggered);
+    assert!(
+        world.lines.iter().any(|line| line.text.contains("before it was passed on")),
+        "it is told all the same"
+    );
+    hear(&mut world, 301, ben(), BridgeWhat::Acknowledged);
+    assert_eq!(world.incident.status, IncidentStatus::Acknowledged);
+}
+
+#[test]
 fn what_nobody_has_any_more_is_told_again_from_where_it_stood() {
     let mut world = fired();
     hear(&mut world, 1, ben(), BridgeWhat::Acknowledged);

@@ -343,8 +343,14 @@ impl World {
 
     pub(super) fn vote(&mut self, verdict: Verdict, name: &str) -> Result<Transition, Refused> {
         let action = self.last_action();
-        let ballot =
-            Ballot { actor: person(name, Role::Approver), member: None, verdict, digest: None, reason: None };
+        let ballot = Ballot {
+            actor: person(name, Role::Approver),
+            member: None,
+            is_named: true,
+            verdict,
+            digest: None,
+            reason: None,
+        };
         self.try_happen(Event::Ballot { action, ballot })
     }
 

@@ -139,9 +139,18 @@ impl Desk {
             None => asked(&incident),
         };
         let action = action.ok_or("Nobody is asked about anything there.")?;
+        if number.is_none() {
+            // Of an incident there may be another plan by now than the one that somebody has read.
+            return Err(format!(
+                "This is asked: {}\nTo approve exactly that: {}",
+                scribe.prose(&action.plan.summary, LINE_UNITS_MAX),
+                scribe.code(&format!("approve {}", action.id), LINE_UNITS_MAX),
+            ));
+        }
         let ballot = Ballot {
             actor: asker.actor.clone(),
             member: Some(asker.member.to_owned()),
+            is_named: false,
             verdict: Verdict::Approve,
             digest: Some(action.digest.clone()),
             reason,
