@@ -26,6 +26,7 @@ mod schema;
 mod send;
 mod serve;
 mod settings_file;
+mod shadow;
 mod terminal;
 mod test;
 mod time;
@@ -85,6 +86,7 @@ enum Command {
     Incidents(Box<incidents::IncidentsArgs>),
     Actions(Box<actions::ActionsArgs>),
     Checks(Box<checks::ChecksArgs>),
+    Shadow(Box<shadow::ShadowArgs>),
     #[command(name = "oncall")]
     OnCall(Box<oncall::OnCallArgs>),
     Pause(Box<pause::PauseArgs>),
@@ -118,6 +120,7 @@ fn obey(command: Command, format: Format) -> Result<Answer, Failure> {
         Command::Incidents(args) => incidents::run(*args),
         Command::Actions(args) => actions::run(*args),
         Command::Checks(args) => checks::run(*args),
+        Command::Shadow(args) => shadow::run(*args),
         Command::OnCall(args) => oncall::run(&args),
         Command::Pause(args) => pause::pause(&args),
         Command::Resume(args) => pause::resume(&args),

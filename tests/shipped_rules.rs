@@ -11,6 +11,7 @@ use smokejumper::domain::diagnosis::{ConditionOutcome, Finding, FindingStatus};
 use smokejumper::domain::fingerprint::Fingerprint;
 use smokejumper::domain::guardrail::{Guardrail, GuardrailVerdict};
 use smokejumper::domain::incident::{Incident, IncidentId, Opening};
+use smokejumper::domain::rule::RuleMode;
 use smokejumper::domain::survey::{Impact, SurveyStanding};
 use smokejumper::engine::playbook::{KeptRule, Playbook};
 use smokejumper::rules::book::UNMATCHED;
@@ -117,6 +118,7 @@ fn open(book: &RuleBook, kept: &KeptRule, alert: &Alert) -> Incident {
         key: book.key(kept, alert),
         rule: kept.rule.name.clone(),
         rule_hash: kept.hash.clone(),
+        mode: Default::default(),
         severity: outline.severity,
         summary: outline.summary,
         runbook: outline.runbook,
@@ -189,7 +191,7 @@ fn asked_for(
     findings: &[Finding],
 ) -> Option<(String, ActionPlan)> {
     let candidates = candidates(book, kept, incident, findings);
-    let decisions = decide(&candidates);
+    let decisions = decide(&candidates, RuleMode::Live);
     let at = decisions.iter().position(|decision| decision.decision == Decision::Ask)?;
     Some((candidates[at].remedy.clone(), candidates[at].plan.clone().expect("what is asked for is planned")))
 }
@@ -257,7 +259,7 @@ fn the_rules_for_any_service_find_their_evidence_too() {
         scenario.course.begin(BEGINS);
         let found = findings(&book, &any, &incident, &scenario, 1_800.0);
         let candidates = candidates(&book, &any, &incident, &found);
-        let decisions = decide(&candidates);
+        let decisions = decide(&candidates, RuleMode::Live);
         assert!(
             decisions.iter().any(|decision| decision.decision == Decision::Run),
             "{}: {decisions:?}",
@@ -445,7 +447,7 @@ fn taken(book: &RuleBook, alert: &Alert, findings: &Value) -> (String, Decision,
     let kept = book.matching(alert).remove(0);
     let incident = open(book, &kept, alert);
     let candidates = candidates(book, &kept, &incident, &found(&kept, findings));
-    let decisions = decide(&candidates);
+    let decisions = decide(&candidates, RuleMode::Live);
     let at = decisions.iter().position(|decision| decision.decision != Decision::Skip);
     let at = at.unwrap_or_else(|| panic!("{}: nothing is left for people: {decisions:?}", kept.rule.name));
     let plan = candidates[at].plan.clone().unwrap_or_else(|why| panic!("{}: {why}", kept.rule.name));

@@ -78,6 +78,8 @@ pub struct Facts<'a> {
     pub looks_first: bool,
     /// How long people may silence alerts in Alertmanager; none where there is no Alertmanager to do it in.
     pub silence_max: Option<SignedDuration>,
+    /// For an alert that starts in an incident of a rule in shadow: the live rule that has it as well, and tells people.
+    pub told_by: Option<&'a str>,
     /// For the alert that opens the incident: what could not be had as the rule wants it.
     pub notes: &'a [String],
 }

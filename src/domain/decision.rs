@@ -7,7 +7,9 @@ use crate::action::{ActionPlan, Tier};
 use crate::catalog::Performer;
 use crate::diagnosis::ConditionOutcome;
 use crate::guardrail::{self, Guardrail, GuardrailVerdict};
+use crate::rule::RuleMode;
 use crate::survey::{Survey, SurveyOutcome, SurveyStanding, Surveyed, Touch};
+use crate::timeline::{LineKind, TimelineLine};
 use crate::verification::after;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Run, Self::Ask, Self::Simulate, Self::Block, Self::Skip];
+
     /// The word used in `explain`, timelines and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,6 +80,8 @@ pub enum Reason {
     Guardrail(Guardrail, String),
     /// Dry run: this would have happened.
     DryRun(Tier),
+    /// Its rule is in shadow: this would have happened.
+    Shadow(Would),
     /// Enough people approved.
     Approved(String),
     /// A person refused, with their words.
@@ -113,6 +120,37 @@ pub enum Reason {
     SetBack(String),
 }
 
+/// What a rule in shadow would have done about a remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Would {
+    /// Carried it out alone.
+    Run(Tier),
+    /// Asked people for approval.
+    Ask(Tier),
+    /// Told somebody, or observed something more.
+    Tell,
+    /// Given it to people to do.
+    HandToPeople,
+}
+
+impl Would {
+    /// What would become of a remedy that nothing forbids.
+    pub fn of(tier: Tier, performer: Performer) -> Self {
+        match (tier, performer) {
+            (Tier::T0, _) => Self::Tell,
+            (_, Performer::People) => Self::HandToPeople,
+            (tier, Performer::Machine) if tier.approvals_needed() == 0 => Self::Run(tier),
+            (tier, Performer::Machine) => Self::Ask(tier),
+        }
+    }
+
+    /// Whether the ladder goes on behind it: telling people mends nothing.
+    pub fn mends_nothing(self) -> bool {
+        self == Self::Tell
+    }
+}
+
 impl Reason {
     /// The stable word: metric label, log field and filter.
     pub fn word(&self) -> &'static str {
@@ -132,6 +170,7 @@ impl Reason {
             Self::EarlierRemedyTaken => "earlier_remedy_taken",
             Self::Guardrail(guardrail, _) => guardrail.as_str(),
             Self::DryRun(_) => "dry_run",
+            Self::Shadow(_) => "shadow",
             Self::Approved(_) => "approved",
             Self::Rejected(..) => "rejected",
             Self::ApprovalExpired => "approval_expired",
@@ -177,6 +216,14 @@ impl std::fmt::Display for Reason {
             Self::Guardrail(_, why) => f.write_str(why),
             Self::DryRun(Tier::T0 | Tier::T1) => f.write_str("dry run: it would have run alone"),
             Self::DryRun(tier) => write!(f, "dry run: it would have asked for approval ({tier})"),
+            Self::Shadow(Would::Run(tier)) => write!(f, "in shadow: it would have run alone ({tier})"),
+            Self::Shadow(Would::Ask(tier)) => {
+                write!(f, "in shadow: it would have asked for approval ({tier})")
+            }
+            Self::Shadow(Would::Tell) => f.write_str("in shadow: it would have observed or told"),
+            Self::Shadow(Would::HandToPeople) => {
+                f.write_str("in shadow: people would have been asked to carry it out")
+            }
             Self::Approved(who) => write!(f, "approved by {who}"),
             Self::Rejected(who, None) => write!(f, "rejected by {who}"),
             Self::Rejected(who, Some(why)) => write!(f, "rejected by {who}: {why}"),
@@ -319,23 +366,58 @@ pub struct RemedyDecision {
     pub reason: Reason,
 }
 
+/// What a line of the timeline says was decided about a remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decided<'l> {
+    /// The remedy.
+    pub remedy: &'l str,
+    /// The word of the decision.
+    pub decision: &'l str,
+    /// Why, in a sentence.
+    pub reason: &'l str,
+    /// The stable word of the reason.
+    pub word: &'l str,
+}
+
+/// The decision that a line tells of.
+pub fn decided(line: &TimelineLine) -> Option<Decided<'_>> {
+    if line.kind != LineKind::Decision {
+        return None;
+    }
+    let (remedy, rest) = line.text.split_once(": ")?;
+    let (decision, reason) = rest.split_once("; ")?;
+    let word = line.reason.as_deref()?;
+    let is_one = Decision::ALL.iter().any(|known| known.as_str() == decision);
+    is_one.then_some(Decided { remedy, decision, reason, word })
+}
+
 /// Walks the ladder from the top. The first remedy that applies is taken, or blocks the walk when a guardrail
 /// forbids it: a later and stronger remedy must not be reached because an earlier one was forbidden.
-pub fn decide(candidates: &[Candidate]) -> Vec<RemedyDecision> {
+pub fn decide(candidates: &[Candidate], mode: RuleMode) -> Vec<RemedyDecision> {
     let mut taken = false;
     candidates
         .iter()
         .map(|candidate| {
             let (decision, reason) =
-                if taken { (Decision::Skip, Reason::EarlierRemedyTaken) } else { judge(candidate) };
+                if taken { (Decision::Skip, Reason::EarlierRemedyTaken) } else { judge(candidate, mode) };
             taken = taken || decision != Decision::Skip;
             RemedyDecision { remedy: candidate.remedy.clone(), decision, reason }
         })
         .collect()
 }
 
-/// Judges one rung for itself.
-pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
+/// Judges one rung for itself. In shadow, whatever would be done is recorded instead.
+pub fn judge(candidate: &Candidate, mode: RuleMode) -> (Decision, Reason) {
+    let judged = judge_live(candidate);
+    match judged.0 {
+        Decision::Run | Decision::Ask | Decision::Simulate if mode.is_shadow() => {
+            (Decision::Simulate, Reason::Shadow(Would::of(candidate.tier, candidate.performer)))
+        }
+        _ => judged,
+    }
+}
+
+fn judge_live(candidate: &Candidate) -> (Decision, Reason) {
     if candidate.tried {
         return (Decision::Skip, Reason::AlreadyTried);
     }
@@ -376,10 +458,8 @@ pub fn judge(candidate: &Candidate) -> (Decision, Reason) {
 }
 
 fn judge_guarded(candidate: &Candidate) -> (Decision, Reason) {
-    let denial = candidate
-        .guardrails
-        .iter()
-        .find(|verdict| !verdict.allowed && verdict.guardrail != Guardrail::DryRun);
+    let denial =
+        candidate.guardrails.iter().find(|verdict| !verdict.allowed && !verdict.guardrail.only_simulates());
     if let Some(verdict) = denial {
         return (Decision::Block, Reason::Guardrail(verdict.guardrail, verdict.reason.to_string()));
     }

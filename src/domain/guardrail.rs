@@ -20,6 +20,7 @@ pub use scope::{Own, SYSTEM_NAMESPACES, Scope};
 pub use told::{in_short, told};
 
 use crate::action::{ActionId, Tier};
+use crate::rule::RuleMode;
 use crate::survey::Touch;
 use crate::vitals::Vitals;
 use jiff::{SignedDuration, Timestamp};
@@ -36,6 +37,8 @@ pub enum Guardrail {
     Pause,
     /// Only observe and tell.
     DryRun,
+    /// The rule only decides, beside those who act.
+    Shadow,
     /// A window in which nothing may be changed.
     FreezeWindow,
     /// At most so many actions per target.
@@ -78,6 +81,7 @@ impl Guardrail {
         match self {
             Self::Pause => "pause",
             Self::DryRun => "dry_run",
+            Self::Shadow => "shadow",
             Self::FreezeWindow => "freeze_window",
             Self::RateTarget => "rate_target",
             Self::RateNamespace => "rate_namespace",
@@ -96,6 +100,11 @@ impl Guardrail {
             Self::Correlation => "correlation",
             Self::Blind => "blind",
         }
+    }
+
+    /// Whether what it forbids is recorded as what would have happened, and not as forbidden.
+    pub fn only_simulates(self) -> bool {
+        matches!(self, Self::DryRun | Self::Shadow)
     }
 
     /// Whether it never lets pass by itself: somebody has to do something first.
@@ -151,6 +160,8 @@ pub struct GuardFacts {
     pub pauses: Vec<Pause>,
     /// Whether the service or the rule only observes.
     pub dry_run: bool,
+    /// Whether the rule acts.
+    pub mode: RuleMode,
     /// The freeze window that is open now, with its end where one is known.
     pub freeze: Option<(String, Option<Timestamp>)>,
     /// Starts within the longest window.
@@ -209,7 +220,7 @@ impl<'a> Subject<'a> {
 pub fn judge(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> Vec<GuardrailVerdict> {
     let GuardFacts { limits, starts, alone: rules, .. } = facts;
     let vitals = facts.vitals.as_ref();
-    vec![
+    let mut verdicts = vec![
         pause(subject.namespace, &facts.pauses),
         freeze(facts.freeze.as_ref()),
         scope::allow_list(subject, &facts.scope),
@@ -231,7 +242,9 @@ pub fn judge(subject: Subject<'_>, facts: &GuardFacts, now: Timestamp) -> Vec<Gu
         alone::correlation(subject, *rules, facts.peers, vitals, now),
         alone::blind(subject, vitals, now),
         dry_run(facts.dry_run),
-    ]
+    ];
+    verdicts.extend(shadow(facts.mode));
+    verdicts
 }
 
 /// The pause that covers a namespace, as a verdict.
@@ -271,6 +284,12 @@ pub fn dry_run(on: bool) -> GuardrailVerdict {
     } else {
         allowed(Guardrail::DryRun, "actions are enforced")
     }
+}
+
+/// What stops a rule in shadow, as a verdict; a live rule has none, since there is nothing to weigh.
+pub fn shadow(mode: RuleMode) -> Option<GuardrailVerdict> {
+    let reason = "the rule is in shadow: it is decided and recorded, nothing is carried out";
+    mode.is_shadow().then(|| denied(Guardrail::Shadow, reason, None))
 }
 
 /// When all that denies would let pass, where that is known and needs nobody; and whether that is only a time to look

@@ -15,7 +15,7 @@ use crate::escalation::EscalationState;
 use crate::guardrail::Standing;
 use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
-use crate::rule::RuleHash;
+use crate::rule::{RuleHash, RuleMode};
 use crate::severity::Severity;
 use crate::silence::{Silence, Suppressed};
 use crate::timeline::{TimelineHead, digest_of};
@@ -169,6 +169,12 @@ pub struct Incident {
     pub rule: String,
     /// Digest of the rule's text that it keeps to.
     pub rule_hash: RuleHash,
+    /// Whether its rule acts, or only records what it would do.
+    #[serde(default, skip_serializing_if = "RuleMode::is_live")]
+    pub mode: RuleMode,
+    /// The live rule that tells people of its alerts, where this one is in shadow beside it: nobody is told twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_by: Option<String>,
     /// Whether people still have to do something.
     pub status: IncidentStatus,
     /// What the machine is doing.
@@ -274,6 +280,8 @@ pub struct Opening {
     pub rule: String,
     /// Digest of the rule's text.
     pub rule_hash: RuleHash,
+    /// Whether the rule acts.
+    pub mode: RuleMode,
     /// How bad.
     pub severity: Severity,
     /// One line: what is wrong.
@@ -299,6 +307,8 @@ impl Incident {
             key: opening.key,
             rule: opening.rule,
             rule_hash: opening.rule_hash,
+            mode: opening.mode,
+            told_by: None,
             status: IncidentStatus::Triggered,
             phase: Phase::Diagnosing,
             severity: opening.severity,
@@ -475,7 +485,9 @@ impl Incident {
     /// because the incident ended or a person took over, was not: it may pass later.
     pub fn tried_remedies(&self) -> impl Iterator<Item = &str> {
         let was_taken = |action: &&Action| match action.status {
-            ActionStatus::Blocked | ActionStatus::Simulated => false,
+            // In shadow it counts as taken: the ladder goes on behind it as it would.
+            ActionStatus::Simulated => matches!(action.reason, Reason::Shadow(_)),
+            ActionStatus::Blocked => false,
             ActionStatus::Cancelled => {
                 let was_called_off = matches!(
                     action.reason,

@@ -38,6 +38,7 @@ pub mod schedule;
 pub mod scheduled;
 pub mod selector;
 pub mod severity;
+pub mod shadow;
 pub mod silence;
 pub mod survey;
 pub mod temporary;

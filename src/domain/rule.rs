@@ -77,9 +77,44 @@ pub struct ResponseRule {
     /// Observe only: decisions are made and recorded, no action starts.
     #[serde(default)]
     pub dry_run: bool,
+    /// Whether it acts, or only decides beside those who do.
+    #[serde(default, skip_serializing_if = "RuleMode::is_live")]
+    pub mode: RuleMode,
     /// How long after its end a new alert reopens the incident instead of opening another.
     #[serde(default = "default_reopen_within")]
     pub reopen_within: SignedDuration,
+}
+
+/// What becomes of the decisions of a rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleMode {
+    /// They are carried out, as guardrails and people allow.
+    #[default]
+    Live,
+    /// They are recorded: nothing is carried out, nobody is asked, and live rules do as they would without it.
+    Shadow,
+}
+
+impl RuleMode {
+    /// The word used in rules, the API and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Shadow => "shadow",
+        }
+    }
+
+    /// Whether its decisions are only recorded.
+    pub fn is_shadow(self) -> bool {
+        self == Self::Shadow
+    }
+
+    /// Whether its decisions are carried out.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it in like this")]
+    pub fn is_live(&self) -> bool {
+        *self == Self::Live
+    }
 }
 
 /// Thirty minutes: most flapping happens within, and it stays one story for the on-call engineer.
@@ -193,6 +228,11 @@ pub enum OnFail {
 }
 
 impl ResponseRule {
+    /// Whether an alert that it matches is taken from the rules after it. One in shadow takes nothing from anybody.
+    pub fn ends_the_search(&self) -> bool {
+        !self.continues && self.mode.is_live()
+    }
+
     /// The remedy called `name`.
     pub fn remedy(&self, name: &str) -> Option<&RemedySpec> {
         self.remedies.iter().find(|remedy| remedy.name == name)

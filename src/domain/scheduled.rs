@@ -147,6 +147,7 @@ impl ScheduledCheck {
             remedies: Vec::new(),
             on_resolve: Vec::new(),
             dry_run: true,
+            mode: Default::default(),
             reopen_within: default_reopen_within(),
         }
     }
@@ -159,6 +160,7 @@ impl ScheduledCheck {
             key: CorrelationKey(name.clone()),
             rule: name,
             rule_hash: RuleHash(String::new()),
+            mode: Default::default(),
             severity: Severity::P3,
             summary: self.summary.clone(),
             runbook: self.runbook.clone(),

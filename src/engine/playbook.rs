@@ -8,7 +8,7 @@ use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::escalation::EscalationPolicy;
 use crate::domain::incident::Incident;
-use crate::domain::rule::{DiagnosticSpec, ResponseRule, RuleHash};
+use crate::domain::rule::{DiagnosticSpec, ResponseRule, RuleHash, RuleMode};
 use crate::domain::schedule::Schedule;
 use crate::domain::scheduled::ScheduledCheck;
 use crate::domain::severity::Severity;
@@ -102,6 +102,8 @@ pub struct ReadyDiagnostic {
 pub enum RuleRole {
     /// It is the last resort for alerts that nobody wrote a rule for.
     Unmatched,
+    /// It is in shadow: for others it is not there.
+    Watches,
     /// It only tells people, or leaves the work to them.
     Tells,
     /// It has remedies that a machine may carry out.
@@ -116,6 +118,10 @@ pub trait Playbook: Send + Sync {
     fn is_unmatched(&self, kept: &KeptRule) -> bool;
     /// What the rule of this name is for, as it stands now; one that is not there any more only tells.
     fn role(&self, name: &str) -> RuleRole;
+    /// Whether rules act or are in shadow, by name, as they stand now.
+    fn modes(&self) -> BTreeMap<String, RuleMode> {
+        BTreeMap::new()
+    }
     /// What makes an alert belong to one incident of a rule rather than another.
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey;
     /// What the rule says about an incident that this alert opens.

@@ -8,6 +8,7 @@ pub mod incidents;
 pub mod oncall;
 pub mod pause;
 mod refusal;
+pub mod shadow;
 pub mod shapes;
 pub mod temporary;
 
@@ -40,6 +41,7 @@ use utoipa::OpenApi;
         oncall::show,
         checks::list,
         checks::run,
+        shadow::report,
         actions::approve,
         actions::reject,
         pause::show,

@@ -96,6 +96,7 @@ pub fn router(services: Services, doors: Doors) -> Router {
         .route("/api/v1/oncall", get(api::oncall::show))
         .route("/api/v1/checks", get(api::checks::list))
         .route("/api/v1/checks/{name}/run", post(api::checks::run))
+        .route("/api/v1/shadow", get(api::shadow::report))
         .route("/api/v1/pause", get(api::pause::show).put(api::pause::change))
         .route("/-/reload", post(health::reload))
         .route_layer(gate)

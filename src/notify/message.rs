@@ -132,7 +132,7 @@ fn facts(incident: &Incident) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("Since", incident.started_at.to_string()),
         ("Alerts", format!("{} firing, {} ended", counts.firing, counts.resolved)),
-        ("Rule", incident.rule.clone()),
+        ("Rule", incident.rule_in_words()),
     ];
     if let Some(target) = &incident.target {
         facts.push(("Target", target.to_string()));

@@ -10,7 +10,7 @@ use crate::domain::action::{
 use crate::domain::alert::{Alert, AlertRecord, AlertStatus};
 use crate::domain::approval::{ApprovalRecord, Approvals, Verdict};
 use crate::domain::correlate::{CorrelationKey, Target};
-use crate::domain::decision::Reason;
+use crate::domain::decision::{Reason, Would};
 use crate::domain::diagnosis::{ConditionOutcome, Finding, FindingStatus};
 use crate::domain::escalation::{DueStep, EscalationState, EscalationStep};
 use crate::domain::fingerprint::Fingerprint;
@@ -19,7 +19,7 @@ use crate::domain::incident::{
 };
 use crate::domain::notification::{Destination, DestinationState, MessageRef};
 use crate::domain::people::{Actor, Role, Via};
-use crate::domain::rule::RuleHash;
+use crate::domain::rule::{RuleHash, RuleMode};
 use crate::domain::severity::Severity;
 use crate::domain::timeline::LineKind;
 use crate::engine::ports::IncidentView;
@@ -54,6 +54,7 @@ pub(crate) fn opened() -> IncidentView {
             key: CorrelationKey("pss-nano-high-error-rate|Deployment/pss-nano/api".to_owned()),
             rule: "pss-nano-high-error-rate".to_owned(),
             rule_hash: RuleHash("ab12".to_owned()),
+            mode: Default::default(),
             severity: Severity::P1,
             summary: "12.4 % of requests to pss-nano/api fail (limit 5 %)".to_owned(),
             runbook: Some("https://wiki.example.com/pss-nano#p1-high-error-rate".to_owned()),
@@ -259,6 +260,15 @@ pub(crate) fn simulated() -> IncidentView {
     let mut view = with_action(Phase::HandedOver, ActionStatus::Simulated, Reason::DryRun(Tier::T2));
     let why = "people go on: dry run: it would have asked for approval (T2)";
     note(&mut view, LineKind::HandedOver, "handed_over", why);
+    view
+}
+
+/// A rule in shadow: what would have been done, beside whoever does it.
+pub(crate) fn in_shadow() -> IncidentView {
+    let reason = Reason::Shadow(Would::Ask(Tier::T2));
+    let mut view = with_action(Phase::HandedOver, ActionStatus::Simulated, reason.clone());
+    view.incident.mode = RuleMode::Shadow;
+    note(&mut view, LineKind::HandedOver, "handed_over", &format!("people go on: {reason}"));
     view
 }
 

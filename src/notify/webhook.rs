@@ -248,6 +248,7 @@ fn document(told: &Message, key: &str, view: &IncidentView, redactor: &Redactor)
             "status": incident.status.as_str(),
             "severity": incident.severity.as_str(),
             "rule": incident.rule,
+            "mode": incident.mode,
             "summary": clean(&incident.summary),
             "target": incident.target.as_ref().map(|target| clean(&target.to_string())),
             "started_at": incident.started_at.to_string(),

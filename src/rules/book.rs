@@ -273,6 +273,7 @@ fn unmatched() -> ResponseRule {
         remedies: Vec::new(),
         on_resolve: Vec::new(),
         dry_run: false,
+        mode: Default::default(),
         reopen_within: default_reopen_within(),
     }
 }

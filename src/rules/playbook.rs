@@ -13,7 +13,7 @@ use crate::domain::decision::Candidate;
 use crate::domain::diagnosis::{ConditionOutcome, Finding};
 use crate::domain::escalation::{EscalationPolicy, select};
 use crate::domain::incident::Incident;
-use crate::domain::rule::{Condition, RemedySpec, ResponseRule, RuleHash};
+use crate::domain::rule::{Condition, RemedySpec, ResponseRule, RuleHash, RuleMode};
 use crate::domain::schedule::Schedule;
 use crate::domain::scheduled;
 use crate::domain::severity::Severity;
@@ -45,9 +45,15 @@ impl Playbook for RuleBook {
             return RuleRole::Unmatched;
         }
         match self.current().rule_by_name(name) {
+            Some(kept) if kept.rule.mode.is_shadow() => RuleRole::Watches,
             Some(kept) if self.acts(kept) => RuleRole::Acts,
             _ => RuleRole::Tells,
         }
+    }
+
+    fn modes(&self) -> BTreeMap<String, RuleMode> {
+        let set = self.current();
+        set.rules().iter().map(|kept| (kept.rule.name.clone(), kept.rule.mode)).collect()
     }
 
     fn key(&self, kept: &KeptRule, alert: &Alert) -> CorrelationKey {

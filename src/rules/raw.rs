@@ -9,7 +9,7 @@ mod roster;
 pub(super) use roster::{Calendar, Contact, Moment, Override, Rotation, Schedule, Weekday, Whom};
 
 use crate::domain::action::Tier;
-use crate::domain::rule::OnFail;
+use crate::domain::rule::{OnFail, RuleMode};
 use crate::domain::schedule::Zone;
 use crate::domain::severity::Severity;
 use crate::period::Period;
@@ -108,6 +108,10 @@ pub(super) struct Rule {
     /// Decide and record, but start no action.
     #[serde(default)]
     pub(super) dry_run: bool,
+    /// `shadow` lets the rule decide and record beside those who act: nothing is carried out, nobody is asked, and later
+    /// rules are tried as if it had not matched. Default: `live`.
+    #[serde(default)]
+    pub(super) mode: RuleMode,
     /// How long after its end a new alert reopens the incident instead of opening another. Default: 30m.
     #[serde(default)]
     pub(super) reopen_within: Option<Period>,

@@ -72,7 +72,7 @@ impl RuleSet {
     }
 
     /// The rules for an alert with these labels: the first that matches, and the ones after it for as long as they
-    /// say `continue`.
+    /// say `continue` or are in shadow.
     pub fn matching<'s>(
         &'s self,
         labels: &'s (impl LabelSource + ?Sized),
@@ -84,7 +84,7 @@ impl RuleSet {
             .filter(move |kept| kept.rule.matchers.matches(labels))
             .take_while(move |kept| {
                 let wanted = !ended;
-                ended |= !kept.rule.continues;
+                ended |= kept.rule.ends_the_search();
                 wanted
             })
     }

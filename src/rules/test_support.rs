@@ -227,6 +227,7 @@ pub(crate) fn mk_incident(rule: &ResponseRule, alert: &Alert) -> Incident {
         key: opened.key,
         rule: rule.name.clone(),
         rule_hash: rule.hash(),
+        mode: Default::default(),
         severity: opened.severity,
         summary: opened.summary,
         runbook: opened.runbook,

@@ -3,7 +3,7 @@
 mod actions;
 mod escalation;
 
-pub use actions::{Decided, decided};
+pub use crate::domain::decision::{Decided, decided};
 pub use escalation::{step, steps};
 
 use super::format::{Expect, MessageWanted};

@@ -114,6 +114,8 @@ pub fn in_seconds(seconds: i64) -> String {
 pub fn mk_summary(id: &str) -> IncidentSummary {
     IncidentSummary {
         id: id.to_owned(),
+        mode: Default::default(),
+        told_by: None,
         status: "triggered".to_owned(),
         phase: "awaiting_approval".to_owned(),
         severity: "P1".to_owned(),

@@ -368,3 +368,35 @@ fn shipped_rules_remedies_and_policies_have_tests_and_all_of_them_pass() {
         assert_eq!(coverage[what]["untested"], json!([]), "{what}");
     }
 }
+
+#[test]
+fn a_rule_in_shadow_is_tested_by_what_it_would_do_and_by_who_is_told() {
+    let rules = RULES.replacen("  severity: P1\n", "  severity: P1\n  mode: shadow\n", 1);
+    let tests = "    - name: it would ask, and nobody is asked
+      alert: { alertname: HighErrorRate }
+      findings: { error_ratio: { value: 0.4 } }
+      expect:
+        - rule: high-error-rate
+          phase: handed_over
+          decisions: { shed-load: { decision: simulate, reason: shadow } }
+          actions: { shed-load: { status: simulated, reason: it would have asked, plan: waf, guardrails: { shadow: denied } } }
+          told: ['pagerduty:shop', 'slack:#incidents']
+          messages:
+            - { to: 'slack:#incidents', text: [This rule is in shadow, it would have asked for approval] }
+            - { to: 'pagerduty:shop', text: in shadow }
+        - { at: 14m, nothing: true }
+        - { at: 15m, told: 'slack:#leads' }
+    - name: what would only be given to people is recorded as well
+      alert: { alertname: HighErrorRate }
+      findings: { error_ratio: { value: 0.1 } }
+      expect: { decisions: { shed-load: skip }, actions: { look: { status: simulated, reason: shadow } } }
+";
+    let folder = Folder::with_files(&[("shop.yaml", &rules), ("shop.test.yaml", &format!("{HEAD}{tests}"))]);
+    let outcome = folder.test(&["rules"]).run();
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // The same test fails where the rule acts.
+    let folder = Folder::with_files(&[("shop.yaml", RULES), ("shop.test.yaml", &format!("{HEAD}{tests}"))]);
+    let outcome = folder.test(&["rules"]).run();
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("expected  simulate"), "{}", outcome.stdout);
+}

@@ -13,6 +13,7 @@ mod killed;
 mod ladders;
 mod permissions;
 mod refusals;
+mod shadow;
 mod world;
 
 #[path = "../support/postgres.rs"]

@@ -10,6 +10,7 @@ mod guards;
 mod nights;
 mod rollouts;
 mod scaling;
+mod shadow;
 mod stage;
 
 #[path = "../support/rules.rs"]

@@ -69,6 +69,7 @@ fn mk_rule(severity: Severity) -> ResponseRule {
         remedies: Vec::new(),
         on_resolve: Vec::new(),
         dry_run: false,
+        mode: Default::default(),
         reopen_within: minutes(30),
     }
 }
@@ -103,6 +104,7 @@ impl<'s> Night<'s> {
             key: CorrelationKey("night".to_owned()),
             rule: rule.name.clone(),
             rule_hash: rule.hash(),
+            mode: Default::default(),
             severity,
             summary: "trouble".to_owned(),
             runbook: None,
@@ -151,6 +153,7 @@ impl<'s> Night<'s> {
             on_resolve: &[],
             looks_first: false,
             silence_max: None,
+            told_by: None,
             notes: &[],
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now).expect("nobody is refused");

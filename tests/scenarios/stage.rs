@@ -255,6 +255,13 @@ impl Stage {
         stage
     }
 
+    /// The rules become others.
+    pub fn change_rules(&self, rules: &str) {
+        std::fs::write(self.house.folder.path().join("rules.yaml"), rules).expect("written");
+        let reload = self.house.book.reload();
+        assert_eq!(reload.as_str(), "loaded", "{reload:?}");
+    }
+
     pub fn cluster(&self) -> &KubernetesSandbox {
         &self.house.outside.cluster
     }

@@ -115,6 +115,7 @@ impl OneRule {
             remedies: vec![remedy("limit", Tier::T1), remedy("fail-over", Tier::T2)],
             on_resolve: Vec::new(),
             dry_run: false,
+            mode: Default::default(),
             reopen_within: SignedDuration::from_mins(30),
         };
         let level = |name: &str, after, destination| Level {

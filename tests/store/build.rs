@@ -48,6 +48,7 @@ pub fn mk_incident(name: &str, correlation: &str) -> IncidentWrite {
         key: key(correlation),
         rule: "high-error-rate".to_owned(),
         rule_hash: RuleHash("abc".to_owned()),
+        mode: Default::default(),
         severity: Severity::P1,
         summary: "too many errors".to_owned(),
         runbook: None,

@@ -254,6 +254,9 @@ pub(super) fn prevention(view: &IncidentView, shown: &dyn Fn(&str) -> String) ->
                 Some(format!("Correct or remove the remedy {remedy}: it did not help here."))
             }
             ActionStatus::Expired => Some(format!("Decide who approves {remedy}: nobody answered in time.")),
+            ActionStatus::Simulated if incident.mode.is_shadow() => {
+                Some(format!("Decide whether {remedy} may run: its rule is in shadow."))
+            }
             ActionStatus::Simulated => {
                 Some(format!("Decide whether {remedy} may run: dry run kept it back."))
             }

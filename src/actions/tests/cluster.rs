@@ -124,6 +124,7 @@ fn mk_incident(target: Option<Target>) -> Incident {
         key: CorrelationKey("errors|api".to_owned()),
         rule: "errors".to_owned(),
         rule_hash: RuleHash("ab12".to_owned()),
+        mode: Default::default(),
         severity: Severity::P1,
         summary: "errors".to_owned(),
         runbook: None,

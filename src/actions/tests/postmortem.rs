@@ -36,6 +36,7 @@ fn mk_view(summary: &str) -> IncidentView {
             key: CorrelationKey("errors|api".to_owned()),
             rule: "errors".to_owned(),
             rule_hash: RuleHash("ab12".to_owned()),
+            mode: Default::default(),
             severity: Severity::P1,
             summary: summary.to_owned(),
             runbook: None,

@@ -17,6 +17,7 @@ use crate::domain::decision::{self, Candidate, Decision, RemedyDecision};
 use crate::domain::diagnosis::ConditionOutcome;
 use crate::domain::escalation::EscalationStep;
 use crate::domain::guardrail::{Guardrail, GuardrailVerdict};
+use crate::domain::rule::RuleMode;
 use crate::domain::survey::SurveyStanding;
 use crate::engine::step::rehearsal::{Rehearsal, Telling};
 use crate::http::api::shapes::FindingShape;
@@ -48,7 +49,7 @@ pub(super) struct AlertEntry {
     /// The first rule that answers.
     #[serde(flatten)]
     pub(super) answer: RuleEntry,
-    /// Further rules that answer, because those before them say `continue`.
+    /// Further rules that answer, because those before them say `continue` or are in shadow.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) also: Vec<RuleEntry>,
     /// Rules that match as well and are not reached.
@@ -68,6 +69,11 @@ pub(super) struct RuleEntry {
 /// The incident that would be opened.
 #[derive(Debug, Serialize)]
 pub(super) struct IncidentEntry {
+    /// `live` or `shadow`.
+    pub(super) mode: RuleMode,
+    /// The live rule that tells people, where this one is in shadow beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) told_by: Option<String>,
     pub(super) severity: String,
     pub(super) summary: String,
     pub(super) runbook: Option<String>,
@@ -238,6 +244,11 @@ impl AlertEntry {
 }
 
 impl RuleEntry {
+    /// Whether the rule only records what it would do.
+    pub(super) fn is_in_shadow(&self) -> bool {
+        self.incident.as_ref().is_some_and(|incident| incident.mode.is_shadow())
+    }
+
     fn of(rehearsal: &Rehearsal<'_>) -> Self {
         let incident = rehearsal.incident();
         let decisions = rehearsal
@@ -245,12 +256,14 @@ impl RuleEntry {
             .map(|(candidate, decision)| {
                 let when =
                     rehearsal.rule().rule.remedy(&candidate.remedy).and_then(|spec| spec.when.as_ref());
-                DecisionEntry::of(candidate, decision, when.map(|when| when.0.clone()))
+                DecisionEntry::of(candidate, decision, when.map(|when| when.0.clone()), incident.mode)
             })
             .collect();
         Self {
             rule: Some(incident.rule.clone()),
             incident: Some(IncidentEntry {
+                mode: incident.mode,
+                told_by: incident.told_by.clone(),
                 severity: incident.severity.to_string(),
                 summary: incident.summary.clone(),
                 runbook: incident.runbook.clone(),
@@ -277,10 +290,10 @@ impl RuleEntry {
 }
 
 impl DecisionEntry {
-    fn of(candidate: &Candidate, decided: &RemedyDecision, when: Option<String>) -> Self {
+    fn of(candidate: &Candidate, decided: &RemedyDecision, when: Option<String>, mode: RuleMode) -> Self {
         let if_it_applied = (decided.decision == Decision::Skip).then(|| {
             let free = Candidate { condition: ConditionOutcome::Holds, tried: false, ..candidate.clone() };
-            let (decision, reason) = decision::judge(&free);
+            let (decision, reason) = decision::judge(&free, mode);
             Verdict { decision: decision.as_str(), reason: reason.to_string() }
         });
         Self {

@@ -62,25 +62,35 @@ fn write_alert(alert: &AlertEntry, now: Timestamp) -> String {
         .map(|(name, value)| format!("{}={}", line(name), line(value)))
         .collect();
     field(&mut page, 1, "labels", &labels.join(" "));
-    for (place, answer) in alert.answers().enumerate() {
-        if place > 0 {
+    let mut before: Option<&RuleEntry> = None;
+    for answer in alert.answers() {
+        if before.is_some() {
             page.push('\n');
         }
-        page.push_str(&write_answer(alert, answer, place == 0, now));
+        page.push_str(&write_answer(alert, answer, before, now));
+        before = Some(answer);
     }
     page
 }
 
-fn write_answer(alert: &AlertEntry, answer: &RuleEntry, is_first: bool, now: Timestamp) -> String {
+fn write_answer(
+    alert: &AlertEntry,
+    answer: &RuleEntry,
+    before: Option<&RuleEntry>,
+    now: Timestamp,
+) -> String {
     let mut page = String::new();
     let rule = answer.rule.as_deref().unwrap_or_default();
-    let rule = match (alert.matched, is_first) {
+    let rule = match (alert.matched, before) {
         (false, _) => format!("{rule}: no rule of the files matches"),
-        (true, true) => rule.to_owned(),
-        (true, false) => format!("{rule}, since the one before it says `continue: true`"),
+        (true, None) => rule.to_owned(),
+        (true, Some(before)) if before.is_in_shadow() => {
+            format!("{rule}, since the one before it is in shadow")
+        }
+        (true, Some(_)) => format!("{rule}, since the one before it says `continue: true`"),
     };
     field(&mut page, 1, "rule", &rule);
-    if is_first && !alert.not_reached.is_empty() {
+    if before.is_none() && !alert.not_reached.is_empty() {
         field(&mut page, 1, "not reached", &alert.not_reached.join(", "));
     }
     let Some(incident) = &answer.incident else {
@@ -95,6 +105,9 @@ fn write_answer(alert: &AlertEntry, answer: &RuleEntry, is_first: bool, now: Tim
 }
 
 fn write_incident(page: &mut String, incident: &IncidentEntry) {
+    if incident.mode.is_shadow() {
+        field(page, 1, "mode", "shadow: it decides and records; nothing is carried out, and nobody is asked");
+    }
     field(page, 1, "severity", &incident.severity);
     field(page, 1, "summary", &incident.summary);
     field(page, 1, "target", incident.target.as_deref().unwrap_or_default());
@@ -185,7 +198,10 @@ fn write_escalation(page: &mut String, answer: &RuleEntry, incident: &IncidentEn
         None => "by the settings, as no policy is for it".to_owned(),
     };
     writeln!(page, "\n  Who is told while nobody acknowledges, {}", line(&by)).expect("a string");
-    if answer.escalation.is_empty() {
+    if let Some(rule) = &incident.told_by {
+        writeln!(page, "    nobody by this rule: {} has the alert as well, and tells people", line(rule))
+            .expect("a string");
+    } else if answer.escalation.is_empty() {
         page.push_str("    nobody: it is recorded and shown\n");
     }
     for telling in &answer.escalation {

@@ -83,6 +83,11 @@ fn head(page: &mut String, incident: &IncidentDetail, now: Timestamp) {
     fact("id", &summary.id);
     fact("status", &summary.status);
     fact("phase", &summary.phase);
+    if summary.mode.is_shadow() {
+        let told = summary.told_by.as_ref().map(|rule| format!("; people are told by {rule}"));
+        let text = "shadow: it says what it would do, nothing is carried out, and nobody is asked";
+        fact("mode", &format!("{text}{}", told.unwrap_or_default()));
+    }
     fact("target", summary.target.as_deref().unwrap_or_default());
     fact("started", &when(&Some(summary.started_at.clone())));
     fact("acknowledged", &summary.acknowledged_by.as_ref().map(|by| format!("by {by}")).unwrap_or_default());

@@ -108,11 +108,13 @@ fn table(page: &IncidentPage, statuses: &[Status], now: Timestamp) -> String {
 
 fn add(table: &mut Table, incident: &IncidentSummary, now: Timestamp) {
     let escalates = incident.next_escalation_at.as_ref().map(|at| relative_text(at, now));
+    let rule = if incident.mode.is_shadow() { " (in shadow)" } else { "" };
+    let rule = format!("{}{rule}", incident.rule);
     table.row([
         ids::short(&incident.id).as_str(),
         &incident.status,
         &incident.severity,
-        &incident.rule,
+        &rule,
         incident.target.as_deref().unwrap_or_default(),
         &relative_text(&incident.started_at, now),
         escalates.as_deref().unwrap_or_default(),

@@ -58,6 +58,7 @@ fn mk_past(id: &str, ended_minutes_ago: i64) -> Incident {
         key: CorrelationKey("r|a".to_owned()),
         rule: "r".to_owned(),
         rule_hash: RuleHash(String::new()),
+        mode: Default::default(),
         severity: Severity::P1,
         summary: String::new(),
         runbook: None,

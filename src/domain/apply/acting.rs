@@ -202,14 +202,18 @@ fn after_apply(draft: &mut Draft, action: &Action, facts: &Facts<'_>) {
     match (action.tier, draft.incident.phase) {
         // The incident was opened again meanwhile: the decision waits for the evidence.
         (_, Phase::Diagnosing) => {}
-        // Telling people mends nothing: the ladder goes on, where a survey is needed with a fresh one.
-        (Tier::T0, _) if facts.looks_first => alerts::begin_diagnosis(draft, facts),
-        (Tier::T0, _) => {
-            draft.incident.phase = Phase::Deciding;
-            draft.wants_decision = true;
-        }
+        (Tier::T0, _) => go_on_behind_telling(draft, facts),
         _ => draft.incident.phase = Phase::Watching,
     }
+}
+
+/// Telling people mends nothing: the ladder goes on, where a survey is needed with a fresh one.
+pub(super) fn go_on_behind_telling(draft: &mut Draft, facts: &Facts<'_>) {
+    if facts.looks_first {
+        return alerts::begin_diagnosis(draft, facts);
+    }
+    draft.incident.phase = Phase::Deciding;
+    draft.wants_decision = true;
 }
 
 fn handed_to_people(draft: &mut Draft, action: &Action, mut task: Task) {
@@ -425,7 +429,14 @@ pub(super) fn start_on_resolve(draft: &mut Draft, facts: &Facts<'_>) {
         if candidate.tier > Tier::T0 || candidate.performer == Performer::People {
             continue;
         }
-        let (Decision::Run, reason) = decision::judge(candidate) else { continue };
+        let (decision, reason) = decision::judge(candidate, facts.rule.mode);
+        if decision == Decision::Simulate {
+            let text = format!("{}: {}; {reason}", candidate.remedy, decision.as_str());
+            draft.line(LineKind::Decision, Some(reason.word()), text);
+        }
+        if decision != Decision::Run {
+            continue;
+        }
         let id = deciding::next_action_id(draft);
         let digest = plan.digest();
         draft.incident.actions.push(Action {

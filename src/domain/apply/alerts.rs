@@ -57,8 +57,9 @@ fn started(draft: &mut Draft, alert: &Alert, telling: Telling, facts: &Facts<'_>
     if draft.incident.is_new() && draft.incident.timeline.seq == 0 {
         open(draft, alert, facts);
     } else if !draft.incident.is_open() {
-        reopen(draft, alert, facts);
+        reopen(draft, alert, facts.told_by.map(str::to_owned), facts);
     } else {
+        tell_at_last(draft, alert, facts);
         let total = draft.incident.alerts.total();
         if total <= ALERT_LINES_MAX {
             draft.line(
@@ -100,7 +101,9 @@ pub(super) fn suppressed(draft: &mut Draft, suppressed: Suppressed) {
 fn repeated(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     let Some(resolution) = &draft.incident.resolved else { return };
     if draft.now.duration_since(resolution.at) >= PERSON_RESOLVE_HOLD {
-        reopen(draft, alert, facts);
+        // Whoever told of it before has it still, and tells of it again.
+        let told_by = draft.incident.told_by.clone();
+        reopen(draft, alert, told_by, facts);
     }
 }
 
@@ -137,12 +140,39 @@ fn open(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     for note in facts.notes {
         draft.line(LineKind::Opened, Some("noted"), note.clone());
     }
-    telling::begin_escalation(draft, facts);
+    if draft.incident.mode.is_shadow() {
+        let text = "the rule is in shadow: what it would do is recorded, nothing is carried out, and nobody is asked";
+        draft.line(LineKind::Opened, Some("in_shadow"), text);
+    }
+    tell_once(draft, facts.told_by.map(str::to_owned), facts);
     begin_diagnosis(draft, facts);
     draft.visible();
 }
 
-fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+/// Tells people, unless a live rule does so for the same alert.
+fn tell_once(draft: &mut Draft, told_by: Option<String>, facts: &Facts<'_>) {
+    draft.incident.told_by = told_by.filter(|_| draft.incident.mode.is_shadow());
+    let Some(rule) = draft.incident.told_by.clone() else {
+        return telling::begin_escalation(draft, facts);
+    };
+    let text = format!("rule {rule} has this alert as well, and tells people: nobody is told of it twice");
+    draft.line(LineKind::Escalation, Some("told_by_another"), text);
+}
+
+/// An alert joins of which no live rule tells people: from now on this incident does. Nothing is lost in a shadow.
+fn tell_at_last(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
+    if draft.incident.told_by.is_none() || facts.told_by.is_some() {
+        return;
+    }
+    draft.incident.told_by = None;
+    let text = format!("no live rule has {}: people are told of it from here", alert.title());
+    draft.line(LineKind::Escalation, Some("told_from_here"), text);
+    if draft.incident.status == IncidentStatus::Triggered {
+        telling::begin_escalation(draft, facts);
+    }
+}
+
+fn reopen(draft: &mut Draft, alert: &Alert, told_by: Option<String>, facts: &Facts<'_>) {
     draft.incident.status = IncidentStatus::Triggered;
     draft.incident.resolved = None;
     draft.incident.acknowledged = None;
@@ -158,7 +188,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
         state.replaced = false;
     }
     draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.title()));
-    telling::begin_escalation(draft, facts);
+    tell_once(draft, told_by, facts);
     begin_diagnosis(draft, facts);
     draft.visible();
 }

@@ -33,7 +33,7 @@ pub(super) fn decide(draft: &mut Draft, facts: &Facts<'_>) {
     if draft.incident.current_action().is_some() || draft.incident.taken_over.is_some() {
         return;
     }
-    let decisions = decision::decide(facts.candidates);
+    let decisions = decision::decide(facts.candidates, facts.rule.mode);
     let taken = decisions.iter().position(|decision| decision.decision != Decision::Skip);
     for decision in decisions.iter().filter(|decision| decision.reason != Reason::EarlierRemedyTaken) {
         let text = format!("{}: {}; {}", decision.remedy, decision.decision.as_str(), decision.reason);
@@ -102,11 +102,19 @@ fn take(draft: &mut Draft, candidate: &Candidate, decision: Decision, reason: Re
     match decision {
         Decision::Run => acting::start(draft, &id, facts),
         Decision::Ask => ask(draft, &id, candidate, facts),
-        Decision::Simulate => hand_over(draft, &reason.to_string()),
+        Decision::Simulate => simulated(draft, &reason, facts),
         Decision::Block | Decision::Skip => {
             decide_later(draft, passes_at(candidate));
             hand_over(draft, &reason.to_string());
         }
+    }
+}
+
+/// It is recorded, and that is all. Where only people would have been told, the ladder goes on behind it, as it would.
+fn simulated(draft: &mut Draft, reason: &Reason, facts: &Facts<'_>) {
+    match reason {
+        Reason::Shadow(would) if would.mends_nothing() => acting::go_on_behind_telling(draft, facts),
+        reason => hand_over(draft, &reason.to_string()),
     }
 }
 
@@ -333,7 +341,7 @@ fn refusal_at_the_click(action: &Action, facts: &Facts<'_>) -> Option<(ActionSta
     }
     // The ladder is not walked again: this one remedy is judged for itself, as if it had not been tried.
     let fresh = Candidate { tried: false, ..candidate.clone() };
-    match decision::judge(&fresh) {
+    match decision::judge(&fresh, facts.rule.mode) {
         (Decision::Ask | Decision::Run, _) => None,
         (Decision::Skip, reason) => Some((ActionStatus::Cancelled, reason)),
         (Decision::Simulate, reason) => Some((ActionStatus::Simulated, reason)),

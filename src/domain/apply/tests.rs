@@ -8,6 +8,7 @@ mod lifecycle;
 mod messages;
 mod on_call;
 mod restoring;
+mod shadow;
 mod surveying;
 mod telling;
 mod waiting;

@@ -20,6 +20,10 @@ pub(super) fn worsened(draft: &mut Draft, severity: Severity, title: &str, facts
     let text = format!("it is {severity} from now on, and was {before}: {title} fires");
     draft.line(LineKind::Alert, Some("worsened"), text.clone());
     draft.visible();
+    // Whoever tells of its alerts says how bad they are.
+    if draft.incident.told_by.is_some() {
+        return;
+    }
     let policy_is_another = follow_policy(draft, facts);
     match draft.incident.status {
         // Whoever opens it again tells of it.

@@ -23,6 +23,7 @@ pub(super) fn mk_facts(starts: Vec<Start>) -> GuardFacts {
     GuardFacts {
         pauses: Vec::new(),
         dry_run: false,
+        mode: Default::default(),
         freeze: None,
         starts,
         limits: Limits::default(),

@@ -159,6 +159,8 @@ impl Batch<'_> {
             return Ok(());
         }
         let known = Known { counted: there.is_some(), found: false };
+        let told_by = self.incident(from).and_then(|incident| incident.told_by.clone());
+        self.is_told_by(to, told_by);
         self.note(to, Arc::clone(alert), Observation::Started, known).await
     }
 
@@ -218,14 +220,23 @@ impl Batch<'_> {
         if alert::observe(remembered.as_ref(), &alert, self.now) == Observation::LateFiring {
             return Ok(());
         }
+        let live = told_by(places.iter().map(|place| &place.rule));
         for Place { rule, key } in places {
             self.stepper.meter.matched(&rule.rule.name);
             let incident = self.incident_for(&key, &rule, &alert);
+            self.is_told_by(&incident, live.clone());
             let counted = self.record_in(alert.fingerprint, Some(&incident)).is_some();
             let known = Known { counted, found };
             self.note(&incident, Arc::clone(&alert), Observation::Started, known).await?;
         }
         Ok(())
+    }
+
+    /// Notes the live rule that tells people of what starts in an incident.
+    fn is_told_by(&mut self, incident: &IncidentId, rule: Option<String>) {
+        if let Some(working) = self.working.get_mut(incident) {
+            working.told_by = rule;
+        }
     }
 
     /// The incident of a key: the open one, the one that may be reopened, or a new one.
@@ -254,6 +265,8 @@ impl Batch<'_> {
     fn still_stands(&self, known: &Incident, rule: &KeptRule) -> bool {
         match &known.resolved {
             None => true,
+            // Whoever was put in shadow meanwhile must not act by its old text, nor whoever was promoted go on watching.
+            Some(_) if known.mode != rule.rule.mode => false,
             Some(resolution) => self.now.duration_since(resolution.at) < rule.rule.reopen_within,
         }
     }
@@ -281,6 +294,12 @@ impl Batch<'_> {
     }
 }
 
+/// The first live rule for an alert: it tells people, so that those in shadow beside it need not.
+pub(super) fn told_by<'r>(rules: impl IntoIterator<Item = &'r Arc<KeptRule>>) -> Option<String> {
+    let mut live = rules.into_iter().filter(|kept| kept.rule.mode.is_live());
+    live.next().map(|kept| kept.rule.name.clone())
+}
+
 /// How an alert opens an incident under a rule.
 pub(super) struct Opens {
     pub(super) opening: Opening,
@@ -304,6 +323,7 @@ pub(super) fn opens(
         key,
         rule: rule.rule.name.clone(),
         rule_hash: rule.hash.clone(),
+        mode: rule.rule.mode,
         severity: outline.severity,
         summary: outline.summary,
         runbook: outline.runbook,

@@ -381,7 +381,10 @@ impl<'s> Batch<'s> {
         }
         let Some(working) = self.working.get(id) else { return Ok(gathered) };
         match event {
-            Event::AlertSeen { .. } => gathered.notes.clone_from(&working.notes),
+            Event::AlertSeen { .. } => {
+                gathered.notes.clone_from(&working.notes);
+                gathered.told_by.clone_from(&working.told_by);
+            }
             Event::Decide => {
                 let findings = working.findings.as_deref().unwrap_or_default();
                 gathered.candidates = self.judge(working, findings, &working.surveys, None);

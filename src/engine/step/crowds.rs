@@ -2,7 +2,8 @@
 //! namespace and in all.
 //!
 //! What has one cause must not be healed one by one. What is counted are targets, so that several rules about one
-//! object are one. An alert that nobody wrote a rule for counts only for its own rule: nobody has said what it means.
+//! object are one. An alert that nobody wrote a rule for counts only for its own rule: nobody has said what it means. So does
+//! an incident of a rule in shadow, beside which live rules do as they would without it.
 
 use crate::domain::correlate::CorrelationKey;
 use crate::domain::guardrail::{Alone, Crowd, Peers};
@@ -117,7 +118,7 @@ impl Crowds {
         };
         let subject = key.subject(&rule);
         let namespace = key.namespace(&rule);
-        if role != RuleRole::Unmatched {
+        if !matches!(role, RuleRole::Unmatched | RuleRole::Watches) {
             let (subject, namespace) = (Arc::from(subject), namespace.map(Arc::from));
             let known = Known { id: id.clone(), subject, namespace, started_at, role };
             if is_since(started_at, self.now, self.limits.all_rules_within) {

@@ -25,6 +25,7 @@ pub(super) struct Gathered {
     pub(super) last_moment: Vec<GuardrailVerdict>,
     pub(super) on_resolve: Vec<Candidate>,
     pub(super) notes: Vec<String>,
+    pub(super) told_by: Option<String>,
 }
 
 impl Gathered {
@@ -57,6 +58,7 @@ impl Gathered {
             on_resolve: &self.on_resolve,
             looks_first: looks_first(playbook, rule),
             silence_max: settings.silence_max,
+            told_by: self.told_by.as_deref(),
             notes: &self.notes,
         }
     }
@@ -147,6 +149,7 @@ impl Judge<'_> {
         Some(GuardFacts {
             pauses: ledger.pauses.clone(),
             dry_run: self.settings.dry_run || rule.rule.dry_run,
+            mode: rule.rule.mode,
             freeze: self.settings.open_freeze(self.now),
             starts: ledger.starts.clone(),
             limits: self.settings.limits.clone(),

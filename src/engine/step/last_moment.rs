@@ -24,6 +24,7 @@ impl Batch<'_> {
             guardrail::freeze(freeze.as_ref()),
             guardrail::dry_run(dry_run),
         ];
+        verdicts.extend(guardrail::shadow(working.rule.rule.mode));
         verdicts
             .extend(action.filter(|action| action.restores.is_some()).map(|restore| self.in_flight(restore)));
         verdicts

@@ -5,7 +5,7 @@
 //! no action has started before, unless the caller's ledger says so. It must never be handed anything that reaches
 //! the world: `act` is asked for T0 alone.
 
-use super::arrivals::{Opens, opens};
+use super::arrivals::{Opens, opens, told_by};
 use super::judging::{Gathered, Judge};
 use crate::domain::action::{ActionOutcome, ActionStatus, Step, Tier};
 use crate::domain::alert::{Alert, Observation};
@@ -72,6 +72,7 @@ pub struct Rehearsal<'s> {
     decisions: Vec<RemedyDecision>,
     tellings: Vec<Telling>,
     notes: Vec<String>,
+    told_by: Option<String>,
 }
 
 impl<'s> Rehearsal<'s> {
@@ -93,6 +94,7 @@ impl<'s> Rehearsal<'s> {
             decisions: Vec::new(),
             tellings: Vec::new(),
             notes,
+            told_by: told_by(&stage.playbook.matching(alert)),
         };
         let seen = Event::AlertSeen {
             alert: Arc::new(alert.clone()),
@@ -197,7 +199,12 @@ impl<'s> Rehearsal<'s> {
     }
 
     fn apply_with(&mut self, event: Event, at: Timestamp, candidates: Vec<Candidate>) -> Option<Transition> {
-        let gathered = Gathered { candidates, notes: self.notes.clone(), ..Gathered::default() };
+        let gathered = Gathered {
+            candidates,
+            notes: self.notes.clone(),
+            told_by: self.told_by.clone(),
+            ..Gathered::default()
+        };
         let schedules = self.stage.playbook.schedules();
         let facts = gathered.facts(
             self.stage.playbook,

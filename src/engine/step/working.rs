@@ -8,7 +8,7 @@ use crate::domain::diagnosis::{DiagnosisPurpose, Finding};
 use crate::domain::event::Event;
 use crate::domain::guardrail::Peers;
 use crate::domain::incident::{Incident, Opening};
-use crate::domain::rule::RuleHash;
+use crate::domain::rule::{RuleHash, RuleMode};
 use crate::domain::survey::Survey;
 use crate::domain::timeline::TimelineLine;
 use crate::domain::vitals::Vitals;
@@ -31,6 +31,8 @@ pub(super) struct Working {
     pub(super) peers: Option<Peers>,
     /// For an incident that this batch opens: what could not be had as the rule wants it.
     pub(super) notes: Vec<String>,
+    /// For an alert that starts in an incident of a rule in shadow: the live rule that tells people of it.
+    pub(super) told_by: Option<String>,
     loaded_version: u64,
     changed: bool,
     lines: Vec<TimelineLine>,
@@ -52,6 +54,7 @@ impl Working {
             vitals: None,
             peers: None,
             notes: Vec::new(),
+            told_by: None,
             loaded_version,
             changed: false,
             lines: Vec::new(),
@@ -68,6 +71,7 @@ impl Working {
             key: CorrelationKey(String::new()),
             rule: String::new(),
             rule_hash: RuleHash(String::new()),
+            mode: RuleMode::Live,
             severity: self.incident.severity,
             summary: String::new(),
             runbook: None,

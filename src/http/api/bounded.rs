@@ -129,6 +129,7 @@ mod tests {
             key: CorrelationKey(format!("key-{number}")),
             rule: "one".to_owned(),
             rule_hash: RuleHash(String::new()),
+            mode: Default::default(),
             severity: Severity::P1,
             summary: String::new(),
             runbook: None,

@@ -7,6 +7,7 @@ use crate::domain::chart::Chart;
 use crate::domain::diagnosis::{Finding, FindingStatus};
 use crate::domain::guardrail::{GuardrailVerdict, Pause};
 use crate::domain::incident::{Incident, IncidentStatus};
+use crate::domain::rule::RuleMode;
 use crate::domain::timeline::TimelineLine;
 use crate::engine::ports::IncidentView;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,13 @@ pub struct IncidentSummary {
     pub severity: String,
     /// Name of the rule.
     pub rule: String,
+    /// `live`, or `shadow` for a rule that only records what it would do.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub mode: RuleMode,
+    /// The live rule that tells people of its alerts, where this one is in shadow beside it.
+    #[serde(default)]
+    pub told_by: Option<String>,
     /// One line: what is wrong.
     pub summary: String,
     /// What it is about, as `kind/namespace/name`.
@@ -231,6 +239,8 @@ impl From<&Incident> for IncidentSummary {
             phase: incident.phase.as_str().to_owned(),
             severity: incident.severity.to_string(),
             rule: incident.rule.clone(),
+            mode: incident.mode,
+            told_by: incident.told_by.clone(),
             summary: incident.summary.clone(),
             target: incident.target.as_ref().map(ToString::to_string),
             started_at: incident.started_at.to_string(),

@@ -17,6 +17,7 @@ fn mk_view() -> IncidentView {
         key: CorrelationKey("k".to_owned()),
         rule: "r".to_owned(),
         rule_hash: RuleHash("h".to_owned()),
+        mode: Default::default(),
         severity: Severity::P1,
         summary: "errors".to_owned(),
         runbook: None,

@@ -85,7 +85,7 @@ impl<'a> Writer<'a> {
         json!({
             "told": self.line(note, SENTENCE_UNITS_MAX),
             "incident": incident.id.0,
-            "rule": self.line(&incident.rule, NAME_UNITS_MAX),
+            "rule": self.line(&incident.rule_in_words(), SENTENCE_UNITS_MAX),
             "state": format!("{}, {}", incident.status.as_str(), incident.phase.as_str().replace('_', " ")),
             "alerts": format!("{} firing, {} ended", counts.firing, counts.resolved),
             "findings": self.findings(),

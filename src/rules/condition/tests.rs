@@ -27,6 +27,7 @@ fn mk_incident() -> Incident {
         key: crate::domain::correlate::CorrelationKey("k".to_owned()),
         rule: "r".to_owned(),
         rule_hash: RuleHash("h".to_owned()),
+        mode: Default::default(),
         severity: Severity::P1,
         summary: "s".to_owned(),
         runbook: None,

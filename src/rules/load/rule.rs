@@ -41,6 +41,10 @@ pub(super) fn convert(
     if let Some(policy) = &raw.escalation {
         uses::policy(policy, surroundings, "/spec/escalation", report);
     }
+    if raw.mode.is_shadow() && raw.dry_run {
+        let help = "remove `dryRun`: a rule in shadow carries nothing out".to_owned();
+        report.warn("/spec/dryRun", "this changes nothing in a rule in shadow", Some(help));
+    }
     let group_by = group_by(&raw, report);
     let mut rule = ResponseRule {
         name,
@@ -58,6 +62,7 @@ pub(super) fn convert(
         remedies: Vec::new(),
         on_resolve: Vec::new(),
         dry_run: raw.dry_run,
+        mode: raw.mode,
         reopen_within: raw.reopen_within.map_or_else(default_reopen_within, Period::signed),
     };
     remedies::convert(&mut rule, raw.remedies, &raw.on_resolve, surroundings, report);

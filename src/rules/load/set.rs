@@ -66,7 +66,7 @@ pub(super) fn shadowed(rules: &[(usize, ResponseRule)], reports: &mut [Report<'_
                 format!("raise its `priority`, or give `{}` `continue: true` or narrower matchers", by.name);
             reports[*at].warn("/spec/matchers", message, Some(help));
         }
-        if !rule.continues {
+        if rule.ends_the_search() {
             ending.entry(alertname).or_default().push(rule);
         }
     }

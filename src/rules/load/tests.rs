@@ -339,6 +339,35 @@ fn a_shadowed_rule_is_warned_about_where_it_stands() {
     insta::assert_snapshot!(shown.join("\n\n"));
 }
 
+#[test]
+fn a_rule_in_shadow_takes_no_alert_from_the_rules_after_it() {
+    let rule = |name: &str, more: &str| {
+        mk_rule(name, &format!("matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\n{more}"))
+    };
+    let text = rule("watcher", "mode: shadow") + &rule("worker", "mode: live") + &rule("hidden", "");
+    let set = load_one(&text).expect("loads");
+    let labels = crate::domain::Labels::from([("alertname".to_owned(), "A".to_owned())]);
+    let names: Vec<&str> = set.matching(&labels).map(|kept| kept.rule.name.as_str()).collect();
+    assert_eq!(names, ["watcher", "worker"]);
+    let told: Vec<&str> = set.warnings().iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(told, ["this rule never matches: `worker` takes all of its alerts first"]);
+    // Whoever says nothing of a mode keeps the text, and so the digest, of before there were modes.
+    let stored =
+        |name: &str| serde_json::to_value(&set.rule_by_name(name).expect("a rule").rule).expect("JSON");
+    assert_eq!(stored("watcher")["mode"], "shadow");
+    assert_eq!((stored("worker").get("mode"), stored("hidden").get("mode")), (None, None));
+}
+
+#[test]
+fn a_mode_that_is_none_is_refused_and_one_that_a_dry_run_adds_nothing_to_is_warned_about() {
+    let rule = |more: &str| {
+        mk_rule("a", &format!("matchers: ['alertname=\"A\"']\nseverity: P1\ngroupBy: [alertname]\n{more}"))
+    };
+    let shown = load_one(&rule("mode: shadwo")).expect_err("no mode").to_string();
+    assert!(shown.contains("shadwo") && shown.contains("`shadow`"), "{shown}");
+    assert_eq!(warnings(&rule("mode: shadow\ndryRun: true")), ["this changes nothing in a rule in shadow"]);
+}
+
 fn load_good_with(known: &Known) -> (Vec<String>, Vec<String>) {
     let file = SourceFile { name: "rules.yaml".to_owned(), text: GOOD.to_owned() };
     let messages = |problems: &[Problem]| problems.iter().map(|problem| problem.message.clone()).collect();

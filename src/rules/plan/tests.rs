@@ -160,7 +160,7 @@ fn a_remedy_that_the_settings_do_not_equip_is_skipped_and_the_ladder_goes_on() {
     let why = "there is no endpoint `waf` in the settings".to_owned();
     assert_eq!(candidates[1].not_set_up.as_ref(), Some(&why));
     candidates[0].tried = true;
-    let decisions = crate::domain::decision::decide(&candidates);
+    let decisions = crate::domain::decision::decide(&candidates, Default::default());
     assert_eq!(decisions[1].reason, crate::domain::decision::Reason::NotSetUp(why));
     assert_eq!(decisions[3].decision, crate::domain::decision::Decision::Run, "{decisions:?}");
 }

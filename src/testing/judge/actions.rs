@@ -2,39 +2,11 @@
 
 use super::{Scene, contains, differ, unknown_name};
 use crate::domain::action::Action;
-use crate::domain::decision::Reason;
-use crate::domain::timeline::{LineKind, TimelineLine};
+use crate::domain::decision::{Decided, Reason, decided};
 use crate::engine::playbook::Playbook;
 use crate::engine::ports::IncidentView;
 use crate::testing::format::{ActionWanted, Expect, Short, VerdictWanted};
 use crate::testing::report::Mismatch;
-
-/// Words of decisions, as the timeline has them.
-const DECISIONS: [&str; 5] = ["run", "ask", "simulate", "block", "skip"];
-
-/// What a line of the timeline says was decided about a remedy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Decided<'l> {
-    /// The remedy.
-    pub remedy: &'l str,
-    /// The word of the decision.
-    pub decision: &'l str,
-    /// Why, in a sentence.
-    pub reason: &'l str,
-    /// The stable word of the reason.
-    pub word: &'l str,
-}
-
-/// The decision that a line tells of.
-pub fn decided(line: &TimelineLine) -> Option<Decided<'_>> {
-    if line.kind != LineKind::Decision {
-        return None;
-    }
-    let (remedy, rest) = line.text.split_once(": ")?;
-    let (decision, reason) = rest.split_once("; ")?;
-    let word = line.reason.as_deref()?;
-    DECISIONS.contains(&decision).then_some(Decided { remedy, decision, reason, word })
-}
 
 /// What was decided about a remedy last: the decision, its sentence, and the word of its reason.
 fn decision<'v>(view: &'v IncidentView, remedy: &str) -> Option<(&'v str, &'v str, &'v str)> {

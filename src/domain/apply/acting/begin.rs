@@ -4,7 +4,8 @@ use super::{counted_start, end, ended, plan_of};
 use crate::action::{Action, ActionId, ActionOutcome, ActionPlan, ActionStatus, Repeatability, Step, Tier};
 use crate::apply::draft::{Draft, StartAs};
 use crate::apply::{Facts, alerts, deciding, restoring};
-use crate::decision::Reason;
+use crate::catalog::Performer;
+use crate::decision::{Reason, Would};
 use crate::guardrail::{self, Guardrail};
 use crate::survey::SURVEY_AGE_MAX;
 use crate::timeline::LineKind;
@@ -23,7 +24,8 @@ pub(in crate::apply) fn starting(
         return;
     }
     let Some(plan) = plan_of(&action, step) else { return };
-    let refusal = if action.tier > Tier::T0 { must_not_start(draft, &action, step, facts) } else { None };
+    let refusal = in_shadow(&action, facts)
+        .or_else(|| if action.tier > Tier::T0 { must_not_start(draft, &action, step, facts) } else { None });
     let was_begun = action.status == ActionStatus::Running && attempt > 1;
     let interrupted = was_begun && action.outcome.is_none();
     let is_looked_into = interrupted || (was_begun && action.unclear.is_some());
@@ -94,6 +96,7 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
         (Step::Apply, Reason::Guardrail(Guardrail::DryRun, _)) => {
             (ActionStatus::Simulated, Reason::DryRun(action.tier))
         }
+        (Step::Apply, Reason::Shadow(_)) => (ActionStatus::Simulated, reason.clone()),
         (Step::Apply, _) => (ActionStatus::Blocked, reason.clone()),
     };
     end(draft, &action.id, status, ended_by);
@@ -107,6 +110,12 @@ fn refuse_start(draft: &mut Draft, action: &Action, step: Step, reason: Reason, 
         alerts::close_if_over(draft, facts);
     }
     draft.visible();
+}
+
+/// A rule in shadow never comes as far as this. Should it, by a defect, nothing of it reaches the world, not even what only
+/// tells.
+fn in_shadow(action: &Action, facts: &Facts<'_>) -> Option<Reason> {
+    facts.rule.mode.is_shadow().then(|| Reason::Shadow(Would::of(action.tier, Performer::Machine)))
 }
 
 fn must_not_start(draft: &Draft, action: &Action, step: Step, facts: &Facts<'_>) -> Option<Reason> {

@@ -19,7 +19,8 @@ use crate::incident::{Incident, IncidentId, Opening};
 use crate::notification::{Destination, Notice};
 use crate::people::{Actor, Role, Via};
 use crate::rule::{
-    ActionSpec, Condition, DiagnosticSpec, OnFail, RemedySpec, ResponseRule, SeveritySpec, VerifySpec,
+    ActionSpec, Condition, DiagnosticSpec, OnFail, RemedySpec, ResponseRule, RuleMode, SeveritySpec,
+    VerifySpec,
 };
 use crate::schedule::Schedule;
 use crate::severity::Severity;
@@ -44,6 +45,7 @@ pub(super) struct World {
     pub(super) on_resolve: Vec<Candidate>,
     pub(super) looks_first: bool,
     pub(super) has_chart: bool,
+    pub(super) told_by: Option<&'static str>,
     pub(super) notes: Vec<String>,
     pub(super) effects: Vec<NewEffect>,
     pub(super) lines: Vec<TimelineLine>,
@@ -202,6 +204,7 @@ impl World {
             remedies,
             on_resolve: Vec::new(),
             dry_run: false,
+            mode: RuleMode::Live,
             reopen_within: minutes(30),
         };
         let opening = Opening {
@@ -209,6 +212,7 @@ impl World {
             key: CorrelationKey("errors|x".to_owned()),
             rule: rule.name.clone(),
             rule_hash: rule.hash(),
+            mode: rule.mode,
             severity: Severity::P1,
             summary: "errors".to_owned(),
             runbook: None,
@@ -230,6 +234,7 @@ impl World {
             on_resolve: Vec::new(),
             looks_first: false,
             has_chart: false,
+            told_by: None,
             notes: Vec::new(),
             effects: Vec::new(),
             lines: Vec::new(),
@@ -250,6 +255,7 @@ impl World {
             on_resolve: &self.on_resolve,
             looks_first: self.looks_first,
             silence_max: Some(SignedDuration::from_hours(7 * 24)),
+            told_by: self.told_by,
             notes: &self.notes,
         };
         let transition = apply(self.incident.clone(), event, &facts, self.now)?;

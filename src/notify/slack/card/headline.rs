@@ -12,9 +12,14 @@ use crate::notify::slack::blocks::HEADER_UNITS_MAX;
 use crate::notify::slack::markup::Scribe;
 use crate::notify::words::units;
 
+/// What everybody must know who reads the card of a rule in shadow: whatever stands below, the work is theirs.
+const IN_SHADOW: &str =
+    "\n*This rule is in shadow.* It says what it would do: nothing is carried out, and nobody is asked.";
+
 /// The large line. Nothing in it comes from outside, so nothing from outside can look like it.
 pub(super) fn header(incident: &Incident) -> String {
-    let line = format!("{} {} · {}", sign(incident), incident.severity, state(incident));
+    let shadow = if incident.mode.is_shadow() { "In shadow · " } else { "" };
+    let line = format!("{} {} · {shadow}{}", sign(incident), incident.severity, state(incident));
     debug_assert!(units(&line) <= HEADER_UNITS_MAX);
     line
 }
@@ -27,6 +32,9 @@ pub(super) fn summary(view: &IncidentView, scribe: Scribe<'_>) -> String {
     let rule = format!("rule {}", scribe.code(&incident.rule, 150));
     let parts: Vec<String> = target.into_iter().chain([rule]).collect();
     text.push_str(&format!("\n{}", parts.join(" · ")));
+    if incident.mode.is_shadow() {
+        text.push_str(IN_SHADOW);
+    }
     text
 }
 
@@ -64,6 +72,7 @@ fn state(incident: &Incident) -> String {
             "Remedy helped, alerts still to end"
         }
         Phase::Watching => "Remedy applied, alerts still to end",
+        Phase::HandedOver if incident.mode.is_shadow() => "Over to people",
         Phase::HandedOver if last_status(incident) == Some(ActionStatus::Simulated) => {
             "Dry run: over to people"
         }

@@ -82,7 +82,10 @@ fn done(incident: &Incident, scribe: Scribe<'_>) -> Option<String> {
 }
 
 fn entry(action: &Action, scribe: Scribe<'_>) -> String {
-    let (sign, words) = standing(action);
+    let (sign, words) = match action.reason {
+        Reason::Shadow(_) => ("👁", "In shadow, not carried out"),
+        _ => standing(action),
+    };
     let plan = scribe.prose(&action.plan.summary, PART_UNITS_MAX);
     let reason = scribe.prose(&why(action), PART_UNITS_MAX);
     let when = match action.ended_at.or(action.started_at) {

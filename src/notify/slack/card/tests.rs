@@ -259,3 +259,10 @@ fn a_card_counts_down_to_the_promised_time_and_says_in_the_end_whether_it_was_ke
     view.incident.severity = crate::domain::severity::Severity::P1;
     assert!(!read_aloud(&drawn(&view)).contains("Service back by"), "it is no outage");
 }
+
+#[test]
+fn a_rule_in_shadow_says_so_first_and_asks_for_nothing() {
+    let read = read_aloud(&drawn(&stories::in_shadow()));
+    assert!(!read.contains("Approve"), "{read}");
+    insta::assert_snapshot!("in_shadow", read);
+}
