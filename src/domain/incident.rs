@@ -481,13 +481,11 @@ impl Incident {
         Some((IncidentId(id.to_owned()), episode.parse().ok()?))
     }
 
-    /// Names of remedies that were taken in this incident. What was blocked, simulated, or called off before it began
-    /// because the incident ended or a person took over, was not: it may pass later.
+    /// Names of remedies that were taken in this incident, or would have been in shadow. What was blocked, simulated, or
+    /// called off before it began because the incident ended or a person took over, was not: it may pass later.
     pub fn tried_remedies(&self) -> impl Iterator<Item = &str> {
         let was_taken = |action: &&Action| match action.status {
-            // In shadow it counts as taken: the ladder goes on behind it as it would.
-            ActionStatus::Simulated => matches!(action.reason, Reason::Shadow(_)),
-            ActionStatus::Blocked => false,
+            ActionStatus::Blocked | ActionStatus::Simulated => matches!(action.reason, Reason::Shadow(_)),
             ActionStatus::Cancelled => {
                 let was_called_off = matches!(
                     action.reason,
