@@ -279,7 +279,8 @@ fn happen(world: &mut World, happening: &Happening, firing: &mut [bool; 3]) -> b
         Happening::Votes(approves, index) => {
             let Some(action) = action(world, *index) else { return false };
             let verdict = if *approves { Verdict::Approve } else { Verdict::Reject };
-            let ballot = Ballot { actor: una(), member: None, verdict, digest: None, reason: None };
+            let ballot =
+                Ballot { actor: una(), member: None, is_named: true, verdict, digest: None, reason: None };
             Event::Ballot { action, ballot }
         }
         Happening::Starts(index) => {
