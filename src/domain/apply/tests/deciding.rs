@@ -278,7 +278,8 @@ fn where_two_must_approve_each_is_known_and_known_to_be_another_one() {
         };
         match world.try_happen(Event::Ballot { action, ballot }) {
             Err(Refused::Approval(refused)) => Err(refused),
-            other => Ok(drop(other)),
+            Err(other) => panic!("{other:?}"),
+            Ok(_) => Ok(()),
         }
     };
     let world =
