@@ -146,9 +146,10 @@ async fn pagerduty_and_the_product_tell_the_same_story_and_a_kill_loses_no_word_
     .await;
     let given = "given in PagerDuty by ben to mei";
     story.incident("it is known who has it now", |incident| lines(incident).contains(&given)).await;
+    // The settings do not name Mei: what she calls herself there must not read as somebody here.
     story.pagerduty.act(1, "mei", &Deed::Resolve).expect("open");
     let resolved = story.incident("it is over", |incident| incident["status"] == "resolved").await;
-    assert!(lines(&resolved).contains(&"resolved by mei"), "{:?}", lines(&resolved));
+    assert!(lines(&resolved).contains(&"resolved by pagerduty:mei"), "{:?}", lines(&resolved));
     assert_eq!(story.pagerduty.incidents().len(), 1, "nobody was paged anew");
     let more = story.pagerduty.events().total() - sent;
     assert!(more <= 4, "{more} events went out for four deeds");
