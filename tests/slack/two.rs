@@ -49,7 +49,8 @@ async fn two_different_people_approve_what_is_of_the_highest_tier_and_one_by_two
         // The second one stands under `people` with a mail address only.
         let card = world.card_with(APPROVE).await;
         eventually("Li's press counts", PATIENCE, async || {
-            world.press(&card, APPROVE, "li").await;
+            // The one before may count in between, and its button is gone then.
+            let _ = world.slack.click(&card.channel, &card.ts, APPROVE, "li").await;
             world.incident().await.filter(|it| it["actions"][0]["status"] == "succeeded")
         })
         .await;
