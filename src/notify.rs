@@ -20,7 +20,7 @@ use crate::clients::answer::SendError;
 use crate::domain::notification::{Destination, Notice};
 use crate::domain::redact::Redactor;
 use crate::domain::scheduled::CheckReport;
-use crate::engine::ports::{Delivered, IncidentView, Notifier, PortFuture};
+use crate::engine::ports::{Delivered, IncidentView, Notifier, PortFuture, Sending};
 use email::EmailNotifier;
 use pagerduty::PagerDutyNotifier;
 use slack::SlackNotifier;
@@ -50,21 +50,22 @@ impl Notifier for Notifiers {
         view: &'a IncidentView,
         now: Timestamp,
     ) -> PortFuture<'a, Delivered> {
-        self.deliver("", destination, notice, view, now)
+        self.deliver(Sending::once(now), destination, notice, view, now)
     }
 
     fn deliver<'a>(
         &'a self,
-        key: &'a str,
+        sending: Sending<'a>,
         destination: &'a Destination,
         notice: &'a Notice,
         view: &'a IncidentView,
         now: Timestamp,
     ) -> PortFuture<'a, Delivered> {
+        let key = sending.key;
         Box::pin(async move {
             match destination {
                 Destination::Slack { channel } => match &self.slack {
-                    Some(slack) => slack.notify(channel, destination, notice, view, now).await,
+                    Some(slack) => slack.notify(channel, destination, notice, view, sending, now).await,
                     None => not_configured("Slack", "slack.bot_token"),
                 },
                 Destination::PagerDuty { service } => match &self.pagerduty {
@@ -89,15 +90,16 @@ impl Notifier for Notifiers {
 
     fn report<'a>(
         &'a self,
-        key: &'a str,
+        sending: Sending<'a>,
         destination: &'a Destination,
         report: &'a CheckReport,
         now: Timestamp,
     ) -> PortFuture<'a, Delivered> {
+        let key = sending.key;
         Box::pin(async move {
             match destination {
                 Destination::Slack { channel } => match &self.slack {
-                    Some(slack) => slack.report(channel, key, report, now).await,
+                    Some(slack) => slack.report(channel, sending, report, now).await,
                     None => not_configured("Slack", "slack.bot_token"),
                 },
                 Destination::PagerDuty { .. } => {

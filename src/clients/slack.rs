@@ -4,10 +4,11 @@
 //! `docs/decisions/0001-slack-client.md`. Blocks are raw JSON and pass through unchanged. Every answer goes
 //! through one table ([`table`]). Incoming interactions are checked in [`signature`] and read in
 //! [`interaction`], slash commands in [`command`] and events in [`event`], or they come over the connections of [`socket`]. What a message says, and what a click does, is
-//! decided elsewhere.
+//! decided elsewhere. Which channel is meant, and what stands in it, is asked in [`conversations`].
 
 pub mod command;
 mod connector;
+mod conversations;
 pub mod event;
 pub mod files;
 pub mod inspect;
@@ -43,9 +44,6 @@ pub const API_URL: &str = "https://slack.com/api";
 
 /// Where the `response_url`s of the real Slack lie.
 const RESPONSE_HOST: &str = "hooks.slack.com";
-
-/// Messages of a channel among which our own is looked for: what came in the minute since it was sent.
-const HISTORY_MESSAGES: u32 = 50;
 
 /// Messages that may leave for one channel at once. Slack allows about one a second for each channel and
 /// tolerates short bursts.
@@ -135,20 +133,6 @@ struct MessageAnswer {
     ts: Option<String>,
 }
 
-/// What `conversations.history` answers.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct History {
-    messages: Vec<PastMessage>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct PastMessage {
-    ts: Option<String>,
-    metadata: Option<Value>,
-}
-
 /// An answer of which nothing is needed but that it is one.
 #[derive(Deserialize)]
 struct Ignored {}
@@ -208,38 +192,6 @@ impl SlackClient {
             reason: "Slack took the message and did not say where it stands (no ts)".to_owned(),
         })?;
         Ok(Posted { channel: answer.channel.unwrap_or_else(|| channel.to_owned()), ts })
-    }
-
-    /// `conversations.history` and `.replies`: our own message with this metadata among the newest of a channel (by id), or of
-    /// the thread below `thread`, no older than `oldest`, which is in seconds. Needs a scope that posting does not need.
-    ///
-    /// # Errors
-    /// As the table says; never ambiguous.
-    pub async fn find_own(
-        &self,
-        channel: &str,
-        thread: Option<&str>,
-        metadata: &Metadata,
-        oldest: i64,
-    ) -> Result<Option<Posted>, SendError> {
-        let (oldest, limit) = (oldest.to_string(), HISTORY_MESSAGES.to_string());
-        let mut fields = vec![
-            ("channel", channel),
-            ("oldest", &oldest),
-            ("limit", &limit),
-            ("include_all_metadata", "true"),
-        ];
-        fields.extend(thread.map(|thread| ("ts", thread)));
-        let method = if thread.is_some() { "conversations.replies" } else { "conversations.history" };
-        let answer: History = self.ask(method, &fields).await?;
-        let is_it = |message: &&PastMessage| {
-            message.metadata.as_ref().is_some_and(|found| {
-                found["event_type"] == metadata.event_type
-                    && found["event_payload"] == json!(metadata.payload)
-            })
-        };
-        let ts = answer.messages.iter().find(is_it).and_then(|message| message.ts.clone());
-        Ok(ts.map(|ts| Posted { channel: channel.to_owned(), ts }))
     }
 
     /// `chat.update`: replaces text and blocks of our own message. Repeating it is harmless.

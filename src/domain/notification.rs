@@ -126,6 +126,11 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// Whether it says something that belongs below the card.
+    pub fn stands_below(&self) -> bool {
+        matches!(self, Self::Reply { .. } | Self::Call { .. })
+    }
+
     /// Whether the trail says that it arrived. Cards and what hangs below them come by the dozen.
     pub fn is_told_in_the_trail(&self) -> bool {
         !matches!(

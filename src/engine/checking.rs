@@ -12,7 +12,7 @@ use super::executor::{Executor, NOTICE_AGE_MAX, NOTIFY_TIMEOUT, backoff};
 use super::gathering::gather;
 use super::own_alerts::HeraldError;
 use super::playbook::KeptCheck;
-use super::ports::{Commit, Delivered, Finish, Leased, Pending, Store, StoreError};
+use super::ports::{Commit, Delivered, Finish, Leased, Pending, Sending, Store, StoreError};
 use crate::domain::Labels;
 use crate::domain::alert::AlertStatus;
 use crate::domain::effect::{Effect, EffectId, NewEffect};
@@ -244,7 +244,7 @@ impl Executor {
         report: &CheckReport,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let telling = self.notifier.report(&leased.id.0, destination, report, now);
+        let telling = self.notifier.report(Sending::of(leased), destination, report, now);
         let told = tokio::time::timeout(NOTIFY_TIMEOUT, telling).await.unwrap_or(Delivered::Later {
             wait: None,
             reason: format!("no answer within {NOTIFY_TIMEOUT:?}"),

@@ -9,7 +9,7 @@ use super::own_alerts::Herald;
 use super::playbook::{KeptRule, Playbook};
 use super::ports::{
     ActionContext, Actor, Alerting, Clock, Delivered, Diagnoser, Finish, IncidentView, Leased, Notifier,
-    Reader, Sentinel, Store, StoreError, Surveyor,
+    Reader, Sending, Sentinel, Store, StoreError, Surveyor,
 };
 use super::step::{Input, Lease, Taken};
 use super::stepping::Steps;
@@ -230,8 +230,8 @@ impl Executor {
         };
         let shown_version = view.incident.visible_version;
         let now = self.clock.now();
-        let sending = self.notifier.deliver(&leased.id.0, destination, notice, &view, now);
-        let delivered = tokio::time::timeout(NOTIFY_TIMEOUT, sending).await.unwrap_or(Delivered::Later {
+        let telling = self.notifier.deliver(Sending::of(leased), destination, notice, &view, now);
+        let delivered = tokio::time::timeout(NOTIFY_TIMEOUT, telling).await.unwrap_or(Delivered::Later {
             wait: None,
             reason: format!("no answer within {NOTIFY_TIMEOUT:?}"),
             failed: true,

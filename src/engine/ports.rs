@@ -14,7 +14,7 @@ pub use alerting::{Alerting, Held, HeldAlert, Kept, Peer, SilenceOrder, SilenceR
 pub use decoded::{Click, ClickVerb, Decoded, Decoder, SILENCE_CHOICES, Spot, Whose};
 pub use hands::{ActionContext, Actor, Sentinel, SurveyContext, Surveyor};
 pub use looks::{AuditView, ChecksView, Firing, FiringPage, Pending};
-pub use notifier::{Delivered, Notifier};
+pub use notifier::{Delivered, Notifier, Sending};
 
 use crate::domain::Labels;
 use crate::domain::action::ActionId;

@@ -129,7 +129,7 @@ mod tests {
     async fn tell(notifiers: &Notifiers, view: &IncidentView) -> Delivered {
         let una = Destination::Email { to: "una@example.com".to_owned() };
         let notice = Notice::Trigger { note: "on-call".to_owned(), episode: 0 };
-        notifiers.deliver("inc-e7", &una, &notice, view, minutes(5)).await
+        notifiers.deliver(stories::sending("inc-e7"), &una, &notice, view, minutes(5)).await
     }
 
     #[tokio::test]

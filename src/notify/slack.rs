@@ -2,8 +2,8 @@
 //!
 //! The message is found again by the channel id and timestamp that the engine keeps; where Slack no longer knows it, a
 //! new one is posted. What a message says is drawn in `card` and `reply`, what a button carries is in [`button`],
-//! and what a press means is read in [`click`]. What has to be answered at once is answered at the [`desk`]. Slack has no idempotency key for posts: after an unclear end the
-//! message is looked for in the channel, and posted again where it is not found, so that there may be two.
+//! and what a press means is read in [`click`]. What has to be answered at once is answered at the [`desk`]. What may have been
+//! posted by a try whose end nobody knows is looked for in [`trace`].
 
 mod blocks;
 pub mod button;
@@ -20,43 +20,39 @@ mod modal;
 mod order;
 mod reason;
 mod reply;
+mod trace;
 
 pub(super) use drawn::drawn;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::chart::Painter;
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
-use crate::clients::slack::{MESSAGE_FAULTS, Message, Metadata, Posted, SlackClient};
+use crate::clients::slack::{MESSAGE_FAULTS, Message, Posted, SlackClient};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::redact::Redactor;
 use crate::domain::scheduled::CheckReport;
-use crate::domain::timeline::digest_of_bytes;
-use crate::engine::ports::{Delivered, IncidentView};
+use crate::engine::ports::{Delivered, IncidentView, Sending};
 use crate::secret::{Keyring, Secret};
 use card::{Card, Frame};
 use reply::Reply;
+use trace::{Go, Tries, card_mark, message_of, report_mark};
 
-/// What our messages are called in their metadata.
-const EVENT_TYPE: &str = "smokejumper_incident";
 /// How long a reply waits before it asks again for the card that it belongs below.
 const CARD_WAIT: Duration = Duration::from_secs(2);
 /// How long after the incident's last change a reply still waits for a card. A card that was not posted by then was
 /// refused; what is said then stands alone rather than be lost, or hold back what waits behind it.
 const CARD_WAIT_MAX: SignedDuration = SignedDuration::from_secs(60);
-/// How old a message may be that is taken for the one just sent: longer than a call takes, clocks included, and shorter
-/// than anything after which a message of the same kind could be posted anew.
-const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Channels whose ids are remembered. Real installations have dozens.
 const CHANNELS_MAX: usize = 1_024;
 
@@ -87,6 +83,7 @@ pub struct SlackNotifier {
     /// Ids of channels by the names that rules use, so that posts by name and by id share one pace.
     channels: Mutex<HashMap<String, String>>,
     painter: Painter,
+    tries: Tries,
 }
 
 /// The client with the token that it was built for.
@@ -105,7 +102,15 @@ impl SlackNotifier {
         let token = options.bot_token.current();
         let client = Arc::new(SlackClient::new(http.clone(), &options.api_url, token.clone())?);
         let live = Mutex::new(Live { token, client });
-        Ok(Self { options, http, keyring, live, channels: Mutex::default(), painter: Painter::default() })
+        Ok(Self {
+            options,
+            http,
+            keyring,
+            live,
+            channels: Mutex::default(),
+            painter: Painter::default(),
+            tries: Tries::default(),
+        })
     }
 
     /// Delivers one notice to a channel.
@@ -115,63 +120,66 @@ impl SlackNotifier {
         destination: &Destination,
         notice: &Notice,
         view: &IncidentView,
+        sending: Sending<'_>,
         now: Timestamp,
     ) -> Delivered {
         let redactor = self.keyring.redactor();
         let frame = self.frame(now, redactor.as_ref());
         let known = view.incident.destination(destination).and_then(|state| state.message.as_ref());
-        let outcome = match notice {
-            Notice::Card => self.card(channel, known, view, &frame).await,
+        if known.is_none() && notice.stands_below() && self.card_may_come(destination, view, now) {
+            return wait_for_card();
+        }
+        let go = self.tries.begin(sending, now);
+        let outcome = self.tell(channel, known, notice, view, &frame, go).await;
+        self.tries.ended(go, &outcome);
+        match outcome {
+            Ok(message) => Delivered::Yes { message },
+            Err(error) => super::after(error, redactor.as_ref()),
+        }
+    }
+
+    async fn tell(
+        &self,
+        channel: &str,
+        known: Option<&MessageRef>,
+        notice: &Notice,
+        view: &IncidentView,
+        frame: &Frame<'_>,
+        go: Go<'_>,
+    ) -> Result<Option<MessageRef>, SendError> {
+        match notice {
+            Notice::Card => self.card(channel, known, view, frame, go).await,
             Notice::Reply { text, page } => match known {
-                Some(message) => {
-                    self.reply(message, view, *page, reply::reply(text, *page, &frame), now).await
+                Some(card) => {
+                    let drawn = reply::reply(text, *page, frame);
+                    self.reply(card, view, *page, drawn, go).await.map(|_| None)
                 }
-                None if self.card_may_come(destination, view, now) => return wait_for_card(),
                 None => {
-                    let drawn = reply::standing_alone(text, *page, view, &frame);
-                    self.post(channel, message_of(drawn, view, None, false), now).await.map(|_| None)
+                    let drawn = reply::standing_alone(text, *page, view, frame);
+                    self.post(channel, message_of(drawn, view, None, false, go), go).await.map(|_| None)
                 }
             },
             Notice::Call { text, users } => match known {
-                Some(message) => self.reply(message, view, true, reply::call(text, users, &frame), now).await,
-                None if self.card_may_come(destination, view, now) => return wait_for_card(),
+                Some(card) => {
+                    let drawn = reply::call(text, users, frame);
+                    self.reply(card, view, true, drawn, go).await.map(|_| None)
+                }
                 None => {
-                    let drawn = reply::above(reply::call(text, users, &frame), view, &frame);
-                    self.post(channel, message_of(drawn, view, None, false), now).await.map(|_| None)
+                    let drawn = reply::above(reply::call(text, users, frame), view, frame);
+                    self.post(channel, message_of(drawn, view, None, false, go), go).await.map(|_| None)
                 }
             },
-            Notice::Evidence => match (known, card::details(view, &frame)) {
-                (Some(message), Some(Card { text, blocks })) => {
-                    let told = self.reply(message, view, false, Reply { text, blocks }, now).await;
-                    if told.is_ok() {
-                        self.attach(message, card::document(view, &frame)).await;
-                        self.attach_charts(message, view, &frame).await;
-                    }
-                    told
-                }
-                (Some(message), None) => {
-                    self.attach_charts(message, view, &frame).await;
-                    Ok(None)
-                }
+            Notice::Evidence | Notice::Charts => {
                 // Without a card there is no thread, and in the channel it would only be in the way.
-                _ => Ok(None),
-            },
-            Notice::Charts => {
-                if let Some(message) = known {
-                    self.attach_charts(message, view, &frame).await;
-                }
-                Ok(None)
+                let Some(card) = known else { return Ok(None) };
+                self.evidence(card, *notice == Notice::Evidence, view, frame, go).await
             }
-            Notice::Whisper { user, text } => self.whisper(known, user, text, &frame).await,
+            Notice::Whisper { user, text } => self.whisper(known, user, text, frame).await,
             // These are PagerDuty's words; the card shows the same.
             Notice::Trigger { .. }
             | Notice::Acknowledge { .. }
             | Notice::Resolve { .. }
             | Notice::Change { .. } => Ok(None),
-        };
-        match outcome {
-            Ok(message) => Delivered::Yes { message },
-            Err(error) => super::after(error, redactor.as_ref()),
         }
     }
 
@@ -179,23 +187,24 @@ impl SlackNotifier {
     pub(super) async fn report(
         &self,
         channel: &str,
-        key: &str,
+        sending: Sending<'_>,
         report: &CheckReport,
         now: Timestamp,
     ) -> Delivered {
         let redactor = self.keyring.redactor();
         let Card { text, blocks } = checkup::card(report, &self.frame(now, redactor.as_ref()));
-        let payload =
-            BTreeMap::from([("report".to_owned(), key.to_owned()), ("kind".to_owned(), "report".to_owned())]);
-        let metadata = Some(Metadata { event_type: EVENT_TYPE.to_owned(), payload });
+        let go = self.tries.begin(sending, now);
+        let metadata = Some(report_mark(go));
         let full = Message { text, blocks: Some(blocks), thread_ts: None, broadcast: false, metadata };
-        let posted = match self.post(channel, full.clone(), now).await {
+        let posted = match self.post(channel, full.clone(), go).await {
             Err(error) if is_message_fault(&error) => {
                 tracing::warn!(check = report.check, %error, "Slack does not take the report; its first line is sent");
-                self.post(channel, Message { blocks: None, metadata: None, ..full }, now).await
+                let plain = Message { blocks: None, ..unmarked(full, &error) };
+                self.post(channel, plain, go.seen()).await
             }
             other => other,
         };
+        self.tries.ended(go, &posted);
         match posted {
             Ok(message) => Delivered::Yes { message: Some(message) },
             Err(error) => super::after(error, redactor.as_ref()),
@@ -248,6 +257,7 @@ impl SlackNotifier {
         known: Option<&MessageRef>,
         view: &IncidentView,
         frame: &Frame<'_>,
+        go: Go<'_>,
     ) -> Result<Option<MessageRef>, SendError> {
         let Card { text, blocks } = card::card(view, frame);
         let full = Message {
@@ -255,16 +265,17 @@ impl SlackNotifier {
             blocks: Some(blocks),
             thread_ts: None,
             broadcast: false,
-            metadata: Some(metadata(view, "card")),
+            metadata: Some(card_mark(view)),
         };
-        match self.place(channel, known, &full, frame.now).await {
+        match self.place(channel, known, &full, go).await {
             Err(error) if is_message_fault(&error) => {
                 tracing::warn!(
                     incident.id = %view.incident.id, %error,
                     "Slack does not take the card; it is sent as plain text"
                 );
-                let plain = Message { text: card::plain(view, frame), blocks: None, metadata: None, ..full };
-                self.place(channel, known, &plain, frame.now).await
+                let text = card::plain(view, frame);
+                let plain = Message { text, blocks: None, ..unmarked(full, &error) };
+                self.place(channel, known, &plain, go.seen()).await
             }
             other => other,
         }
@@ -276,39 +287,46 @@ impl SlackNotifier {
         channel: &str,
         known: Option<&MessageRef>,
         message: &Message,
-        now: Timestamp,
+        go: Go<'_>,
     ) -> Result<MessageRef, SendError> {
-        if let Some(known) = known {
+        let found = match known {
+            Some(_) => None,
+            None => self.sent_before(channel, message, go).await?,
+        };
+        if let Some(known) = known.or(found.as_ref()) {
             match self.client()?.update_message(&known.channel, &known.ts, message).await {
                 Ok(()) => return Ok(known.clone()),
                 Err(SendError::Permanent { code, .. }) if POST_ANEW.contains(&code.as_str()) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.post(channel, message.clone(), now).await
+        self.post(channel, message.clone(), go.seen()).await
     }
 
-    /// Posts below a card. Where Slack blames the blocks, the text alone is posted.
+    /// Posts below a card; false where an earlier try has. Where Slack blames the blocks, the text alone is posted.
     async fn reply(
         &self,
         card: &MessageRef,
         view: &IncidentView,
         page: bool,
         drawn: Reply,
-        now: Timestamp,
-    ) -> Result<Option<MessageRef>, SendError> {
-        let message = message_of(drawn, view, Some(card.ts.clone()), page);
+        go: Go<'_>,
+    ) -> Result<bool, SendError> {
+        let message = message_of(drawn, view, Some(card.ts.clone()), page, go);
+        if self.sent_before(&card.channel, &message, go).await?.is_some() {
+            return Ok(false);
+        }
         let client = self.client()?;
         match client.post_message(&card.channel, &message).await {
             Err(error) if is_message_fault(&error) => {
-                let plain = Message { blocks: None, metadata: None, ..message };
-                client.post_message(&card.channel, &plain).await.map(|_| None)
+                let plain = Message { blocks: None, ..unmarked(message, &error) };
+                client.post_message(&card.channel, &plain).await.map(|_| true)
             }
             Err(SendError::Ambiguous { reason }) => {
-                let found = self.find_again(Some(&card.channel), &message, now).await;
-                found.map(|_| None).ok_or(SendError::Ambiguous { reason })
+                let found = self.find_again(&card.channel, &message, go).await;
+                found.map(|_| true).ok_or(SendError::Ambiguous { reason })
             }
-            other => other.map(|_| None),
+            other => other.map(|_| true),
         }
     }
 
@@ -333,13 +351,15 @@ impl SlackNotifier {
     }
 
     /// Posts into a channel that a rule names, and remembers its id.
-    async fn post(&self, channel: &str, message: Message, now: Timestamp) -> Result<MessageRef, SendError> {
+    async fn post(&self, channel: &str, message: Message, go: Go<'_>) -> Result<MessageRef, SendError> {
+        if let Some(found) = self.sent_before(channel, &message, go).await? {
+            return Ok(found);
+        }
         let id = lock(&self.channels).get(channel).cloned();
         let outcome = self.client()?.post_message(id.as_deref().unwrap_or(channel), &message).await;
         let outcome = match outcome {
             Err(SendError::Ambiguous { reason }) => {
-                let id = id.as_deref().or_else(|| is_channel_id(channel).then_some(channel));
-                self.find_again(id, &message, now).await.ok_or(SendError::Ambiguous { reason })
+                self.find_again(channel, &message, go).await.ok_or(SendError::Ambiguous { reason })
             }
             other => other,
         };
@@ -356,19 +376,6 @@ impl SlackNotifier {
             Err(_) => {}
         }
         outcome.map(|Posted { channel, ts }| MessageRef { channel, ts })
-    }
-
-    /// Our message that may have been posted. `None` also where nobody can tell, such as without the scope for looking.
-    async fn find_again(&self, id: Option<&str>, message: &Message, now: Timestamp) -> Option<Posted> {
-        let oldest = now.checked_sub(LOOK_BACK).ok()?.as_second();
-        let (thread, metadata) = (message.thread_ts.as_deref(), message.metadata.as_ref()?);
-        match self.client().ok()?.find_own(id?, thread, metadata, oldest).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::info!(%error, "Slack does not show whether a message was posted; it is posted again");
-                None
-            }
-        }
     }
 
     /// Whether a card is still on its way. Notices of one incident to one channel are carried out in order, so this is
@@ -392,27 +399,10 @@ impl SlackNotifier {
     }
 }
 
-fn message_of(drawn: Reply, view: &IncidentView, thread_ts: Option<String>, broadcast: bool) -> Message {
-    // There are many replies to one incident: what one says tells it from the others, where its answer was lost.
-    let said = digest_of_bytes(json!([drawn.text, drawn.blocks]).to_string().as_bytes());
-    let mut metadata = metadata(view, "reply");
-    metadata.payload.insert("said".to_owned(), said);
-    Message { text: drawn.text, blocks: Some(drawn.blocks), thread_ts, broadcast, metadata: Some(metadata) }
-}
-
-fn metadata(view: &IncidentView, kind: &str) -> Metadata {
-    let payload = BTreeMap::from([
-        ("incident".to_owned(), view.incident.id.0.clone()),
-        ("kind".to_owned(), kind.to_owned()),
-    ]);
-    Metadata { event_type: EVENT_TYPE.to_owned(), payload }
-}
-
-/// Whether a rule names a channel by its id, which never changes.
-fn is_channel_id(name: &str) -> bool {
-    name.len() > 8
-        && name.starts_with(['C', 'G'])
-        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+/// The message without its mark, where that is what Slack blames.
+fn unmarked(message: Message, blamed: &SendError) -> Message {
+    let is_mark = matches!(blamed, SendError::Permanent { code, .. } if code.starts_with("invalid_metadata"));
+    Message { metadata: message.metadata.filter(|_| !is_mark), ..message }
 }
 
 fn is_message_fault(error: &SendError) -> bool {

@@ -22,7 +22,7 @@ use crate::domain::people::{Actor, Role, Via};
 use crate::domain::rule::{RuleHash, RuleMode};
 use crate::domain::severity::Severity;
 use crate::domain::timeline::LineKind;
-use crate::engine::ports::IncidentView;
+use crate::engine::ports::{IncidentView, Sending};
 
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
@@ -35,6 +35,11 @@ pub(crate) fn start() -> Timestamp {
 
 pub(crate) fn minutes(count: i64) -> Timestamp {
     start() + SignedDuration::from_mins(count)
+}
+
+/// The first try of a wish.
+pub(crate) fn sending(key: &str) -> Sending<'_> {
+    Sending { key, ..Sending::once(start()) }
 }
 
 pub(crate) fn mk_labels(pairs: &[(&str, &str)]) -> Labels {

@@ -168,7 +168,7 @@ mod tests {
     async fn tell(notifiers: &Notifiers, view: &IncidentView) -> Delivered {
         let ops = Destination::Teams { channel: "ops".to_owned() };
         let notice = Notice::Trigger { note: "on-call".to_owned(), episode: 0 };
-        notifiers.deliver("inc-e7", &ops, &notice, view, minutes(5)).await
+        notifiers.deliver(stories::sending("inc-e7"), &ops, &notice, view, minutes(5)).await
     }
 
     #[tokio::test]

@@ -293,7 +293,7 @@ mod tests {
 
     async fn tell(notifiers: &Notifiers, notice: &Notice, view: &IncidentView) -> Delivered {
         let room = Destination::Webhook { name: "room".to_owned() };
-        notifiers.deliver("inc-e7", &room, notice, view, minutes(5)).await
+        notifiers.deliver(stories::sending("inc-e7"), &room, notice, view, minutes(5)).await
     }
 
     fn trigger() -> Notice {

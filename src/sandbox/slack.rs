@@ -9,6 +9,7 @@
 //! | about one message a second and channel, HTTP 429 with `Retry-After` | docs.slack.dev/apis/web-api/rate-limits; the burst is ours |
 //! | signed interactions, three seconds to answer, never repeated | "Verifying requests from Slack", "Handling user interaction" |
 //! | `response_url`: five uses within thirty minutes | "Handling user interaction" |
+//! | direct messages: to member ids, `messages_tab_disabled`, scopes of their own for what stands in them | see `conversations` |
 //! | modals: triggers good for three seconds and once, limits of views | see `views` |
 //! | Socket Mode: addresses good once, acknowledgements within three seconds, announced ends | see `socket` |
 //!
@@ -26,6 +27,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 mod api;
+mod conversations;
 mod files;
 mod interaction;
 pub mod limits;
@@ -55,10 +57,12 @@ use views::Views;
 use workspace::Workspace;
 
 /// What the app asks for when it is installed.
-const GRANTED: [&str; 8] = [
+const GRANTED: [&str; 10] = [
     "chat:write",
     "channels:read",
     "channels:history",
+    "im:write",
+    "im:history",
     "commands",
     "files:write",
     "usergroups:read",
@@ -104,6 +108,8 @@ pub struct SlackOptions {
     pub channels: Vec<Channel>,
     /// The people.
     pub users: Vec<User>,
+    /// Whether the app's messages tab is on, without which nobody can be written to directly.
+    pub messages_tab: bool,
     /// Whether the published rate limits hold.
     pub rate_limits: RateLimits,
     /// How many calls and interactions are remembered.
@@ -136,6 +142,7 @@ impl Default for SlackOptions {
                 User::new("U0MEI", "mei", "Mei Tanaka", "Engineering manager"),
                 User::new("U0SAM", "sam", "Sam Costa", "Developer, not an approver"),
             ],
+            messages_tab: true,
             rate_limits: RateLimits::Published,
             record_capacity: DEFAULT_CAPACITY,
         }
@@ -293,7 +300,7 @@ impl SlackSandbox {
         self.shared.rate().set(limits);
     }
 
-    /// The messages of a channel (by id, or by name with or without `#`), replies included, oldest first.
+    /// The messages of a channel (by id, or by name with or without `#`), or those to a member by their id, replies included, oldest first.
     #[must_use]
     pub fn messages(&self, channel: &str) -> Vec<Message> {
         let workspace = self.shared.workspace();

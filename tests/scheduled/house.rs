@@ -9,7 +9,8 @@ use smokejumper::domain::people::{Actor, Role, Via};
 use smokejumper::domain::scheduled::CheckReport;
 use smokejumper::engine::EngineSettings;
 use smokejumper::engine::ports::{
-    Clock as _, Delivered, IncidentQuery, IncidentView, Notifier, PortFuture, Reader as _, Store as _,
+    Clock as _, Delivered, IncidentQuery, IncidentView, Notifier, PortFuture, Reader as _, Sending,
+    Store as _,
 };
 use smokejumper::rules::{BookSource, Known, RuleBook};
 use smokejumper::settings::Settings;
@@ -42,7 +43,7 @@ impl Notifier for Ears {
 
     fn report<'a>(
         &'a self,
-        _: &'a str,
+        _: Sending<'a>,
         destination: &'a Destination,
         report: &'a CheckReport,
         _: Timestamp,

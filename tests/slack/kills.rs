@@ -2,7 +2,9 @@
 
 use crate::servers::eventually;
 use crate::world::{PATIENCE, TRANSPORTS, Transport, World};
+use smokejumper::sandbox::faults::Fault;
 use std::sync::Arc;
+use std::time::Duration;
 
 const APPROVE: &str = "smokejumper.approve";
 
@@ -79,4 +81,56 @@ async fn an_approval_that_is_stored_and_whose_acknowledgement_is_lost_counts_onc
     world.judge_approved_once().await;
     let whispers = world.slack.messages("#incidents").into_iter().filter(|it| it.only_for.is_some());
     assert_eq!(whispers.count(), 0, "whose press counted is not told that it came twice");
+}
+
+/// Slack takes a message, and its answer does not come before the kill.
+fn taken_and_not_answered() -> Fault {
+    Fault::slow(Duration::from_secs(20)).after_effect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_card_whose_process_is_killed_while_slack_answers_stands_there_once() {
+    for transport in TRANSPORTS {
+        let mut world = World::start(transport).await;
+        world.slack.faults().next("chat.postMessage", taken_and_not_answered());
+        world.fire("api").await;
+        let card = world.card_with(APPROVE).await;
+        world.kill_and_restart().await;
+        if transport == Transport::SocketMode {
+            world.connected(1).await;
+        }
+        // The card that stands there is the one that is kept up to date.
+        world.adopted(&card).await;
+        world.press(&card, APPROVE, "una").await;
+        world.judge_approved_once().await;
+        eventually("the card says how it ended", PATIENCE, async || {
+            let messages = world.slack.messages("#incidents");
+            messages.into_iter().find(|it| it.ts == card.ts && it.blocks != card.blocks)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_below_the_card_whose_process_is_killed_while_slack_answers_stands_there_once() {
+    let mut world = World::start(Transport::SocketMode).await;
+    world.fire("api").await;
+    let card = world.card_with(APPROVE).await;
+    world.slack.faults().next("chat.postMessage", taken_and_not_answered());
+    world.press(&card, APPROVE, "una").await;
+    eventually("a line below the card", PATIENCE, async || {
+        let messages = world.slack.messages("#incidents");
+        messages.into_iter().find(|it| it.thread_ts.as_deref() == Some(card.ts.as_str()))
+    })
+    .await;
+    world.kill_and_restart().await;
+    world.judge_approved_once().await;
+    world.all_told().await;
+    let messages = world.slack.messages("#incidents");
+    let mut lines: Vec<&str> =
+        messages.iter().filter(|it| it.thread_ts.is_some()).map(|it| it.text.as_str()).collect();
+    let said = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), said, "each line once: {messages:#?}");
 }

@@ -228,6 +228,30 @@ guardrails: {{ boot_hold: 0s, cooldown: 0s, correlation: {{ targets: 0, targets_
         .await
     }
 
+    /// Waits until the service knows of this message as the incident's own.
+    pub async fn adopted(&self, card: &Message) {
+        eventually("the card is known", PATIENCE, async || {
+            let known: String = self
+                .database()
+                .query_row("SELECT body FROM incident", [], |row| row.get(0))
+                .expect("one incident");
+            known.contains(&card.ts).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until nothing is left to be told.
+    pub async fn all_told(&self) {
+        eventually("everything is told", PATIENCE, async || {
+            let waiting: i64 = self
+                .database()
+                .query_row("SELECT COUNT(*) FROM effect WHERE kind = 'notify'", [], |row| row.get(0))
+                .expect("a count");
+            (waiting == 0).then_some(())
+        })
+        .await;
+    }
+
     pub async fn press(&self, card: &Message, action_id: &str, user: &str) -> Interaction {
         self.slack.click(&card.channel, &card.ts, action_id, user).await.expect("the button is there")
     }

@@ -5,9 +5,11 @@ use crate::clients::http::{HttpClient, HttpOptions, HttpRequest, Method, Url};
 use crate::clients::pagerduty::rest::RestClient;
 use crate::clients::slack::inspect::{self, Channel};
 use crate::domain::notification::Destination;
+use crate::rules::book::RuleBook;
 use crate::secret::SecretSources;
 use crate::settings::{PagerDutyApi, Person, Slack};
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 
 /// Without it nothing can be posted.
 const WRITE: &str = "chat:write";
@@ -118,6 +120,12 @@ impl Looker<'_> {
         let in_use = [
             (true, "files:write", "charts and long evidence are left out"),
             (true, "channels:history", "a message whose answer was lost may stand there twice"),
+            (self.calls_people(), "im:write", "a direct message whose answer was lost may stand there twice"),
+            (
+                self.calls_people(),
+                "im:history",
+                "a direct message whose answer was lost may stand there twice",
+            ),
             (is_answered, "commands", "there is no slash command"),
             (!slack.groups.is_empty(), "usergroups:read", "nobody counts as a member of a group"),
             (
@@ -131,6 +139,15 @@ impl Looker<'_> {
             .filter(|(is_used, ..)| *is_used)
             .map(|(_, scope, without)| (scope, without))
             .collect()
+    }
+
+    /// Whether people are on call by a schedule, who are written to directly where a level has no channel.
+    fn calls_people(&self) -> bool {
+        let calls = |book: &Arc<RuleBook>| {
+            let book = book.current();
+            book.policies().values().any(|policy| policy.levels.iter().any(|level| !level.on_call.is_empty()))
+        };
+        self.book.as_ref().is_some_and(calls)
     }
 
     fn channels(&self, known: &[Channel], writes_anywhere: bool, sees_private: bool, report: &mut Report) {

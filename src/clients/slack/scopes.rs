@@ -4,17 +4,19 @@
 
 /// Each method of the Web API that is called, with the scope that it needs of the bot token; none needs one where it is
 /// empty. From the reference page of each method.
-pub const METHODS: [(&str, &str); 13] = [
+pub const METHODS: [(&str, &str); 15] = [
     ("apps.connections.open", ""),
     ("auth.test", ""),
     ("chat.postEphemeral", "chat:write"),
     ("chat.postMessage", "chat:write"),
     ("chat.update", "chat:write"),
     ("conversations.history", "channels:history"),
+    ("conversations.open", "im:write"),
     ("conversations.replies", "channels:history"),
     ("files.completeUploadExternal", "files:write"),
     ("files.getUploadURLExternal", "files:write"),
     ("usergroups.users.list", "usergroups:read"),
+    ("users.conversations", "channels:read"),
     ("users.lookupByEmail", "users:read.email"),
     ("views.open", ""),
     ("views.publish", ""),
@@ -22,10 +24,10 @@ pub const METHODS: [(&str, &str); 13] = [
 
 /// Scopes that are needed beside those of the methods, and what for.
 pub const OTHERS: [(&str, &str); 5] = [
-    ("channels:read", "`check --online` looks whether channels are there"),
     ("commands", "the slash command"),
     ("groups:history", "channels:history for private channels"),
     ("groups:read", "channels:read for private channels"),
+    ("im:history", "channels:history for direct messages"),
     ("users:read", "Slack grants users:read.email only together with it"),
 ];
 
@@ -37,8 +39,12 @@ mod tests {
 
     use super::*;
 
-    const CLIENT: [&str; 3] =
-        [include_str!("../slack.rs"), include_str!("people.rs"), include_str!("files.rs")];
+    const CLIENT: [&str; 4] = [
+        include_str!("../slack.rs"),
+        include_str!("people.rs"),
+        include_str!("files.rs"),
+        include_str!("conversations.rs"),
+    ];
 
     /// The manifest, which is no part of the program.
     fn manifest() -> String {

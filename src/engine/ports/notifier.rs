@@ -1,6 +1,6 @@
 //! How people are told, as the engine sees it: one notice, one destination, and how it fared.
 
-use super::{IncidentView, PortFuture};
+use super::{IncidentView, Leased, PortFuture};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::scheduled::CheckReport;
 use jiff::Timestamp;
@@ -37,6 +37,29 @@ pub enum Delivered {
     },
 }
 
+/// Which wish a delivery carries out, and what is known of earlier tries.
+#[derive(Debug, Clone, Copy)]
+pub struct Sending<'a> {
+    /// Stays when the notice is delivered again, for those who can drop or find a double by it. Empty where there is none.
+    pub key: &'a str,
+    /// Number of this try, from 1, over all processes.
+    pub attempt: u32,
+    /// When it was wished: what was sent of it is not older.
+    pub wished_at: Timestamp,
+}
+
+impl<'a> Sending<'a> {
+    /// The try that a lease was given for.
+    pub fn of(leased: &'a Leased) -> Self {
+        Self { key: &leased.id.0, attempt: leased.attempt, wished_at: leased.created_at }
+    }
+
+    /// The only try of something that nobody wished through the outbox.
+    pub fn once(now: Timestamp) -> Self {
+        Self { key: "", attempt: 1, wished_at: now }
+    }
+}
+
 /// Tells people.
 pub trait Notifier: Send + Sync {
     /// Delivers one notice. Cards are drawn from `view` as it is now.
@@ -48,10 +71,10 @@ pub trait Notifier: Send + Sync {
         now: Timestamp,
     ) -> PortFuture<'a, Delivered>;
 
-    /// The same with a key that stays when the notice is delivered again, for those who can drop a double by it.
+    /// The same for those who can drop or find a double.
     fn deliver<'a>(
         &'a self,
-        _key: &'a str,
+        _sending: Sending<'a>,
         destination: &'a Destination,
         notice: &'a Notice,
         view: &'a IncidentView,
@@ -60,10 +83,10 @@ pub trait Notifier: Send + Sync {
         self.notify(destination, notice, view, now)
     }
 
-    /// Delivers what a scheduled check found. The key stays when it is delivered again.
+    /// Delivers what a scheduled check found.
     fn report<'a>(
         &'a self,
-        _key: &'a str,
+        _sending: Sending<'a>,
         _destination: &'a Destination,
         _report: &'a CheckReport,
         _now: Timestamp,

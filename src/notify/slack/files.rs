@@ -4,8 +4,11 @@
 //! nothing is tried again, since nobody can tell whether a file is there already.
 
 use super::SlackNotifier;
-use super::card::Frame;
+use super::card::{self, Card, Frame};
+use super::reply::Reply;
+use super::trace::Go;
 use crate::chart::{PaintError, described, marks, svg};
+use crate::clients::answer::SendError;
 use crate::clients::slack::files::File;
 use crate::domain::chart::in_messages;
 use crate::domain::notification::MessageRef;
@@ -23,6 +26,30 @@ struct Drawing {
 }
 
 impl SlackNotifier {
+    /// Says below the card what it has no room for, where `with_words`, and puts the charts there.
+    pub(super) async fn evidence(
+        &self,
+        card: &MessageRef,
+        with_words: bool,
+        view: &IncidentView,
+        frame: &Frame<'_>,
+        go: Go<'_>,
+    ) -> Result<Option<MessageRef>, SendError> {
+        match card::details(view, frame).filter(|_| with_words) {
+            Some(Card { text, blocks }) => {
+                let is_new = self.reply(card, view, false, Reply { text, blocks }, go).await?;
+                if !is_new {
+                    return Ok(None);
+                }
+                self.attach(card, card::document(view, frame)).await;
+            }
+            None if go.is_unclear() => return Ok(None),
+            None => {}
+        }
+        self.attach_charts(card, view, frame).await;
+        Ok(None)
+    }
+
     /// Puts the whole of what was cut below the card.
     pub(super) async fn attach(&self, card: &MessageRef, document: Option<String>) {
         let Some(text) = document else { return };

@@ -317,6 +317,54 @@ async fn a_reply_whose_answer_was_lost_is_found_again_and_no_other_one_is_taken_
 }
 
 #[tokio::test]
+async fn what_another_process_may_have_posted_is_looked_for_before_it_is_posted_again() {
+    let mut story = Story::new().await;
+    story.slack.set_rate_limits(sandbox::RateLimits::Off);
+    let again = |key| Sending { key, attempt: 2, wished_at: SystemClock.now() };
+    let view = known_at(stories::acting(), destination(), None);
+    let now = SystemClock.now();
+    story.tell(&Notice::Card, stories::opened()).await;
+    let posted = story.message.clone().expect("a card");
+    // A process that has just started knows no channel by its id, and of no try how it ended.
+    let other = mk_notifiers(&story.slack, &SecretSource::Env("SLACK".to_owned()));
+    // Where Slack cannot be asked now it is asked again, and nothing is posted meanwhile.
+    story.slack.faults().next("conversations.history", Fault::status(503));
+    let told = other.deliver(again("i1-e1"), &destination(), &Notice::Card, &view, now).await;
+    assert!(matches!(told, Delivered::Later { .. }), "{told:?}");
+    let told = other.deliver(again("i1-e1"), &destination(), &Notice::Card, &view, now).await;
+    assert_eq!(told, Delivered::Yes { message: Some(posted) }, "the card that stands there is edited");
+    assert_eq!(story.messages().len(), 1);
+    // Of a line the wish tells which one it is.
+    let view = known_at(stories::acting(), destination(), story.message.clone());
+    let line = mk_reply("Scaled api", false);
+    for (key, lines) in [("i1-e2", 1), ("i1-e2", 1), ("i1-e3", 2)] {
+        assert!(is_yes(&other.deliver(again(key), &destination(), &line, &view, now).await));
+        assert_eq!(story.messages().len(), 1 + lines, "{key}");
+    }
+    // Telling fails open: where nobody may look, it is posted.
+    story.slack.set_scopes(&["chat:write"]);
+    assert!(is_yes(&other.deliver(again("i1-e3"), &destination(), &line, &view, now).await));
+    assert_eq!(story.messages().len(), 4);
+}
+
+#[tokio::test]
+async fn a_direct_message_that_another_process_may_have_sent_is_looked_for_as_well() {
+    let story = Story::new().await;
+    let una = Destination::Slack { channel: "U0UNA".to_owned() };
+    let view = known_at(stories::opened(), una.clone(), None);
+    let now = SystemClock.now();
+    let first = Sending { key: "i1-e1", attempt: 1, wished_at: now };
+    let told = story.notifiers.deliver(first, &una, &Notice::Card, &view, now).await;
+    let Delivered::Yes { message: Some(card) } = told else { panic!("{told:?}") };
+    assert_eq!(card.channel, "D0UNA");
+    let other = mk_notifiers(&story.slack, &SecretSource::Env("SLACK".to_owned()));
+    let again = Sending { attempt: 2, ..first };
+    let told = other.deliver(again, &una, &Notice::Card, &view, now).await;
+    assert_eq!(told, Delivered::Yes { message: Some(card) });
+    assert_eq!(story.slack.messages("U0UNA").len(), 1);
+}
+
+#[tokio::test]
 async fn a_message_that_is_gone_is_posted_anew() {
     for error in ["message_not_found", "cant_update_message", "edit_window_closed"] {
         let mut story = Story::new().await;
@@ -351,6 +399,8 @@ async fn blocks_that_slack_refuses_become_plain_text_in_the_same_go() {
 #[tokio::test]
 async fn a_lost_answer_is_tried_again_and_the_duplicate_carries_the_same_buttons() {
     let mut story = Story::new().await;
+    // Where nobody may look.
+    story.slack.set_scopes(&["chat:write"]);
     story.slack.faults().next("chat.postMessage", Fault::dropped().after_effect());
     let delivered = story.tell(&Notice::Card, stories::awaiting_approval()).await;
     assert!(matches!(delivered, Delivered::Later { failed: true, .. }), "{delivered:?}");

@@ -1,5 +1,5 @@
-//! The Web API methods: `auth.test`, `chat.postMessage`, `chat.postEphemeral`, `chat.update`, `conversations.info`, `.history`, `.replies`;
-//! those of Socket Mode and of modals are called from here.
+//! The Web API methods: `auth.test`, `chat.postMessage`, `chat.postEphemeral`, `chat.update`;
+//! those about conversations, of Socket Mode and of modals are called from here.
 //!
 //! As with Slack, a refusal is HTTP 200 with `{"ok":false,"error":…}`; only a rate limit is HTTP 429. Error names and
 //! argument rules come from the methods' reference pages on docs.slack.dev. Stricter than Slack, because nothing is
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::limits::{BlockError, checked_blocks};
-use super::workspace::{Channel, Draft, Edit};
+use super::workspace::{Draft, Edit};
 use super::{ApiCall, Shared};
 use crate::sandbox::faults::Fault;
 
@@ -26,10 +26,6 @@ pub const MAX_UPDATE_TEXT_CHARS: usize = 4_000;
 
 /// Size of the serialised metadata of a message, in bytes.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
-
-/// Messages in one answer of `conversations.history` and `.replies`, as the most and where none is asked for.
-const MAX_PAGE: u64 = 999;
-const DEFAULT_PAGE: u64 = 100;
 
 /// Why a call is refused.
 #[derive(Debug, PartialEq)]
@@ -192,18 +188,18 @@ impl Shared {
             "auth.test" | "views.open" | "views.publish" => None,
             "apps.connections.open" => return self.open_connection(request.bearer.as_deref()),
             "chat.postMessage" | "chat.postEphemeral" | "chat.update" => Some("chat:write"),
+            "conversations.open" => Some("im:write"),
             "usergroups.users.list" => Some("usergroups:read"),
             "users.lookupByEmail" => Some("users:read.email"),
             "files.getUploadURLExternal" | "files.completeUploadExternal" => Some("files:write"),
-            "conversations.info" | "conversations.list" => Some("channels:read"),
-            "conversations.history" | "conversations.replies" => Some("channels:history"),
+            "conversations.info" | "conversations.list" | "users.conversations" => Some("channels:read"),
+            // Which scope these need depends on what kind of conversation it is.
+            "conversations.history" | "conversations.replies" => None,
             _ => return refuse("unknown_method"),
         };
         self.authenticate(request.bearer.as_deref())?;
-        if let Some(scope) = needed
-            && !self.scopes().iter().any(|granted| granted == scope)
-        {
-            return Err(Refusal::MissingScope(scope));
+        if let Some(scope) = needed {
+            self.needs(scope)?;
         }
         let args = match &request.args {
             Ok(args) => Args(args),
@@ -231,8 +227,17 @@ impl Shared {
             "chat.postEphemeral" => self.post_ephemeral(args),
             "chat.update" => self.update_message(args),
             "conversations.info" => self.channel_info(args),
-            "conversations.list" => Ok(self.channels()),
+            "conversations.list" => self.channels(args, |_| true),
+            "users.conversations" => self.channels(form, |channel| channel.bot_is_member),
+            "conversations.open" => self.open_conversation(args),
             _ => self.read_messages(args, request.method == "conversations.replies"),
+        }
+    }
+
+    pub(super) fn needs(&self, scope: &'static str) -> Result<(), Refusal> {
+        match self.scopes().iter().any(|granted| granted == scope) {
+            true => Ok(()),
+            false => Err(Refusal::MissingScope(scope)),
         }
     }
 
@@ -287,9 +292,7 @@ impl Shared {
         }
         let metadata = args.metadata()?;
         let mut workspace = self.workspace();
-        let Some(channel) = workspace.channel_by_any_name(named).cloned() else {
-            return refuse("channel_not_found");
-        };
+        let channel = self.addressed(&mut workspace, named)?;
         if channel.archived {
             return refuse("is_archived");
         }
@@ -330,7 +333,8 @@ impl Shared {
         if !channel.bot_is_member {
             return refuse("not_in_channel");
         }
-        if !self.options.users.iter().any(|known| known.id == user) {
+        let is_there = channel.member.as_ref().is_none_or(|member| member == user);
+        if !is_there || !self.options.users.iter().any(|known| known.id == user) {
             return refuse("user_not_in_channel");
         }
         let draft = Draft {
@@ -367,65 +371,14 @@ impl Shared {
         let shown = message.as_api(&self.options.app_id, true);
         Ok(json!({"ok": true, "channel": channel, "ts": message.ts, "text": message.text, "message": shown}))
     }
-
-    fn channels(&self) -> Value {
-        let workspace = self.workspace();
-        let channels: Vec<Value> = workspace.channels().map(Channel::shown).collect();
-        json!({"ok": true, "channels": channels, "response_metadata": {"next_cursor": ""}})
-    }
-
-    fn channel_info(&self, args: Args<'_>) -> Result<Value, Refusal> {
-        let id = args.required("channel")?;
-        let workspace = self.workspace();
-        let Some(channel) = workspace.channel(id) else { return refuse("channel_not_found") };
-        Ok(json!({"ok": true, "channel": channel.shown()}))
-    }
-
-    fn read_messages(&self, args: Args<'_>, thread: bool) -> Result<Value, Refusal> {
-        let id = args.required("channel")?;
-        let root = if thread { Some(args.required("ts")?) } else { None };
-        let with_metadata = args.flag("include_all_metadata");
-        let (oldest, latest) = (args.string("oldest")?.unwrap_or("0"), args.string("latest")?);
-        let limit =
-            usize::try_from(args.number("limit").unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE)).unwrap_or(1);
-        let workspace = self.workspace();
-        let Some(channel) = workspace.channel(id) else { return refuse("channel_not_found") };
-        if !channel.bot_is_member {
-            return refuse("not_in_channel");
-        }
-        if root.is_some_and(|root| workspace.message(id, root).is_none()) {
-            return refuse("thread_not_found");
-        }
-        let wanted = |message: &&super::Message| {
-            let in_place = match root {
-                Some(root) => message.ts == root || message.thread_ts.as_deref() == Some(root),
-                None => message.thread_ts.is_none(),
-            };
-            // Timestamps of one length compare as text; the seconds have had ten digits since 2001.
-            in_place
-                && message.only_for.is_none()
-                && message.ts.as_str() > oldest
-                && latest.is_none_or(|latest| message.ts.as_str() < latest)
-        };
-        let shown = |message: &super::Message| message.as_api(&self.options.app_id, with_metadata);
-        let messages: Vec<_> = workspace.messages(id).filter(wanted).collect();
-        let more = messages.len() > limit;
-        // History reads backwards from now, a thread forwards from its root.
-        let page: Vec<_> = if thread {
-            messages.into_iter().take(limit).map(shown).collect()
-        } else {
-            messages.into_iter().rev().take(limit).map(shown).collect()
-        };
-        Ok(json!({"ok": true, "messages": page, "has_more": more}))
-    }
 }
 
 /// The arguments of a call, read the way Slack reads them.
 #[derive(Clone, Copy)]
-struct Args<'a>(&'a Map<String, Value>);
+pub(super) struct Args<'a>(&'a Map<String, Value>);
 
 impl<'a> Args<'a> {
-    fn string(self, name: &str) -> Result<Option<&'a str>, Refusal> {
+    pub(super) fn string(self, name: &str) -> Result<Option<&'a str>, Refusal> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -435,7 +388,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn required(self, name: &str) -> Result<&'a str, Refusal> {
+    pub(super) fn required(self, name: &str) -> Result<&'a str, Refusal> {
         match self.string(name)? {
             Some(text) if !text.is_empty() => Ok(text),
             _ => {
@@ -444,12 +397,12 @@ impl<'a> Args<'a> {
         }
     }
 
-    fn flag(self, name: &str) -> bool {
+    pub(super) fn flag(self, name: &str) -> bool {
         matches!(self.0.get(name), Some(Value::Bool(true)))
             || matches!(self.string(name), Ok(Some("true" | "1")))
     }
 
-    fn number(self, name: &str) -> Option<u64> {
+    pub(super) fn number(self, name: &str) -> Option<u64> {
         let value = self.0.get(name)?;
         value.as_u64().or_else(|| value.as_str()?.parse().ok())
     }

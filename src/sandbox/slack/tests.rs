@@ -165,6 +165,78 @@ async fn refusals_bear_slacks_names() {
 }
 
 #[tokio::test]
+async fn a_member_is_written_to_directly_and_what_stands_there_takes_scopes_of_its_own() {
+    let mut options = SlackOptions::default();
+    options.users.push(User { deleted: true, ..User::new("U0GONE", "gone", "Gone", "Left") });
+    let slack = SlackSandbox::start(options).await.expect("a free port");
+    let (_, _, posted) = call(&slack, "chat.postMessage", json!({"channel": "U0UNA", "text": "x"})).await;
+    assert_eq!(posted["channel"], "D0UNA");
+    let (_, _, opened) = call(&slack, "conversations.open", json!({"users": "U0UNA"})).await;
+    assert_eq!(opened["channel"]["id"], "D0UNA");
+    assert_eq!(slack.messages("U0UNA").len(), 1);
+    let (_, _, listed) = call(&slack, "conversations.list", json!({})).await;
+    assert!(!listed.to_string().contains("D0UNA"), "no channel: {listed}");
+    for (error, method, args) in [
+        ("channel_not_found", "chat.postMessage", json!({"channel": "U0NOBODY", "text": "x"})),
+        ("channel_not_found", "chat.postMessage", json!({"channel": "U0GONE", "text": "x"})),
+        ("channel_not_found", "chat.update", json!({"channel": "U0UNA", "ts": posted["ts"], "text": "x"})),
+        ("user_disabled", "conversations.open", json!({"users": "U0GONE"})),
+        ("user_not_found", "conversations.open", json!({"users": "U0NOBODY"})),
+        ("users_list_not_supplied", "conversations.open", json!({})),
+        (
+            "user_not_in_channel",
+            "chat.postEphemeral",
+            json!({"channel": "D0UNA", "user": "U0RAVI", "text": "x"}),
+        ),
+    ] {
+        assert_eq!(error_of(&slack, method, args.clone()).await, error, "{method} {args}");
+    }
+    slack.set_scopes(&["chat:write", "channels:history"]);
+    let history = json!({"channel": "D0UNA"});
+    let (_, _, refused) = call(&slack, "conversations.history", history).await;
+    assert_eq!((&refused["error"], &refused["needed"]), (&json!("missing_scope"), &json!("im:history")));
+    let options = SlackOptions { messages_tab: false, ..SlackOptions::default() };
+    let slack = SlackSandbox::start(options).await.expect("a free port");
+    let args = json!({"channel": "U0UNA", "text": "x"});
+    assert_eq!(error_of(&slack, "chat.postMessage", args).await, "messages_tab_disabled");
+}
+
+#[tokio::test]
+async fn history_and_threads_are_read_a_page_at_a_time() {
+    let slack = mk_slack().await;
+    slack.set_rate_limits(RateLimits::Off);
+    let say = async |text: &str, thread: Option<&Value>| {
+        let args = json!({"channel": "C0INCIDENTS", "text": text, "thread_ts": thread});
+        call(&slack, "chat.postMessage", args).await.2["ts"].clone()
+    };
+    let root = say("1", None).await;
+    for text in ["2", "3"] {
+        say(text, None).await;
+        say(&format!("below {text}"), Some(&root)).await;
+    }
+    for (method, pages) in [
+        ("conversations.history", [["3", "2"].as_slice(), &["1"]]),
+        ("conversations.replies", [["1", "below 2"].as_slice(), &["below 3"]]),
+    ] {
+        let mut cursor = json!(null);
+        for page in pages {
+            let args =
+                json!({"channel": "C0INCIDENTS", "ts": root, "limit": 2, "cursor": cursor, "oldest": "0"});
+            let (_, _, read) = call(&slack, method, args).await;
+            let texts: Vec<&str> = read["messages"]
+                .as_array()
+                .expect("messages")
+                .iter()
+                .filter_map(|it| it["text"].as_str())
+                .collect();
+            assert_eq!(texts, page, "{method}");
+            cursor = read["response_metadata"]["next_cursor"].clone();
+        }
+        assert_eq!(cursor, "", "{method}: that was all");
+    }
+}
+
+#[tokio::test]
 async fn bad_blocks_come_back_with_explanations_and_leave_nothing() {
     let slack = mk_slack().await;
     let section = |n: usize| json!({"type": "section", "text": {"type": "mrkdwn", "text": "x".repeat(n)}});

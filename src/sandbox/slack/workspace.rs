@@ -26,17 +26,29 @@ pub struct Channel {
     pub bot_is_member: bool,
     /// Archived channels answer `is_archived`.
     pub archived: bool,
+    /// The member of a direct conversation with the app; none for a channel.
+    pub member: Option<String>,
 }
 
 impl Channel {
     /// An ordinary channel that the app is a member of.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), bot_is_member: true, archived: false }
+        Self { id: id.into(), name: name.into(), bot_is_member: true, archived: false, member: None }
+    }
+
+    /// The direct conversation of the app with a member.
+    #[must_use]
+    pub fn direct(member: &User) -> Self {
+        let id = format!("D{}", &member.id[1..]);
+        Self { member: Some(member.id.clone()), ..Self::new(id, member.name.clone()) }
     }
 
     /// The channel as lists and single answers show it.
     pub(super) fn shown(&self) -> Value {
+        if let Some(member) = &self.member {
+            return json!({ "id": self.id, "is_im": true, "user": member, "is_archived": self.archived });
+        }
         json!({
             "id": self.id, "name": self.name, "is_channel": true, "is_private": false,
             "is_archived": self.archived, "is_member": self.bot_is_member,
@@ -57,6 +69,12 @@ pub struct User {
     pub email: String,
     /// What the person is in the story.
     pub title: String,
+    /// Whether they have left.
+    pub deleted: bool,
+    /// Whether they are a guest of the workspace, of some channels or of one.
+    pub is_guest: bool,
+    /// The workspace that they belong to, where it is another one: they see shared channels only.
+    pub other_team: Option<String>,
 }
 
 impl User {
@@ -64,7 +82,16 @@ impl User {
     #[must_use]
     pub fn new(id: &str, name: &str, real_name: &str, title: &str) -> Self {
         let email = format!("{name}@example.com");
-        Self { id: id.into(), name: name.into(), real_name: real_name.into(), email, title: title.into() }
+        Self {
+            id: id.into(),
+            name: name.into(),
+            real_name: real_name.into(),
+            email,
+            title: title.into(),
+            deleted: false,
+            is_guest: false,
+            other_team: None,
+        }
     }
 }
 
@@ -177,11 +204,25 @@ impl Workspace {
         self.channels().find(|channel| channel.id == id)
     }
 
-    /// The channel with this id or this name, with or without `#`: `chat.postMessage` takes all three.
+    /// The channel with this id or this name, with or without `#`, or the direct conversation with the member of this id:
+    /// `chat.postMessage` takes all of these.
     #[must_use]
     pub fn channel_by_any_name(&self, name: &str) -> Option<&Channel> {
         let bare = name.strip_prefix('#').unwrap_or(name);
-        self.channels().find(|channel| channel.id == name || channel.name == bare)
+        self.channels().find(|channel| match &channel.member {
+            Some(member) => channel.id == name || member == name,
+            None => channel.id == name || channel.name == bare,
+        })
+    }
+
+    /// Opens a direct conversation, where there is none with this member yet.
+    pub fn open_direct(&mut self, member: &User) -> Channel {
+        let direct = Channel::direct(member);
+        if self.channel(&direct.id).is_none() {
+            self.channels.push((direct.clone(), VecDeque::new()));
+            self.version += 1;
+        }
+        direct
     }
 
     /// The channel's messages, replies included, oldest first.
