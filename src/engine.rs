@@ -17,6 +17,7 @@ pub mod fixes;
 pub mod gathering;
 pub mod holds;
 pub mod intake;
+mod looking_again;
 pub mod meter;
 pub mod own_alerts;
 pub mod playbook;

@@ -160,8 +160,8 @@ impl Store for SqlStore {
         Box::pin(audit::beats(&self.database))
     }
 
-    fn audit(&self, overdue: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
-        Box::pin(audit::audit(&self.database, overdue))
+    fn audit(&self, overdue: Timestamp, untold: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
+        Box::pin(audit::audit(&self.database, overdue, untold))
     }
 
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {

@@ -146,7 +146,7 @@ impl Store for Memory {
         ready(Ok(BTreeMap::new()))
     }
 
-    fn audit(&self, _: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
+    fn audit(&self, _: Timestamp, _: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
         ready(Ok(AuditView::default()))
     }
 

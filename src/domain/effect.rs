@@ -52,6 +52,8 @@ pub enum Effect {
         /// What is wished.
         wish: SilenceWish,
     },
+    /// See whether alerts still fire that fired when a person said that the incident is over.
+    LookAgain,
     /// Look at the incident again.
     Wake(Wake),
     /// Run a scheduled check. Reads only: safe to repeat.
@@ -78,7 +80,7 @@ impl Effect {
             Self::Diagnose { .. } | Self::Check { .. } => EffectKind::Diagnose,
             Self::Act { .. } => EffectKind::Act,
             Self::Notify { .. } | Self::Report { .. } => EffectKind::Notify,
-            Self::Silence { .. } => EffectKind::Silence,
+            Self::Silence { .. } | Self::LookAgain => EffectKind::Silence,
             Self::Wake(_) => EffectKind::Wake,
         }
     }
@@ -94,7 +96,7 @@ pub enum EffectKind {
     Act,
     /// Tells somebody.
     Notify,
-    /// Keeps Alertmanager quiet, or not any more.
+    /// Asks something of Alertmanager: mostly to be quiet, or not any more.
     Silence,
     /// Time passed.
     Wake,
@@ -136,6 +138,8 @@ pub enum Wake {
     Restore(ActionId),
     /// A silence is over, or has to be looked at.
     Silence,
+    /// A person said that it is over while alerts fired, and their word has held long enough.
+    StillFiring,
 }
 
 /// An effect to be written with the state that wishes it.

@@ -10,14 +10,14 @@ use crate::alert::{Alert, AlertStatus};
 use crate::bridge::BridgeMark;
 use crate::correlate::{CorrelationKey, Target};
 use crate::decision::Reason;
-use crate::effect::{EffectId, Wake};
+use crate::effect::{Effect, EffectId, Wake};
 use crate::escalation::EscalationState;
 use crate::guardrail::Standing;
 use crate::notification::{Destination, DestinationState, Notice};
 use crate::people::Actor;
 use crate::rule::{RuleHash, RuleMode};
 use crate::severity::Severity;
-use crate::silence::{Silence, Suppressed};
+use crate::silence::{Silence, SilenceEnding, Suppressed};
 use crate::timeline::{TimelineHead, digest_of};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -206,6 +206,9 @@ pub struct Incident {
     /// What a person silenced through us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<Silence>,
+    /// Silences that nobody wants any more, and that Alertmanager may still have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silences_ending: Vec<SilenceEnding>,
     /// Number of silences so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub silences: u32,
@@ -322,6 +325,7 @@ impl Incident {
             alerts: AlertCounts::default(),
             suppressed: None,
             silence: None,
+            silences_ending: Vec::new(),
             silences: 0,
             diagnosis_round: 0,
             redecisions: 0,
@@ -452,6 +456,22 @@ impl Incident {
                 Notice::Call { .. } => true,
                 _ => false,
             }
+    }
+
+    /// Whether people are needed and no destination has heard so: of those that are told in this episode each has failed,
+    /// or what it must hear is among the effects that wait for too long already.
+    pub fn is_untold(&self, waiting: &[Effect]) -> bool {
+        let waits = |state: &DestinationState| {
+            waiting.iter().any(|effect| match effect {
+                Effect::Notify { destination, notice } => {
+                    destination == &state.destination && self.is_untold_without(destination, notice)
+                }
+                _ => false,
+            })
+        };
+        let needs = self.status == IncidentStatus::Triggered && self.deferred_until().is_none();
+        let mut told = self.destinations.iter().filter(|state| state.episode == self.episode).peekable();
+        needs && told.peek().is_some() && told.all(|state| state.replaced || waits(state))
     }
 
     /// The namespace that pauses and limits look at.

@@ -64,6 +64,9 @@ pub struct Silence {
     /// Whether the escalation waits for its end.
     #[serde(default)]
     pub holds: bool,
+    /// Whether people were told that Alertmanager does not take it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_late: bool,
 }
 
 impl Silence {
@@ -72,10 +75,30 @@ impl Silence {
         key(incident, self.serial)
     }
 
+    /// When Alertmanager tells again of its alerts, whatever becomes of us: its own end, or the end of the lease that an
+    /// attempt whose answer was lost may have got.
+    pub fn ends_there_at(&self, now: Timestamp) -> Timestamp {
+        let leased = now.checked_add(SILENCE_LEASE).unwrap_or(Timestamp::MAX);
+        let end = self.until.unwrap_or(leased);
+        self.held_until.map_or(end, |held| held.max(end))
+    }
+
     /// When it ends, for people.
     pub fn end_text(&self) -> String {
         self.until.map_or_else(|| "until it is resolved".to_owned(), |until| format!("until {until}"))
     }
+}
+
+/// A silence that nobody wants any more, and that Alertmanager may still have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceEnding {
+    /// Number of the silence within the incident.
+    pub serial: u32,
+    /// When it ends there by itself; until then its end is tried.
+    pub until: Timestamp,
+    /// Whether people were told that it does not end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_late: bool,
 }
 
 /// The mark of a silence of ours.
@@ -109,7 +132,14 @@ pub enum SilenceOutcome {
     NothingLeft,
     /// It was ended as wished.
     Ended,
-    /// It could not be done.
+    /// It could not be ended before its time, which is over now.
+    RanOut,
+    /// It is not done yet, for a while already. It goes on being tried.
+    Late {
+        /// Why, without secrets.
+        reason: String,
+    },
+    /// It could not be done, and is not tried any more.
     Failed {
         /// Why, without secrets.
         reason: String,

@@ -1,5 +1,5 @@
-//! The audit: every open incident that nobody has must have its next step in the store, and what is due must be carried
-//! out. A defect, a hand in the database or workers that stand still would otherwise show only by a page that never comes.
+//! The audit: every open incident that nobody has must have its next step in the store, what is due must be carried
+//! out, and of every urgent one somebody must have heard. A defect, a hand in the database or workers that stand still would otherwise show only by a page that never comes.
 //!
 //! What is found is counted, logged and raised as an alert of our own; a step that is missing is set anew. While an audit
 //! does not pass, the outbound heartbeat stays away, so somebody outside notices even where nothing of ours works.
@@ -21,6 +21,10 @@ pub const AUDIT_EVERY: Duration = Duration::from_secs(30);
 
 /// What is due for longer than this is not worked on: levels are promised within half a minute.
 const OVERDUE_AFTER: SignedDuration = SignedDuration::from_secs(60);
+
+/// An urgent notice that waits for longer than this has not reached anybody, whatever holds it up. After two minutes the
+/// next destination is told instead, which has the same time.
+const UNTOLD_AFTER: SignedDuration = SignedDuration::from_mins(5);
 
 /// Name of the alert that we raise ourselves.
 pub const FAILED: &str = "SmokejumperAuditFailed";
@@ -73,15 +77,22 @@ impl Auditor {
 
     async fn audit_at(&self, now: Timestamp) -> Result<AuditView, HeraldError> {
         let overdue = now.checked_sub(OVERDUE_AFTER).unwrap_or(Timestamp::MIN);
-        let view = self.herald.store.audit(overdue).await?;
+        let untold = now.checked_sub(UNTOLD_AFTER).unwrap_or(Timestamp::MIN);
+        let view = self.herald.store.audit(overdue, untold).await?;
         if view.is_clean() {
             self.herald.tell(labels(), String::new(), AlertStatus::Resolved).await?;
             return Ok(view);
         }
-        let named: Vec<&str> =
-            view.without_step.iter().take(NAMED_MAX).map(|incident| incident.0.as_str()).collect();
+        let named: Vec<&str> = view
+            .without_step
+            .iter()
+            .chain(&view.untold)
+            .take(NAMED_MAX)
+            .map(|incident| incident.0.as_str())
+            .collect();
         tracing::error!(
             without_step = view.without_step.len(),
+            untold = view.untold.len(),
             overdue_wakes = view.overdue_wakes,
             overdue_deliveries = view.overdue_deliveries,
             incidents = named.join(" "),

@@ -85,6 +85,7 @@ impl Executor {
             Effect::Diagnose { purpose, round } => self.diagnose(&leased, purpose, *round).await,
             Effect::Act { action, step } => self.act(&leased, action, *step).await,
             Effect::Silence { serial, wish } => self.silence(&leased, *serial, *wish).await,
+            Effect::LookAgain => self.look_again(&leased).await,
             Effect::Notify { destination, notice } => self.notify(&leased, destination, notice).await,
             Effect::Check { check, asked_by } => self.check(&leased, check, asked_by.as_deref()).await,
             Effect::Report { destination, report } => self.report(&leased, destination, report).await,

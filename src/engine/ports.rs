@@ -345,8 +345,9 @@ pub trait Store: Send + Sync {
     ) -> PortFuture<'_, Result<(), StoreError>>;
     /// When each watchdog was last heard.
     fn beats(&self) -> PortFuture<'_, Result<BTreeMap<String, Timestamp>, StoreError>>;
-    /// What would not happen although it must, and what should have happened before `overdue`.
-    fn audit(&self, overdue: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>>;
+    /// What would not happen although it must, what should have happened before `overdue`, and of what nobody has heard
+    /// although it should have been told before `untold`.
+    fn audit(&self, overdue: Timestamp, untold: Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>>;
     /// Writes one step. What can be prepared without the database is prepared at the call.
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>>;
     /// Leases effects that are due, urgent ones first, each lane's oldest only, and of each queue one.

@@ -77,11 +77,20 @@ impl RuleSet {
         &'s self,
         labels: &'s (impl LabelSource + ?Sized),
     ) -> impl Iterator<Item = &'s Arc<KeptRule>> {
+        self.matching_among(labels, |_| true)
+    }
+
+    /// The same among the rules that `fits` lets through: the others are as if they were not there.
+    pub(super) fn matching_among<'s>(
+        &'s self,
+        labels: &'s (impl LabelSource + ?Sized),
+        fits: impl Fn(&KeptRule) -> bool + 's,
+    ) -> impl Iterator<Item = &'s Arc<KeptRule>> {
         let mut ended = false;
         self.index
             .candidates(labels)
             .map(|position| &self.rules[position])
-            .filter(move |kept| kept.rule.matchers.matches(labels))
+            .filter(move |kept| fits(kept) && kept.rule.matchers.matches(labels))
             .take_while(move |kept| {
                 let wanted = !ended;
                 ended |= kept.rule.ends_the_search();

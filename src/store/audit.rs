@@ -1,10 +1,12 @@
-//! What the audit looks at: incidents whose next step is not there, and what is due and not worked on.
+//! What the audit looks at: incidents whose next step is not there or of which nobody has heard, and what is due and not
+//! worked on.
 
-use super::codec::{millis, unescaped};
+use super::codec::{from_json, millis, unescaped};
 use super::database::{Database, Session};
 use super::dialect::Dialect;
 use super::error::Failure;
 use super::sql::{Columns, Row, Statement, Value};
+use crate::domain::effect::Effect;
 use crate::domain::incident::IncidentId;
 use crate::engine::ports::{AuditView, StoreError};
 use jiff::Timestamp;
@@ -12,6 +14,9 @@ use std::collections::BTreeMap;
 
 /// Incidents that one audit names. Where there are more, the next audits find them.
 const WITHOUT_STEP_MAX: i64 = 256;
+
+/// Incidents that are looked at more closely. Where there are more, the first are alarm enough.
+const UNTOLD_MAX: i64 = 64;
 
 /// Open incidents that nobody has and that are to escalate further: with a time for the next step, or with a policy that
 /// is not used up, which the fallback of urgent ones never is; those whose acknowledgement is to expire; and those whose silence is to end.
@@ -38,16 +43,68 @@ const OVERDUE_WAKES: &str = "SELECT COUNT(*) AS waiting FROM effect WHERE kind =
 /// Deliveries that have been waiting since then.
 const OVERDUE_DELIVERIES: &str = "SELECT COUNT(*) AS waiting FROM inbox WHERE received_at < ";
 
-pub(super) async fn audit(database: &Database, overdue: Timestamp) -> Result<AuditView, StoreError> {
+/// Urgent incidents that nobody has and where something did not arrive, or waits since then. In JSON a quote within a text
+/// is escaped, so the pattern is only met where it is a key of ours.
+const DOUBTFUL: &str = "SELECT i.id, i.body FROM incident AS i WHERE i.status = 'triggered' AND i.status <> 'resolved' \
+     AND i.severity IN ('P0', 'P1') AND (i.body LIKE '%,\"replaced\":true%' OR EXISTS (SELECT 1 FROM effect AS e \
+     WHERE e.id > i.id || '-e' AND e.id < i.id || '-f' AND e.kind = 'notify' AND e.due_at < ";
+
+/// Notices that wait.
+const WAITING: &str = "SELECT e.id, e.body FROM effect AS e WHERE e.kind = 'notify' AND e.due_at < ";
+
+/// What counts as late: timers and deliveries that were due before `overdue`, notices before `untold`.
+pub(super) async fn audit(
+    database: &Database,
+    overdue: Timestamp,
+    untold: Timestamp,
+) -> Result<AuditView, StoreError> {
     let dialect = database.dialect;
-    database.read(move |session| Box::pin(look(dialect, session, millis(overdue)))).await
+    let (overdue, untold) = (millis(overdue), millis(untold));
+    database.read(move |session| Box::pin(look(dialect, session, overdue, untold))).await
 }
 
-async fn look(dialect: Dialect, session: &mut Session, overdue: i64) -> Result<AuditView, Failure> {
+/// Urgent incidents of which no destination has heard: of those that were told in this episode each has failed, or what
+/// it should say waits.
+async fn untold(dialect: Dialect, session: &mut Session, before: i64) -> Result<Vec<IncidentId>, Failure> {
+    let doubtful =
+        Statement::new(dialect, DOUBTFUL).bind(before).text(")) ORDER BY i.id LIMIT ").bind(UNTOLD_MAX);
+    let rows = doubtful.fetch(session).await?;
+    let mut untold = Vec::new();
+    for row in &rows {
+        let columns = Columns(row);
+        let id = columns.text("id")?;
+        let incident = super::codec::incident(columns.str("body")?)?;
+        let waiting = Statement::new(dialect, WAITING)
+            .bind(before)
+            .text(" AND e.id > ")
+            .bind(format!("{id}-e"))
+            .text(" AND e.id < ")
+            .bind(format!("{id}-f"))
+            .fetch(session)
+            .await?;
+        let waiting = waiting.iter().map(|row| {
+            let columns = Columns(row);
+            from_json(format_args!("an effect of incident {id}"), columns.str("body")?)
+        });
+        let waiting = waiting.collect::<Result<Vec<Effect>, Failure>>()?;
+        if incident.is_untold(&waiting) {
+            untold.push(IncidentId(unescaped(id)));
+        }
+    }
+    Ok(untold)
+}
+
+async fn look(
+    dialect: Dialect,
+    session: &mut Session,
+    overdue: i64,
+    untold_since: i64,
+) -> Result<AuditView, Failure> {
     let rows = Statement::new(dialect, WITHOUT_STEP).bind(WITHOUT_STEP_MAX).fetch(session).await?;
     let id = |row: &Row| Ok(IncidentId(unescaped(Columns(row).text("id")?)));
     Ok(AuditView {
         without_step: rows.iter().map(id).collect::<Result<_, Failure>>()?,
+        untold: untold(dialect, session, untold_since).await?,
         overdue_wakes: count(dialect, session, OVERDUE_WAKES, overdue).await?,
         overdue_deliveries: count(dialect, session, OVERDUE_DELIVERIES, overdue).await?,
     })

@@ -4,6 +4,7 @@ use crate::desk::{Desk, mk_alert};
 use jiff::SignedDuration;
 use smokejumper::domain::incident::IncidentStatus;
 use smokejumper::engine::auditing::FAILED;
+use smokejumper::engine::ports::Delivered;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
@@ -127,4 +128,77 @@ async fn a_silence_that_is_to_end_has_a_step_as_well() {
     assert!(desk.audit().await.is_clean());
     desk.pass(70 * MINUTE).await;
     assert_eq!(desk.incident_of("errors").await.status, IncidentStatus::Triggered);
+}
+
+/// A channel that does not answer.
+fn hangs() -> Delivered {
+    Delivered::Later { wait: None, reason: "no answer within 15s".to_owned(), failed: true }
+}
+
+#[tokio::test]
+async fn an_urgent_incident_of_which_nobody_has_heard_fails_the_audit_until_somebody_has() {
+    let desk = Desk::new().await;
+    for channel in ["slack:#incidents", "slack:#leads", "slack:#last"] {
+        desk.refuses(channel, hangs());
+    }
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    let id = desk.incident_of("errors").await.id;
+    desk.pass(3 * MINUTE).await;
+    assert!(desk.audit().await.is_clean(), "the next destination is being told");
+    desk.pass(4 * MINUTE).await;
+    let found = desk.audit().await;
+    assert_eq!((&found.untold, found.without_step.len()), (&vec![id], 0));
+    assert!(!desk.audit_passed(), "the heartbeat stays away");
+    let alarm = desk.incident_of("(smokejumper)").await;
+    assert!(
+        alarm.annotations["summary"].contains("urgent incidents of which no destination has heard: 1 ("),
+        "{alarm:?}"
+    );
+    for channel in ["slack:#incidents", "slack:#last"] {
+        desk.answers_again(channel);
+    }
+    desk.pass(2 * MINUTE).await;
+    assert!(desk.audit().await.is_clean(), "it was tried all the time");
+}
+
+#[tokio::test]
+async fn what_was_given_up_everywhere_fails_the_audit_at_once_and_an_acknowledgement_is_enough() {
+    use smokejumper::domain::people::{Actor, Role, Via};
+    let desk = Desk::new().await;
+    for channel in ["slack:#incidents", "slack:#leads", "slack:#last"] {
+        desk.refuses(channel, Delivered::Never { reason: "channel_not_found".to_owned() });
+    }
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    let id = desk.incident_of("errors").await.id;
+    assert_eq!(desk.audit().await.untold, std::slice::from_ref(&id));
+    let una = Actor { name: "una".to_owned(), via: Via::Api, role: Role::Responder };
+    desk.commands.acknowledge(id, una, None).await.expect("taken");
+    assert!(!desk.audit().await.untold.contains(&desk.incident_of("errors").await.id));
+}
+
+#[tokio::test]
+async fn who_was_told_elsewhere_was_told() {
+    let desk = Desk::new().await;
+    desk.refuses("slack:#incidents", hangs());
+    desk.post(&[mk_alert("api", desk.now())]).await;
+    desk.pass(10 * MINUTE).await;
+    assert!(desk.audit().await.is_clean(), "the fallback has heard");
+}
+
+#[tokio::test]
+async fn an_urgent_notice_that_nobody_sends_is_seen() {
+    let desk = mk_desk().await;
+    let id = desk.incident_of("errors").await.id;
+    // As where the workers that tell people stand still.
+    desk.damage(&format!(
+        "UPDATE incident SET body = json_remove(body, '$.destinations[0].message'); \
+         INSERT INTO effect (id, kind, seq, urgent, ready_at, created_at, due_at, body) VALUES \
+         ('{id}-e90', 'notify', 90, 1, 1, 1, 1, \
+         '{{\"notify\":{{\"destination\":{{\"slack\":{{\"channel\":\"#incidents\"}}}},\"notice\":\"card\"}}}}')",
+        id = id.0
+    ));
+    let found = desk.audit().await;
+    assert_eq!((&found.untold, found.overdue_wakes), (&vec![id], 0));
+    desk.settle().await;
+    assert!(desk.audit().await.is_clean(), "it is sent");
 }

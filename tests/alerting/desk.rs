@@ -109,6 +109,17 @@ pub struct Outside {
     asked: Mutex<Vec<SilenceOrder>>,
     /// How it answers next; without an answer here it does what it is asked.
     answers: Mutex<VecDeque<Result<Kept, SilenceRefused>>>,
+    /// What it answers to every wish about silences, while it is set.
+    out_of_order: Mutex<Option<SilenceRefused>>,
+}
+
+impl Outside {
+    fn answer(&self) -> Result<Kept, SilenceRefused> {
+        if let Some(refused) = self.out_of_order.lock().expect("not poisoned").clone() {
+            return Err(refused);
+        }
+        self.answers.lock().expect("not poisoned").pop_front().unwrap_or(Ok(Kept::Stands))
+    }
 }
 
 impl Clock for Outside {
@@ -171,14 +182,12 @@ impl Alerting for Outside {
 
     fn silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<Kept, SilenceRefused>> {
         self.asked.lock().expect("not poisoned").push(order.clone());
-        let answer = self.answers.lock().expect("not poisoned").pop_front();
-        Box::pin(std::future::ready(answer.unwrap_or(Ok(Kept::Stands))))
+        Box::pin(std::future::ready(self.answer()))
     }
 
     fn end_silence<'a>(&'a self, order: &'a SilenceOrder) -> PortFuture<'a, Result<(), SilenceRefused>> {
         self.asked.lock().expect("not poisoned").push(SilenceOrder { alerts: Vec::new(), ..order.clone() });
-        let answer = self.answers.lock().expect("not poisoned").pop_front();
-        Box::pin(std::future::ready(answer.unwrap_or(Ok(Kept::Stands)).map(|_| ())))
+        Box::pin(std::future::ready(self.answer().map(|_| ())))
     }
 }
 
@@ -250,6 +259,7 @@ impl Desk {
             refusing: Mutex::default(),
             asked: Mutex::default(),
             answers: Mutex::default(),
+            out_of_order: Mutex::default(),
         });
         let url = format!("sqlite://{}/s.db", folder.path().display());
         let store = Arc::new(SqlStore::open(&url, &OpenOptions::default()).await.expect("a store"));
@@ -499,9 +509,19 @@ impl Desk {
         self.outside.answers.lock().expect("not poisoned").extend(answers);
     }
 
+    /// From now on Alertmanager answers so to every wish about silences; none mends it.
+    pub fn out_of_order(&self, answer: Option<SilenceRefused>) {
+        *self.outside.out_of_order.lock().expect("not poisoned") = answer;
+    }
+
     /// From now on this destination takes nothing, and answers so.
     pub fn refuses(&self, destination: &str, answer: Delivered) {
         self.outside.refusing.lock().expect("not poisoned").insert(destination.to_owned(), answer);
+    }
+
+    /// From now on this destination takes what it is told.
+    pub fn answers_again(&self, destination: &str) {
+        self.outside.refusing.lock().expect("not poisoned").remove(destination);
     }
 
     /// Who was told what since the last time.

@@ -13,6 +13,7 @@ mod desk;
 mod pages;
 mod real;
 mod reconciler;
+mod resolved;
 mod silences;
 mod watchdogs;
 mod worsening;

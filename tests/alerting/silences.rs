@@ -271,3 +271,131 @@ async fn of_an_incident_that_is_opened_again_an_earlier_silence_holds_nothing() 
         "ravi has it still"
     );
 }
+
+fn away() -> SilenceRefused {
+    SilenceRefused { reason: "connection refused".to_owned(), retryable: true }
+}
+
+#[tokio::test]
+async fn a_silence_that_alertmanager_does_not_end_is_told_once_and_its_end_is_tried_until_it_ends_by_itself()
+{
+    for refused in [away(), SilenceRefused { reason: "HTTP 403 no".to_owned(), retryable: false }] {
+        let desk = mk_desk().await;
+        silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+        let id = desk.incident().await.id;
+        let until = desk.now() + 4 * HOUR;
+        desk.out_of_order(Some(refused.clone()));
+        desk.told();
+        desk.commands.unsilence(id, person("ravi"), None).await.expect("it is wished");
+        desk.pass(6 * MINUTE).await;
+        let told: Vec<String> = desk.told();
+        let late = |told: &[String]| told.iter().filter(|it| it.contains("does not end")).count();
+        assert_eq!(late(&told), 1, "{told:?}");
+        assert!(
+            told.iter()
+                .any(|it| it
+                    .contains(&format!("until {until}; its end goes on being tried: {}", refused.reason))),
+            "{told:?}"
+        );
+        desk.asked();
+        // Long after an hour it is tried still, and nobody is told again.
+        desk.pass(3 * HOUR).await;
+        assert!(desk.asked().len() >= 30);
+        assert_eq!(late(&desk.told()), 0);
+        assert_eq!(desk.incident().await.silences_ending[0].until, until);
+        desk.pass(HOUR).await;
+        assert_eq!(desk.incident().await.silences_ending, []);
+        assert!(
+            desk.line("silence_ended").await.expect("a line").contains("could not be ended before its time")
+        );
+        desk.asked();
+        desk.pass(2 * HOUR).await;
+        assert!(desk.asked().is_empty(), "it is over");
+    }
+}
+
+#[tokio::test]
+async fn who_heard_that_a_silence_does_not_end_hears_when_it_did() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", None).await.expect("silenced");
+    let id = desk.incident().await.id;
+    desk.out_of_order(Some(away()));
+    desk.commands.resolve(id, person("una"), None).await.expect("over");
+    desk.pass(10 * MINUTE).await;
+    desk.told();
+    desk.out_of_order(None);
+    desk.pass(6 * MINUTE).await;
+    let told = desk.told();
+    assert!(told.iter().any(|told| told.ends_with("its silence in Alertmanager is ended")), "{told:?}");
+    assert_eq!(desk.incident().await.silences_ending, []);
+}
+
+#[tokio::test]
+async fn a_silence_that_is_not_taken_is_told_within_minutes_and_given_up_after_an_hour() {
+    let desk = mk_desk().await;
+    desk.out_of_order(Some(away()));
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("it is wished");
+    desk.pass(4 * MINUTE).await;
+    assert!(desk.told().iter().all(|told| !told.contains("has not taken")));
+    desk.pass(3 * MINUTE).await;
+    let told = desk.told();
+    let late = told.iter().filter(|told| told.contains("has not taken the silence yet")).count();
+    assert_eq!(late, 1, "{told:?}");
+    desk.pass(HOUR).await;
+    let told = desk.told();
+    assert!(told.iter().all(|told| !told.contains("has not taken the silence yet")), "{told:?}");
+    assert!(told.iter().any(|told| told.contains("could not be silenced: connection refused")), "{told:?}");
+    assert_eq!(desk.incident().await.silence, None);
+}
+
+#[tokio::test]
+async fn who_heard_that_a_silence_is_not_taken_hears_when_it_is() {
+    let desk = mk_desk().await;
+    desk.out_of_order(Some(away()));
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("it is wished");
+    desk.pass(10 * MINUTE).await;
+    desk.told();
+    desk.out_of_order(None);
+    desk.pass(6 * MINUTE).await;
+    let told = desk.told();
+    assert!(told.iter().any(|told| told.contains("Alertmanager has taken the silence now")), "{told:?}");
+    assert!(!desk.incident().await.silence.expect("it stands").is_late);
+}
+
+#[tokio::test]
+async fn a_silence_that_does_not_end_holds_up_no_later_one() {
+    let desk = mk_desk().await;
+    silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+    let id = desk.incident().await.id;
+    desk.answers([Err(SilenceRefused { reason: "HTTP 400 no".to_owned(), retryable: false })]);
+    desk.commands.unsilence(id, person("una"), None).await.expect("it is wished");
+    desk.settle().await;
+    desk.asked();
+    silence(&desk, "una", Some(HOUR)).await.expect("silenced");
+    let asked = desk.asked();
+    assert!(asked.iter().any(|order| order.key.ends_with("-s2") && !order.alerts.is_empty()), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_silence_that_outlives_its_incident_can_be_lifted_and_is_forgotten_at_its_end() {
+    for lifts in [true, false] {
+        let desk = mk_desk().await;
+        silence(&desk, "una", Some(4 * HOUR)).await.expect("silenced");
+        let over =
+            Alert { status: AlertStatus::Resolved, ends_at: Some(desk.now()), ..mk_alert("api", desk.now()) };
+        desk.post(&[over]).await;
+        assert_eq!(status(&desk).await, IncidentStatus::Resolved);
+        desk.asked();
+        if lifts {
+            let id = desk.incident().await.id;
+            desk.commands.unsilence(id, person("ravi"), None).await.expect("lifted");
+            desk.settle().await;
+            assert_eq!(desk.asked().len(), 1, "it is ended there");
+        } else {
+            desk.pass(4 * HOUR).await;
+            assert!(desk.asked().is_empty(), "it ended by itself");
+        }
+        let incident = desk.incident().await;
+        assert_eq!((incident.silence, incident.status), (None, IncidentStatus::Resolved));
+    }
+}

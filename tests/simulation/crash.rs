@@ -172,8 +172,12 @@ impl Store for CrashingStore {
     fn beats(&self) -> PortFuture<'_, Result<BTreeMap<String, jiff::Timestamp>, StoreError>> {
         self.call(|store| store.beats())
     }
-    fn audit(&self, overdue: jiff::Timestamp) -> PortFuture<'_, Result<AuditView, StoreError>> {
-        self.call(move |store| store.audit(overdue))
+    fn audit(
+        &self,
+        overdue: jiff::Timestamp,
+        untold: jiff::Timestamp,
+    ) -> PortFuture<'_, Result<AuditView, StoreError>> {
+        self.call(move |store| store.audit(overdue, untold))
     }
     fn commit(&self, commit: Commit) -> PortFuture<'_, Result<(), StoreError>> {
         let pauses = self.pause_first.swap(false, Ordering::SeqCst);

@@ -5,18 +5,19 @@ use super::{Facts, acting, silencing, telling};
 use crate::action::ActionStatus;
 use crate::alert::{Alert, AlertStatus, Observation};
 use crate::diagnosis::DiagnosisPurpose;
-use crate::effect::Effect;
+use crate::effect::{Effect, Wake};
 use crate::incident::{IncidentStatus, Phase, Resolution};
 use crate::notification::Notice;
 use crate::people::Actor;
 use crate::silence::Suppressed;
 use crate::timeline::LineKind;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 /// How long repeats of an alert that still fires are ignored after a person said that the incident is over.
 ///
 /// Alertmanager repeats a firing alert with every change of its group, within minutes; that must not undo the
-/// person's word at once. An hour later a still firing alert is news again: forgetting it would lose a page.
+/// person's word at once. An hour later a still firing alert is news again: forgetting it would lose a page. Alertmanager
+/// itself repeats it after four hours by default, so we look then.
 pub(super) const PERSON_RESOLVE_HOLD: SignedDuration = SignedDuration::from_hours(1);
 
 /// How many single alerts get a line of their own; later ones are counted on the card.
@@ -57,7 +58,8 @@ fn started(draft: &mut Draft, alert: &Alert, telling: Telling, facts: &Facts<'_>
     if draft.incident.is_new() && draft.incident.timeline.seq == 0 {
         open(draft, alert, facts);
     } else if !draft.incident.is_open() {
-        reopen(draft, alert, facts.told_by.map(str::to_owned), facts);
+        let why = format!("{} fires", alert.title());
+        reopen(draft, alert, &why, facts.told_by.map(str::to_owned), facts);
     } else {
         tell_at_last(draft, alert, facts);
         let total = draft.incident.alerts.total();
@@ -101,9 +103,30 @@ pub(super) fn suppressed(draft: &mut Draft, suppressed: Suppressed) {
 fn repeated(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     let Some(resolution) = &draft.incident.resolved else { return };
     if draft.now.duration_since(resolution.at) >= PERSON_RESOLVE_HOLD {
+        let who = resolution.actor.as_ref().map_or("somebody", |actor| actor.name.as_str());
+        let why = format!("{} fires still, though {who} resolved it at {}", alert.title(), resolution.at);
         // Whoever told of it before has it still, and tells of it again.
         let told_by = draft.incident.told_by.clone();
-        reopen(draft, alert, told_by, facts);
+        reopen(draft, alert, &why, told_by, facts);
+    }
+}
+
+/// A person said that it is over while alerts fire: once their word has held long enough, and a silence of ours is over,
+/// it is looked whether these fire still.
+pub(super) fn look_again_later(draft: &mut Draft) {
+    let by_a_person = draft.incident.resolved.as_ref().filter(|resolution| resolution.actor.is_some());
+    let Some(resolution) = by_a_person.filter(|_| draft.incident.alerts.firing > 0) else { return };
+    let held = resolution.at.checked_add(PERSON_RESOLVE_HOLD).unwrap_or(Timestamp::MAX);
+    let silenced = draft.incident.silence.as_ref().and_then(|silence| silence.until);
+    let due_at = silenced.map_or(held, |until| until.max(held)).max(draft.now);
+    draft.wake_at(due_at, Wake::StillFiring);
+}
+
+/// It is time for that look. What it finds comes back as a repeat of the alerts, as if Alertmanager had told of them.
+pub(super) fn look_again(draft: &mut Draft) {
+    let by_a_person = draft.incident.resolved.as_ref().is_some_and(|resolution| resolution.actor.is_some());
+    if by_a_person && draft.incident.alerts.firing > 0 {
+        draft.emit(Effect::LookAgain, None);
     }
 }
 
@@ -113,6 +136,9 @@ fn ended(draft: &mut Draft, alert: &Alert, found: bool, facts: &Facts<'_>) {
     counts.resolved = counts.resolved.saturating_add(1);
     draft.changed = true;
     if !draft.incident.is_open() {
+        if draft.incident.alerts.firing == 0 {
+            draft.cancel_wake(&Wake::StillFiring);
+        }
         return;
     }
     let (title, fingerprint) = (alert.title(), alert.fingerprint);
@@ -172,7 +198,8 @@ fn tell_at_last(draft: &mut Draft, alert: &Alert, facts: &Facts<'_>) {
     }
 }
 
-fn reopen(draft: &mut Draft, alert: &Alert, told_by: Option<String>, facts: &Facts<'_>) {
+fn reopen(draft: &mut Draft, alert: &Alert, why: &str, told_by: Option<String>, facts: &Facts<'_>) {
+    draft.cancel_wake(&Wake::StillFiring);
     draft.incident.status = IncidentStatus::Triggered;
     draft.incident.resolved = None;
     draft.incident.acknowledged = None;
@@ -187,7 +214,7 @@ fn reopen(draft: &mut Draft, alert: &Alert, told_by: Option<String>, facts: &Fac
         state.failure = None;
         state.replaced = false;
     }
-    draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {} fires", alert.title()));
+    draft.line(LineKind::Reopened, Some("reopened"), format!("opened again: {why}"));
     tell_once(draft, told_by, facts);
     begin_diagnosis(draft, facts);
     draft.visible();

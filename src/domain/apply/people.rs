@@ -163,6 +163,7 @@ pub(super) fn resolve(
     }
     let text = said(draft, "resolved by", &actor, reason);
     alerts::close(draft, Some(actor), text, facts);
+    alerts::look_again_later(draft);
     Ok(())
 }
 

@@ -5,11 +5,13 @@
 
 use super::draft::Draft;
 use super::people::{begin_to_count, hold_escalation, need, said};
-use super::{Facts, Refused, waiting};
+use super::{Facts, Refused, alerts, telling, waiting};
 use crate::effect::{Effect, Wake};
 use crate::incident::IncidentStatus;
 use crate::people::{Actor, Role};
-use crate::silence::{SILENCE_LOOK_EVERY, SILENCED_ALERTS_MAX, Silence, SilenceOutcome, SilenceWish};
+use crate::silence::{
+    SILENCE_LOOK_EVERY, SILENCED_ALERTS_MAX, Silence, SilenceEnding, SilenceOutcome, SilenceWish,
+};
 use crate::timeline::LineKind;
 use jiff::{SignedDuration, Timestamp};
 
@@ -56,6 +58,7 @@ pub(super) fn silence(
         until,
         held_until: standing.as_ref().and_then(|standing| standing.held_until),
         holds: is_new || would_expire || standing.is_some_and(|standing| standing.holds),
+        is_late: false,
     };
     let text = format!("{}, {}", said(draft, "silenced by", &actor, reason), silence.end_text());
     draft.line_by(&actor, LineKind::Acknowledged, Some("silenced"), text);
@@ -68,7 +71,7 @@ pub(super) fn silence(
         acknowledged.expires_at = None;
     }
     draft.incident.silence = Some(silence);
-    wish(draft, serial, SilenceWish::Stand);
+    stand(draft, serial);
     look_later(draft);
     draft.visible();
     Ok(())
@@ -94,8 +97,9 @@ pub(super) fn unsilence(
     draft.cancel_wake(&Wake::Silence);
     let text = said(draft, "the silence is lifted by", actor, reason);
     draft.line_by(actor, LineKind::Acknowledged, Some("unsilenced"), text);
-    wish(draft, silence.serial, SilenceWish::End);
+    end(draft, &silence);
     keep_acknowledged(draft, &silence, facts);
+    alerts::look_again_later(draft);
     draft.visible();
     Ok(())
 }
@@ -108,7 +112,7 @@ pub(super) fn due(draft: &mut Draft, facts: &Facts<'_>) {
         gone(draft, &silence, facts);
         return;
     }
-    wish(draft, silence.serial, SilenceWish::Stand);
+    stand(draft, silence.serial);
     look_later(draft);
 }
 
@@ -121,6 +125,9 @@ pub(super) fn done(draft: &mut Draft, serial: u32, outcome: SilenceOutcome, fact
                 let text = format!("Alertmanager keeps {alerts} of its alerts quiet until {until}");
                 draft.line(LineKind::Notification, Some("silence_set"), text);
                 draft.visible();
+            }
+            if std::mem::take(&mut silence.is_late) {
+                draft.reply_everywhere(&format!("Alertmanager has taken the silence now, until {until}"));
             }
             draft.changed = true;
             silence.held_until = Some(until);
@@ -135,28 +142,79 @@ pub(super) fn done(draft: &mut Draft, serial: u32, outcome: SilenceOutcome, fact
             };
             draft.line(LineKind::Notification, Some(word), text);
             // Where one of several was lifted, the others go as well.
-            wish(draft, serial, SilenceWish::End);
+            end(draft, &silence);
             gone(draft, &silence, facts);
         }
         (SilenceOutcome::Failed { reason }, Some(silence)) => {
             draft.incident.silence = None;
             draft.cancel_wake(&Wake::Silence);
             // An attempt without an answer may have set a part of it.
-            wish(draft, serial, SilenceWish::End);
+            end(draft, &silence);
             let text = format!("it could not be silenced: {reason}");
             draft.line(LineKind::Notification, Some("silence_failed"), text.clone());
             draft.reply_everywhere(&text);
             keep_acknowledged(draft, &silence, facts);
             draft.visible();
         }
-        (SilenceOutcome::Ended, _) => {
-            draft.line(LineKind::Notification, Some("silence_ended"), "its silence in Alertmanager is ended");
+        (SilenceOutcome::Late { reason }, Some(mut silence)) => {
+            if !std::mem::replace(&mut silence.is_late, true) {
+                let text = format!(
+                    "Alertmanager has not taken the silence yet, which goes on being tried: {reason}"
+                );
+                draft.line(LineKind::Notification, Some("silence_late"), text.clone());
+                draft.reply_everywhere(&text);
+                draft.incident.silence = Some(silence);
+                draft.visible();
+            }
         }
+        (SilenceOutcome::Late { reason }, None) => end_is_late(draft, serial, &reason, facts),
+        (SilenceOutcome::Ended, _) => ended(draft, serial, "its silence in Alertmanager is ended"),
+        (SilenceOutcome::RanOut, _) => {
+            ended(
+                draft,
+                serial,
+                "its silence in Alertmanager could not be ended before its time, which is over now",
+            );
+        }
+        // Nobody wants it any more, and its end is wished already.
+        (SilenceOutcome::Failed { .. }, None) if is_ending(draft, serial) => {}
         (SilenceOutcome::Failed { reason }, None) => {
             let text = format!("its silence in Alertmanager could not be ended: {reason}");
-            draft.line(LineKind::Notification, Some("silence_failed"), text);
+            ended(draft, serial, &text);
+            telling::page(draft, &text, facts);
         }
         (SilenceOutcome::Stands { .. } | SilenceOutcome::Lifted | SilenceOutcome::NothingLeft, None) => {}
+    }
+}
+
+/// A silence that nobody wants is still there: nobody hears of what fires under it, so people are told.
+fn end_is_late(draft: &mut Draft, serial: u32, reason: &str, facts: &Facts<'_>) {
+    let mut endings = draft.incident.silences_ending.iter_mut();
+    let Some(ending) = endings.find(|ending| ending.serial == serial && !ending.is_late) else { return };
+    ending.is_late = true;
+    let text = format!(
+        "its silence in Alertmanager does not end, and keeps its alerts quiet there until {}; its end goes on being \
+         tried: {reason}",
+        ending.until
+    );
+    draft.line(LineKind::Notification, Some("silence_late"), text.clone());
+    telling::page(draft, &text, facts);
+    draft.visible();
+}
+
+fn is_ending(draft: &Draft, serial: u32) -> bool {
+    draft.incident.silences_ending.iter().any(|ending| ending.serial == serial)
+}
+
+/// Alertmanager does not have it any more, or is not asked any more. Whoever heard that it does not end hears this as well.
+fn ended(draft: &mut Draft, serial: u32, text: &str) {
+    let endings = &mut draft.incident.silences_ending;
+    let was_late = endings.iter().any(|ending| ending.serial == serial && ending.is_late);
+    endings.retain(|ending| ending.serial != serial);
+    draft.line(LineKind::Notification, Some("silence_ended"), text);
+    if was_late {
+        draft.reply_everywhere(text);
+        draft.visible();
     }
 }
 
@@ -176,14 +234,21 @@ fn gone(draft: &mut Draft, silence: &Silence, facts: &Facts<'_>) {
     if silence.holds && waits && draft.incident.alerts.firing > 0 {
         waiting::begin_again(draft, facts);
     }
+    alerts::look_again_later(draft);
     draft.visible();
 }
 
 /// The incident is over: what was silenced until then is told again from now on. A silence with a time of its own stays.
 pub(super) fn incident_over(draft: &mut Draft) {
     match draft.incident.silence.take() {
-        Some(silence) if silence.until.is_none() => wish(draft, silence.serial, SilenceWish::End),
-        silence => draft.incident.silence = silence,
+        Some(silence) if silence.until.is_none() => end(draft, &silence),
+        silence => {
+            draft.incident.silence = silence;
+            // Until its end the card lets people lift it.
+            if let Some(until) = draft.incident.silence.as_ref().and_then(|silence| silence.until) {
+                draft.wake_at(until, Wake::Silence);
+            }
+        }
     }
 }
 
@@ -203,9 +268,21 @@ fn next_serial(draft: &mut Draft) -> u32 {
     draft.incident.silences
 }
 
-/// Wishes of one incident are carried out in order.
+fn stand(draft: &mut Draft, serial: u32) {
+    wish(draft, serial, SilenceWish::Stand);
+}
+
+/// Its end is wished, and remembered until Alertmanager does not have it any more.
+fn end(draft: &mut Draft, silence: &Silence) {
+    let (serial, until) = (silence.serial, silence.ends_there_at(draft.now));
+    draft.incident.silences_ending.retain(|ending| ending.serial != serial);
+    draft.incident.silences_ending.push(SilenceEnding { serial, until, is_late: false });
+    wish(draft, serial, SilenceWish::End);
+}
+
+/// Wishes for one silence are carried out in order; one that does not end holds up no later one.
 fn wish(draft: &mut Draft, serial: u32, wish: SilenceWish) {
-    let lane = format!("{}|silence", draft.incident.id);
+    let lane = format!("{}|silence {serial}", draft.incident.id);
     draft.emit(Effect::Silence { serial, wish }, Some(lane));
 }
 

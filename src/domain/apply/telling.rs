@@ -74,12 +74,20 @@ pub(super) fn woken(draft: &mut Draft, effect: &EffectId, wake: &Wake, facts: &F
         restoring::due(draft, id);
         return;
     }
+    // So is a silence that outlives it.
+    if *wake == Wake::Silence {
+        silencing::due(draft, facts);
+        return;
+    }
+    if *wake == Wake::StillFiring {
+        alerts::look_again(draft);
+        return;
+    }
     if !draft.incident.is_open() {
         return;
     }
     match wake {
-        Wake::Restore(_) => {}
-        Wake::Silence => silencing::due(draft, facts),
+        Wake::Restore(_) | Wake::Silence | Wake::StillFiring => {}
         Wake::Escalate => escalation_due(draft, facts),
         Wake::AcknowledgementExpires => waiting::acknowledgement_expired(draft, facts),
         Wake::ApprovalExpires(id) => deciding::approval_expired(draft, id),

@@ -32,6 +32,9 @@ pub struct FiringPage {
 pub struct AuditView {
     /// Open incidents that nobody has, and whose next step is not there. A bounded number of them.
     pub without_step: Vec<IncidentId>,
+    /// Urgent incidents that nobody has and of which no destination has heard, and not for lack of time. A bounded number
+    /// of them.
+    pub untold: Vec<IncidentId>,
     /// Timers that are due for too long.
     pub overdue_wakes: u64,
     /// Deliveries that have been waiting for too long.
@@ -47,13 +50,13 @@ impl AuditView {
 
 impl std::fmt::Display for AuditView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { without_step, overdue_wakes, overdue_deliveries } = self;
-        let count = without_step.len();
-        let named: Vec<&str> = without_step.iter().take(3).map(|incident| incident.0.as_str()).collect();
-        write!(f, "incidents without a next step: {count}")?;
-        if !named.is_empty() {
-            write!(f, " ({})", named.join(", "))?;
-        }
+        let Self { without_step, untold, overdue_wakes, overdue_deliveries } = self;
+        let named = |incidents: &[IncidentId]| {
+            let first: Vec<&str> = incidents.iter().take(3).map(|incident| incident.0.as_str()).collect();
+            if first.is_empty() { String::new() } else { format!(" ({})", first.join(", ")) }
+        };
+        write!(f, "incidents without a next step: {}{}", without_step.len(), named(without_step))?;
+        write!(f, "; urgent incidents of which no destination has heard: {}{}", untold.len(), named(untold))?;
         write!(f, "; overdue timers: {overdue_wakes}; overdue deliveries: {overdue_deliveries}")
     }
 }

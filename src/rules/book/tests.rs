@@ -129,6 +129,48 @@ fn an_alert_that_no_rule_matches_has_a_rule_of_its_own() {
 }
 
 #[test]
+fn what_the_service_raises_about_itself_goes_by_no_rule_that_was_not_written_for_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let rule = |name: &str, matchers: &str, more: &str| {
+        let text = mk_rule(name, "X").replace("['alertname=\"X\"']", matchers);
+        text.replace("severity: P1", &format!("severity: P3{more}"))
+    };
+    let everything =
+        rule("all", "[]", ", priority: 100") + &rule("any", "['alertname=~\".+\"']", ", priority: 90");
+    let watching = rule("watching", "['service=~\".*\"']", ", priority: 110, mode: shadow");
+    write(directory.path(), "a.yaml", &(everything.clone() + &watching));
+    let book = RuleBook::open(mk_source(directory.path())).unwrap_or_else(|errors| panic!("{errors}"));
+    let of = |book: &RuleBook, name: &str| {
+        let alert = mk_alert(&[("alertname", name), ("severity", "P1"), ("service", "smokejumper")]);
+        let rules = book.matching(&alert);
+        (
+            rules.iter().map(|kept| kept.rule.name.clone()).collect::<Vec<_>>(),
+            book.outline(&rules[0], &alert).severity,
+        )
+    };
+    for name in ["SmokejumperAuditFailed", "SmokejumperWatchdogMissing"] {
+        assert_eq!(of(&book, name), (vec!["(smokejumper)".to_owned()], Severity::P1), "{name}");
+    }
+    assert_eq!(of(&book, "Other").0, ["watching", "all"], "everything else goes by the rules");
+    assert_eq!(
+        of(&book, "ScheduledCheckFailed").0,
+        ["watching", "all"],
+        "so does what a check of theirs found"
+    );
+
+    // Whoever asks for it by name has it, also behind a rule for everything.
+    for matchers in ["['alertname=\"SmokejumperAuditFailed\"']", "['alertname=~\"Smokejumper.*\"']"] {
+        write(directory.path(), "a.yaml", &(everything.clone() + &rule("ours", matchers, "")));
+        book.reload();
+        assert_eq!(
+            of(&book, "SmokejumperAuditFailed"),
+            (vec!["ours".to_owned()], Severity::P3),
+            "{matchers}"
+        );
+    }
+}
+
+#[test]
 fn the_policy_is_the_rules_else_the_selected_one_else_the_default() {
     let directory = tempfile::tempdir().expect("a directory");
     let named = mk_rule("named", "A").replace("severity: P1", "severity: P1, escalation: named");

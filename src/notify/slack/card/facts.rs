@@ -120,6 +120,9 @@ fn quiet(incident: &Incident, scribe: Scribe<'_>) -> Option<String> {
         let waits = if silence.held_until.is_none() { " (Alertmanager is being told)" } else { "" };
         return Some(format!("until {until} by {by}{waits}"));
     }
+    if let Some(ending) = incident.silences_ending.iter().find(|ending| ending.is_late) {
+        return Some(format!("until {}: *its end does not reach Alertmanager*", moment(ending.until)));
+    }
     incident.suppressed.map(|quiet| format!("in Alertmanager: {quiet}"))
 }
 

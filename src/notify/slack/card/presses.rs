@@ -16,7 +16,9 @@ const OWN_UNITS: usize = 80;
 pub(super) fn rows(view: &IncidentView, may_silence: bool, scribe: Scribe<'_>) -> Vec<Value> {
     let incident = &view.incident;
     if !incident.is_open() {
-        return Vec::new();
+        // A silence may outlive its incident: the alert may come back, and nobody would hear of it.
+        let lift = incident.silence.as_ref().and_then(|_| lift(incident));
+        return lift.map(|button| blocks::buttons(vec![button])).into_iter().collect();
     }
     let asked = asked(incident);
     let mut buttons: Vec<Value> = asked.map(|action| decision(action, scribe)).unwrap_or_default();
@@ -45,11 +47,16 @@ fn in_hand(incident: &Incident, may_silence: bool) -> Vec<Value> {
     // Which episode it would end: a form may stand open while it ends and begins again.
     let resolve = draw(ClickVerb::Resolve, None, &of(Some(format!("{:x}", incident.episode))));
     let silence = match &incident.silence {
-        Some(_) => draw(ClickVerb::Unsilence, None, &of(None)),
+        Some(_) => lift(incident),
         None if may_silence && incident.alerts.firing > 0 => silence_menu(&incident.id.0),
         None => None,
     };
     [take_over, escalate, silence, resolve].into_iter().flatten().collect()
+}
+
+/// Lifts the silence that stands.
+fn lift(incident: &Incident) -> Option<Value> {
+    draw(ClickVerb::Unsilence, None, &ButtonValue { subject: incident.id.0.clone(), digest: None })
 }
 
 /// The action that people are asked about.

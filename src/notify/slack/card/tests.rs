@@ -6,6 +6,8 @@ use super::*;
 use crate::domain::action::ActionStatus;
 use crate::domain::decision::Reason;
 use crate::domain::guardrail::{Guardrail, GuardrailVerdict};
+use crate::domain::people::Actor;
+use crate::domain::silence::{Silence, SilenceEnding};
 use crate::notify::stories::{self, minutes};
 
 fn frame(redactor: &Redactor) -> Frame<'_> {
@@ -151,6 +153,35 @@ fn buttons_are_there_only_while_they_make_sense() {
     by_hand.incident.taken_over = by_hand.incident.acknowledged.clone();
     assert_eq!(ids(&by_hand), in_hand[1..]);
     assert_eq!(ids(&stories::resolved()), Vec::<String>::new());
+    let mut outlived = stories::resolved();
+    outlived.incident.silence = Some(mk_silence());
+    assert_eq!(ids(&outlived), ["smokejumper.unsilence"]);
+}
+
+fn mk_silence() -> Silence {
+    Silence {
+        serial: 1,
+        actor: Actor::machine(),
+        at: minutes(1),
+        reason: None,
+        until: Some(minutes(600)),
+        held_until: Some(minutes(600)),
+        holds: false,
+        is_late: false,
+    }
+}
+
+#[test]
+fn a_silence_that_does_not_end_stands_on_the_card() {
+    let redactor = Redactor::default();
+    let mut view = stories::resolved();
+    let said =
+        |view: &IncidentView| read_aloud(&card(view, &frame(&redactor))).contains("its end does not reach");
+    let ending = SilenceEnding { serial: 1, until: minutes(600), is_late: false };
+    view.incident.silences_ending = vec![ending];
+    assert!(!said(&view), "it may end any moment");
+    view.incident.silences_ending = vec![SilenceEnding { is_late: true, ..ending }];
+    assert!(said(&view));
 }
 
 #[test]
