@@ -70,9 +70,11 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Wake(Wake::Restore(_)) => 25,
             Effect::Wake(Wake::AcknowledgementExpires) => 26,
             Effect::Wake(Wake::Silence) => 27,
+            Effect::Wake(Wake::StillFiring) => 28,
+            Effect::LookAgain => 6,
             Effect::Check { .. } => 30,
             Effect::Report { .. } => 31,
         })
         .collect();
-    assert_eq!(shapes.len(), 26, "every shape has an example");
+    assert_eq!(shapes.len(), 28, "every shape has an example");
 }
