@@ -3,6 +3,8 @@
 //! This is the state that is stored, version-checked, and changed by [`crate::apply::apply`] alone. It holds
 //! counts of its alerts, not the alerts: a group of twenty thousand must not make every later step slow.
 
+mod untold;
+
 use crate::Labels;
 use crate::action::{Action, ActionId, ActionStatus, Task};
 use crate::alert::data::{STATE_REASON, without_data};
@@ -10,10 +12,10 @@ use crate::alert::{Alert, AlertStatus};
 use crate::bridge::BridgeMark;
 use crate::correlate::{CorrelationKey, Target};
 use crate::decision::Reason;
-use crate::effect::{Effect, EffectId, Wake};
+use crate::effect::{EffectId, Wake};
 use crate::escalation::EscalationState;
 use crate::guardrail::Standing;
-use crate::notification::{Destination, DestinationState, Notice};
+use crate::notification::{Destination, DestinationState};
 use crate::people::Actor;
 use crate::rule::{RuleHash, RuleMode};
 use crate::severity::Severity;
@@ -440,38 +442,6 @@ impl Incident {
     /// What a destination knows of it.
     pub fn destination(&self, destination: &Destination) -> Option<&DestinationState> {
         self.destinations.iter().find(|state| &state.destination == destination)
-    }
-
-    /// Whether nobody would hear of it at a destination if this notice did not reach it: nobody has it, and the notice
-    /// is no edit of a message that stands, nor of an episode that is over. Nobody need hear of one that waits for the
-    /// morning.
-    pub fn is_untold_without(&self, destination: &Destination, notice: &Notice) -> bool {
-        let stands = self.destination(destination).is_some_and(|state| state.message.is_some());
-        self.status == IncidentStatus::Triggered
-            && self.deferred_until().is_none()
-            && match notice {
-                Notice::Card => !stands,
-                Notice::Trigger { episode, .. } => *episode == self.episode,
-                Notice::Reply { page, .. } => *page,
-                Notice::Call { .. } => true,
-                _ => false,
-            }
-    }
-
-    /// Whether people are needed and no destination has heard so: of those that are told in this episode each has failed,
-    /// or what it must hear is among the effects that wait for too long already.
-    pub fn is_untold(&self, waiting: &[Effect]) -> bool {
-        let waits = |state: &DestinationState| {
-            waiting.iter().any(|effect| match effect {
-                Effect::Notify { destination, notice } => {
-                    destination == &state.destination && self.is_untold_without(destination, notice)
-                }
-                _ => false,
-            })
-        };
-        let needs = self.status == IncidentStatus::Triggered && self.deferred_until().is_none();
-        let mut told = self.destinations.iter().filter(|state| state.episode == self.episode).peekable();
-        needs && told.peek().is_some() && told.all(|state| state.replaced || waits(state))
     }
 
     /// The namespace that pauses and limits look at.
