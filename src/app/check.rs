@@ -5,10 +5,11 @@
 
 use super::rulebook;
 use crate::domain::catalog::Catalog;
+use crate::domain::people::Role;
 use crate::rules::Known;
 use crate::rules::book::DEFAULT_POLICY_KEY;
 use crate::rules::load::{Survey, no_policy, survey};
-use crate::settings::{Locator, Settings};
+use crate::settings::{ApiToken, Locator, Settings};
 use crate::yaml::{Place, Problem};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -105,8 +106,28 @@ fn with_settings(
     if settings.server.links_lead_nowhere() {
         checked.warnings.push(locator.problem(&["server", "listen"], NO_LINKS, NO_LINKS_HELP));
     }
+    checked.warnings.extend(nobodys_tokens(settings, &locator));
     checked.take(found);
     checked
+}
+
+/// Tokens that may approve and name nobody, where there are people to name: what two people have to approve does not count
+/// by them.
+fn nobodys_tokens(settings: &Settings, locator: &Locator) -> Vec<Problem> {
+    let is_nobodys = |token: &ApiToken| token.role >= Role::Approver && token.person.is_none();
+    let tokens = settings.api.tokens.iter().enumerate().filter(|(_, token)| is_nobodys(token));
+    let tokens = tokens.filter(|_| !settings.people.is_empty());
+    let problem = |(index, token): (usize, &ApiToken)| {
+        let message = format!(
+            "the token `{}` may approve, and does not say whose it is: it does not count where two people have to approve \
+             (T3)",
+            token.name
+        );
+        let help = "name its holder, such as `person: una`, by a name under `people`; a machine needs the role `responder` at \
+                    most";
+        locator.problem(&["api", "tokens", &index.to_string(), "role"], message, help)
+    };
+    tokens.map(problem).collect()
 }
 
 impl Checked {

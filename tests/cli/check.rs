@@ -159,6 +159,23 @@ fn links_that_lead_nowhere_are_doubtful() {
 }
 
 #[test]
+fn a_token_that_may_approve_and_names_nobody_is_doubtful_where_people_are_known() {
+    let shown = |people: &str, holder: &str| {
+        let token = format!("{{ name: laptop, role: approver{holder}, token: {{ env: LAPTOP }} }}");
+        let settings = format!("{SETTINGS}{people}api:\n  tokens:\n    - {token}\n");
+        let folder = Folder::with(&[("s.yaml", settings.as_str()), ("rules/a.yaml", GOOD)]);
+        with_secrets(folder.check(&["--config", "s.yaml"])).run().good()
+    };
+    const PEOPLE: &str = "people: [{ name: una, slack: U0UNA, role: approver }]\n";
+    let doubtful = shown(PEOPLE, "");
+    assert!(doubtful.contains("`laptop` may approve, and does not say whose it is"), "{doubtful}");
+    assert!(doubtful.contains("api.tokens.0.role") && doubtful.contains("person: una"), "{doubtful}");
+    for (people, holder) in [(PEOPLE, ", person: una"), ("", "")] {
+        assert!(!shown(people, holder).contains("whose it is"), "{people} {holder}");
+    }
+}
+
+#[test]
 fn warnings_count_where_the_caller_says_so() {
     let folder = Folder::with(&[("s.yaml", SETTINGS), ("rules/a.yaml", &GOOD.replace("waf }", "cdn }"))]);
     let check = |more: &[&str]| with_secrets(folder.check(&[&["--config", "s.yaml"], more].concat())).run();
