@@ -8,11 +8,16 @@ use std::sync::Arc;
 /// The desk, for the doors.
 pub(super) fn behind_the_doors(desk: Desk) -> SlackDesk {
     let desk = Arc::new(desk);
-    let (asking, commanding, showing) = (Arc::clone(&desk), Arc::clone(&desk), desk);
+    let (asking, telling) = (Arc::clone(&desk), Arc::clone(&desk));
+    let (commanding, showing) = (Arc::clone(&desk), desk);
     SlackDesk {
         ask_why: Arc::new(move |body| {
-            let desk = Arc::clone(&asking);
-            Box::pin(async move { desk.ask_why(&body).await })
+            let opening = Arc::clone(&asking).ask_why(body)?;
+            Some(Box::pin(opening))
+        }),
+        tell_stray: Arc::new(move |body| {
+            let desk = Arc::clone(&telling);
+            Box::pin(async move { desk.tell_stray(&body).await })
         }),
         command: Arc::new(move |asked| Box::pin(Arc::clone(&commanding).command(asked))),
         open_home: Arc::new(move |opened| {

@@ -13,7 +13,7 @@ pub mod event;
 pub mod files;
 pub mod inspect;
 pub mod interaction;
-mod people;
+pub mod people;
 pub mod scopes;
 pub mod signature;
 pub mod socket;

@@ -25,8 +25,12 @@ pub type MetricsPage = dyn Fn() -> String + Send + Sync;
 /// Writes the record of an incident as JSON, with the document itself under `markdown`.
 pub type WriteRecord = dyn Fn(&IncidentView) -> Value + Send + Sync;
 
-/// Opens the form that asks why for a press that wants a reason; whether it is open now.
-pub type AskWhy = dyn Fn(Bytes) -> BoxFuture<'static, bool> + Send + Sync;
+/// Opens the form that asks why, for a press that wants a reason: none for any other. What comes out is whether that is the
+/// end of the press; else it counts as it is.
+pub type AskWhy = dyn Fn(&[u8]) -> Option<BoxFuture<'static, bool>> + Send + Sync;
+
+/// Tells somebody why their press did not count, where no message of ours stands.
+pub type TellStray = dyn Fn(Bytes) -> BoxFuture<'static, ()> + Send + Sync;
 
 /// Carries out a slash command; returns what Slack is to show.
 pub type Command = dyn Fn(SlashCommand) -> BoxFuture<'static, Value> + Send + Sync;
@@ -38,6 +42,8 @@ pub type OpenHome = dyn Fn(HomeOpened) -> BoxFuture<'static, ()> + Send + Sync;
 pub struct SlackDesk {
     /// Asks why somebody pressed a button, where that is wanted.
     pub ask_why: Arc<AskWhy>,
+    /// Answers presses from elsewhere.
+    pub tell_stray: Arc<TellStray>,
     /// Carries out slash commands.
     pub command: Arc<Command>,
     /// Shows home tabs.

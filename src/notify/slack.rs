@@ -14,6 +14,7 @@ pub mod desk;
 pub mod directory;
 mod drawn;
 mod files;
+mod guests;
 mod home;
 mod markup;
 mod modal;
@@ -38,6 +39,7 @@ use serde_json::Value;
 use crate::chart::Painter;
 use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
+use crate::clients::slack::people::Account;
 use crate::clients::slack::{MESSAGE_FAULTS, Message, Posted, SlackClient};
 use crate::domain::notification::{Destination, MessageRef, Notice};
 use crate::domain::redact::Redactor;
@@ -238,6 +240,11 @@ impl SlackNotifier {
     /// The user behind a mail address.
     async fn user_of(&self, email: &str) -> Result<Option<String>, SendError> {
         self.client()?.user_of(email).await
+    }
+
+    /// Somebody's account.
+    async fn account(&self, user: &str) -> Result<Account, SendError> {
+        self.client()?.account(user).await
     }
 
     /// Shows a modal to whoever got the trigger.

@@ -18,6 +18,7 @@
 //! It must never speak to the real Slack.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -187,6 +188,7 @@ struct Shared {
     options: SlackOptions,
     base_url: String,
     scopes: Mutex<Vec<String>>,
+    messages_tab: AtomicBool,
     workspace: Mutex<Workspace>,
     rate: Mutex<RateLimiter>,
     interactivity_url: Mutex<Option<String>>,
@@ -289,6 +291,11 @@ impl SlackSandbox {
         *lock(&self.shared.scopes) = scopes.iter().map(|&scope| scope.to_owned()).collect();
     }
 
+    /// Switches the app's messages tab on or off, as its settings would.
+    pub fn set_messages_tab(&self, is_on: bool) {
+        self.shared.messages_tab.store(is_on, Ordering::Relaxed);
+    }
+
     /// Says who is in a user group; a group that nobody has named does not exist.
     pub fn set_group(&self, id: &str, members: &[&str]) {
         let members = members.iter().map(|&member| member.to_owned()).collect();
@@ -327,6 +334,7 @@ impl Shared {
         Ok(Self {
             base_url,
             scopes: Mutex::new(options.scopes.clone()),
+            messages_tab: AtomicBool::new(options.messages_tab),
             workspace: Mutex::new(Workspace::new(options.channels.clone())),
             rate: Mutex::new(RateLimiter::new(options.rate_limits)),
             interactivity_url: Mutex::default(),

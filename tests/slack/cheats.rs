@@ -124,6 +124,17 @@ async fn what_comes_from_another_team_app_or_person_decides_nothing() {
         assert_eq!(world.answer(&other(change)).await, Some(200), "{what}: nobody learns what was wrong");
         world.judge_undecided(what).await;
     }
+    // Who presses a copy is told so, by the address that came with the press: we may not be where it stands.
+    let told = eventually("a copy is answered", PATIENCE, async || {
+        world.slack.follow_ups().entries().pop().map(|entry| entry.what)
+    })
+    .await;
+    assert!(
+        told.accepted && told.body["text"].as_str().is_some_and(|it| it.contains("this is a copy")),
+        "{told:?}"
+    );
+    assert_eq!(told.body["response_type"], "ephemeral");
+    assert_eq!(world.slack.follow_ups().total(), 1, "only the copy is: {told:?}");
     // Somebody whom only Slack knows is told that this is for others.
     assert_eq!(world.answer(&world.genuine(&card, "U0SAM")).await, Some(200));
     assert!(world.whisper_to("U0SAM").await.contains("approver"));

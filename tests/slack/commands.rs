@@ -103,7 +103,7 @@ async fn the_kill_switch_is_for_admins_and_what_is_not_understood_is_answered_wi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_on_call_is_said_as_the_api_says_it() {
     let world = World::start(Transport::SocketMode).await;
-    let said = read(&world, "sam", "oncall").await;
+    let said = read(&world, "sam", "oncall primary").await;
     let listed = world.get("/api/v1/oncall").await;
     let person = listed["schedules"][0]["person"].as_str().expect("somebody");
     let next = listed["schedules"][0]["next"].as_str().expect("somebody follows");
@@ -111,8 +111,53 @@ async fn who_is_on_call_is_said_as_the_api_says_it() {
         said.contains(&format!("`primary`: *{person}* until")) && said.contains(&format!("then *{next}*")),
         "{said}"
     );
-    assert_eq!(read(&world, "sam", "oncall primary").await, said);
+    assert!(read(&world, "sam", "oncall").await.contains(&said), "all are said where none is named");
     assert!(read(&world, "sam", "oncall second").await.contains("No schedule `second` says"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guests_and_people_of_other_workspaces_learn_nothing_but_the_way_in() {
+    let world = World::start(Transport::SocketMode).await;
+    world.fire("api").await;
+    world.card_with("smokejumper.approve").await;
+    let id = world.incident().await.expect("an incident")["id"].as_str().expect("an id").to_owned();
+    for (user, member, why) in
+        [("gil", "U0GIL", "You are a guest"), ("ola", "U0OLA", "You belong to another workspace")]
+    {
+        for text in ["status", &format!("incident {id}"), &format!("diag {id}"), "oncall", "help"] {
+            let said = read(&world, user, text).await;
+            assert!(
+                said.contains(why) && said.contains("lets you in") && said.contains(member),
+                "{text}: {said}"
+            );
+            assert!(!said.contains("api"), "{text}: {said}");
+        }
+        world.slack.open_home(member).await.expect("sent");
+        let home = eventually("the home tab is drawn", PATIENCE, async || world.slack.home_of(member)).await;
+        assert!(home.to_string().contains(why) && !home.to_string().contains("open incident"), "{home}");
+    }
+    // While Slack does not say who somebody is, they are shown nothing; whoever has a role of their own is not asked about.
+    world.slack.set_scopes(&["chat:write"]);
+    assert!(read(&world, "sam", "status").await.contains("users:read"));
+    assert!(read(&world, "una", "status").await.contains("1 open incident"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_has_no_role_of_their_own_takes_an_incident_where_its_message_stands() {
+    let world = World::start(Transport::SocketMode).await;
+    world.fire("api").await;
+    let card = world.card_with("smokejumper.approve").await;
+    world.adopted(&card).await;
+    let id = world.incident().await.expect("an incident")["id"].as_str().expect("an id").to_owned();
+    let take = async |channel: &str| {
+        let done = world.slack.command_in(channel, "sam", COMMAND, &format!("ack {id}")).await.expect("sent");
+        answer(&done)
+    };
+    for channel in ["C0LEADS", "D0SANDBOX"] {
+        assert!(take(channel).await.contains("in the channel in which its message stands"), "{channel}");
+    }
+    assert_eq!(world.incident().await.expect("one")["status"], "triggered");
+    assert!(take("C0INCIDENTS").await.starts_with("You have it"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@
 
 mod cheats;
 mod commands;
+mod direct;
 mod kills;
 mod modals;
 mod people;

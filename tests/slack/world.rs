@@ -65,6 +65,30 @@ spec:
   fallback: [{ slack: { channel: "#leads" } }]
 ---
 apiVersion: smokejumper.dev/v1
+kind: ResponseRule
+metadata: { name: called }
+spec:
+  matchers: ['alertname="Called"']
+  severity: P1
+  groupBy: [service]
+  escalation: duty
+---
+apiVersion: smokejumper.dev/v1
+kind: EscalationPolicy
+metadata: { name: duty }
+spec:
+  levels:
+    - { name: whoever is on call, after: 0s, destinations: [{ on_call: watch }] }
+  fallback: [{ slack: { channel: "#leads" } }]
+---
+apiVersion: smokejumper.dev/v1
+kind: Schedule
+metadata: { name: watch }
+spec:
+  rotations:
+    - { name: always, people: [ravi], start: '2026-01-05', handover: '09:00', every: weekly, weekday: monday }
+---
+apiVersion: smokejumper.dev/v1
 kind: Schedule
 metadata: { name: primary }
 spec:
@@ -105,6 +129,10 @@ impl World {
         let mut options =
             SlackOptions { socket_mode, rate_limits: RateLimits::Off, ..SlackOptions::default() };
         options.users.push(User::new("U0LI", "li", "Li Wei", "On-call engineer"));
+        let guest = User::new("U0GIL", "gil", "Gil Amar", "Contractor");
+        options.users.push(User { is_guest: true, ..guest });
+        let stranger = User::new("U0OLA", "ola", "Ola Berg", "At a customer");
+        options.users.push(User { other_team: Some("T0OTHER".to_owned()), ..stranger });
         let slack = Arc::new(SlackSandbox::start(options).await.expect("slack"));
         prepare(&slack);
         let recorder = Recorder::start().await;

@@ -362,9 +362,15 @@ impl World {
                 })
             })
             .await;
-        let click = self.slack.click(&card.channel, &card.ts, "smokejumper.approve", person).await;
+        let button = if tier == "T3" { "smokejumper.approve_why" } else { "smokejumper.approve" };
+        let click = self.slack.click(&card.channel, &card.ts, button, person).await;
         let click = click.expect("the button is there");
         assert_eq!(click.status, Some(200), "{click:?}");
+        if tier == "T3" {
+            let form =
+                eventually("the form that asks why", PATIENCE, async || self.slack.views().pop()).await;
+            self.slack.submit(&form.id, &[("reason", "it is needed")]).await.expect("sent");
+        }
         card
     }
 

@@ -127,6 +127,11 @@ impl Looker<'_> {
                 "a direct message whose answer was lost may stand there twice",
             ),
             (is_answered, "commands", "there is no slash command"),
+            (
+                is_answered,
+                "users:read",
+                "only people with a role of their own are answered by the slash command",
+            ),
             (!slack.groups.is_empty(), "usergroups:read", "nobody counts as a member of a group"),
             (
                 self.settings.people.iter().any(by_mail),

@@ -16,6 +16,9 @@ pub struct SlashCommand {
     /// The app that the command belongs to; compare with the settings.
     #[serde(default, rename = "api_app_id")]
     pub app_id: Option<String>,
+    /// Where it was written: a channel, or a direct conversation.
+    #[serde(default)]
+    pub channel_id: Option<String>,
     /// Who it was: the id is what may be trusted, names can be chosen freely.
     pub user_id: String,
     /// The command with its slash.

@@ -1,6 +1,6 @@
-//! Who is who in Slack: members of a user group, and the user behind a mail address.
+//! Who is who in Slack: members of a user group, the user behind a mail address, and whose member somebody is.
 //!
-//! Both methods read forms only; as JSON their arguments would be overlooked.
+//! All methods read forms only; as JSON their arguments would be overlooked.
 
 use serde::Deserialize;
 
@@ -28,7 +28,38 @@ struct FoundUser {
     deleted: bool,
 }
 
+/// What `users.info` answers.
+#[derive(Debug, Deserialize)]
+struct Shown {
+    user: Account,
+}
+
+/// Somebody's account, as the workspace sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Account {
+    /// The workspace that the person belongs to.
+    pub team_id: Option<String>,
+    /// Whether they have left.
+    pub deleted: bool,
+    /// Whether they are a guest who sees some channels, or one alone.
+    pub is_restricted: bool,
+    /// Whether they are a guest who sees one channel alone.
+    pub is_ultra_restricted: bool,
+    /// Whether they belong to another workspace, with which channels are shared.
+    pub is_stranger: bool,
+}
+
 impl SlackClient {
+    /// `users.info`: the account behind a user id.
+    ///
+    /// # Errors
+    /// As the table says; never ambiguous.
+    pub async fn account(&self, user: &str) -> Result<Account, SendError> {
+        let answer: Shown = self.ask("users.info", &[("user", user)]).await?;
+        Ok(answer.user)
+    }
+
     /// `usergroups.users.list`: the user ids of the members of a group.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 /// Each method of the Web API that is called, with the scope that it needs of the bot token; none needs one where it is
 /// empty. From the reference page of each method.
-pub const METHODS: [(&str, &str); 15] = [
+pub const METHODS: [(&str, &str); 16] = [
     ("apps.connections.open", ""),
     ("auth.test", ""),
     ("chat.postEphemeral", "chat:write"),
@@ -17,18 +17,18 @@ pub const METHODS: [(&str, &str); 15] = [
     ("files.getUploadURLExternal", "files:write"),
     ("usergroups.users.list", "usergroups:read"),
     ("users.conversations", "channels:read"),
+    ("users.info", "users:read"),
     ("users.lookupByEmail", "users:read.email"),
     ("views.open", ""),
     ("views.publish", ""),
 ];
 
 /// Scopes that are needed beside those of the methods, and what for.
-pub const OTHERS: [(&str, &str); 5] = [
+pub const OTHERS: [(&str, &str); 4] = [
     ("commands", "the slash command"),
     ("groups:history", "channels:history for private channels"),
     ("groups:read", "channels:read for private channels"),
     ("im:history", "channels:history for direct messages"),
-    ("users:read", "Slack grants users:read.email only together with it"),
 ];
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `POST /webhooks/slack`: clicks on our buttons, forms, slash commands and events, signed by Slack.
 //!
-//! The signature is checked over the raw body before anything is read. Slack waits three seconds for the answer;
-//! what the click means is worked out after it is stored. What comes over Socket Mode ([`socket`]) goes the same way
+//! The signature is checked over the raw body before anything is read. Slack waits three seconds for the answer, and people
+//! less: it comes after one commit, and beside the form that a press may open. What the click means is worked out after it
+//! is stored. What comes over Socket Mode ([`socket`]) goes the same way
 //! from there on.
 
 pub mod meter;
@@ -19,14 +20,20 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Size of one interaction. It carries the message with its blocks, which is some 100 kB when it is encoded.
 pub const INTERACTION_BYTES_MAX: usize = 1024 * 1024;
 /// Size of all interactions in memory at once. Their senders are strangers until the signature is checked, so they
 /// have memory of their own and cannot take that of Alertmanager.
 pub const INTERACTIONS_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long the answer to a press waits for the form that it opens. Most are open by then, and one that Slack refuses is
+/// stored before the press is answered; people see half a second.
+const FORM_WAIT: Duration = Duration::from_millis(250);
 
 /// Checks and stores one interaction.
 ///
@@ -106,15 +113,82 @@ async fn command_of(services: &Services, payload: &str) -> Result<Option<Value>,
 /// 400 for a body that is no interaction, 503 where it cannot be stored.
 async fn interaction(services: &Services, body: Bytes) -> Result<(), Problem> {
     let read = parse_interaction(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-    // A press that opens a form has not been meant yet; the form, sent off, is stored like a press. The trigger for it is
-    // good for three seconds, so nothing slow may come before.
-    if matches!(read, Interaction::BlockActions(_)) && (services.slack_desk.ask_why)(body.clone()).await {
-        return Ok(());
+    if !matches!(read, Interaction::BlockActions(_)) {
+        return store(services, Source::Slack, body).await;
     }
-    store(services, Source::Slack, body).await
+    match (services.slack_desk.ask_why)(&body) {
+        Some(opening) => {
+            let services = services.clone();
+            beside(opening, async move { store(&services, Source::Slack, body).await }).await
+        }
+        None => {
+            store(services, Source::Slack, body.clone()).await?;
+            // Nobody waits for it: the press is judged by what is stored.
+            tokio::spawn((services.slack_desk.tell_stray)(body));
+            Ok(())
+        }
+    }
+}
+
+/// A press that opens a form has not been meant yet; the form, sent off, is stored like a press. Where it does not open the
+/// press is stored as it is: before it is answered where that is known by then, and else after. Whoever's process is killed
+/// in between sees that nothing happened, and presses again.
+///
+/// # Errors
+/// 503 where it cannot be stored.
+async fn beside(
+    opening: BoxFuture<'static, bool>,
+    storing: impl Future<Output = Result<(), Problem>> + Send + 'static,
+) -> Result<(), Problem> {
+    // The trigger for a form is good for three seconds, so nothing slow may come before.
+    let mut opening = tokio::spawn(opening);
+    match tokio::time::timeout(FORM_WAIT, &mut opening).await {
+        Ok(Ok(true)) => Ok(()),
+        Ok(_) => storing.await,
+        Err(_) => {
+            tokio::spawn(async move {
+                let is_open = opening.await.unwrap_or(false);
+                if !is_open && storing.await.is_err() {
+                    tracing::error!("a press whose form did not open could not be stored: it does not count");
+                }
+            });
+            Ok(())
+        }
+    }
 }
 
 /// A payload as a form, which is how it is posted and stored.
 fn form_of(payload: &str) -> Bytes {
     form_urlencoded::Serializer::new(String::new()).append_pair("payload", payload).finish().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_a_press_does_not_wait_for_a_form_that_opens_slowly() {
+        let (opened, opening) = oneshot::channel();
+        let (stored, storing) = oneshot::channel();
+        let store = async move { stored.send(()).map_err(|()| Problem::unavailable("nobody waits")) };
+        let answer = beside(opening.map(|open| open == Ok(true)).boxed(), store);
+        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+        assert!(matches!(answer, Ok(Ok(()))), "answered while the form is not open");
+        // It does not open: the press counts without it.
+        opened.send(false).expect("still waited for");
+        storing.await.expect("stored after all");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_press_whose_form_is_refused_at_once_is_answered_once_it_is_stored() {
+        let refused = || std::future::ready(false).boxed();
+        let full = async { Err(Problem::unavailable("the store is full")) };
+        assert!(beside(refused(), full).await.is_err(), "Slack says that it did not work");
+        assert!(beside(refused(), async { Ok(()) }).await.is_ok());
+        let never = async { panic!("a press whose form is open is not stored") };
+        assert!(beside(std::future::ready(true).boxed(), never).await.is_ok());
+    }
 }

@@ -96,10 +96,29 @@ fn is_digest(text: &str) -> bool {
     (1..=DIGEST_CHARS_MAX).contains(&text.len()) && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
+/// The button that approves once its form was sent off.
+const APPROVE_WHY: (&str, &str) = ("approve_why", "Approve …");
+
 /// What a button of this `action_id` does; `None` for a button that is not ours.
 pub fn verb_of(action_id: &str) -> Option<ClickVerb> {
     let word = action_id.strip_prefix(PREFIX)?;
+    if word == APPROVE_WHY.0 {
+        return Some(ClickVerb::Approve);
+    }
     ClickVerb::ALL.into_iter().find(|verb| names(*verb).0 == word)
+}
+
+/// Whether a button opens a form first, where there is one for what it does.
+pub(super) fn opens_a_form(verb: ClickVerb, action_id: &str) -> bool {
+    verb != ClickVerb::Approve || action_id.strip_prefix(PREFIX) == Some(APPROVE_WHY.0)
+}
+
+/// Draws the button that approves and asks why first.
+pub(super) fn approve_why(value: &ButtonValue) -> Option<Value> {
+    let mut button = draw(ClickVerb::Approve, Some("primary"), value)?;
+    button["action_id"] = json!(format!("{PREFIX}{}", APPROVE_WHY.0));
+    button["text"] = plain(APPROVE_WHY.1);
+    Some(button)
 }
 
 fn action_id(verb: ClickVerb) -> String {
@@ -226,6 +245,12 @@ mod tests {
             assert_eq!(verb_of(&action_id(verb)), Some(verb));
         }
         assert_eq!(verb_of("approve"), None);
+        let why = approve_why(&mk_value("0199-a1", Some("ab"))).expect("a button");
+        let why = why["action_id"].as_str().expect("a name");
+        assert_eq!(verb_of(why), Some(ClickVerb::Approve));
+        assert!(opens_a_form(ClickVerb::Approve, why));
+        assert!(!opens_a_form(ClickVerb::Approve, &action_id(ClickVerb::Approve)));
+        assert!(opens_a_form(ClickVerb::Reject, &action_id(ClickVerb::Reject)));
         assert_eq!(verb_of("smokejumper.launch"), None);
     }
 

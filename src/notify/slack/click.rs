@@ -139,9 +139,9 @@ fn read(action: &Action, actor: &Recognised, pressed: &Pressed<'_>) -> Result<Op
 
 /// Somebody, and whether the settings or one of their groups give them their role.
 #[derive(Debug)]
-struct Recognised {
-    actor: Actor,
-    is_known: bool,
+pub(super) struct Recognised {
+    pub(super) actor: Actor,
+    pub(super) is_known: bool,
 }
 
 impl Recognised {
@@ -182,11 +182,7 @@ impl<'a> Sender<'a> {
 
 impl People {
     /// Who it is to us, where it comes from the right workspace and app.
-    pub(super) fn actor_of(&self, sender: &Sender<'_>) -> Result<Actor, ClickRefused> {
-        self.recognise(sender).map(|recognised| recognised.actor)
-    }
-
-    fn recognise(&self, sender: &Sender<'_>) -> Result<Recognised, ClickRefused> {
+    pub(super) fn recognise(&self, sender: &Sender<'_>) -> Result<Recognised, ClickRefused> {
         if let Some(allowed) = self.team_id.clone().filter(|id| sender.team_id != Some(id)) {
             return Err(ClickRefused::OtherTeam { allowed, found: sender.team_id.map(str::to_owned) });
         }

@@ -33,6 +33,11 @@ pub(super) fn view(mut incidents: Vec<Incident>, pauses: &[Pause], frame: &Frame
     json!({ "type": "home", "blocks": drawn })
 }
 
+/// The view for somebody who may not look; `why` is mrkdwn.
+pub(super) fn closed(why: &str) -> Value {
+    json!({ "type": "home", "blocks": [blocks::section(why)] })
+}
+
 /// The worst first, and of these the oldest.
 pub(super) fn sort(incidents: &mut [Incident]) {
     incidents.sort_by_key(|incident| (incident.severity, incident.started_at));

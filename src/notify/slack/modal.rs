@@ -37,7 +37,7 @@ pub(super) struct Form {
     pub(super) fields: Vec<TextField>,
 }
 
-/// A field of several lines that may be left empty.
+/// A field of several lines.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TextField {
     /// Comes back with what was written.
@@ -46,6 +46,8 @@ pub(super) struct TextField {
     pub(super) label: &'static str,
     /// What stands in it while it is empty.
     pub(super) placeholder: &'static str,
+    /// Whether Slack sends nothing off before something stands in it.
+    pub(super) is_required: bool,
     /// Characters that it takes.
     pub(super) chars_max: u16,
 }
@@ -73,7 +75,7 @@ impl TextField {
     fn block(&self) -> Value {
         debug_assert!(units(self.label) <= LABEL_UNITS_MAX && self.chars_max <= INPUT_CHARS_MAX);
         json!({
-            "type": "input", "block_id": self.id, "optional": true, "label": plain(self.label),
+            "type": "input", "block_id": self.id, "optional": !self.is_required, "label": plain(self.label),
             "element": {
                 "type": "plain_text_input", "action_id": self.id, "multiline": true,
                 "max_length": self.chars_max, "placeholder": plain(self.placeholder),
@@ -93,7 +95,13 @@ mod tests {
             title: "Reject this plan",
             submit: "Reject",
             paragraphs: vec!["It is not carried out.".to_owned()],
-            fields: vec![TextField { id: "why", label: "Why?", placeholder: "…", chars_max: 500 }],
+            fields: vec![TextField {
+                id: "why",
+                label: "Why?",
+                placeholder: "…",
+                is_required: false,
+                chars_max: 500,
+            }],
         }
     }
 

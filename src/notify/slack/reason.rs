@@ -36,6 +36,7 @@ impl Asked {
 pub(super) fn form(verb: ClickVerb, asked: &Asked, about: Option<&str>) -> Option<Form> {
     let (title, what) = words(verb)?;
     let (word, label) = names(verb);
+    let is_required = verb == ClickVerb::Approve;
     let about = about.map(str::to_owned).filter(|text| !text.trim().is_empty());
     let chosen = asked.value.digest.as_deref().filter(|_| verb == ClickVerb::Silence);
     let chosen = chosen.map(|choice| format!("How long: {}.", silence_length(choice)));
@@ -48,7 +49,11 @@ pub(super) fn form(verb: ClickVerb, asked: &Asked, about: Option<&str>) -> Optio
         fields: vec![TextField {
             id: FIELD,
             label: "Why?",
-            placeholder: "For whoever reads it later. It may stay empty.",
+            placeholder: match is_required {
+                true => "For whoever approves after you, and whoever reads it later.",
+                false => "For whoever reads it later. It may stay empty.",
+            },
+            is_required,
             chars_max: REASON_CHARS_MAX,
         }],
     })
@@ -57,6 +62,9 @@ pub(super) fn form(verb: ClickVerb, asked: &Asked, about: Option<&str>) -> Optio
 /// The title, and what happens then.
 fn words(verb: ClickVerb) -> Option<(&'static str, &'static str)> {
     match verb {
+        ClickVerb::Approve => {
+            Some(("Approve this plan?", "It is carried out once two different people have approved it."))
+        }
         ClickVerb::Reject => Some(("Reject this plan?", "It will not be carried out. People go on.")),
         ClickVerb::TakeOver => Some((
             "Go on by hand?",
@@ -73,7 +81,7 @@ fn words(verb: ClickVerb) -> Option<(&'static str, &'static str)> {
             "Alertmanager tells nobody of them, the incident is yours, and nothing escalates or starts by itself until the \
              silence is over.",
         )),
-        ClickVerb::Acknowledge | ClickVerb::Approve | ClickVerb::Escalate | ClickVerb::Unsilence => None,
+        ClickVerb::Acknowledge | ClickVerb::Escalate | ClickVerb::Unsilence => None,
     }
 }
 
@@ -128,6 +136,16 @@ mod tests {
     }
 
     #[test]
+    fn whoever_approves_by_a_form_has_to_say_why() {
+        let view = |verb| form(verb, &mk_asked(), None).and_then(|form| form.view()).expect("a form");
+        let is_optional = |verb| view(verb)["blocks"][1]["optional"].clone();
+        assert_eq!(
+            (is_optional(ClickVerb::Approve), is_optional(ClickVerb::Reject)),
+            (false.into(), true.into())
+        );
+    }
+
+    #[test]
     fn whoever_silences_reads_for_how_long_before_they_do() {
         let value = ButtonValue { subject: "i1".to_owned(), digest: Some("4h".to_owned()) };
         let asked = Asked { value, channel: None };
@@ -147,7 +165,7 @@ mod tests {
         for metadata in ["", "v1|i1-a1|ab12", "v1|i1-a1\nC1", "v2|i1-a1|ab12\nC1", "v1|i1-a1|ab12\nC1\nC2"] {
             assert!(parse_metadata(ClickVerb::Reject, metadata).is_err(), "{metadata}");
         }
-        assert_eq!(verb_of("smokejumper.reason.approve"), None, "nobody is asked why they approve");
+        assert_eq!(verb_of("smokejumper.reason.acknowledge"), None, "nobody is asked why they take it");
         assert_eq!(verb_of("smokejumper.reject"), None);
     }
 

@@ -341,10 +341,15 @@ async fn what_another_process_may_have_posted_is_looked_for_before_it_is_posted_
         assert!(is_yes(&other.deliver(again(key), &destination(), &line, &view, now).await));
         assert_eq!(story.messages().len(), 1 + lines, "{key}");
     }
-    // Telling fails open: where nobody may look, it is posted.
-    story.slack.set_scopes(&["chat:write"]);
+    // Telling fails open: where looking takes long, or nobody may look, it is posted.
+    story.slack.faults().next("conversations.replies", Fault::rate_limited(30));
     assert!(is_yes(&other.deliver(again("i1-e3"), &destination(), &line, &view, now).await));
     assert_eq!(story.messages().len(), 4);
+    story.slack.set_scopes(&["chat:write"]);
+    // One more, which the other would have to hold back: it keeps the pace of the channel.
+    let third = mk_notifiers(&story.slack, &SecretSource::Env("SLACK".to_owned()));
+    assert!(is_yes(&third.deliver(again("i1-e3"), &destination(), &line, &view, now).await));
+    assert_eq!(story.messages().len(), 5);
 }
 
 #[tokio::test]

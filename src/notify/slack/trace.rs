@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -24,6 +25,8 @@ const EVENT_TYPE: &str = "smokejumper_incident";
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Looks that may fail before a message is posted all the same. A look that Slack refuses for good is not repeated.
 const LOOKS_MAX: u32 = 3;
+/// How long Slack may ask to wait for another look: a call for people must not wait longer for its double to be ruled out.
+const LOOK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Wishes of which something is remembered: those whose last try failed. When there are more all are forgotten, and each is
 /// looked for once.
 const TRIES_MAX: usize = 10_000;
@@ -124,8 +127,10 @@ impl SlackNotifier {
     ) -> Result<Option<MessageRef>, SendError> {
         let Some(since) = go.unclear_since else { return Ok(None) };
         match self.look_for(channel, message, back(since)).await {
-            Err(error @ (SendError::Retry { .. } | SendError::Paced { .. })) if self.tries.unseen(go.key) => {
-                Err(error)
+            Err(SendError::Retry { after, reason })
+                if after.is_none_or(|wait| wait <= LOOK_WAIT_MAX) && self.tries.unseen(go.key) =>
+            {
+                Err(SendError::Retry { after, reason })
             }
             looked => {
                 self.tries.seen(go.key);
@@ -243,7 +248,7 @@ mod tests {
     }
 
     fn paced() -> Result<(), SendError> {
-        Err(SendError::Paced { wait: std::time::Duration::from_secs(1) })
+        Err(SendError::Paced { wait: Duration::from_secs(1) })
     }
 
     #[test]

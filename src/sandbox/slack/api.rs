@@ -191,6 +191,7 @@ impl Shared {
             "conversations.open" => Some("im:write"),
             "usergroups.users.list" => Some("usergroups:read"),
             "users.lookupByEmail" => Some("users:read.email"),
+            "users.info" => Some("users:read"),
             "files.getUploadURLExternal" | "files.completeUploadExternal" => Some("files:write"),
             "conversations.info" | "conversations.list" | "users.conversations" => Some("channels:read"),
             // Which scope these need depends on what kind of conversation it is.
@@ -215,6 +216,7 @@ impl Shared {
             "views.publish" => self.publish_view(args.required("user_id")?, args.view()?),
             "usergroups.users.list" => self.members_of(form.required("usergroup")?),
             "users.lookupByEmail" => self.user_by_email(form.required("email")?),
+            "users.info" => self.user_info(form.required("user")?),
             "files.getUploadURLExternal" => {
                 let alt_text = form.string("alt_txt")?;
                 self.upload_url(form.required("filename")?, form.number("length"), alt_text)

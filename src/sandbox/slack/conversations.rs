@@ -4,7 +4,8 @@
 //! own (references of `chat.postMessage`, `conversations.open` and `conversations.history`). Stricter than Slack, because
 //! nothing is published: a message to somebody who has left is `channel_not_found`, as to somebody who never was.
 
-use std::cmp::Ordering;
+use std::cmp::Ordering as Order;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ impl Shared {
         match (found, member) {
             (Some(channel), None) => Ok(channel),
             (_, Some(member)) if member.deleted => refuse("channel_not_found"),
-            (_, Some(_)) if !self.options.messages_tab => refuse("messages_tab_disabled"),
+            (_, Some(_)) if !self.messages_tab.load(Ordering::Relaxed) => refuse("messages_tab_disabled"),
             (_, Some(member)) => Ok(workspace.open_direct(member)),
             (None, None) => refuse("channel_not_found"),
         }
@@ -95,7 +96,7 @@ impl Shared {
             return refuse("invalid_cursor");
         }
         // History reads backwards from now, a thread forwards from its root.
-        let onwards = if thread { Ordering::Greater } else { Ordering::Less };
+        let onwards = if thread { Order::Greater } else { Order::Less };
         let wanted = |message: &&Message| {
             let in_place = match root {
                 Some(root) => message.ts == root || message.thread_ts.as_deref() == Some(root),

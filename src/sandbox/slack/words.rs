@@ -15,6 +15,17 @@ impl Shared {
         command: &str,
         text: &str,
     ) -> Result<SignedInteraction, ClickError> {
+        self.prepare_command_in(("D0SANDBOX", "directmessage"), user, command, text)
+    }
+
+    /// `place` is the id and the name of where it is written.
+    fn prepare_command_in(
+        &self,
+        place: (&str, &str),
+        user: &str,
+        command: &str,
+        text: &str,
+    ) -> Result<SignedInteraction, ClickError> {
         let missing = || ClickError::NotThere { what: "user", name: user.to_owned(), channel: String::new() };
         let user = self.user(user).ok_or_else(missing)?;
         let options = &self.options;
@@ -23,8 +34,8 @@ impl Shared {
             ("token", options.verification_token.as_str()),
             ("team_id", &options.team_id),
             ("team_domain", &options.team_domain),
-            ("channel_id", "D0SANDBOX"),
-            ("channel_name", "directmessage"),
+            ("channel_id", place.0),
+            ("channel_name", place.1),
             ("user_id", &user.id),
             ("user_name", &user.name),
             ("command", command),
@@ -74,6 +85,23 @@ impl SlackSandbox {
     /// As [`SlackSandbox::click`].
     pub async fn command(&self, user: &str, command: &str, text: &str) -> Result<Interaction, ClickError> {
         self.shared.deliver(&self.shared.prepare_command(user, command, text)?).await
+    }
+
+    /// The same in a channel, by its id.
+    ///
+    /// # Errors
+    /// As [`SlackSandbox::click`].
+    pub async fn command_in(
+        &self,
+        channel: &str,
+        user: &str,
+        command: &str,
+        text: &str,
+    ) -> Result<Interaction, ClickError> {
+        let name = self.shared.workspace().channel(channel).map(|channel| channel.name.clone());
+        let place = (channel, name.as_deref().unwrap_or_default());
+        let prepared = self.shared.prepare_command_in(place, user, command, text)?;
+        self.shared.deliver(&prepared).await
     }
 
     /// A slash command, without sending it.

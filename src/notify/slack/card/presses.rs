@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::domain::action::{Action, ActionStatus};
+use crate::domain::action::{Action, ActionStatus, Tier};
 use crate::domain::incident::{Incident, IncidentStatus};
 use crate::engine::ports::{ClickVerb, IncidentView};
 use crate::notify::slack::blocks::{self, CONFIRM_UNITS_MAX};
-use crate::notify::slack::button::{ButtonValue, draw, silence_menu, with_confirmation};
+use crate::notify::slack::button::{ButtonValue, approve_why, draw, silence_menu, with_confirmation};
 use crate::notify::slack::markup::Scribe;
 
 /// UTF-16 units of the words of ours in a confirmation.
@@ -67,10 +67,14 @@ pub(super) fn asked(incident: &Incident) -> Option<&Action> {
 fn decision(action: &Action, scribe: Scribe<'_>) -> Vec<Value> {
     let value = ButtonValue { subject: action.id.0.clone(), digest: Some(action.digest.0.clone()) };
     let plan = scribe.prose(&action.plan.summary, CONFIRM_UNITS_MAX - OWN_UNITS);
-    let approve = draw(ClickVerb::Approve, Some("primary"), &value).map(|button| {
-        let text = format!("*{plan}*\nThis will be carried out.");
-        with_confirmation(button, "Approve this plan?", &text, "Approve", "primary")
-    });
+    let approve = match action.tier {
+        // What is decided by two people is remembered with why: the form asks, and the plan stands in it.
+        Tier::T3 => approve_why(&value),
+        _ => draw(ClickVerb::Approve, Some("primary"), &value).map(|button| {
+            let text = format!("*{plan}*\nThis will be carried out.");
+            with_confirmation(button, "Approve this plan?", &text, "Approve", "primary")
+        }),
+    };
     let reject = draw(ClickVerb::Reject, Some("danger"), &value);
     approve.into_iter().chain(reject).collect()
 }

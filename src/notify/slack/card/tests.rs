@@ -147,7 +147,8 @@ fn buttons_are_there_only_while_they_make_sense() {
     let with = |first: &[&'static str]| [first, &in_hand].concat();
     assert_eq!(ids(&stories::opened()), with(&[ack]));
     assert_eq!(ids(&stories::awaiting_approval()), with(&[approve, reject, ack]));
-    assert_eq!(ids(&stories::awaiting_second_approval()), with(&[approve, reject]));
+    // Two people each say why.
+    assert_eq!(ids(&stories::awaiting_second_approval()), with(&["smokejumper.approve_why", reject]));
     assert_eq!(ids(&stories::acting()), in_hand);
     let mut by_hand = stories::acting();
     by_hand.incident.taken_over = by_hand.incident.acknowledged.clone();

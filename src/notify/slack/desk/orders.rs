@@ -35,6 +35,23 @@ pub(super) struct Asker<'a> {
     pub(super) actor: &'a Actor,
     /// Their member id.
     pub(super) member: &'a str,
+    /// Whether the settings or a group give them their role.
+    pub(super) is_known: bool,
+    /// Where they wrote it.
+    pub(super) channel: Option<&'a str>,
+}
+
+impl Asker<'_> {
+    /// Whoever has no role of their own takes an incident where its message stands, as by its button; who has one, anywhere.
+    fn may_take(&self, incident: &Incident) -> Result<(), Refusal> {
+        let is_there = || self.channel.is_some_and(|channel| incident.is_shown_in(channel));
+        match self.is_known || is_there() {
+            true => Ok(()),
+            false => Err("That did not count: without a role of your own you take an incident in the channel in which its \
+                          message stands."
+                .to_owned()),
+        }
+    }
 }
 
 /// Why an order was not carried out, in mrkdwn.
@@ -77,6 +94,7 @@ impl Desk {
             }
             Order::Acknowledge { incident, reason } => {
                 let incident = self.find(&incident, scribe).await?;
+                asker.may_take(&incident)?;
                 let done = self.commands.acknowledge(incident.id.clone(), actor.clone(), reason).await;
                 told(done, scribe)?;
                 Ok(format!("You have it: {}", scribe.prose(&incident.summary, LINE_UNITS_MAX)))
