@@ -339,7 +339,12 @@ fn pagerduty(
 fn notes_options(api: &PagerDutyApi, keyring: &Keyring) -> anyhow::Result<NotesOptions> {
     let tokens = keyring.open_all(&api.token)?;
     let token = tokens.first().context("`pagerduty.api.token` is not set")?.clone();
-    Ok(NotesOptions { url: api.url.as_str().to_owned(), token, from: api.from.clone() })
+    Ok(NotesOptions {
+        url: api.url.as_str().to_owned(),
+        token,
+        from: api.from.clone(),
+        confirms: api.confirm,
+    })
 }
 
 /// Secrets of every subscription of PagerDuty's that may lead here: the account's, and those of its services.

@@ -122,6 +122,12 @@ fn closing_line(checked: &Checked) -> String {
     if !checked.settings_are_good && *files == 0 {
         return format!("the settings cannot be used, so no rules were read; {found}");
     }
+    if *files == 0 && errors.is_empty() {
+        return format!(
+            "the settings can be used, and no rules were found to check: name files (`smokejumper check rules/`), or \
+             settings whose `rules` finds some (`smokejumper check --config smokejumper.yaml`); {found}"
+        );
+    }
     format!(
         "{}: {}, {} {}, {}; {found}",
         count(*files, "file"),

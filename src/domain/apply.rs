@@ -4,12 +4,13 @@
 //! caller gathers [`Facts`] beforehand and writes the [`Transition`] afterwards in one transaction; nothing here
 //! knows how.
 //!
-//! Reading order: [`alerts`] → [`worsening`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`waiting`] →
+//! Reading order: [`alerts`] → [`worsening`] → [`deciding`] → [`acting`] → [`verifying`] → [`restoring`] → [`telling`] → [`arriving`] → [`waiting`] →
 //! [`people`] → [`silencing`]; [`draft`]
 //! collects what comes out.
 
 mod acting;
 mod alerts;
+mod arriving;
 mod deciding;
 mod draft;
 mod hearing;
@@ -191,10 +192,10 @@ pub fn apply(
             people::item_done(&mut draft, task, item, &actor, facts)?
         }
         Event::NoticeSent { destination, notice, message, shown_version } => {
-            telling::sent(&mut draft, &destination, &notice, message, shown_version);
+            arriving::sent(&mut draft, &destination, &notice, message, shown_version);
         }
         Event::NoticeFailed { destination, notice, error, given_up } => {
-            telling::failed(&mut draft, &destination, notice, error, given_up, facts);
+            arriving::failed(&mut draft, &destination, notice, error, given_up, facts);
         }
     }
     Ok(draft.finish())

@@ -116,6 +116,12 @@ pub enum Notice {
         /// Which episode.
         episode: u32,
     },
+    /// PagerDuty: see whether the page stands there that it took, and send it again where it does not. Wished for a while
+    /// after the page.
+    Confirm {
+        /// Which episode.
+        episode: u32,
+    },
     /// PagerDuty: something was changed in the world.
     Change {
         /// What was done.
@@ -141,6 +147,7 @@ impl Notice {
                 | Self::Evidence
                 | Self::Charts
                 | Self::Whisper { .. }
+                | Self::Confirm { .. }
         )
     }
 
@@ -156,6 +163,7 @@ impl Notice {
             Self::Trigger { .. } => "trigger",
             Self::Acknowledge { .. } => "acknowledge",
             Self::Resolve { .. } => "resolve",
+            Self::Confirm { .. } => "confirm",
             Self::Change { .. } => "change",
         }
     }
@@ -193,6 +201,9 @@ pub struct DestinationState {
     /// The episode of the incident in which it was last told that people are needed.
     #[serde(default, skip_serializing_if = "is_first")]
     pub episode: u32,
+    /// The episode for which it is looked, or was, whether its page stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirms: Option<u32>,
 }
 
 fn is_first(episode: &u32) -> bool {
@@ -210,6 +221,7 @@ impl DestinationState {
             failure: None,
             replaced: false,
             episode,
+            confirms: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::services::Services;
 use crate::chart;
 use crate::domain::diagnosis::Finding;
 use crate::domain::incident::IncidentId;
+use crate::domain::timeline::TimelineLine;
 use crate::engine::ports::IncidentView;
 use axum::Extension;
 use axum::extract::{Path, Request, State};
@@ -107,7 +108,29 @@ fn context_of(view: &IncidentView) -> Context {
     let labels: Vec<Vec<String>> = detail.alerts.iter().map(labels).collect();
     context.insert("labels_of_alerts", &labels);
     context.insert("charts", &charts(view));
+    context.insert("folded", &view.timeline.iter().map(folded).collect::<Vec<_>>());
     context
+}
+
+/// A line that is a list of verdicts, as its gist and its items: nineteen guardrails in one paragraph hide the story.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Folded {
+    gist: String,
+    items: Vec<String>,
+}
+
+/// None for every line that people read whole.
+fn folded(line: &TimelineLine) -> Option<Folded> {
+    let list = line.text.split_once(": ").filter(|_| line.reason.as_deref() == Some("guardrails"));
+    let (remedy, list) = list?;
+    let items: Vec<String> = list.split("; ").map(str::to_owned).collect();
+    let forbid = items.iter().filter(|item| item.contains(" forbids it: ")).count();
+    let gist = match (items.len(), forbid) {
+        (1, 0) => format!("{remedy}: the one guardrail lets it pass"),
+        (count, 0) => format!("{remedy}: all {count} guardrails let it pass"),
+        (count, forbid) => format!("{remedy}: {forbid} of {count} guardrails forbid it"),
+    };
+    Some(Folded { gist, items })
 }
 
 /// The drawing of each finding, in their order; none where there is nothing to draw. They come escaped.

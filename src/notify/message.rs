@@ -73,6 +73,7 @@ pub(super) fn message(
         | Notice::Call { .. }
         | Notice::Evidence
         | Notice::Charts
+        | Notice::Confirm { .. }
         | Notice::Whisper { .. } => return Err(NoMessage::NotForUs),
     };
     let headline = format!("[{}] {}: {}", incident.severity, state, incident.summary);

@@ -3,7 +3,8 @@
 //! The dedup key is fixed when a notice is wished, so that one that waited out an outage still speaks of the episode
 //! that it was meant for. All events of an incident go out under the routing key of one service: PagerDuty drops an
 //! acknowledgement under another key without a word. What an event says is written in [`event`]. Where the REST API is set
-//! up, what was done and who has it stand in a note as well, written after the event and never waited for.
+//! up, what was done and who has it stand in a note as well, written after the event and never waited for, and it is looked
+//! whether a page that was taken stands there: PagerDuty answers 202 before it does anything with it.
 
 mod drawn;
 pub mod event;
@@ -21,15 +22,19 @@ use crate::clients::answer::SendError;
 use crate::clients::http::{HttpClient, HttpError};
 use crate::clients::pagerduty::PagerDutyClient;
 use crate::clients::pagerduty::rest::RestClient;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, IncidentStatus};
 use crate::domain::notification::Notice;
 use crate::domain::people::Via;
 use crate::engine::ports::{Delivered, IncidentView};
 use crate::secret::{Keyring, Secret};
 use event::Writer;
+use secrecy::SecretString;
 
 /// Time for a note, with looking for its incident: together with the event it stays below what one notice may take.
 const NOTED_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long after a page was sent again it is looked for once more.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
 
 /// What the notifier needs to know.
 #[derive(Debug, Clone)]
@@ -53,6 +58,8 @@ pub struct NotesOptions {
     pub token: Secret,
     /// Mail address of the user in whose name they are written.
     pub from: String,
+    /// Whether it is looked as well if pages that were taken stand there.
+    pub confirms: bool,
 }
 
 /// Tells PagerDuty services.
@@ -61,6 +68,7 @@ pub struct PagerDutyNotifier {
     client: PagerDutyClient,
     services: BTreeMap<String, Secret>,
     notes: Option<(RestClient, Secret)>,
+    confirms: bool,
     external_url: Option<String>,
     keyring: Keyring,
 }
@@ -72,12 +80,13 @@ impl PagerDutyNotifier {
     /// Where the API's address is not an http or https URL.
     pub fn new(options: PagerDutyOptions, http: HttpClient, keyring: Keyring) -> Result<Self, HttpError> {
         let client = PagerDutyClient::new(http.clone(), &options.events_url)?;
+        let confirms = options.notes.as_ref().is_some_and(|notes| notes.confirms);
         let notes = options.notes.map(|notes| {
             let client = RestClient::new(http, &notes.url, &notes.from)?;
             Ok::<_, HttpError>((client, notes.token))
         });
         let PagerDutyOptions { services, external_url, .. } = options;
-        Ok(Self { client, services, notes: notes.transpose()?, external_url, keyring })
+        Ok(Self { client, services, notes: notes.transpose()?, confirms, external_url, keyring })
     }
 
     /// Delivers one notice to a service.
@@ -103,6 +112,9 @@ impl PagerDutyNotifier {
             Notice::Resolve { episode } => {
                 self.client.resolve(&routing_key, &incident.dedup_key_of(*episode)).await
             }
+            Notice::Confirm { episode } => {
+                return self.confirm(&routing_key, &writer, incident, *episode).await;
+            }
             Notice::Change { summary, details } => {
                 self.client.change(&routing_key, &writer.change(summary, details)).await
             }
@@ -127,6 +139,37 @@ impl PagerDutyNotifier {
             Err(SendError::Ambiguous { reason }) => Delivered::Never { reason },
             Err(error) => super::after(error, redactor.as_ref()),
         }
+    }
+
+    /// Looks whether a page stands there that was taken, and sends it again where it does not; the key keeps it one. Where
+    /// nobody can look, the escalation is left to go on by itself.
+    async fn confirm(
+        &self,
+        routing_key: &SecretString,
+        writer: &Writer<'_>,
+        incident: &Incident,
+        episode: u32,
+    ) -> Delivered {
+        let sent = Delivered::Yes { message: None };
+        let Some((client, token)) = self.notes.as_ref().filter(|_| self.confirms) else { return sent };
+        if is_over(incident, episode) || incident.status != IncidentStatus::Triggered {
+            return sent;
+        }
+        match client.incident_of(&token.current(), &incident.dedup_key_of(episode)).await {
+            Ok(Some(_)) => return sent,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(incident.id = %incident.id, %error, "whether a page stands in PagerDuty cannot be seen");
+                return sent;
+            }
+        }
+        let again = writer.trigger("sent again, as PagerDuty has no incident of it", episode);
+        let outcome = match self.client.trigger(routing_key, &again).await {
+            Ok(_) => "it is sent again".to_owned(),
+            Err(error) => format!("it could not be sent again: {error}"),
+        };
+        let reason = format!("it was taken, and PagerDuty has no incident of it; {outcome}");
+        Delivered::Later { wait: Some(LOOK_AGAIN), reason, failed: true }
     }
 
     /// Writes a note, once and where that is possible: the queue behind it may hold a page, and never waits for one.

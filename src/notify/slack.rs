@@ -181,6 +181,7 @@ impl SlackNotifier {
             Notice::Trigger { .. }
             | Notice::Acknowledge { .. }
             | Notice::Resolve { .. }
+            | Notice::Confirm { .. }
             | Notice::Change { .. } => Ok(None),
         }
     }

@@ -246,6 +246,9 @@ pub struct PagerDutyApi {
     /// Mail address of the user in PagerDuty in whose name notes are written.
     #[schemars(required)]
     pub from: String,
+    /// Whether it is looked three minutes after an urgent page if its incident stands there, and the page sent again and
+    /// somebody else told where it does not. Switch it off where PagerDuty groups alerts of a service into one incident.
+    pub confirm: bool,
 }
 
 impl Default for PagerDutyApi {
@@ -254,6 +257,7 @@ impl Default for PagerDutyApi {
             url: HttpUrl::constant("https://api.pagerduty.com"),
             token: SecretSources::default(),
             from: String::new(),
+            confirm: true,
         }
     }
 }

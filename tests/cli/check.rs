@@ -105,6 +105,19 @@ fn good_settings_and_rules_are_one_line() {
 }
 
 #[test]
+fn where_there_is_nothing_to_check_it_says_so_and_what_to_do() {
+    let folder = Folder::good();
+    std::fs::remove_dir_all(folder.0.path().join("rules")).expect("it was there");
+    for arguments in [&["--config", "s.yaml"][..], &[]] {
+        let line = with_secrets(folder.check(arguments)).run().good();
+        assert!(
+            line.contains("no rules were found to check: name files (`smokejumper check rules/`)"),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn every_mistake_is_shown_at_its_place() {
     let outcome = with_secrets(Folder::bad().check(&["--config", "s.yaml"])).run();
     assert_eq!((outcome.code, outcome.stderr.as_str()), (1, ""));

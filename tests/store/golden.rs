@@ -60,6 +60,7 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Notify { notice: Notice::Whisper { .. }, .. } => 17,
             Effect::Notify { notice: Notice::Charts, .. } => 19,
             Effect::Notify { notice: Notice::Call { .. }, .. } => 18,
+            Effect::Notify { notice: Notice::Confirm { .. }, .. } => 9,
             Effect::Silence { wish: SilenceWish::Stand, .. } => 4,
             Effect::Silence { wish: SilenceWish::End, .. } => 5,
             Effect::Wake(Wake::Escalate) => 20,
@@ -76,5 +77,5 @@ fn every_effect_is_stored_as_it_always_was() {
             Effect::Report { .. } => 31,
         })
         .collect();
-    assert_eq!(shapes.len(), 28, "every shape has an example");
+    assert_eq!(shapes.len(), 29, "every shape has an example");
 }

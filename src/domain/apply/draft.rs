@@ -237,6 +237,13 @@ impl Draft {
         self.emit_at(self.now, effect, Some(lane), Some(queue));
     }
 
+    /// Wishes a look then whether a page stands where it was sent. It belongs to no lane: what comes after the page must
+    /// not wait for it.
+    pub(super) fn confirm_at(&mut self, due_at: Timestamp, destination: &Destination, episode: u32) {
+        let effect = Effect::Notify { destination: destination.clone(), notice: Notice::Confirm { episode } };
+        self.emit_at(due_at, effect, None, Some(format!("{destination} known")));
+    }
+
     /// Says that people would see something new: the visible version rises and every card is brought up to date.
     pub(super) fn visible(&mut self) {
         self.changed = true;

@@ -1,4 +1,4 @@
-//! Who hears what: escalation as time passes, messages that arrive, and messages that do not.
+//! Who hears what, as time passes. Messages that arrive and those that do not are in [`super::arriving`].
 
 use super::draft::{Draft, Told};
 use super::{Facts, alerts, deciding, restoring, silencing, verifying, waiting};
@@ -6,7 +6,7 @@ use crate::action::Task;
 use crate::effect::{EffectId, Wake};
 use crate::escalation::{Called, EscalationState, EscalationStep, Reached};
 use crate::incident::IncidentStatus;
-use crate::notification::{Destination, DestinationState, MessageRef, Notice};
+use crate::notification::{Destination, DestinationState, Notice};
 use crate::timeline::LineKind;
 use jiff::SignedDuration;
 
@@ -301,7 +301,7 @@ fn step_word(step: EscalationStep) -> &'static str {
 }
 
 /// Tells a destination of the incident, or again that it needs people.
-fn open_at(draft: &mut Draft, destination: &Destination, level: &str, called: &[Called]) {
+pub(super) fn open_at(draft: &mut Draft, destination: &Destination, level: &str, called: &[Called]) {
     let episode = draft.incident.episode;
     if let Some(state) =
         draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
@@ -401,96 +401,4 @@ pub(super) fn task_text(task: &Task) -> String {
         text.push_str(&format!("\n{}. {}", number + 1, item.text));
     }
     text
-}
-
-/// A notice reached its destination.
-pub(super) fn sent(
-    draft: &mut Draft,
-    destination: &Destination,
-    notice: &Notice,
-    message: Option<MessageRef>,
-    shown_version: u64,
-) {
-    // An answer to one person says nothing of whether the channel hears.
-    if matches!(notice, Notice::Whisper { .. }) {
-        return;
-    }
-    draft.changed = true;
-    let visible_version = draft.incident.visible_version;
-    let Some(state) = draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
-    else {
-        return;
-    };
-    let recovered = state.failure.take().is_some();
-    state.replaced = false;
-    let mut first_card = false;
-    if *notice == Notice::Card {
-        state.card_waits = false;
-        state.shown_version = state.shown_version.max(shown_version);
-        first_card = state.message.is_none() && message.is_some();
-        if message.is_some() {
-            state.message = message;
-        }
-        if visible_version > shown_version {
-            draft.notify(destination, Notice::Card);
-        }
-    }
-    if first_card || recovered || notice.is_told_in_the_trail() {
-        draft.line(LineKind::Notification, Some("sent"), format!("{} reached {destination}", notice.kind()));
-    }
-}
-
-/// A notice cannot be delivered, or takes too long: the next destination hears instead.
-pub(super) fn failed(
-    draft: &mut Draft,
-    destination: &Destination,
-    notice: Notice,
-    error: String,
-    given_up: bool,
-    facts: &Facts<'_>,
-) {
-    if matches!(notice, Notice::Whisper { .. }) {
-        return;
-    }
-    let word = if given_up { "given_up" } else { "delayed" };
-    let text = format!("{} did not reach {destination}: {error}", notice.kind());
-    draft.line(LineKind::Notification, Some(word), text);
-    let untold = draft.incident.is_untold_without(destination, &notice);
-    let mut is_replaced = false;
-    if let Some(state) =
-        draft.incident.destinations.iter_mut().find(|state| &state.destination == destination)
-    {
-        is_replaced = state.replaced;
-        state.replaced |= untold;
-        state.failure = Some(error);
-        if given_up && notice == Notice::Card {
-            state.card_waits = false;
-        }
-    }
-    // Edits, acknowledgements and resolves tell people nothing that they must act on, whoever has taken the incident
-    // is enough, and who was replaced before is replaced still.
-    if !untold || is_replaced {
-        return;
-    }
-    match next_destination(draft, destination, facts) {
-        Some(next) => {
-            draft.line(LineKind::Notification, Some("rerouted"), format!("{next} is told instead"));
-            open_at(draft, &next, &format!("instead of {destination}"), &[]);
-        }
-        None => {
-            draft.line(LineKind::Notification, Some("unreachable"), "no destination is left to tell instead")
-        }
-    }
-}
-
-fn next_destination(draft: &Draft, failed: &Destination, facts: &Facts<'_>) -> Option<Destination> {
-    let policy = facts.policy.map_or(&[][..], |policy| policy.fallback.as_slice());
-    policy
-        .iter()
-        .chain(facts.fallback_destinations)
-        .find(|candidate| {
-            let state = draft.incident.destination(candidate);
-            *candidate != failed && state.is_none_or(|state| state.episode < draft.incident.episode)
-        })
-        .cloned()
 }

@@ -15,7 +15,7 @@ impl Incident {
             && self.deferred_until().is_none()
             && match notice {
                 Notice::Card => !stands,
-                Notice::Trigger { episode, .. } => *episode == self.episode,
+                Notice::Trigger { episode, .. } | Notice::Confirm { episode } => *episode == self.episode,
                 Notice::Reply { page, .. } => *page,
                 Notice::Call { .. } => true,
                 _ => false,

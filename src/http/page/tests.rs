@@ -7,6 +7,7 @@ use crate::domain::diagnosis::FindingStatus;
 use crate::domain::incident::{Incident, Opening};
 use crate::domain::rule::RuleHash;
 use crate::domain::severity::Severity;
+use crate::domain::timeline::LineKind;
 use jiff::Timestamp;
 
 const HOSTILE: &str = "</svg><script>alert(1)</script>\" onload='x' {{ 7 * 7 }}";
@@ -68,4 +69,27 @@ fn a_finding_with_a_chart_shows_it_within_the_page_and_hostile_text_stays_text()
     let digest = BASE64.encode(ring::digest::digest(&ring::digest::SHA256, style.as_bytes()));
     assert!(content_security_policy().contains(&format!("style-src 'sha256-{digest}'")));
     assert!(style.contains("prefers-color-scheme: dark") && style.contains(".chart .f-ink"), "{style}");
+}
+
+#[test]
+fn what_the_guardrails_said_is_folded_and_every_other_line_stands_whole() {
+    let line = |reason: &str, text: &str| {
+        let mut head = crate::domain::timeline::TimelineHead::default();
+        let machine = crate::domain::people::Actor::machine();
+        head.append(Timestamp::UNIX_EPOCH, LineKind::Decision, &machine, Some(reason), text)
+    };
+    let passes = line("guardrails", "restart: pause: not paused; dry_run: actions are <b>enforced</b>");
+    let forbids =
+        line("guardrails", "restart: pause forbids it: paused by una; dry_run: actions are enforced");
+    let mut view = mk_view();
+    view.timeline = vec![line("decided", "one: two; three"), passes.clone(), forbids.clone()];
+    assert_eq!(folded(&view.timeline[0]), None);
+    assert_eq!(folded(&passes).expect("a list").gist, "restart: all 2 guardrails let it pass");
+    assert_eq!(folded(&forbids).expect("a list").gist, "restart: 1 of 2 guardrails forbid it");
+    let mut context = context_of(&view);
+    context.insert("css", &css());
+    let html = render("incident.html", &context).expect("a page");
+    assert_eq!(html.matches("<details>").count(), 2, "{html}");
+    assert!(html.contains("<td>one: two; three</td>"), "{html}");
+    assert!(html.contains("<li>dry_run: actions are &lt;b&gt;enforced&lt;/b&gt;</li>"), "{html}");
 }

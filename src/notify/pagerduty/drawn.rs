@@ -35,6 +35,7 @@ pub(in crate::notify) fn drawn(
         | Notice::Call { .. }
         | Notice::Evidence
         | Notice::Charts
+        | Notice::Confirm { .. }
         | Notice::Whisper { .. } => None,
     })
 }

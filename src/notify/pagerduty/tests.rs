@@ -15,7 +15,7 @@ use crate::domain::redact::Redactor;
 use crate::engine::ports::Notifier;
 use crate::notify::Notifiers;
 use crate::notify::stories::{self, minutes, mk_labels};
-use crate::sandbox::faults::Fault;
+use crate::sandbox::faults::{Fault, Outcome};
 use crate::sandbox::pagerduty::{self as sandbox, Effect, PagerDutySandbox, Service, Status};
 use crate::secret::SecretSource;
 
@@ -43,6 +43,7 @@ impl Story {
                 url: account.events_url(),
                 token: key("token"),
                 from: "smokejumper@example.com".to_owned(),
+                confirms: true,
             }),
             external_url: Some("https://smokejumper.example.com".to_owned()),
         };
@@ -246,4 +247,47 @@ fn secrets_stay_out_of_events() {
     for secret in ["hunter-two", "abcdefghijklmnop", "correct-horse"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
+}
+
+/// Takes what it is sent, answers so, and forgets it.
+fn taken_and_lost() -> Fault {
+    let outcome = Outcome::Status { code: 202, retry_after_seconds: None, body: Some("{}".to_owned()) };
+    Fault { outcome, ..Fault::default() }
+}
+
+#[tokio::test]
+async fn a_page_that_was_taken_and_lost_is_found_missing_and_sent_again() {
+    let story = Story::new().await;
+    let view = stories::opened();
+    let confirm = Notice::Confirm { episode: 0 };
+    for _ in 0..2 {
+        story.account.faults().next(sandbox::ENQUEUE, taken_and_lost());
+    }
+    assert_eq!(story.tell(&trigger(0), &view).await, sent(), "PagerDuty said yes");
+    assert!(story.account.incidents().is_empty());
+    for _ in 0..2 {
+        let Delivered::Later { reason, failed: true, .. } = story.tell(&confirm, &view).await else {
+            panic!("it is missing")
+        };
+        assert_eq!(reason, "it was taken, and PagerDuty has no incident of it; it is sent again");
+    }
+    let opened = story.account.incident(&view.incident.dedup_key()).expect("the third one stands");
+    assert_eq!(opened.status, Status::Triggered);
+    assert_eq!(story.tell(&confirm, &view).await, sent());
+    assert_eq!(story.account.incidents().len(), 1, "under one key it is one incident");
+}
+
+#[tokio::test]
+async fn a_page_that_stands_or_that_nobody_need_hear_is_not_sent_again() {
+    let story = Story::new().await;
+    let confirm = Notice::Confirm { episode: 0 };
+    let mut taken = stories::opened();
+    taken.incident.status = crate::domain::incident::IncidentStatus::Acknowledged;
+    for view in [&taken, &stories::resolved()] {
+        assert_eq!(story.tell(&confirm, view).await, sent());
+    }
+    let view = stories::opened();
+    story.tell(&trigger(0), &view).await;
+    assert_eq!(story.tell(&confirm, &view).await, sent());
+    assert_eq!(story.effects(), [Effect::Opened]);
 }

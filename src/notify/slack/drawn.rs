@@ -40,6 +40,7 @@ pub(in crate::notify) fn drawn(
         | Notice::Trigger { .. }
         | Notice::Acknowledge { .. }
         | Notice::Resolve { .. }
+        | Notice::Confirm { .. }
         | Notice::Change { .. } => return None,
     };
     let mut words = vec![text];

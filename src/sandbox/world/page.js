@@ -176,6 +176,22 @@ function showChart(story, series, remedied) {
 
 // ---- responder -----------------------------------------------------------------------------------------------------
 
+/** Lists of verdicts that somebody opened, by their time and text: the page is drawn anew all the time. */
+const opened = new Set();
+
+/** What the guardrails said is folded: nineteen of them in one paragraph hide the story. */
+function timelineText(line) {
+  const text = String(line.text ?? ""), cut = text.indexOf(": ");
+  if (line.reason !== "guardrails" || cut < 0) return text;
+  const items = text.slice(cut + 2).split("; "), forbid = items.filter((item) => item.includes(" forbids it: ")).length;
+  const gist = forbid ? `${forbid} of ${items.length} guardrails forbid it` : `${items.length} guardrails let it pass`;
+  const fold = make("details", "verdicts", make("summary", "", `${text.slice(0, cut)}: ${gist}`), make("ul", "", ...items.map((item) => make("li", "", item))));
+  const key = `${line.at} ${text}`;
+  fold.open = opened.has(key);
+  fold.addEventListener("toggle", () => (fold.open ? opened.add(key) : opened.delete(key)));
+  return fold;
+}
+
 function showIncident(incident, connected) {
   const box = $("incident");
   if (!incident) {
@@ -193,7 +209,7 @@ function showIncident(incident, connected) {
   box.replaceChildren(make("div", "head", make("strong", "", `${incident.severity ?? ""} ${incident.summary || incident.id || ""}`.trim()), make("span", `pill ${["triggered", "acknowledged", "resolved"].includes(incident.status) ? incident.status : ""}`, words(incident.status))), list);
   const timeline = $("timeline");
   const atEnd = timeline.scrollHeight - timeline.scrollTop - timeline.clientHeight < 60;
-  timeline.replaceChildren(...(incident.timeline ?? []).map((line) => make("li", "", make("time", "", clock(line.at)), make("span", "text", make("span", "kind", words(line.kind)), String(line.text ?? "")))));
+  timeline.replaceChildren(...(incident.timeline ?? []).map((line) => make("li", "", make("time", "", clock(line.at)), make("span", "text", make("span", "kind", words(line.kind)), timelineText(line)))));
   if (atEnd) timeline.scrollTop = timeline.scrollHeight;
 }
 
