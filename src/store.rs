@@ -6,7 +6,7 @@
 //! never logged: they hold labels.
 //!
 //! Reading order: `open` → `database` → `threads` → `sql` → `inbox` → `load` → `commit` → `trail` → `effects` → `ledger` → `reader` → `firing` → `audit` → `checks` →
-//! `prune` → `hints`.
+//! `prune` → `hints`. What only has to last as long as a rule test or a backtest is kept by [`memory`].
 
 mod audit;
 mod checks;
@@ -21,6 +21,7 @@ mod hints;
 mod inbox;
 mod ledger;
 mod load;
+pub mod memory;
 mod migrate;
 mod open;
 mod over_postgres;

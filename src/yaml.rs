@@ -8,6 +8,6 @@ mod places;
 mod problem;
 mod read;
 
-pub use places::Places;
+pub use places::{KnownPlaces, Places};
 pub use problem::{Excerpt, Place, Problem};
 pub use read::{Partly, Remainder, hide_value, nearest, read, read_partly};

@@ -12,12 +12,13 @@ use crate::clients::http::{ProxyChoice, install_crypto_provider};
 use crate::diagnostics::Diagnostics;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::diagnosis::{Finding, FindingStatus};
+use crate::domain::rule::DiagnosticSpec;
 use crate::domain::survey::Survey;
 use crate::domain::vitals::Vitals;
 use crate::engine::EngineSettings;
 use crate::engine::gathering::{gather, survey, vitals};
 use crate::engine::playbook::{KeptRule, Playbook};
-use crate::engine::ports::{Clock, Ledger};
+use crate::engine::ports::{Clock, Diagnoser, DiagnosisContext, Ledger, PortFuture};
 use crate::engine::step::rehearsal::{Rehearsal, Stage};
 use crate::rules::book::{RuleBook, UNMATCHED};
 use crate::secret::Keyring;
@@ -28,20 +29,18 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a finding is unknown that nobody asked for.
 const NOT_GATHERED: &str = "it was not gathered";
 
-/// Where findings come from.
+/// Where findings come from; those that come from nowhere are unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub enum Evidence {
-    /// From nowhere: all of them are unknown.
-    #[default]
-    Unknown,
-    /// From the caller, by the names that the rules give them; those that are not named are unknown.
-    Given(BTreeMap<String, GivenFinding>),
-    /// From the rule's diagnostics, which are really run.
-    Diagnosed,
+pub struct Evidence {
+    /// From the caller, by the names that the rules give them: nobody looks for these.
+    pub given: BTreeMap<String, GivenFinding>,
+    /// Whether the rule's diagnostics are really run for the others, and targets looked at.
+    pub is_diagnosed: bool,
 }
 
 /// A finding as a caller tells it: the fields that conditions read.
@@ -86,6 +85,27 @@ struct Eyes {
     surveyor: Actions,
 }
 
+/// Looks for whatever the caller does not take for granted.
+struct Granted<'e> {
+    given: &'e BTreeMap<String, GivenFinding>,
+    eyes: &'e Diagnostics,
+}
+
+impl Diagnoser for Granted<'_> {
+    fn diagnose<'a>(
+        &'a self,
+        spec: &'a DiagnosticSpec,
+        params: Value,
+        context: DiagnosisContext,
+        timeout: Duration,
+    ) -> PortFuture<'a, Finding> {
+        match self.given.get(&spec.name) {
+            Some(given) => Box::pin(std::future::ready(given.finding(&spec.name, &spec.kind, context.now))),
+            None => self.eyes.diagnose(spec, params, context, timeout),
+        }
+    }
+}
+
 /// What would be made of one alert.
 pub struct Explained<'e> {
     /// The rules that answer it, in order; never empty.
@@ -116,12 +136,12 @@ impl Explainer {
         own::fill_in(&mut settings, environment);
         let book = rulebook::open(&settings)?;
         let keyring = Keyring::new(environment.clone());
-        let eyes = match options.evidence {
-            Evidence::Diagnosed => Some(Eyes {
+        let eyes = match options.evidence.is_diagnosed {
+            true => Some(Eyes {
                 diagnoser: adapters::diagnostics(&settings, &keyring)?,
                 surveyor: adapters::surveyor(&settings, &keyring)?,
             }),
-            Evidence::Unknown | Evidence::Given(_) => None,
+            false => None,
         };
         let actor = ActionsOptions {
             endpoints: BTreeMap::new(),
@@ -200,17 +220,13 @@ impl Explainer {
     }
 
     async fn findings(&self, rehearsal: &Rehearsal<'_>) -> Vec<Finding> {
+        let given = &self.evidence.given;
         if let Some(Eyes { diagnoser, .. }) = &self.eyes {
-            let clock = StoppedClock(self.now);
-            return gather(self.book.as_ref(), diagnoser, &clock, rehearsal.rule(), rehearsal.incident())
-                .await;
+            let (eyes, clock) = (Granted { given, eyes: diagnoser }, StoppedClock(self.now));
+            return gather(self.book.as_ref(), &eyes, &clock, rehearsal.rule(), rehearsal.incident()).await;
         }
         let finding = |name: &str, kind: &str| {
-            let given = match &self.evidence {
-                Evidence::Given(given) => given.get(name),
-                Evidence::Unknown | Evidence::Diagnosed => None,
-            };
-            given.map_or_else(
+            given.get(name).map_or_else(
                 || Finding::unknown(name, kind, NOT_GATHERED, self.now, 0),
                 |given| given.finding(name, kind, self.now),
             )

@@ -1,7 +1,6 @@
 //! Plays a history through one set of rules, or through two side by side.
 
 use super::history::{History, HistoryError, Moment, Span};
-use super::memory::Memory;
 use super::past::{Everybody, Past};
 use super::report::{Counts, Difference, Report};
 use super::tally::Shared;
@@ -10,6 +9,7 @@ use crate::engine::EngineSettings;
 use crate::engine::playbook::Playbook;
 use crate::engine::ports::Clock;
 use crate::rules::RuleBook;
+use crate::store::memory::Memory;
 use crate::testing::stage::{Cast, CountingIds, ManualClock, PlainAlerts, Stage, StageError};
 use crate::testing::world::{Tools, World};
 use jiff::{SignedDuration, Timestamp};
@@ -112,7 +112,7 @@ impl Player {
     fn new(ground: Ground, start: Timestamp, past: &Arc<Past>, tools: &Arc<Tools>) -> Self {
         let tally = Shared::default();
         let clock = Arc::new(ManualClock::at(start));
-        let store = Arc::new(Memory::new(Box::new(tally.clone())));
+        let store = Arc::new(Memory::watched(Box::new(tally.clone())));
         let world = Arc::new(World::new(Arc::clone(&ground.book), Arc::clone(tools)));
         let stage = Stage::begin(Cast {
             store: store.clone(),
@@ -198,3 +198,6 @@ impl Player {
         Ok(tally.counts())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 //!
 //! What is counted are incidents: a remedy that was blocked three times in one incident was blocked in one incident.
 
-use super::memory::Watcher;
 use super::report::{Call, Counts, LevelReport, RemedyReport, RuleReport, Unmatched};
 use crate::domain::action::{Action, ActionStatus, Tier};
 use crate::domain::alert::Alert;
@@ -11,6 +10,7 @@ use crate::domain::incident::{Incident, IncidentId, Phase};
 use crate::domain::timeline::LineKind;
 use crate::engine::ports::IncidentWrite;
 use crate::rules::book::UNMATCHED;
+use crate::store::memory::Watcher;
 use crate::testing::judge::{Decided, decided, step};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -68,8 +68,9 @@ pub(super) struct ExplainArgs {
     /// rehearses what would be written (dry run).
     #[arg(long)]
     diagnose: bool,
-    /// File with findings to take for granted, as JSON; `-` reads it from stdin.
-    #[arg(long, value_name = "FILE", conflicts_with = "diagnose")]
+    /// File with findings to take for granted, as JSON; `-` reads it from stdin. With --diagnose only the others are
+    /// looked for.
+    #[arg(long, value_name = "FILE")]
     findings: Option<PathBuf>,
 }
 
@@ -79,18 +80,13 @@ pub(super) fn run(args: ExplainArgs) -> Result<Answer, Failure> {
         Some(path) => payload::read(path, now)?,
         None => Payload { alerts: vec![Ok(made_up(&args.alert, now)?)], truncated_alerts: 0 },
     };
-    let evidence = match &args.findings {
-        Some(path) => Evidence::Given(evidence::read(path)?),
-        None if args.diagnose => Evidence::Diagnosed,
-        None => Evidence::Unknown,
-    };
+    let given = args.findings.as_deref().map(evidence::read).transpose()?.unwrap_or_default();
+    let evidence = Evidence { given, is_diagnosed: args.diagnose };
     let options =
         ExplainOptions { config: settings_file::told(args.config), now, evidence: evidence.clone() };
     let explainer = Explainer::new(options, &process_environment()).map_err(Failure::of)?;
     let document = wait(async { Ok(explain(&explainer, payload, now).await) })?;
-    if let Evidence::Given(given) = &evidence {
-        evidence::require_used(given, &document)?;
-    }
+    evidence::require_used(&evidence.given, &document)?;
     let answer = Answer::new(page::write(&document, &evidence), &document);
     Ok(if document.is_whole() { answer } else { answer.with_exit(EXIT_FAILURE) })
 }

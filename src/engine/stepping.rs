@@ -67,6 +67,8 @@ pub struct Signals {
     pub senders: Arc<AtomicU64>,
     /// The last of them has its answer.
     pub(super) calm: Arc<Notify>,
+    /// A step was told of, and with it whatever it consumed.
+    pub told: Arc<Notify>,
     /// What was stored into an empty inbox just now: nobody has to read it back.
     fresh: Arc<Mutex<Option<Vec<Delivery>>>>,
 }
@@ -387,6 +389,7 @@ impl Task {
                 taken => Ok(taken),
             });
         }
+        self.signals.told.notify_waiters();
         if let Some(error) = left_behind {
             self.store_failed(&StoreError::Corrupt(error)).await;
         }

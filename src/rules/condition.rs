@@ -185,9 +185,13 @@ impl ConditionFacts {
 }
 
 fn context(scope: &Scope) -> Context<'static, 'static> {
-    static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
-    let mut context = Context::with_env(Arc::clone(&ENV));
-    functions::add_to(&mut context);
+    // Without values: our functions are the same for all of them.
+    static BARE: LazyLock<Context<'static, 'static>> = LazyLock::new(|| {
+        let mut bare = Context::with_env(Arc::new(Env::stdlib()));
+        functions::add_to(&mut bare);
+        bare
+    });
+    let mut context = BARE.new_inner_scope();
     for (name, value) in scope.values() {
         context.add_variable_from_value(name.as_str(), values::from_json(value));
     }

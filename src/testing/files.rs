@@ -4,7 +4,7 @@ use super::format::{Document, Head, KIND, OneOrMany, Test};
 use super::platform::patterns;
 use crate::rules::load::{Platforms, TESTS, blank_out, documents, sources};
 use crate::rules::{API_VERSION, schema};
-use crate::yaml::{self, Partly, Place, Places, Problem, nearest};
+use crate::yaml::{self, KnownPlaces, Partly, Place, Places, Problem, nearest};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,7 @@ pub struct Suite {
     pub text: String,
     /// What it says.
     pub document: Document,
+    places: KnownPlaces,
 }
 
 impl Suite {
@@ -39,7 +40,7 @@ impl Suite {
 
     /// A problem at a place in it, such as `["spec", "tests", "0"]`.
     pub fn problem(&self, path: &[&str], message: impl Into<String>) -> Problem {
-        Places::of(&self.file, &self.text).problem(path, message)
+        self.places.of(&self.file, &self.text).problem(path, message)
     }
 
     /// Where something stands.
@@ -187,7 +188,7 @@ fn read_document(file: &str, text: String) -> Result<Option<Suite>, Vec<Problem>
         at(&path, message)
     }));
     match problems.is_empty() {
-        true => Ok(Some(Suite { file: file.to_owned(), text, document })),
+        true => Ok(Some(Suite { file: file.to_owned(), text, document, places: KnownPlaces::default() })),
         false => Err(problems),
     }
 }

@@ -14,12 +14,11 @@ use crate::domain::Labels;
 use crate::domain::alert::{Alert, AlertStatus};
 use crate::domain::fingerprint::Fingerprint;
 use crate::domain::incident::IncidentId;
-use crate::engine::ports::{Clock, IncidentQuery, IncidentView, Reader, StoreError};
+use crate::engine::ports::{Clock, IncidentView};
 use crate::notify::paper::{Paper, Reading, Written};
-use crate::store::{OpenOptions, SqlStore};
+use crate::store::memory::Memory;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// When tests begin that do not say it: on a Tuesday at eleven in Berlin.
@@ -27,9 +26,6 @@ const START: &str = "2026-03-10T10:00:00Z";
 
 /// Where links in messages lead.
 const EXTERNAL_URL: &str = "https://smokejumper.example.com";
-
-/// Incidents of one test that are looked at.
-const INCIDENTS_MAX: u32 = 1_000;
 
 /// Points in time at which something is due within one test. A test that needs more goes on for weeks.
 const STEPS_MAX: u32 = 20_000;
@@ -40,12 +36,6 @@ pub enum PlayError {
     /// The engine could not go on.
     #[error("the test cannot go on: {0}")]
     Stage(#[from] StageError),
-    /// The store failed.
-    #[error("the store of the test failed: {0}")]
-    Store(#[from] StoreError),
-    /// The store could not be opened.
-    #[error("the store of the test cannot be opened: {0}")]
-    Open(String),
     /// Something is always due.
     #[error("more than {STEPS_MAX} things are due before its end: expect something earlier")]
     Endless,
@@ -63,7 +53,7 @@ struct Play<'p> {
     start: Timestamp,
     clock: Arc<ManualClock>,
     world: Arc<World>,
-    store: Arc<SqlStore>,
+    store: Arc<Memory>,
     stage: Stage,
     messages: Messages,
     /// Alerts that fire, by their labels.
@@ -79,7 +69,7 @@ enum Happening<'t> {
     Expect(usize, &'t Expect),
 }
 
-/// Plays a test. Its store lies in `folder`, which the caller empties afterwards.
+/// Plays a test.
 ///
 /// # Errors
 /// Where it could not be played to its end.
@@ -89,20 +79,16 @@ pub async fn play(
     platform: &Platform,
     ground: Ground,
     tools: Arc<Tools>,
-    folder: &Path,
 ) -> Result<Played, PlayError> {
     let spec = &suite.document.spec;
     let test = &spec.tests[index];
     let start = test.start.or(spec.start).unwrap_or_else(|| START.parse().expect("a time"));
-    let url = format!("sqlite://{}", folder.join("store.db").display());
-    // Nothing of it has to outlive the test.
-    let options = OpenOptions { durable: false, connections: 1, ..OpenOptions::default() };
-    let store = SqlStore::open(&url, &options).await.map_err(|error| PlayError::Open(error.to_string()))?;
-    let store = Arc::new(store);
+    let store = Arc::new(Memory::whole());
     let clock = Arc::new(ManualClock::at(start));
     let world = Arc::new(World::new(Arc::clone(&platform.book), tools));
     let messages = Messages::default();
-    let stage = Stage::begin(cast(platform, &ground, &store, &clock, &world, &messages));
+    let reads = test.expect.0.iter().any(|expect| !expect.messages.0.is_empty());
+    let stage = Stage::begin(cast(platform, &ground, &store, &clock, &world, paper(&messages, reads)));
     let mut play = Play {
         suite,
         index,
@@ -120,23 +106,28 @@ pub async fn play(
     };
     let told = play.until_its_end(test).await;
     play.stage.end().await;
-    store.close().await;
     told
 }
 
-fn cast(
-    platform: &Platform,
-    ground: &Ground,
-    store: &Arc<SqlStore>,
-    clock: &Arc<ManualClock>,
-    world: &Arc<World>,
-    messages: &Messages,
-) -> Cast {
+/// Draws messages and keeps them; edits of cards only where the test reads what they say.
+fn paper(messages: &Messages, reads: bool) -> Paper {
     let kept = Arc::clone(messages);
     let reading: Reading = Arc::new(move |view: &IncidentView, written| {
         let message = (view.incident.id.clone(), written);
         kept.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     });
+    let paper = Paper::new(EXTERNAL_URL.to_owned(), reading);
+    if reads { paper } else { paper.without_edits() }
+}
+
+fn cast(
+    platform: &Platform,
+    ground: &Ground,
+    store: &Arc<Memory>,
+    clock: &Arc<ManualClock>,
+    world: &Arc<World>,
+    paper: Paper,
+) -> Cast {
     Cast {
         store: store.clone(),
         reader: store.clone(),
@@ -146,7 +137,7 @@ fn cast(
         surveyor: world.clone(),
         actor: world.clone(),
         alerting: Some(world.clone()),
-        notifier: Arc::new(Paper::new(EXTERNAL_URL.to_owned(), reading)),
+        notifier: Arc::new(paper),
         clock: clock.clone(),
         ids: Arc::new(CountingIds::default()),
         decoder: Arc::new(PlainAlerts),
@@ -175,7 +166,7 @@ impl Play<'_> {
                 Happening::Expect(number, expect) => self.look(number, expect, earlier).await?,
             }
         }
-        let views = self.views().await?;
+        let views = self.views();
         self.complain(test, &views);
         let outcome = match self.failures.is_empty() {
             true => Outcome::Passed,
@@ -189,7 +180,7 @@ impl Play<'_> {
     async fn pass(&mut self, at: SignedDuration) -> Result<(), PlayError> {
         let end = self.start + at;
         for _ in 0..STEPS_MAX {
-            match self.store.next_due().await? {
+            match self.store.next_due() {
                 Some(due) if due <= end => {
                     self.clock.set(due.max(self.clock.now()));
                     self.stage.work().await?;
@@ -283,7 +274,7 @@ impl Play<'_> {
     async fn press(&mut self, number: usize, press: Press, person: &Person) -> Result<(), PlayError> {
         let now = self.clock.now();
         self.note(format!("{}: {}", press.key(), person.by));
-        let views = self.views().await?;
+        let views = self.views();
         let told = people::press(press, person, &views, &self.ground.people, &self.stage.commands, now).await;
         self.stage.work().await?;
         let mismatch = match (told, &person.refused) {
@@ -303,7 +294,7 @@ impl Play<'_> {
         expect: &Expect,
         earlier: Option<SignedDuration>,
     ) -> Result<(), PlayError> {
-        let views = self.views().await?;
+        let views = self.views();
         let messages = self.messages();
         let scene = Scene {
             start: self.start,
@@ -337,13 +328,8 @@ impl Play<'_> {
     }
 
     /// All incidents, oldest first.
-    async fn views(&self) -> Result<Vec<IncidentView>, PlayError> {
-        let query = IncidentQuery { statuses: Vec::new(), limit: INCIDENTS_MAX, after: None };
-        let mut views = Vec::new();
-        for incident in self.store.incidents(query).await?.into_iter().rev() {
-            views.extend(self.store.incident(&incident.id).await?);
-        }
-        Ok(views)
+    fn views(&self) -> Vec<IncidentView> {
+        self.store.views()
     }
 
     fn messages(&self) -> Vec<(IncidentId, Written)> {

@@ -20,8 +20,10 @@ use crate::engine::ports::{
 use crate::engine::step::Stepper;
 use crate::engine::stepping::{Signals, Steps};
 use jiff::{SignedDuration, Timestamp};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -136,6 +138,8 @@ pub struct Stage {
     pub executor: Arc<Executor>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn Ids>,
+    /// A step was told of.
+    told: Arc<Notify>,
     stop: CancellationToken,
     stepping: JoinHandle<()>,
     taking: JoinHandle<()>,
@@ -156,6 +160,7 @@ impl Stage {
             Arc::new(cast.settings),
         );
         let (signals, stop) = (Signals::default(), CancellationToken::new());
+        let told = Arc::clone(&signals.told);
         let (steps, stepping) = Steps::new(Arc::new(stepper), signals.clone(), stop.clone());
         let (intake, taking) = Intake::new(Arc::clone(&store), Arc::new(NoMeter), signals);
         let executor = Executor {
@@ -188,6 +193,7 @@ impl Stage {
             intake,
             clock,
             ids,
+            told,
             stop,
         }
     }
@@ -198,10 +204,15 @@ impl Stage {
     /// Where they cannot be stored.
     pub async fn post(&self, alerts: &[Alert]) -> Result<(), StageError> {
         self.send(alerts).await?;
-        while self.store.inbox_depth().await? > 0 {
-            tokio::task::yield_now().await;
+        loop {
+            let mut told = pin!(self.told.notified());
+            // From here on nothing is missed.
+            told.as_mut().enable();
+            if self.store.inbox_depth().await? == 0 {
+                return Ok(());
+            }
+            told.await;
         }
-        Ok(())
     }
 
     /// Alerts come in together; returns once the sender is told "stored".

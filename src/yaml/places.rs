@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
@@ -38,13 +39,25 @@ impl Position {
 pub struct Places<'t> {
     file: &'t str,
     text: &'t str,
-    root: Node,
+    root: Arc<Node>,
+}
+
+/// The places of a document that is asked about again and again, read at the first question.
+#[derive(Debug, Clone, Default)]
+pub struct KnownPlaces(OnceLock<Arc<Node>>);
+
+impl KnownPlaces {
+    /// The places in this document, which has to be the same at each call.
+    pub fn of<'t>(&self, file: &'t str, text: &'t str) -> Places<'t> {
+        let root = self.0.get_or_init(|| Places::of(file, text).root);
+        Places { file, text, root: Arc::clone(root) }
+    }
 }
 
 impl<'t> Places<'t> {
     /// Indexes a document. A text that is no YAML gives an index that knows only the file.
     pub fn of(file: &'t str, text: &'t str) -> Self {
-        let root = serde_saphyr::from_str(text).unwrap_or_default();
+        let root = Arc::new(serde_saphyr::from_str(text).unwrap_or_default());
         Self { file, text, root }
     }
 
@@ -65,7 +78,7 @@ impl<'t> Places<'t> {
 
     /// Whether the document itself says something at exactly this path.
     pub fn contains(&self, path: &[&str]) -> bool {
-        let mut node = &self.root;
+        let mut node = self.root.as_ref();
         path.iter().all(|step| match child(node, step) {
             Some((_, below)) => {
                 node = below;
@@ -76,7 +89,7 @@ impl<'t> Places<'t> {
     }
 
     fn find(&self, path: &[&str]) -> Option<Position> {
-        let (mut node, mut best) = (&self.root, None);
+        let (mut node, mut best) = (self.root.as_ref(), None);
         for step in path {
             let Some((position, below)) = child(node, step) else { break };
             best = position.or(best);

@@ -248,6 +248,20 @@ fn nothing_is_asked_unless_the_caller_says_so() {
 }
 
 #[test]
+fn what_is_taken_for_granted_is_not_asked_and_the_rest_is() {
+    let folder = Folder::new();
+    let world = StandIn::start().json("GET /health/api", &json!({}));
+    folder.put("rules.yaml", &RULES.replace("STAND_IN", &world.url));
+    folder.put("s.yaml", &format!("{SETTINGS}probes: {{ allow_loopback: true }}\n"));
+    folder.put("f.json", r#"{"queue": {"length": 4711}}"#);
+    let both = [&API[..], &["--diagnose", "--findings", "f.json"]].concat();
+    let answer = &folder.json(&both)["alerts"][0];
+    assert_eq!(decisions(answer)[1], "drop-load: ask; T2 needs one approval");
+    let asked: Vec<String> = world.asked().into_iter().map(|asked| asked.line).collect();
+    assert_eq!(asked, ["GET /health/api"]);
+}
+
+#[test]
 fn no_store_is_opened() {
     let folder = Folder::new();
     folder.put("s.yaml", &format!("{SETTINGS}store: {{ url: 'sqlite://sj.db' }}\n"));
@@ -296,9 +310,6 @@ fn bad_input_is_told_with_its_place() {
     assert!(
         usage(&[&API[..], &["--findings", "list.json"]].concat())
             .contains("list.json: this is no map of findings")
-    );
-    assert!(
-        usage(&[&API[..], &["--findings", "f.json", "--diagnose"]].concat()).contains("cannot be used with")
     );
     folder.put("f.json", r#"{"queu": {"length": 1}}"#);
     assert!(usage(&[&API[..], &["--findings", "f.json"]].concat()).contains("did you mean `queue`?"));

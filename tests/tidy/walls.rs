@@ -134,7 +134,7 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
         "only `diagnostics/` gathers evidence",
     ),
     ("Notifier for", &["notify", "backtest/past"], "only `notify/` tells people"),
-    ("Store for", &["store", "backtest/memory"], "only `store/` keeps state"),
+    ("Store for", &["store"], "only `store/` keeps state"),
     ("Playbook for", &["rules"], "only `rules/` knows what a rule says"),
     ("ActHandle", &["actions", "clients", "app/adapters"], "only `actions/` is given a handle that writes"),
     ("RedisHand", &["actions", "clients"], "only `actions/` is given a connection that changes something"),

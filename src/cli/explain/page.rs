@@ -27,17 +27,19 @@ pub(super) fn write(document: &Document, evidence: &Evidence) -> String {
         let count = document.truncated_alerts;
         writeln!(page, "Alertmanager left out more alerts of this group: {count}.").expect("a string");
     }
-    let asked = match evidence {
-        Evidence::Unknown => {
+    // Where the rules that answer ask for nothing, there is nothing to gather.
+    let is_missed = *evidence == Evidence::default() && !document.diagnostics().is_empty();
+    let asked = match is_missed {
+        true => {
             "No evidence was gathered: --diagnose runs the diagnostics, --findings FILE takes some for granted.\n"
         }
-        Evidence::Given(_) | Evidence::Diagnosed => "",
+        false => "",
     };
     if document.assumes_targets() {
         page.push_str("What is planned on the cluster is assumed to be possible: --diagnose looks at it.\n");
     }
     let at = document.at;
-    let monitoring = if *evidence == Evidence::Diagnosed { "" } else { ", monitoring worked" };
+    let monitoring = if evidence.is_diagnosed { "" } else { ", monitoring worked" };
     write!(
         page,
         "{asked}As of {at}, as if nothing were paused{monitoring}, no other incident were open and no action had \

@@ -127,19 +127,31 @@ pub fn place_of(url: &Url) -> String {
     format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
-/// The error and its causes, joined; a cause that only repeats its parent's words is left out.
+/// How the layers of a client announce a cause, which then says it itself.
+const ANNOUNCEMENTS: [&str; 5] = [
+    "client error (Connect)",
+    "tcp connect error",
+    "error sending request",
+    "error trying to connect",
+    "ServiceError",
+];
+
+/// The error and its causes, joined; a cause that only repeats its parent's words is left out, and so is whatever only
+/// announces the next.
 pub(crate) fn chain_of(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+    let mut told: Vec<String> = Vec::new();
+    let mut cause = Some(error);
     while let Some(error) = cause {
         let words = error.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
+        if told.last().is_some_and(|last| ANNOUNCEMENTS.iter().any(|empty| last.starts_with(empty))) {
+            told.pop();
+        }
+        if told.last().is_none_or(|last| !last.ends_with(&words)) {
+            told.push(words);
         }
         cause = error.source();
     }
-    text
+    told.join(": ")
 }
 
 fn find_cause<T: StdError + 'static>(error: &reqwest::Error) -> Option<&T> {

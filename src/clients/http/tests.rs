@@ -209,3 +209,10 @@ async fn an_authority_of_our_own_is_trusted_where_the_settings_name_it() {
         assert!(error.to_string().contains("holds none in PEM"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_refused_connection_is_told_without_the_layers_that_only_announce_it() {
+    let error = mk_client().send(mk_get(&refused_url().await)).await.expect_err("nobody listens");
+    let told = error.to_string();
+    assert!(told.ends_with("was not reached: Connection refused (os error 111)"), "{told}");
+}
