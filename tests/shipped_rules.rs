@@ -212,7 +212,7 @@ fn each_story_is_found_out_and_ended_by_the_right_remedy() {
         assert_eq!(kept.rule.name, rule, "{}", scenario.name);
         let incident = open(&book, &kept, &alert);
         let policy = book.policy(&kept, incident.severity, &alert).expect("a policy");
-        assert_eq!(policy.policy.name, "pss-nano");
+        assert_eq!(policy.policy.name, "pss-nano-high");
 
         let calm = findings(&book, &kept, &incident, &scenario, -60.0);
         assert_eq!(

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::answer::Answer;
 use super::failure::Failure;
 use super::remote::{Call, Remote, RemoteArgs, read, wait};
-use super::terminal::{Table, line};
+use super::terminal::{Table, block, line};
 use super::time::{now, relative_text};
 use crate::http::api::checks::{CheckList, CheckShape};
 
@@ -135,9 +135,16 @@ fn page(check: &CheckShape) -> String {
     let ran = relative_text(&last.ran_at, now());
     let mut page = format!("{}: {} ({ran})\n", line(&check.name), line(&last.in_short));
     let mut table = Table::new(&["OUTCOME", "ITEM", "FOUND"]);
+    let mut rest = String::new();
     for item in &last.items {
-        table.row([item.outcome.as_str(), &item.title, &item.text]);
+        let (first, more) = item.text.split_once('\n').unwrap_or((&item.text, ""));
+        let found = if more.is_empty() { first.to_owned() } else { format!("{first} …") };
+        table.row([item.outcome.as_str(), &item.title, &found]);
+        if !more.is_empty() {
+            rest.push_str(&format!("\n{}\n{}", line(&item.title), block(&item.text, "  ")));
+        }
     }
     page.push_str(&table.show());
+    page.push_str(&rest);
     page
 }

@@ -317,5 +317,9 @@ fn alert_of(
 /// What the alert says: which item, of what, and what was found.
 fn summary(report: &CheckReport, item: &ItemResult) -> String {
     let head = format!("{}: not as it should be ({})", item.title, report.summary);
-    if item.text.is_empty() { head } else { format!("{head}; {}", item.text) }
+    // The rest is in the report, which the incident leads to; a summary is one line.
+    match item.text.lines().next() {
+        Some(first) => format!("{head}; {first}"),
+        None => head,
+    }
 }

@@ -198,6 +198,7 @@ fn incidents() -> Vec<(&'static str, Severity, Labels)> {
         ("HSC-JIT P2", Severity::P2, mk_labels("hsc-jit", "")),
         ("HSC-JIT P3", Severity::P3, mk_labels("hsc-jit", "data")),
         ("PSS-nano P0", Severity::P0, mk_labels("pss-nano", "")),
+        ("PSS-nano P1", Severity::P1, mk_labels("pss-nano", "")),
         ("PSS-nano P2", Severity::P2, mk_labels("pss-nano", "")),
     ]
 }

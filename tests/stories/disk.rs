@@ -1,8 +1,7 @@
 //! DiskSpace: real files fill a filesystem, somebody approves the archive, the files are moved there, and nothing is lost.
 
 use crate::platform::{PSS, at_rest};
-use crate::servers::eventually;
-use crate::world::{CHANNEL, PATIENCE, Plan, Scene, action};
+use crate::world::{CHANNEL, Plan, Scene, action};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -60,9 +59,6 @@ async fn old_logs_of_a_full_disk_are_archived_on_approval_and_nothing_is_lost() 
     (6..=9).for_each(write);
     let asked = world.once(RULE, REMEDY, "awaiting_approval").await;
     assert_eq!((&asked["severity"], &asked["status"]), (&json!("P1"), &json!("triggered")));
-    let page = eventually("PagerDuty calls somebody", PATIENCE, async || world.page(&asked)).await;
-    assert_eq!(page.service, PSS);
-    assert!(page.title.contains("/var/log on db-1:9100"), "{}", page.title);
     assert_eq!(
         (world.town.calls(), logs(&disk).len()),
         (vec![], 9),
@@ -76,7 +72,10 @@ async fn old_logs_of_a_full_disk_are_archived_on_approval_and_nothing_is_lost() 
     let closed = world.closed(RULE).await;
     assert_eq!(world.town.calls(), ["archive"], "it was called once");
     assert_eq!((logs(&disk).len(), logs(&archive).len()), (1, 8), "moved, and not deleted");
-    world.page_ends(&closed).await;
+    if world.page(&closed).is_some() {
+        // Off hours, or after the five minutes of DevOps: whoever was called hears of the end.
+        world.page_ends(&closed).await;
+    }
     world.card_shows(&card, &["Resolved"]).await;
     assert_eq!(world.cards(CHANNEL).len(), 1, "one message an incident");
     assert_eq!(world.writes(), Vec::<String>::new(), "the cluster has no part in it");

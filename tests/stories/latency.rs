@@ -2,8 +2,7 @@
 //! Deployment, which the autoscaler would take back.
 
 use crate::platform::{PSS, at_rest, autoscaler, put, ready_pods};
-use crate::servers::eventually;
-use crate::world::{CHANNEL, PATIENCE, Plan, Scene, World, action, traffic};
+use crate::world::{CHANNEL, Plan, Scene, World, action, traffic};
 use serde_json::{Value, json};
 use smokejumper::sandbox::kubernetes::KubernetesSandbox;
 use std::sync::Arc;
@@ -56,8 +55,6 @@ impl Story {
         self.busy.store(true, Ordering::SeqCst);
         let asked = world.once(RULE, remedy, "awaiting_approval").await;
         assert_eq!(asked["severity"], "P1");
-        let page = eventually("PagerDuty calls somebody", PATIENCE, async || world.page(&asked)).await;
-        assert_eq!(page.service, PSS);
         assert_eq!((world.writes(), self.bounds()), (vec![], before.clone()));
 
         let card = world.approve(RULE, remedy, CHANNEL, words).await;
@@ -70,7 +67,10 @@ impl Story {
             std::slice::from_ref(&write),
             "nobody but the autoscaler changes replicas"
         );
-        world.page_ends(&closed).await;
+        if world.page(&closed).is_some() {
+            // Off hours, or after the five minutes of DevOps: whoever was called hears of the end.
+            world.page_ends(&closed).await;
+        }
         world.card_shows(&card, &["Resolved"]).await;
         assert_eq!(world.cards(CHANNEL).len(), 1, "one message an incident");
 

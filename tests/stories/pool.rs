@@ -2,8 +2,7 @@
 //! Deployment, the verification, the end of the alert, and the old value again when its four hours are over.
 
 use crate::platform::{PSS, at_rest, ready_pods};
-use crate::servers::eventually;
-use crate::world::{CHANNEL, PATIENCE, Plan, Scene, action, traffic, watched_database};
+use crate::world::{CHANNEL, Plan, Scene, action, traffic, watched_database};
 use serde_json::{Value, json};
 use smokejumper::sandbox::kubernetes::behaviour::Behaviour;
 use std::sync::Arc;
@@ -56,8 +55,6 @@ async fn an_exhausted_pool_is_raised_on_approval_verified_and_set_back_at_its_ti
         let finding = findings.iter().find(|finding| finding["name"] == name).expect("it was looked for");
         assert_eq!(finding["status"], "known", "{finding:#}");
     }
-    let page = eventually("PagerDuty calls somebody", PATIENCE, async || world.page(&asked)).await;
-    assert_eq!(page.service, PSS);
     assert_eq!((world.writes(), raised()), (vec![], None), "nothing is touched before the approval");
 
     let card = world.approve(RULE, REMEDY, CHANNEL, &["MAX_DB_CONNECTIONS", "api-gateway"]).await;
@@ -68,7 +65,10 @@ async fn an_exhausted_pool_is_raised_on_approval_verified_and_set_back_at_its_ti
     assert_eq!(world.writes(), ["patch deployments api-gateway"]);
 
     let closed = world.closed(RULE).await;
-    world.page_ends(&closed).await;
+    if world.page(&closed).is_some() {
+        // Off hours, or after the five minutes of DevOps: whoever was called hears of the end.
+        world.page_ends(&closed).await;
+    }
     world.card_shows(&card, &["Resolved"]).await;
     assert_eq!(world.cards(CHANNEL).len(), 1, "one message an incident");
 

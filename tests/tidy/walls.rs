@@ -128,9 +128,10 @@ const HANDLES: &[(&str, &[&str], &str)] = &[
     ),
     ("Actor for", &["actions", "testing/world"], "only `actions/` touches the world"),
     // A backtest answers for the past, tells nobody, and keeps what it plays for as long as it plays.
+    // `explain` hands out what its caller takes for granted, and asks the real one for the rest.
     (
         "Diagnoser for",
-        &["diagnostics", "testing/world", "backtest/past"],
+        &["diagnostics", "testing/world", "backtest/past", "app/explain"],
         "only `diagnostics/` gathers evidence",
     ),
     ("Notifier for", &["notify", "backtest/past"], "only `notify/` tells people"),

@@ -145,7 +145,9 @@ fn tasks(page: &mut String, incident: &IncidentDetail) {
             .map(|item| {
                 let mark = if item.done_at.is_some() { "x" } else { " " };
                 let by = item.done_by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default();
-                format!("[{mark}] {}\n", line(&format!("{}{by}", item.text)))
+                // What is quoted from findings has many lines.
+                let text = block(&format!("{}{by}", item.text), "    ");
+                format!("[{mark}] {}", text.trim_start())
             })
             .collect();
         section(page, &format!("task: {}{owner}", line(&task.title)), &items);
