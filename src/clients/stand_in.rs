@@ -101,8 +101,12 @@ impl StandIn {
 
 /// A loopback URL where nothing listens.
 pub(crate) async fn refused_url() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
-    format!("http://{}", listener.local_addr().expect("an address"))
+    // Bound and never listening: given back, the port could be the next stand-in's.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a loopback port");
+    let address = socket.local_addr().expect("an address");
+    std::mem::forget(socket);
+    format!("http://{address}")
 }
 
 async fn serve(mut stream: TcpStream, play: Play, seen: Arc<Mutex<Vec<Seen>>>) {

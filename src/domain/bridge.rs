@@ -37,6 +37,13 @@ pub enum BridgeWhat {
     Resolved,
     /// Whoever had it has given it to somebody else, who has not taken it yet.
     PassedOn(String),
+    /// Somebody has set its priority there; none where they have taken it away. How bad it is here stays what the alerts say.
+    Prioritised {
+        /// Its name there, such as `P2`.
+        priority: Option<String>,
+        /// What people read of it.
+        text: String,
+    },
     /// Something that people want to read and that changes nothing here, such as who has it now.
     Noted(String),
 }

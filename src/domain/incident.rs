@@ -238,6 +238,9 @@ pub struct Incident {
     /// The last news from PagerDuty that counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bridge_heard: Option<BridgeMark>,
+    /// Its priority in PagerDuty, as people named and set it there. Shown beside the severity, which it does not change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge_priority: Option<String>,
     /// When a person last passed it on: who took it elsewhere before that has it no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passed_on_at: Option<Timestamp>,
@@ -337,6 +340,7 @@ impl Incident {
             acknowledged: None,
             bridge: None,
             bridge_heard: None,
+            bridge_priority: None,
             passed_on_at: None,
             presses: Vec::new(),
             taken_over: None,

@@ -42,6 +42,10 @@ pub(super) fn heard(draft: &mut Draft, news: BridgeNews, facts: &Facts<'_>) {
                 wait_again(draft, facts);
             }
         }
+        (BridgeWhat::Prioritised { priority, text }, actor) => {
+            draft.incident.bridge_priority = priority;
+            note(draft, actor, text);
+        }
         (BridgeWhat::Noted(text), actor) => note(draft, actor, text),
         (BridgeWhat::Acknowledged, None) | (BridgeWhat::Opened | BridgeWhat::Unacknowledged, _) => {}
         (BridgeWhat::Resolved, None) => {

@@ -71,8 +71,10 @@ fn what_of(webhook: &Webhook) -> BridgeWhat {
         Happening::Escalated => passed(webhook, format!("escalated in PagerDuty{by}, to {whom}")),
         Happening::Reassigned => passed(webhook, format!("given in PagerDuty{by} to {whom}")),
         Happening::PriorityUpdated => {
-            let priority = webhook.priority.as_deref().unwrap_or("none");
-            BridgeWhat::Noted(format!("priority set in PagerDuty{by}: {priority}"))
+            let priority = webhook.priority.clone();
+            let named = priority.as_deref().unwrap_or("none");
+            let text = format!("priority set in PagerDuty{by}: {named}");
+            BridgeWhat::Prioritised { priority, text }
         }
     }
 }
@@ -128,8 +130,23 @@ mod tests {
         assert_eq!(noted("incident.escalated"), BridgeWhat::Noted(escalated.to_owned()));
         let given = "given in PagerDuty by Una O. to Ben, Ravi";
         assert_eq!(noted("incident.reassigned"), BridgeWhat::Noted(given.to_owned()));
-        let priority = "priority set in PagerDuty by Una O.: none";
-        assert_eq!(noted("incident.priority_updated"), BridgeWhat::Noted(priority.to_owned()));
+    }
+
+    #[test]
+    fn a_priority_is_told_by_its_name() {
+        let set = |named: fn(&mut Value)| {
+            read_with("incident.priority_updated", "smokejumper/i1/0", named).remove(0).1.what
+        };
+        let told = |priority: Option<&str>| BridgeWhat::Prioritised {
+            priority: priority.map(str::to_owned),
+            text: format!("priority set in PagerDuty by Una O.: {}", priority.unwrap_or("none")),
+        };
+        assert_eq!(set(|_| {}), told(None));
+        let to_p2 = |body: &mut Value| {
+            body["event"]["data"]["priority"] =
+                json!({ "id": "PRIO2", "summary": "P2", "type": "priority_reference" });
+        };
+        assert_eq!(set(to_p2), told(Some("P2")));
     }
 
     #[test]

@@ -100,6 +100,21 @@ fn its_identity_there_is_kept_and_notes_that_name_only_that_are_taken() {
 }
 
 #[test]
+fn a_priority_that_people_set_there_is_kept_beside_the_severity() {
+    let mut world = fired();
+    let severity = world.incident.severity;
+    let set = |priority: Option<&str>| BridgeWhat::Prioritised {
+        priority: priority.map(str::to_owned),
+        text: format!("priority set in PagerDuty by ben: {}", priority.unwrap_or("none")),
+    };
+    hear(&mut world, 1, ben(), set(Some("P2")));
+    assert_eq!((world.incident.bridge_priority.as_deref(), world.incident.severity), (Some("P2"), severity));
+    assert!(world.lines.iter().any(|line| line.text == "priority set in PagerDuty by ben: P2"));
+    hear(&mut world, 2, ben(), set(None));
+    assert_eq!(world.incident.bridge_priority, None);
+}
+
+#[test]
 fn a_repetition_or_what_comes_late_does_not_count() {
     let mut world = fired();
     hear(&mut world, 1, ben(), BridgeWhat::Acknowledged);

@@ -18,6 +18,9 @@ pub(super) fn fields(view: &IncidentView, scribe: Scribe<'_>) -> Vec<String> {
     if let Some((name, value)) = on_it(incident, scribe) {
         fields.push(format!("*{name}*\n{value}"));
     }
+    if let Some(priority) = &incident.bridge_priority {
+        fields.push(format!("*Priority in PagerDuty*\n{}", scribe.prose(priority, NAME_UNITS_MAX)));
+    }
     if let Some(quiet) = quiet(incident, scribe) {
         fields.push(format!("*Silenced*\n{quiet}"));
     }
@@ -36,6 +39,9 @@ pub(super) fn line(view: &IncidentView, scribe: Scribe<'_>) -> String {
     let mut parts = vec![format!("Since {}", since(incident)), alerts(incident)];
     if let Some((name, value)) = on_it(incident, scribe) {
         parts.push(format!("{name}: {value}"));
+    }
+    if let Some(priority) = &incident.bridge_priority {
+        parts.push(format!("Priority in PagerDuty: {}", scribe.prose(priority, NAME_UNITS_MAX)));
     }
     if let Some(quiet) = quiet(incident, scribe) {
         parts.push(format!("Silenced: {quiet}"));

@@ -159,6 +159,19 @@ fn buttons_are_there_only_while_they_make_sense() {
     assert_eq!(ids(&outlived), ["smokejumper.unsilence"]);
 }
 
+#[test]
+fn a_priority_that_was_set_in_pagerduty_stands_on_the_card() {
+    let told = |view: &IncidentView| {
+        let card = drawn(view);
+        let texts = stories::texts(&card.blocks);
+        texts.into_iter().filter(|(_, text)| text.contains("Priority in PagerDuty")).collect::<Vec<_>>()
+    };
+    let mut view = stories::opened();
+    assert_eq!(told(&view), []);
+    view.incident.bridge_priority = Some("P2".to_owned());
+    assert!(told(&view)[0].1.ends_with("P2"), "{:?}", told(&view));
+}
+
 fn mk_silence() -> Silence {
     Silence {
         serial: 1,
