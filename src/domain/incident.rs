@@ -365,6 +365,7 @@ impl Incident {
     /// From here on PagerDuty is told under a new name.
     pub(crate) fn begin_episode(&mut self) {
         self.episode = self.episode.saturating_add(1);
+        self.bridge_priority = None;
     }
 
     /// Notes that a press counted.

@@ -64,6 +64,12 @@ impl Executor {
     }
 }
 
+/// Whether we raised it ourselves: no Alertmanager ever holds it, and nobody tells of it again while it fires.
+fn is_raised_here(alert: &Alert) -> bool {
+    let own = [super::auditing::FAILED, super::watchdogs::MISSING, crate::domain::scheduled::FAILED];
+    alert.labels.get("alertname").is_some_and(|name| own.contains(&name.as_str()))
+}
+
 /// An alert is believed to have ended where every peer answers, one of them holds anything at all, and none holds it: a
 /// peer that has just started holds nothing yet. In doubt it fires.
 fn still_firing(fired: Vec<Alert>, peers: &[Peer]) -> Found {
@@ -76,7 +82,9 @@ fn still_firing(fired: Vec<Alert>, peers: &[Peer]) -> Found {
         }
     }
     let knows_gone = peers.iter().all(|peer| peer.held.is_ok()) && !held.is_empty();
-    let firing = fired.into_iter().filter(|alert| !knows_gone || held.contains_key(&alert.fingerprint));
+    let is_gone =
+        |alert: &Alert| knows_gone && !is_raised_here(alert) && !held.contains_key(&alert.fingerprint);
+    let firing = fired.into_iter().filter(|alert| !is_gone(alert));
     let firing: Vec<Alert> = firing.collect();
     let is_quiet = |alert: &Alert| {
         held.get(&alert.fingerprint).is_some_and(|held| held.is_silenced || held.is_inhibited)
@@ -85,4 +93,59 @@ fn still_firing(fired: Vec<Alert>, peers: &[Peer]) -> Found {
         return Found::Quiet;
     }
     Found::Firing(firing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Labels;
+    use crate::engine::ports::Held;
+    use jiff::Timestamp;
+
+    fn mk_alert(name: &str) -> Alert {
+        let labels: Labels = [("alertname".to_owned(), name.to_owned())].into();
+        Alert {
+            fingerprint: Fingerprint::of_labels(&labels),
+            status: AlertStatus::Firing,
+            labels,
+            annotations: Labels::new(),
+            starts_at: Timestamp::UNIX_EPOCH,
+            ends_at: None,
+            generator_url: None,
+        }
+    }
+
+    fn mk_peer(names: &[&str]) -> Peer {
+        let held = |name: &&str| HeldAlert {
+            alert: mk_alert(name),
+            receivers: Vec::new(),
+            is_silenced: false,
+            is_inhibited: false,
+        };
+        let alerts = names.iter().map(held).collect();
+        Peer { address: "am".to_owned(), held: Ok(Held { up_for: Duration::from_secs(3_600), alerts }) }
+    }
+
+    fn firing(names: &[&str], peers: &[Peer]) -> Vec<String> {
+        match still_firing(names.iter().map(|name| mk_alert(name)).collect(), peers) {
+            Found::Firing(alerts) => {
+                alerts.into_iter().map(|alert| alert.labels["alertname"].clone()).collect()
+            }
+            Found::Quiet => vec!["quiet".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_no_peer_holds_has_ended_but_for_what_we_raised_ourselves() {
+        let peers = [mk_peer(&["DiskSpace"])];
+        assert_eq!(firing(&["DiskSpace", "HighLatency"], &peers), ["DiskSpace"]);
+        for own in ["SmokejumperAuditFailed", "SmokejumperWatchdogMissing", "ScheduledCheckFailed"] {
+            assert_eq!(firing(&[own], &peers), [own], "no Alertmanager ever holds it");
+        }
+        assert_eq!(
+            firing(&["HighLatency"], &[mk_peer(&[])]),
+            ["HighLatency"],
+            "a peer that has just started"
+        );
+    }
 }

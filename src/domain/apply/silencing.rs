@@ -154,6 +154,8 @@ pub(super) fn done(draft: &mut Draft, serial: u32, outcome: SilenceOutcome, fact
             draft.line(LineKind::Notification, Some("silence_failed"), text.clone());
             draft.reply_everywhere(&text);
             keep_acknowledged(draft, &silence, facts);
+            // Whoever resolved it meanwhile was to be looked at when the silence ends, which never began.
+            alerts::look_again_later(draft);
             draft.visible();
         }
         (SilenceOutcome::Late { reason }, Some(mut silence)) => {

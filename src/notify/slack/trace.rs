@@ -25,6 +25,8 @@ const EVENT_TYPE: &str = "smokejumper_incident";
 const LOOK_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// Looks that may fail before a message is posted all the same. A look that Slack refuses for good is not repeated.
 const LOOKS_MAX: u32 = 3;
+/// Longest look, of however many calls: below the time that a try has in all, so that looks in vain are counted.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Slack may ask to wait for another look: a call for people must not wait longer for its double to be ruled out.
 const LOOK_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Wishes of which something is remembered: those whose last try failed. When there are more all are forgotten, and each is
@@ -36,6 +38,7 @@ const TRIES_MAX: usize = 10_000;
 pub(super) struct Go<'a> {
     /// Names the wish, and so its message.
     pub(super) key: &'a str,
+    attempt: u32,
     /// Since when there may be a message of an earlier try, whose end nobody knows.
     unclear_since: Option<Timestamp>,
     pub(super) now: Timestamp,
@@ -64,8 +67,8 @@ pub(super) struct Tries(Mutex<HashMap<String, Tried>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tried {
-    /// The last one ended, and nothing was posted.
-    InVain,
+    /// The one with this number ended, and nothing was posted. Of a later one, which was another process's, nothing is known.
+    InVain(u32),
     /// Nobody knows how it ended, and so many looks failed since.
     Unseen(u32),
 }
@@ -74,12 +77,18 @@ impl Tries {
     /// A try begins. Until it has ended nobody knows how it does: it may be dropped anywhere.
     pub(super) fn begin<'a>(&self, sending: Sending<'a>, now: Timestamp) -> Go<'a> {
         let mut tries = lock(&self.0);
-        let is_clear = tries.get(sending.key) == Some(&Tried::InVain);
-        if is_clear {
+        let known = tries.get(sending.key).copied();
+        if matches!(known, Some(Tried::InVain(_))) {
             tries.remove(sending.key);
         }
+        let is_clear = known == Some(Tried::InVain(sending.attempt.saturating_sub(1)));
         let is_unclear = sending.attempt > 1 && !is_clear;
-        Go { key: sending.key, unclear_since: is_unclear.then_some(sending.wished_at), now }
+        Go {
+            key: sending.key,
+            attempt: sending.attempt,
+            unclear_since: is_unclear.then_some(sending.wished_at),
+            now,
+        }
     }
 
     /// A try has ended as it was told.
@@ -91,7 +100,7 @@ impl Tries {
                     tries.clear();
                 }
                 // A look that failed has left its own note.
-                tries.entry(go.key.to_owned()).or_insert(Tried::InVain);
+                tries.entry(go.key.to_owned()).or_insert(Tried::InVain(go.attempt));
             }
             Err(SendError::Ambiguous { .. }) => {}
             Ok(_) | Err(SendError::Permanent { .. }) => drop(tries.remove(go.key)),
@@ -126,7 +135,11 @@ impl SlackNotifier {
         go: Go<'_>,
     ) -> Result<Option<MessageRef>, SendError> {
         let Some(since) = go.unclear_since else { return Ok(None) };
-        match self.look_for(channel, message, back(since)).await {
+        let look = tokio::time::timeout(LOOK_TIMEOUT, self.look_for(channel, message, back(since)));
+        let looked = look.await.unwrap_or_else(|_| {
+            Err(SendError::Retry { after: None, reason: format!("no look was done within {LOOK_TIMEOUT:?}") })
+        });
+        match looked {
             Err(SendError::Retry { after, reason })
                 if after.is_none_or(|wait| wait <= LOOK_WAIT_MAX) && self.tries.unseen(go.key) =>
             {
@@ -261,6 +274,14 @@ mod tests {
         assert!(begin(&tries, 4).unclear_since.is_some(), "the third has not ended as anybody was told");
         tries.ended(begin(&tries, 4), &Err::<(), _>(SendError::Ambiguous { reason: "no answer".to_owned() }));
         assert!(begin(&tries, 5).unclear_since.is_some());
+    }
+
+    #[test]
+    fn what_this_process_knows_says_nothing_of_a_try_of_another_after_it() {
+        let tries = Tries::default();
+        tries.ended(begin(&tries, 1), &paced());
+        // The second was another replica's, which may have posted before it was gone.
+        assert!(begin(&tries, 3).unclear_since.is_some());
     }
 
     #[test]
